@@ -1,0 +1,115 @@
+"""The networks that histome trains: one plain U-Net shape with stride-2 output, and its ONNX wrapper.
+
+Plain 3x3 convolutions with a stride-2 stem and output are the fastest shape on a CPU
+(measured: output resolution is the biggest lever, 3.7-5x; see benchmarks/).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# ImageNet-free normalisation: H&E pixels sit near 200; this centres them without data set statistics.
+PIXEL_MEAN, PIXEL_SCALE = 190.0, 60.0
+
+
+def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    """A U-Net with a stride-2 stem and stride-2 output.
+
+    Parameters
+    ----------
+    widths
+        Channels at strides 2, 4, 8, ...; the last one is the bottleneck.
+    heads
+        Output channels of each head, by name; each head is a 3x3 block and a 1x1 convolution.
+    head_width
+        Channels of the 3x3 block of each head.
+    """
+
+    def __init__(self, widths: Sequence[int], heads: dict[str, int], head_width: int = 32) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv_block(3, widths[0], 2), conv_block(widths[0], widths[0]))
+        self.down = nn.ModuleList(
+            nn.Sequential(conv_block(a, b, 2), conv_block(b, b)) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        up = list(zip(widths[::-1], widths[-2::-1], strict=False))
+        self.up = nn.ModuleList(nn.Sequential(conv_block(a + b, b), conv_block(b, b)) for a, b in up)
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(conv_block(widths[0], head_width), nn.Conv2d(head_width, n, 1))
+                for name, n in heads.items()
+            }
+        )
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(N, 3, H, W) normalised pixels -> {head: (N, channels, H/2, W/2)} raw values."""
+        x = self.stem(x)
+        skips = [x]
+        for block in self.down:
+            x = block(x)
+            skips.append(x)
+        skips.pop()
+        for block in self.up:
+            x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = block(torch.cat([x, skips.pop()], 1))
+        return {name: head(x) for name, head in self.heads.items()}
+
+
+def normalise(image: Tensor) -> Tensor:
+    """uint8 (N, H, W, 3) -> float (N, 3, H, W)."""
+    return (image.permute(0, 3, 1, 2).float() - PIXEL_MEAN) / PIXEL_SCALE
+
+
+def star_distance(raw: Tensor) -> Tensor:
+    """Raw output -> ray length in pixels; softplus keeps it positive, 8 px (4 um at 0.5 um/px) is a typical radius."""
+    return 8.0 * nn.functional.softplus(raw)
+
+
+class StardistExport(nn.Module):
+    """uint8 image in; probability, ray lengths (pixels) and class logits out."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(1, H, W, 3) uint8 -> (1, 1, H/2, W/2), (1, 32, H/2, W/2), (1, 9, H/2, W/2)."""
+        out = self.net(normalise(image))
+        return torch.sigmoid(out["prob"]), star_distance(out["dist"]), out["logits"]
+
+
+class SegmenterExport(nn.Module):
+    """uint8 image in; one sigmoid probability a class out."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(1, H, W, 3) uint8 -> (1, classes, H/2, W/2)."""
+        return torch.sigmoid(self.net(normalise(image))["logits"])
+
+
+def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequence[str]) -> None:
+    """Write `module` as ONNX with the static input "image" (1, window_px, window_px, 3) uint8."""
+    image = torch.zeros((1, window_px, window_px, 3), dtype=torch.uint8)
+    module.eval()
+    torch.onnx.export(
+        module,
+        (image,),
+        path,
+        input_names=["image"],
+        output_names=list(output_names),
+        opset_version=18,
+        dynamo=True,
+        external_data=False,
+    )
