@@ -1,0 +1,114 @@
+"""The fixed vocabulary, every setting in one frozen tree, and how many CPUs we may use."""
+
+import json
+import math
+import os
+import tomllib
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from histome.errors import UsageError
+
+# Code k of a class map means classes[k - 1]; 0 means "not analysed". The order never changes.
+QC_CLASSES = ("TISSUE_ARTIFACT", "NO_TISSUE", "MARKER", "OUT_OF_FOCUS", "VALID_TISSUE")
+TISSUE_CLASSES = ("CARCINOMA", "EPITHELIAL_TISSUE", "NECROSIS", "STROMA", "OTHER", "BLOOD", "VESSEL")
+NUCLEATED_TISSUES = tuple(name for name in TISSUE_CLASSES if name not in ("NECROSIS", "BLOOD"))
+CELL_CLASSES = (
+    "carcinoma_cell",
+    "endothelial_cell",
+    "epithelial_cell",
+    "fibroblast",
+    "granulocyte",
+    "lymphocyte",
+    "macrophage",
+    "other",
+    "plasma_cell",
+)
+
+
+class Settings(BaseModel):
+    """Base of every settings class: frozen, no conversion of types, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class SlideConfig(Settings):
+    """How the slide is read."""
+
+
+class QcConfig(Settings):
+    """Quality control: what is background, pen, out of focus, artifact."""
+
+
+class TissueConfig(Settings):
+    """Tissue segmentation."""
+
+
+class CellsConfig(Settings):
+    """Nucleus detection and classification."""
+
+
+class MetricsConfig(Settings):
+    """What is measured."""
+
+
+class ReportConfig(Settings):
+    """What the report shows."""
+
+
+class Config(Settings):
+    """Every setting of a profile; the resolved copy is written to run.json."""
+
+    slide: SlideConfig = SlideConfig()
+    qc: QcConfig = QcConfig()
+    tissue: TissueConfig = TissueConfig()
+    cells: CellsConfig = CellsConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    report: ReportConfig = ReportConfig()
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Read overrides of the defaults from a TOML file with one table per sub-tree.
+
+        Raises UsageError, one line, when the file is missing, not TOML, or holds an unknown or
+        wrongly typed setting.
+        """
+        path = Path(path)
+        try:
+            # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
+            return cls.model_validate_json(json.dumps(tomllib.loads(path.read_text(encoding="utf-8"))))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot read the settings ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+            raise UsageError(f"{path}: not a valid TOML settings file ({error})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{path}: setting {name}: {first['msg']}") from error
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs this process may use, at least 1, from its affinity and cgroup quota."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity
+        count = os.cpu_count() or 1
+    quota = _cgroup_cpus(Path("/sys/fs/cgroup"))
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def _cgroup_cpus(root: Path) -> float | None:
+    """CPUs granted by the cgroup (version 2, then version 1) mounted at `root`; None without a quota."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    if not quota.isdigit() or not period.isdigit() or int(period) == 0:  # "max" and "-1": no quota
+        return None
+    return int(quota) / int(period)

@@ -1,0 +1,21 @@
+"""Fixtures shared by every test."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Callable[[str], Path]:
+    """Return `data_dir(name) -> Path` to real data beside the repository; skips where it is not there."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"no real data at {path}")
+        return path
+
+    return find
