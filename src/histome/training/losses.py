@@ -1,0 +1,48 @@
+"""Losses of the nuclei network: object probability, star distances, label-set classes."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def object_loss(logit: Tensor, prob: Tensor, weight: Tensor) -> Tensor:
+    """Weighted binary cross-entropy; (N, H, W) each."""
+    loss = F.binary_cross_entropy_with_logits(logit, prob, reduction="none")
+    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def polar_iou_loss(predicted: Tensor, dist: Tensor, weight: Tensor) -> Tensor:
+    """-log of the polar IoU, sum min^2 / sum max^2 over the rays (after PolarMask, arXiv:1909.13226).
+
+    Free of the nucleus' size, so small and large nuclei teach alike; StarDist's mean absolute error, averaged over all
+    pixels, left the shapes a twentieth of the gradient.
+
+    Parameters
+    ----------
+    predicted, dist
+        (N, 32, H, W) ray lengths, same unit.
+    weight
+        (N, H, W); 0 where there is no true outline.
+    """
+    low = torch.minimum(predicted, dist).square().sum(1)
+    high = torch.maximum(predicted, dist).square().sum(1).clamp(min=1e-3)
+    loss = -torch.log((low / high).clamp(min=1e-3))
+    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def label_set_loss(logits: Tensor, membership: Tensor, weight: Tensor, gamma: float = 1.5) -> Tensor:
+    """Focal cross-entropy of the summed probability of each pixel's label set.
+
+    Parameters
+    ----------
+    logits
+        (N, 9, H, W).
+    membership
+        (N, 9, H, W) 0/1: the classes in the pixel's set.
+    weight
+        (N, H, W); 0 where no type is known.
+    """
+    log_p = torch.log_softmax(logits, 1)
+    log_set = torch.logsumexp(log_p.masked_fill(membership == 0, -1e4), 1).clamp(max=-1e-6)
+    focal = (1 - log_set.exp()).pow(gamma)
+    return (-focal * log_set * weight).sum() / weight.sum().clamp(min=1.0)
