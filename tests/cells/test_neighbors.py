@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
+from histome.cells import neighbors
 from histome.cells.neighbors import CHUNK_CELLS, build_grid, neighbor_counts
 
 
@@ -86,8 +87,14 @@ def test_no_cells_one_cell_and_duplicates():
     assert neighbor_counts([5.0], [5.0], [3]).sum() == 0
     twins = neighbor_counts([5.0, 5.0, 5.0], [5.0, 5.0, 5.0], [3, 3, 4])
     assert twins[:, 0, 3].tolist() == [1, 1, 2]
-    crowd = neighbor_counts(np.zeros(70_000), np.zeros(70_000), np.zeros(70_000, int), radii_um=(1e-3,))
-    assert crowd[0, 0, 0] == 65_535
+
+
+def test_counts_stop_at_the_largest_uint16():
+    # One row of 70,001 coincident cells: all rows would be 5e9 pairs.
+    grid = build_grid(np.zeros(70_001), np.zeros(70_001), 20.0)
+    counts = np.zeros((70_001, 1, 1), np.uint16)
+    neighbors._count(grid, np.zeros(70_001, np.int64), np.array([400.0]), counts, (0, 1))
+    assert counts[0, 0, 0] == 65_535
 
 
 def test_cells_very_far_apart_do_not_need_memory_for_the_space_between():
