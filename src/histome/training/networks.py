@@ -30,12 +30,12 @@ class UNet(nn.Module):
     widths
         Channels at strides 2, 4, 8, ...; the last one is the bottleneck.
     heads
-        Output channels of each head, by name; each head is a 3x3 block and a 1x1 convolution.
+        Output channels of each head, by name: 1x1 convolutions on one shared 3x3 block.
     head_width
-        Channels of the 3x3 block of each head.
+        Channels of that block.
     """
 
-    def __init__(self, widths: Sequence[int], heads: dict[str, int], head_width: int = 32) -> None:
+    def __init__(self, widths: Sequence[int], heads: dict[str, int], head_width: int = 48) -> None:
         super().__init__()
         self.stem = nn.Sequential(conv_block(3, widths[0], 2), conv_block(widths[0], widths[0]))
         self.down = nn.ModuleList(
@@ -43,12 +43,8 @@ class UNet(nn.Module):
         )
         up = list(zip(widths[::-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList(nn.Sequential(conv_block(a + b, b), conv_block(b, b)) for a, b in up)
-        self.heads = nn.ModuleDict(
-            {
-                name: nn.Sequential(conv_block(widths[0], head_width), nn.Conv2d(head_width, n, 1))
-                for name, n in heads.items()
-            }
-        )
+        self.last = conv_block(widths[0], head_width)
+        self.heads = nn.ModuleDict({name: nn.Conv2d(head_width, n, 1) for name, n in heads.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised pixels -> {head: (N, channels, H/2, W/2)} raw values."""
@@ -61,6 +57,7 @@ class UNet(nn.Module):
         for block in self.up:
             x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(torch.cat([x, skips.pop()], 1))
+        x = self.last(x)
         return {name: head(x) for name, head in self.heads.items()}
 
 

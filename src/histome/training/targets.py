@@ -80,4 +80,4 @@ def sample_targets(
     sets
         (n, n) label set, 0 where no type is known.
     """
-    return _sample(labels, depth, weight, sets, matrix, size, stride, RAYS, 0.5)
+    return _sample(labels, depth, weight, sets, matrix, size, stride, RAYS, 1.0)

@@ -28,7 +28,7 @@ N_SETS = 1 << len(CELL_CLASSES)
 class Recipe:
     """All that decides how a nuclei network is trained."""
 
-    widths: tuple[int, ...] = (32, 64, 128, 192, 256)
+    widths: tuple[int, ...] = (32, 48, 96, 160, 224)
     crop_px: int = 256
     batch: int = 8
     steps: int = 8000
@@ -224,7 +224,7 @@ class Trainer:
 
 
 def train(
-    recipe: Recipe, fields: Sequence[Field], tuning: Sequence[Field], folder: Path, *, device: str = "cpu", every: int = 250
+    recipe: Recipe, fields: Sequence[Field], tuning: Sequence[Field], folder: Path, *, device: str = "cpu", every: int = 500
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
 
