@@ -1,0 +1,171 @@
+"""Class maps and probability maps: arrays that know their resolution and what their codes mean."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import ArrayLike, NDArray
+from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore, MemoryStore
+
+from histome.errors import HistomeError
+
+TILE_PX = 256
+# Levels are halved until the longer side fits one screen.
+SMALLEST_LEVEL_PX = 512
+PROBABILITY_CHUNK_PX = 512
+# A map of 200,000 x 200,000 px would be 100 mm at 0.5 um/px: larger claims are damage or an attack.
+MAX_MAP_PX = 40_000_000_000
+# tifffile draws a new UUID for each OME-TIFF: a fixed one keeps two runs byte-identical.
+_UUID = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """Exclusive classes on a grid: `array` uint8 (h, w), 0 = not analyzed, k = `classes[k - 1]`.
+
+    The origin is the corner of level 0; pixel (r, c) covers [c mpp, (c+1) mpp) x [r mpp, (r+1) mpp) um.
+    """
+
+    array: NDArray[np.uint8]
+    mpp: float
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an array that is no class map."""
+        if self.array.ndim != 2 or self.array.dtype != np.uint8:
+            raise ValueError(f"a class map is uint8 (h, w), not {self.array.dtype} {self.array.shape}")
+        if self.array.size and int(self.array.max()) > len(self.classes):
+            raise ValueError(f"code {int(self.array.max())} is beyond the {len(self.classes)} classes")
+
+    def code(self, name: str) -> int:
+        """Return the code of a class; raises KeyError for an unknown name."""
+        if name not in self.classes:
+            raise KeyError(f"no class {name!r} among {', '.join(self.classes)}")
+        return self.classes.index(name) + 1
+
+    def mask(self, name: str) -> NDArray[np.bool_]:
+        """Return where the class is, bool (h, w)."""
+        return self.array == self.code(name)
+
+    def area_um2(self, name: str) -> float:
+        """Return the area of the class: its pixels times mpp squared, um2."""
+        return float(np.count_nonzero(self.mask(name))) * self.mpp**2
+
+    def at(self, x_um: ArrayLike, y_um: ArrayLike) -> NDArray[np.uint8]:
+        """Return the codes at points given in um from the origin, uint8 of their shape; 0 outside the map."""
+        columns = np.floor(np.asarray(x_um, np.float64) / self.mpp)
+        rows = np.floor(np.asarray(y_um, np.float64) / self.mpp)
+        height, width = self.array.shape
+        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        codes = np.zeros(columns.shape, np.uint8)
+        codes[inside] = self.array[rows[inside].astype(np.int64), columns[inside].astype(np.int64)]
+        return codes
+
+    def save(self, path: Path | str) -> None:
+        """Write a tiled pyramidal OME-TIFF (uint8, deflate, nearest levels); the same map gives the same bytes."""
+        levels = _nearest_levels(self.array)
+        size = {"PhysicalSizeX": self.mpp, "PhysicalSizeY": self.mpp}
+        classes = {"histome.classes": json.dumps(self.classes)}
+        metadata = {"axes": "YX", "UUID": _UUID, **size, "MapAnnotation": classes}
+        options = {"tile": (TILE_PX, TILE_PX), "compression": "zlib", "software": "histome"}
+        with tifffile.TiffWriter(path, ome=True, bigtiff=self.array.size > 2**31) as writer:
+            for number, level in enumerate(levels):
+                pixels_per_cm = 10_000 / (self.mpp * 2**number)
+                writer.write(
+                    level,
+                    subifds=len(levels) - 1 if number == 0 else None,
+                    subfiletype=1 if number else 0,
+                    metadata=metadata if number == 0 else None,
+                    resolution=(pixels_per_cm, pixels_per_cm),
+                    resolutionunit="CENTIMETER",
+                    **options,
+                )
+
+    @classmethod
+    def load(cls, path: Path | str) -> "ClassMap":
+        """Read what `save` wrote; raises HistomeError for any other file."""
+        try:
+            with tifffile.TiffFile(path) as tiff:
+                page = tiff.pages.first
+                if page.imagewidth * page.imagelength > MAX_MAP_PX:
+                    raise HistomeError(
+                        f"{path} claims {page.imagewidth} x {page.imagelength} px: no class map."
+                    )
+                mpp, classes = _read_ome(tiff.ome_metadata or "")
+                return cls(page.asarray(), mpp, classes)
+        except (tifffile.TiffFileError, KeyError, ValueError, IndexError) as error:
+            raise HistomeError(f"{path} is not a class map that histome wrote ({error}).") from error
+
+
+@dataclass(frozen=True, eq=False)
+class ProbabilityMap:
+    """Probabilities per class on a grid: `array` zarr uint8 (classes, h, w) = round(255 p), chunked, compressed.
+
+    Same geometry as ClassMap. In memory it stays compressed until it is saved.
+    """
+
+    array: zarr.Array
+    mpp: float
+    classes: tuple[str, ...]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int], mpp: float, classes: tuple[str, ...]) -> "ProbabilityMap":
+        """Return an all-zero map of (h, w) in memory."""
+        return cls(_create(MemoryStore(), shape, mpp, classes), mpp, classes)
+
+    def probability(self, name: str) -> NDArray[np.float32]:
+        """Return the probability of one class, float32 (h, w) in 0-1; raises ValueError for an unknown name."""
+        plane = np.asarray(self.array[self.classes.index(name)])
+        return plane.astype(np.float32) / np.float32(255)
+
+    def save(self, path: Path | str) -> None:
+        """Write a Zarr directory, one row of chunks at a time."""
+        height, width = self.array.shape[1:]
+        target = _create(LocalStore(path), (height, width), self.mpp, self.classes)
+        for y in range(0, height, PROBABILITY_CHUNK_PX):
+            rows = slice(y, y + PROBABILITY_CHUNK_PX)
+            target[:, rows] = self.array[:, rows]
+
+    @classmethod
+    def load(cls, path: Path | str) -> "ProbabilityMap":
+        """Open a directory that `save` wrote, read lazily; raises HistomeError for anything else."""
+        try:
+            array = zarr.open_array(LocalStore(path, read_only=True), mode="r")
+            mpp, classes = array.attrs["mpp"], array.attrs["classes"]
+        except (FileNotFoundError, KeyError, ValueError) as error:
+            raise HistomeError(f"{path} is not a probability map that histome wrote ({error}).") from error
+        if not isinstance(mpp, float | int) or not isinstance(classes, list):
+            raise HistomeError(f"{path} is not a probability map that histome wrote (bad attributes).")
+        return cls(array, float(mpp), tuple(str(name) for name in classes))
+
+
+def _create(
+    store: MemoryStore | LocalStore, shape: tuple[int, int], mpp: float, classes: tuple[str, ...]
+) -> zarr.Array:
+    return zarr.create_array(
+        store,
+        shape=(len(classes), *shape),
+        chunks=(1, min(PROBABILITY_CHUNK_PX, shape[0]), min(PROBABILITY_CHUNK_PX, shape[1])),
+        dtype=np.uint8,
+        compressors=BloscCodec(cname="zstd", clevel=3),
+        attributes={"mpp": mpp, "classes": list(classes)},
+    )
+
+
+def _nearest_levels(array: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    levels = [array]
+    while max(levels[-1].shape) > SMALLEST_LEVEL_PX:
+        levels.append(np.ascontiguousarray(levels[-1][::2, ::2]))
+    return levels
+
+
+def _read_ome(description: str) -> tuple[float, tuple[str, ...]]:
+    metadata = tifffile.xml2dict(description)["OME"]
+    mpp = float(metadata["Image"]["Pixels"]["PhysicalSizeX"])
+    entries = metadata["StructuredAnnotations"]["MapAnnotation"]["Value"]["M"]
+    entry = entries[0] if isinstance(entries, list) else entries
+    return mpp, tuple(json.loads(entry["value"]))

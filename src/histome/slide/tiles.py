@@ -1,0 +1,98 @@
+"""A grid of tiles over the virtual image at one resolution: integer arithmetic, no pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, overload
+
+
+class Box(NamedTuple):
+    """A half-open rectangle in pixels: x in [x0, x1), y in [y0, y1)."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        """Width in px."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Height in px."""
+        return self.y1 - self.y0
+
+    def contains(self, x: float, y: float) -> bool:
+        """Whether the point lies in the box; a point on a border belongs to exactly one of two neighbors."""
+        return self.x0 <= x < self.x1 and self.y0 <= y < self.y1
+
+
+class Tile(NamedTuple):
+    """One tile: its corner (x, y) in px, the box it owns (cut at the extent), the box to read (never cut)."""
+
+    index: int
+    x: int
+    y: int
+    core: Box
+    read: Box
+
+
+@dataclass(frozen=True)
+class TileGrid(Sequence[Tile]):
+    """Tiles of `core_px` that partition an extent (w, h) px, row by row, each read with `halo_px` on every side.
+
+    All read boxes have the one size `core_px + 2 halo_px`; at the right and lower edge they reach outside the
+    extent, where a slide reads white. Raises ValueError for an extent or core under 1 px or a negative halo.
+    """
+
+    extent_px: tuple[int, int]
+    core_px: int
+    halo_px: int
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no grid."""
+        if min(self.extent_px) < 1 or self.core_px < 1 or self.halo_px < 0:
+            raise ValueError(
+                f"no grid of core {self.core_px} and halo {self.halo_px} px over {self.extent_px} px"
+            )
+
+    @property
+    def window_px(self) -> int:
+        """Side of every read box."""
+        return self.core_px + 2 * self.halo_px
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and columns of tiles."""
+        width, height = self.extent_px
+        return -(-height // self.core_px), -(-width // self.core_px)
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        rows, columns = self.shape
+        return rows * columns
+
+    @overload
+    def __getitem__(self, index: int) -> Tile: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tile]: ...
+    def __getitem__(self, index: int | slice) -> Tile | Sequence[Tile]:
+        """Return the tile, or the list of tiles of a slice, in row-major order."""
+        if isinstance(index, slice):
+            return [self._tile(at) for at in range(len(self))[index]]
+        return self._tile(range(len(self))[index])
+
+    def _tile(self, index: int) -> Tile:
+        row, column = divmod(index, self.shape[1])
+        x0, y0 = column * self.core_px, row * self.core_px
+        x1, y1 = x0 + self.core_px, y0 + self.core_px
+        core = Box(x0, y0, min(x1, self.extent_px[0]), min(y1, self.extent_px[1]))
+        halo = self.halo_px
+        return Tile(index, x0, y0, core, Box(x0 - halo, y0 - halo, x1 + halo, y1 + halo))
+
+    def owner(self, x: float, y: float) -> int:
+        """Return the index of the tile whose core holds the point; raises IndexError outside the extent."""
+        if not (0 <= x < self.extent_px[0] and 0 <= y < self.extent_px[1]):
+            raise IndexError(f"({x:g}, {y:g}) lies outside the extent {self.extent_px}")
+        return int(y // self.core_px) * self.shape[1] + int(x // self.core_px)
