@@ -1,0 +1,140 @@
+"""Numbers as people read them: sensible digits, thin spaces, units, always with n or a reason."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+# Unit as the metrics table writes it -> (factor, unit as shown). Areas turn into mm2 when that reads better.
+_UNITS = {
+    "um": (1.0, "µm"),
+    "um2": (1.0, "µm²"),
+    "mm2": (1.0, "mm²"),
+    "um-2": (1e6, "per mm²"),
+    "1/um2": (1e6, "per mm²"),
+    "cells/um2": (1e6, "per mm²"),
+    "per_um2": (1e6, "per mm²"),
+    "per um2": (1e6, "per mm²"),
+    "mm-2": (1.0, "per mm²"),
+    "1/mm2": (1.0, "per mm²"),
+    "cells/mm2": (1.0, "per mm²"),
+    "per_mm2": (1.0, "per mm²"),
+    "per mm2": (1.0, "per mm²"),
+    "percent": (1.0, "%"),
+    "count": (1.0, ""),
+    "1": (1.0, ""),
+    "": (1.0, ""),
+}
+_MM2_FROM_UM2 = 1e4  # um2 from which an area is written in mm2
+
+
+class Metric(NamedTuple):
+    """One row of the metrics table; `value` is None where the metric is null, with its `reason`."""
+
+    name: str
+    value: float | None
+    unit: str
+    n: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A number ready for the page.
+
+    `raw` is the unrounded value as stored, `source` the name of the metric or the table it comes from; `text` and
+    `unit` are what the reader sees; a null has `raw` None and a `reason`.
+    """
+
+    source: str
+    text: str
+    unit: str
+    n: str
+    raw: float | None
+    reason: str = ""
+
+
+class MetricTable(Mapping[str, Metric]):
+    """The metrics table (name, value, unit, n, reason) by name."""
+
+    def __init__(self, table: pa.Table) -> None:
+        columns = [table.column(name).to_pylist() for name in Metric._fields]
+        self._rows = {row[0]: Metric(row[0], _finite(row[1]), *row[2:]) for row in zip(*columns, strict=True)}
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def value(self, name: str, default: float = 0.0) -> float:
+        """Return the value of a metric, `default` where it is null or not in the table."""
+        row = self._rows.get(name)
+        return default if row is None or row.value is None else row.value
+
+    def shown(self, name: str) -> Shown:
+        """Return a metric ready for the page; one that is not in the table reads as not measured."""
+        row = self._rows.get(name, Metric(name, None, "", None, "not measured in this profile"))
+        return show(row)
+
+
+def show(row: Metric) -> Shown:
+    """Return a metric ready for the page, in a unit that reads well."""
+    n = "" if row.n is None else format_count(row.n)
+    if row.value is None:
+        return Shown(row.name, "n/a", "", n, None, row.reason or "no value")
+    unit = (row.unit or "").replace("µ", "u").replace("²", "2")
+    factor, label = _UNITS.get(unit, (1.0, row.unit or ""))
+    if unit == "um2" and row.value >= _MM2_FROM_UM2:
+        factor, label = 1e-6, "mm²"
+    counted = unit in ("count", "cells", "regions")
+    text = format_count(row.value) if counted else format_number(row.value * factor)
+    return Shown(row.name, text, label, n, row.value)
+
+
+def from_cells(value: float | None, *, n: int, count: bool = False) -> Shown:
+    """Return a number computed from the cells table, ready for the page."""
+    if value is None or not math.isfinite(value):
+        return Shown("cells", "n/a", "", format_count(n), None, "no cells")
+    text = format_count(value) if count else format_number(value)
+    return Shown("cells", text, "", format_count(n), float(value))
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Return `value` with `digits` significant digits, thin spaces between thousands, no bare exponent.
+
+    Whole parts are never rounded away (12345.6 -> 12 346); under 0.0001 it becomes `1.2 × 10⁻⁵`.
+    """
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4:
+        mantissa = _group(value / 10.0**exponent, digits - 1)
+        return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPTS)}"
+    rounded = round(value, digits - 1 - exponent) if exponent < digits else value
+    exponent = math.floor(math.log10(abs(rounded)))
+    return _group(rounded, max(0, digits - 1 - exponent))
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def format_count(value: float) -> str:
+    """Return a whole number with thin spaces between thousands."""
+    return _group(round(value), 0)
+
+
+def _group(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}".replace(",", THIN_SPACE).replace("-", MINUS)
+
+
+def _finite(value: Any) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
