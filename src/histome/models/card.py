@@ -1,0 +1,198 @@
+"""Model cards: what a set of weights is, expects and how good it was; strict TOML beside the weights."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from histome.errors import ModelError
+
+ZOO = Path(__file__).parent / "zoo"
+CARD_NAME = "card.toml"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Thresholds(_Strict):
+    """Cut-offs tuned on validation data; they belong to the weights, not to the user's settings.
+
+    `prob`: smallest object probability of a nucleus; `nms`: largest overlap (intersection over the smaller
+    area's union, as `cells.stardist` defines it) two nuclei may have; `abstain`: calibrated confidence under
+    which a class is not trusted. All in 0-1.
+    """
+
+    prob: Share = 0.5
+    nms: Share = 0.4
+    abstain: Share = 0.0
+
+
+class DataSource(_Strict):
+    """One data set the weights learned from, with its license as far as known."""
+
+    name: Line
+    license: Line
+    note: str = ""
+
+
+class Card(_Strict):
+    """What `card.toml` says about a model.
+
+    Attributes
+    ----------
+    name : lower-case name, equal to its folder's name in the zoo.
+    task : `segmenter` (one output `probabilities`) or `stardist` (outputs `prob`, `dist`, `logits`).
+    classes : class names in the order of the output channels.
+    mpp : um per pixel of the input image.
+    window_px : side of the square input window, pixels at `mpp`; a multiple of `stride`.
+    halo_px : part of each side of the window that only gives context and is thrown away.
+    stride : input pixels per output pixel.
+    n_rays : star-convex rays of a `stardist` model.
+    temperature : logits are divided by it before the softmax (calibration on validation data).
+    weights, sha256 : ONNX file beside the card and its checksum.
+    training_data : data sets with licenses. `limits`: one line each on what the model never saw.
+    scores, training : free tables: held-out figures with n and interval; how it was trained.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+    version: Line = "1"
+    task: Literal["segmenter", "stardist"]
+    description: Line
+    license: Line = "Apache-2.0"
+    classes: Annotated[tuple[Line, ...], Field(min_length=1)]
+    mpp: Annotated[float, Field(gt=0.05, lt=100.0)]
+    window_px: Annotated[int, Field(ge=32, le=4096)]
+    halo_px: Annotated[int, Field(ge=0)]
+    stride: Annotated[int, Field(ge=1, le=64)] = 1
+    n_rays: Annotated[int, Field(ge=8, le=256)] = 32
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    weights: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "model.onnx"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    limits: tuple[Line, ...] = ()
+    thresholds: Thresholds = Thresholds()
+    training_data: tuple[DataSource, ...] = ()
+    scores: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _geometry_fits(self) -> Self:
+        if self.window_px % self.stride:
+            raise ValueError(f"window_px {self.window_px} is not a multiple of stride {self.stride}")
+        if self.halo_px % self.stride:
+            raise ValueError(f"halo_px {self.halo_px} is not a multiple of stride {self.stride}")
+        if 2 * self.halo_px >= self.window_px:
+            raise ValueError(f"halo_px {self.halo_px} leaves no core in a window of {self.window_px} px")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes holds a name twice")
+        return self
+
+    @property
+    def core_px(self) -> int:
+        """Side of the window's part whose output is used, pixels at `mpp`."""
+        return self.window_px - 2 * self.halo_px
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights' file, beside the card it was loaded from."""
+        return self._folder / self.weights
+
+    def at(self, folder: Path) -> Self:
+        """Return the same card, its weights looked for in `folder`."""
+        card = self.model_copy()
+        card._folder = Path(folder)
+        return card
+
+
+def load_card(name_or_path: str | Path) -> Card:
+    """Read one card: the name of a shipped model, a model's folder or a `card.toml`.
+
+    Raises `ModelError` when there is none, or when it holds anything a card may not hold.
+    """
+    path = _card_path(name_or_path)
+    try:
+        # Through JSON: strict validation takes an array as a tuple only from there; a card holds no dates.
+        fields = json.dumps(tomllib.loads(path.read_text(encoding="utf-8")))
+        card = Card.model_validate_json(fields, strict=True)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise ModelError(f"{path}: not a readable model card ({error}); a card is a TOML file") from error
+    except ValidationError as error:
+        raise ModelError(f"{path}: {_first_problem(error)}; correct the card") from error
+    return card.at(path.parent)
+
+
+def _card_path(name_or_path: str | Path) -> Path:
+    given = Path(name_or_path)
+    for path in (given, given / CARD_NAME, ZOO / given / CARD_NAME):
+        if path.is_file():
+            return path
+    raise ModelError(f"{name_or_path}: no such model; `histome models list` names the shipped ones")
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def card_to_toml(card: Card) -> str:
+    """Return the card as TOML text that `load_card` reads back to an equal card; `models show` prints it."""
+    return "\n".join(_table_lines(card.model_dump(), prefix="")).strip() + "\n"
+
+
+def write_card(card: Card, folder: Path) -> Path:
+    """Write `card.toml` into `folder` and return its path (for the training scripts in runs/)."""
+    path = Path(folder) / CARD_NAME
+    path.write_text(card_to_toml(card), encoding="utf-8")
+    return path
+
+
+def _table_lines(table: Mapping[str, Any], *, prefix: str) -> list[str]:
+    plain = {key: value for key, value in table.items() if not _is_table(value)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items() if value is not None]
+    for key, value in table.items():
+        name = f"{prefix}{_key(key)}"
+        if isinstance(value, Mapping):
+            lines += ["", f"[{name}]", *_table_lines(value, prefix=f"{name}.")]
+        elif _is_table(value):
+            for row in value:
+                lines += ["", f"[[{name}]]", *_table_lines(row, prefix=f"{name}.")]
+    return lines
+
+
+def _is_table(value: Any) -> bool:
+    rows = isinstance(value, list | tuple) and len(value) > 0
+    return isinstance(value, Mapping) or (rows and all(isinstance(row, Mapping) for row in value))
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if bare else _text(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + "}"
+    raise ModelError(f"a model card cannot hold a {type(value).__name__}; use text, numbers, lists or tables")
+
+
+def _text(text: str) -> str:
+    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    body = "".join(escapes.get(c, c if ord(c) >= 32 and ord(c) != 127 else f"\\u{ord(c):04x}") for c in text)
+    return f'"{body}"'

@@ -1,0 +1,262 @@
+"""Run a model on windows of pixels.
+
+ONNX Runtime where there is CUDA, else OpenVINO, else ONNX Runtime on the CPU: both backend and precision are
+chosen by capability. Every network has one static shape, 1 x window x window x 3, and one infer request per calling
+thread, so the result of a window never depends on how many windows or threads there are.
+"""
+
+import ctypes
+import hashlib
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from histome.errors import ModelError
+from histome.models.card import Card
+
+Backend = Literal["auto", "openvino", "cuda", "cpu"]
+Precision = Literal["auto", "f32", "bf16"]
+Outputs = dict[str, np.ndarray]
+Shapes = Mapping[str, tuple[int | None, ...]]
+Loaded = tuple[Callable[[np.ndarray], Outputs], Shapes, str]
+
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+# Fixed choice of convolution and no TF32: a window gives the same numbers whenever it is run.
+_PROVIDER_OPTIONS = {"cuda": {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}, "cpu": {}}
+
+
+class Predictor(Protocol):
+    """Anything with a card that turns one window into the outputs its card's task names."""
+
+    @property
+    def card(self) -> Card:
+        """The card that says what goes in and what comes out."""
+        ...
+
+    def __call__(self, image: np.ndarray, /) -> Outputs:
+        """Run on one uint8 (1, window, window, 3) image; threads may call at the same time."""
+        ...
+
+
+class Network:
+    """A model ready to run.
+
+    Parameters
+    ----------
+    card : card loaded by `load_card` or `find_model`; its weights are checked against its sha256.
+    threads : how many threads will call this network at once. Each caller gets one core and one infer
+        request; no thread is made beyond that.
+    backend : `openvino`, `cuda` or `cpu` (both ONNX Runtime), or `auto`: CUDA where there is a device, else
+        OpenVINO.
+    precision : of OpenVINO's inner arithmetic. `auto` takes bf16 where the CPU reports it, else f32. ONNX
+        Runtime is always f32.
+
+    Raises
+    ------
+    ModelError : weights missing, changed, not ONNX, or without the input and outputs of the card's task.
+    """
+
+    def __init__(
+        self, card: Card, *, threads: int = 1, backend: Backend = "auto", precision: Precision = "auto"
+    ) -> None:
+        model = read_weights(card)
+        self.card = card
+        self.threads = max(1, threads)
+        self.backend = choose_backend() if backend == "auto" else backend
+        if self.backend == "openvino":
+            self._run, shapes, self.precision = _openvino(card, model, self.threads, precision)
+        else:
+            self._run, shapes, self.precision = _onnxruntime(card, model, self.backend)
+        check_outputs(card, shapes)
+
+    def __call__(self, image: np.ndarray, /) -> Outputs:
+        """Run on one window.
+
+        Parameters
+        ----------
+        image : uint8 (1, window, window, 3), RGB at the card's mpp.
+
+        Returns
+        -------
+        float32 arrays by output name: `probabilities` (1, classes, window/stride, window/stride) of a
+        segmenter; `prob` (1, 1, ..), `dist` (1, rays, ..), `logits` (1, classes, ..) of a stardist model.
+        """
+        window = self.card.window_px
+        if image.shape != (1, window, window, 3) or image.dtype != np.uint8:
+            raise ValueError(f"expected uint8 (1, {window}, {window}, 3), got {image.dtype} {image.shape}")
+        return self._run(np.ascontiguousarray(image))
+
+    def describe(self) -> dict[str, str]:
+        """Return what run.json keeps of a network: name, version, sha256, backend, precision."""
+        card = self.card
+        running = {"backend": self.backend, "precision": self.precision}
+        return {"name": card.name, "version": card.version, "sha256": card.sha256, **running}
+
+
+def expected_outputs(card: Card) -> dict[str, tuple[int, ...]]:
+    """Return the output shapes that the card's task must have, by name."""
+    side = card.window_px // card.stride
+    if card.task == "segmenter":
+        return {"probabilities": (1, len(card.classes), side, side)}
+    channels = {"prob": 1, "dist": card.n_rays, "logits": len(card.classes)}
+    return {name: (1, n, side, side) for name, n in channels.items()}
+
+
+def check_outputs(card: Card, shapes: Shapes) -> None:
+    """Refuse a model whose outputs are not those of its card's task; None in a shape is an unknown length."""
+    for name, wanted in expected_outputs(card).items():
+        got = shapes.get(name)
+        if got is None:
+            raise ModelError(f"{card.weights_path}: no output {name!r} (a {card.task} model has it)")
+        if len(got) != len(wanted) or any(g not in (None, w) for g, w in zip(got, wanted, strict=True)):
+            raise ModelError(f"{card.weights_path}: output {name!r} is {got}, its card says {wanted}")
+
+
+def read_weights(card: Card) -> bytes:
+    """Return the weights as ONNX bytes, checked against the card's sha256.
+
+    The bytes that were checked are the bytes that are run: backends get them from memory, so neither a file
+    changed in between nor external data beside the model is ever read.
+    """
+    path = card.weights_path
+    if path.suffix != ".onnx":
+        raise ModelError(f"{path}: weights must be an .onnx file (never pickle); export the model to ONNX")
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: weights cannot be read ({error.strerror})") from error
+    # ONNX begins with its ir_version: protobuf field 1, a varint. Pickles begin with 0x80, torch files PK.
+    if model[:1] != b"\x08":
+        raise ModelError(f"{path}: not an ONNX file; export the model to ONNX")
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(f"{path}: sha256 {digest[:12]} is not its card's {card.sha256[:12]}; get it again")
+    return model
+
+
+def weights_sha256(path: Path) -> str:
+    """Return the checksum that a card names (for the training scripts in runs/)."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def choose_backend() -> Literal["openvino", "cuda", "cpu"]:
+    """Return `cuda` where ONNX Runtime sees a CUDA device, else `openvino`, else `cpu`."""
+    if cuda_visible():
+        return "cuda"
+    return "openvino" if importlib.util.find_spec("openvino") else "cpu"
+
+
+def cuda_visible() -> bool:
+    """Whether this ONNX Runtime has CUDA and the driver counts at least one device."""
+    import onnxruntime
+
+    if _PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
+        return False
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def openvino_precision() -> Literal["f32", "bf16"]:
+    """Return `bf16` where this CPU computes in it, else `f32`.
+
+    Mpx per CPU-second, bf16 against f32: 5.6 against 1.26 with AMX; 1.9 against 1.0 on an AMD EPYC with
+    avx512_bf16 only, which reports BF16 too (U-Nets of 4.4 M parameters). Forced where the CPU does not
+    report it, bf16 is 4-5x slower than f32.
+    """
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if "BF16" in able else "f32"
+
+
+def _openvino(card: Card, model: bytes, threads: int, precision: Precision) -> Loaded:
+    import openvino
+
+    precision = openvino_precision() if precision == "auto" else precision
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        # One stream of one thread a caller. No pinning: two processes would pin themselves to the same cores.
+        "NUM_STREAMS": threads,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
+    }
+    core = openvino.Core()
+    try:
+        graph = core.read_model(model)
+        _check_input(card, [(port.any_name, port.element_type.get_type_name()) for port in graph.inputs])
+        graph.reshape({"image": [1, card.window_px, card.window_px, 3]})
+        compiled = core.compile_model(graph, "CPU", settings)
+    except RuntimeError as error:
+        raise ModelError(f"{card.weights_path}: OpenVINO cannot load it ({_one_line(error)})") from error
+    shapes = {port.any_name: tuple(port.shape) for port in compiled.outputs}
+    return _OpenVinoRun(compiled, tuple(shapes)), shapes, precision
+
+
+class _OpenVinoRun:
+    """A compiled model with one infer request for each thread that calls it."""
+
+    def __init__(self, compiled: Any, names: tuple[str, ...]) -> None:
+        self._compiled = compiled
+        self._names = names
+        self._mine = threading.local()
+
+    def __call__(self, image: np.ndarray) -> Outputs:
+        if not hasattr(self._mine, "request"):
+            self._mine.request = self._compiled.create_infer_request()
+        results = self._mine.request.infer([image])
+        return {name: results[name] for name in self._names}
+
+
+def _onnxruntime(card: Card, model: bytes, backend: Literal["cuda", "cpu"]) -> Loaded:
+    import onnxruntime
+
+    if backend == "cuda" and not cuda_visible():
+        raise ModelError(f"{card.name}: ONNX Runtime sees no CUDA device here; use backend auto")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = [(_PROVIDERS[backend], _PROVIDER_OPTIONS[backend])]
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
+    except _onnxruntime_errors() as error:
+        raise ModelError(f"{card.weights_path}: ONNX Runtime cannot load it ({_one_line(error)})") from error
+    if _PROVIDERS[backend] not in session.get_providers():  # it falls back to the CPU without an error
+        raise ModelError(f"{card.name}: ONNX Runtime cannot start CUDA; use backend openvino")
+    inputs = [(str(port.name), str(port.type)) for port in session.get_inputs()]
+    _check_input(card, [(name, {"tensor(uint8)": "u8"}.get(kind, kind)) for name, kind in inputs])
+    ports = session.get_outputs()
+    shapes = {str(o.name): tuple(n if isinstance(n, int) else None for n in o.shape) for o in ports}
+    return _onnxruntime_run(session, list(shapes)), shapes, "f32"
+
+
+def _onnxruntime_run(session: Any, names: list[str]) -> Callable[[np.ndarray], Outputs]:
+    def run(image: np.ndarray) -> Outputs:
+        return dict(zip(names, session.run(names, {"image": image}), strict=True))
+
+    return run
+
+
+def _onnxruntime_errors() -> tuple[type[Exception], ...]:
+    """ONNX Runtime raises bare `Exception` subclasses of its own, one for each status code."""
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    codes = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoModel NotImplemented RuntimeException"
+    return (RuntimeError, ValueError, *(getattr(state, code) for code in codes.split()))
+
+
+def _check_input(card: Card, inputs: list[tuple[str, str]]) -> None:
+    if inputs != [("image", "u8")]:
+        raise ModelError(f"{card.weights_path}: its input must be uint8 (1, H, W, 3) named 'image'")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,181 @@
+"""Backends agree, threads do not matter, and nothing but the right ONNX is run."""
+
+import hashlib
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnxruntime
+import pytest
+from tiny_models import segmenter_model, stardist_model
+
+from histome.errors import ModelError
+from histome.models.registry import list_models
+from histome.models.runtime import Network, choose_backend, expected_outputs, openvino_precision
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    return stardist_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def windows():
+    rng = np.random.default_rng(7)
+    return [rng.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8) for _ in range(8)]
+
+
+def difference(a, b):
+    return max(float(np.abs(a[name] - b[name]).max()) for name in a)
+
+
+def test_outputs_have_the_shapes_that_the_card_promises(card, windows):
+    outputs = Network(card)(windows[0])
+    assert {name: array.shape for name, array in outputs.items()} == expected_outputs(card)
+    assert {array.dtype for array in outputs.values()} == {np.dtype(np.float32)}
+
+
+def test_a_segmenter_computes_the_known_function(tmp_path):
+    card = segmenter_model(tmp_path / "segmenter")
+    image = np.zeros((1, 64, 64, 3), np.uint8)
+    image[:, ::2, ::2] = (10, 100, 200)
+    mix = np.linspace(-0.01, 0.01, 21).reshape(7, 3)
+    wanted = 1 / (1 + np.exp(-mix @ (10, 100, 200)))
+    got = Network(card, precision="f32")(image)["probabilities"]
+    np.testing.assert_allclose(got[0], np.broadcast_to(wanted[:, None, None], (7, 32, 32)), atol=1e-5)
+
+
+def test_openvino_and_onnxruntime_agree(card, windows):
+    openvino, ort = Network(card, backend="openvino", precision="f32"), Network(card, backend="cpu")
+    assert max(difference(openvino(w), ort(w)) for w in windows) < 1e-4
+
+
+def test_bf16_stays_within_its_tolerance(card, windows):
+    if openvino_precision() != "bf16":
+        pytest.skip("this CPU does not compute in bf16")
+    full, half = (
+        Network(card, backend="openvino", precision="f32"),
+        Network(card, backend="openvino", precision="bf16"),
+    )
+    # bf16 has 8 bits of mantissa (0.4 %); two layers with values of order 1.
+    assert max(difference(full(w), half(w)) for w in windows) < 0.03
+
+
+@pytest.mark.parametrize("shipped", list_models(), ids=lambda card: card.name)
+def test_shipped_models_agree_between_backends(shipped):
+    """On coarse noise: f32 backends to 1e-3 of the largest value, the chosen precision to 1 % on average."""
+    rng = np.random.default_rng(0)
+    side = shipped.window_px
+    coarse = rng.integers(120, 256, (1, side // 8, side // 8, 3)).astype(np.uint8)
+    image = coarse.repeat(8, axis=1).repeat(8, axis=2)
+    openvino = Network(shipped, backend="openvino", precision="f32")(image)
+    ort = Network(shipped, backend="cpu")(image)
+    chosen = Network(shipped)(image)
+    for name in expected_outputs(shipped):
+        scale = max(1.0, float(np.abs(ort[name]).max()))
+        assert np.abs(openvino[name] - ort[name]).max() < 1e-3 * scale
+        assert np.abs(chosen[name] - ort[name]).mean() < 0.01 * scale
+
+
+@pytest.mark.skipif(choose_backend() != "cuda", reason="no CUDA device here")
+def test_cuda_agrees_with_the_cpu(card, windows):
+    cuda, ort = Network(card, backend="cuda"), Network(card, backend="cpu")
+    assert max(difference(cuda(w), ort(w)) for w in windows) < 1e-3
+
+
+@pytest.mark.parametrize("backend", ["openvino", "cpu"])
+def test_threads_change_nothing(card, windows, backend):
+    alone = [Network(card, backend=backend)(w) for w in windows]
+    network = Network(card, threads=3, backend=backend)
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(network, windows))
+    for a, b in zip(alone, together, strict=True):
+        assert all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def test_results_survive_the_next_call(card, windows):
+    network = Network(card)
+    first = network(windows[0])
+    kept = {name: array.copy() for name, array in first.items()}
+    network(windows[1])
+    assert difference(first, kept) == 0
+
+
+def test_a_window_of_another_size_or_type_is_a_bug_of_the_caller(card):
+    network = Network(card)
+    with pytest.raises(ValueError, match="expected uint8"):
+        network(np.zeros((1, 32, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match="expected uint8"):
+        network(np.zeros((1, 64, 64, 3), np.float32))
+
+
+def test_cuda_asked_for_where_there_is_none_is_one_clear_line(card):
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("ONNX Runtime has CUDA here")
+    with pytest.raises(ModelError, match="no CUDA device"):
+        Network(card, backend="cuda")
+
+
+def replaced(card, folder, data, *, name="model.onnx", sha=True):
+    (folder / name).write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest() if sha else card.sha256
+    return card.model_copy(update={"weights": name, "sha256": digest}).at(folder)
+
+
+def test_changed_weights_are_refused(card, tmp_path):
+    data = card.weights_path.read_bytes() + b"\x00"
+    with pytest.raises(ModelError, match="sha256"):
+        Network(replaced(card, tmp_path, data, sha=False))
+
+
+def test_missing_weights_are_refused(card, tmp_path):
+    with pytest.raises(ModelError, match="cannot be read"):
+        Network(card.at(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "model.pt", "model.onnx"])
+def test_pickles_are_refused_before_anything_reads_them(card, tmp_path, name):
+    with pytest.raises(ModelError, match="export the model to ONNX"):
+        Network(replaced(card, tmp_path, pickle.dumps({"weights": [1.0]}), name=name))
+
+
+@pytest.mark.parametrize("backend", ["openvino", "cpu"])
+def test_a_broken_onnx_is_one_clear_line(card, tmp_path, backend):
+    with pytest.raises(ModelError, match="cannot load it") as caught:
+        Network(replaced(card, tmp_path, b"\x08broken"), backend=backend)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "cpu"])
+def test_wrong_outputs_are_refused_at_load(tmp_path, backend):
+    renamed = stardist_model(tmp_path / "renamed", rename={"dist": "distances"})
+    with pytest.raises(ModelError, match="no output 'dist'"):
+        Network(renamed, backend=backend)
+    fewer = stardist_model(tmp_path / "fewer", classes=7)
+    with pytest.raises(ModelError, match="'logits' is"):
+        Network(fewer, backend=backend)
+    segmenter = (
+        segmenter_model(tmp_path / "segmenter")
+        .model_copy(update={"task": "stardist"})
+        .at(tmp_path / "segmenter")
+    )
+    with pytest.raises(ModelError, match="no output 'prob'"):
+        Network(segmenter, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "cpu"])
+def test_a_card_with_another_window_than_its_weights_is_refused(card, tmp_path, backend):
+    """Fixed weights cannot be had at another stride than the card says."""
+    wrong = card.model_copy(update={"stride": 4}).at(card.weights_path.parent)
+    with pytest.raises(ModelError, match="its card says"):
+        Network(wrong, backend=backend)
+
+
+def test_the_description_names_what_ran(card):
+    assert Network(card, backend="cpu").describe() == {
+        "name": "tiny",
+        "version": "1",
+        "sha256": card.sha256,
+        "backend": "cpu",
+        "precision": "f32",
+    }
