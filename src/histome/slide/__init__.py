@@ -63,7 +63,7 @@ def _reader(path: Path) -> Reader:
             f"{path.name} is not a DICOM whole-slide image that OpenSlide reads, or it is damaged."
         )
     raise SlideError(
-        f"{path.name} is no slide or image that histome reads (SVS, NDPI, MRXS, SCN, DICOM, TIFF, PNG, JPEG ...)."
+        f"{path.name} is no slide or image that histome reads (SVS, NDPI, MRXS, SCN, DICOM, TIFF, PNG, JPEG)."
     )
 
 

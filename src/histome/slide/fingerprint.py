@@ -8,11 +8,11 @@ SAMPLE_BYTES = 65_536
 
 
 def of_file(path: Path) -> str:
-    """Return sha256 (hex) of a slide: file sizes and up to 16 samples of 64 KiB from each file it consists of.
+    """Return sha256 (hex) over the sizes of a slide's files and up to 16 samples of 64 KiB from each.
 
-    A slide that keeps its pixels beside it (MRXS: a folder of the same name; DICOM: the instances in its folder)
-    is sampled over all those files. Two slides with one fingerprint are, but for damage inside a large
-    file between the samples, the same slide.
+    A slide that keeps its pixels beside it (MRXS: a folder of the same name; DICOM: the other instances in
+    its folder) is sampled over all those files. Two slides with one fingerprint are, but for damage between
+    the samples of a large file, the same slide.
     """
     digest = hashlib.sha256()
     for part in _parts(path):

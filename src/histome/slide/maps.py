@@ -66,7 +66,7 @@ class ClassMap:
         return codes
 
     def save(self, path: Path | str) -> None:
-        """Write a tiled pyramidal OME-TIFF (uint8, deflate, nearest levels); the same map gives the same bytes."""
+        """Write a tiled pyramidal OME-TIFF (deflate, nearest levels); equal maps give equal bytes."""
         levels = _nearest_levels(self.array)
         size = {"PhysicalSizeX": self.mpp, "PhysicalSizeY": self.mpp}
         classes = {"histome.classes": json.dumps(self.classes)}
@@ -103,7 +103,7 @@ class ClassMap:
 
 @dataclass(frozen=True, eq=False)
 class ProbabilityMap:
-    """Probabilities per class on a grid: `array` zarr uint8 (classes, h, w) = round(255 p), chunked, compressed.
+    """Probabilities per class on a grid: `array` zarr uint8 (classes, h, w) = round(255 p), in chunks.
 
     Same geometry as ClassMap. In memory it stays compressed until it is saved.
     """
@@ -118,7 +118,7 @@ class ProbabilityMap:
         return cls(_create(MemoryStore(), shape, mpp, classes), mpp, classes)
 
     def probability(self, name: str) -> NDArray[np.float32]:
-        """Return the probability of one class, float32 (h, w) in 0-1; raises ValueError for an unknown name."""
+        """Return one class, float32 (h, w) in 0-1; raises ValueError for an unknown name."""
         plane = np.asarray(self.array[self.classes.index(name)])
         return plane.astype(np.float32) / np.float32(255)
 

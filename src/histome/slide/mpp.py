@@ -7,7 +7,7 @@ from typing import NamedTuple
 from histome.errors import MppError, UsageError
 
 PLAUSIBLE_UM = (0.05, 5.0)
-# Two statements of one file that are meant to agree (its own property, OME or DICOM) may differ by rounding only.
+# Two statements of one file that are meant to agree may differ by rounding, not by more.
 AGREEMENT = 1.1
 # 10 / magnification is nominal: 20x scanners are sold with 0.44-0.52 um/px, 40x with 0.19-0.28.
 NOMINAL_AGREEMENT = 1.6
@@ -19,7 +19,7 @@ PixelSize = tuple[float, float]
 
 
 class Mpp(NamedTuple):
-    """Pixel size of level 0 in um/px along x and y, where it comes from, and whether it is only an estimate."""
+    """Pixel size of level 0 in um/px along x and y, its source, and whether it is only an estimate."""
 
     x: float
     y: float
@@ -32,7 +32,8 @@ class MppHints(NamedTuple):
     """What a file says about its pixel size, um/px as (x, y): nothing here is checked yet.
 
     `own`: the format's own property; `standard`: OME or DICOM metadata (named in `standard_name`);
-    `resolution`: the TIFF resolution tags with their unit (also PNG or JPEG density); `objective_power`: 20 for 20x.
+    `resolution`: the TIFF resolution tags with their unit (also PNG or JPEG density);
+    `objective_power`: 20 for 20x.
     """
 
     own: PixelSize | None = None
@@ -45,7 +46,7 @@ class MppHints(NamedTuple):
 def resolve_mpp(
     path: Path, hints: MppHints, *, override: float | None = None, allow_estimated: bool = False
 ) -> Mpp:
-    """Return the pixel size by the chain override > own property > OME or DICOM > TIFF resolution > objective.
+    """Return the pixel size: override > own property > OME or DICOM > TIFF resolution > objective power.
 
     The objective power (10 / magnification) counts only with `allow_estimated`.
     Raises UsageError for an implausible override and MppError where the file's statements are missing,
@@ -56,8 +57,8 @@ def resolve_mpp(
     mpp = _stated(path, hints) or _from_resolution(path, hints) or _estimated(path, hints, allow_estimated)
     if _ratio(mpp.x, mpp.y) > ANISOTROPY_LIMIT:
         raise MppError(
-            f"{path.name} says {mpp.x:.4g} x {mpp.y:.4g} um/px ({mpp.source}): pixels that oblong are an error; "
-            f"pass --mpp if you know the true value."
+            f"{path.name} says {mpp.x:.4g} x {mpp.y:.4g} um/px ({mpp.source}): pixels that oblong are an "
+            f"error; pass --mpp if you know the true value."
         )
     if _ratio(mpp.x, mpp.y) > ANISOTROPY_NOTED:
         return mpp._replace(notes=(*mpp.notes, f"pixels are {mpp.x:.4g} x {mpp.y:.4g} um"))
@@ -65,7 +66,7 @@ def resolve_mpp(
 
 
 def resolution_um(pixels_per_unit: PixelSize, unit: str) -> PixelSize | None:
-    """Return um/px from a TIFF resolution ("inch", "centimeter"); None for no unit, zero or non-finite values."""
+    """Return um/px from a TIFF resolution per "inch" or "centimeter"; None for other units or no number."""
     unit_um = {"inch": 25_400.0, "centimeter": 10_000.0}.get(unit)
     if unit_um is None or not all(math.isfinite(value) and value > 0 for value in pixels_per_unit):
         return None
@@ -94,20 +95,31 @@ def _overridden(hints: MppHints, override: float) -> Mpp:
 
 def _stated(path: Path, hints: MppHints) -> Mpp | None:
     own, standard = hints.own, hints.standard
-    if own and standard and is_plausible(own) and is_plausible(standard):
-        if max(_ratio(a, b) for a, b in zip(own, standard, strict=True)) > AGREEMENT:
-            raise MppError(
-                f"{path.name} contradicts itself: {own[0]:.4g} um/px as its own property, {standard[0]:.4g} um/px "
-                f"in its {hints.standard_name} metadata; pass --mpp with the true value."
-            )
+    if own and standard and _disagree(own, standard):
+        raise MppError(
+            f"{path.name} contradicts itself: {own[0]:.4g} um/px as its own property, {standard[0]:.4g} "
+            f"um/px in its {hints.standard_name} metadata; pass --mpp with the true value."
+        )
     named = ((own, "file property"), (standard, f"{hints.standard_name} metadata"))
     for size, source in named:
         if size is None:
             continue
         if not is_plausible(size):
             raise _implausible(path, size, source)
-        return Mpp(*size, source)
+        return Mpp(*size, source, notes=_objective_note(size, hints))
     return None
+
+
+def _objective_note(size: PixelSize, hints: MppHints) -> tuple[str, ...]:
+    nominal = _nominal_um(hints)
+    if nominal is None or _ratio(size[0], nominal) <= NOMINAL_AGREEMENT:
+        return ()
+    return (f"{size[0]:.4g} um/px is unusual for a {hints.objective_power:g}x objective",)
+
+
+def _disagree(own: PixelSize, standard: PixelSize) -> bool:
+    both_plausible = is_plausible(own) and is_plausible(standard)
+    return both_plausible and max(_ratio(own[0], standard[0]), _ratio(own[1], standard[1])) > AGREEMENT
 
 
 def _implausible(path: Path, size: PixelSize, source: str, hint: str = "") -> MppError:
@@ -134,7 +146,8 @@ def _from_resolution(path: Path, hints: MppHints) -> Mpp | None:
     if nominal is not None and _ratio(size[0], nominal) > NOMINAL_AGREEMENT:
         raise MppError(
             f"{path.name} contradicts itself: its TIFF resolution says {size[0]:.4g} um/px, its objective "
-            f"{hints.objective_power:g}x about {nominal:.3g}{_trap_hint(size[0], nominal)}; pass --mpp with the true value."
+            f"{hints.objective_power:g}x about {nominal:.3g}{_trap_hint(size[0], nominal)}; "
+            f"pass --mpp with the true value."
         )
     return Mpp(*size, "TIFF resolution")
 
@@ -157,8 +170,8 @@ def _estimated(path: Path, hints: MppHints, allow_estimated: bool) -> Mpp:
         )
     if not allow_estimated:
         raise MppError(
-            f"{path.name} does not say its micrometers per pixel, only {hints.objective_power:g}x; pass --mpp, "
-            f"or --allow-estimated-mpp to take {nominal:.3g}."
+            f"{path.name} does not say its micrometers per pixel, only {hints.objective_power:g}x; "
+            f"pass --mpp, or --allow-estimated-mpp to take {nominal:.3g}."
         )
     note = f"{nominal:.3g} um/px is estimated from {hints.objective_power:g}x"
     return Mpp(nominal, nominal, "objective power", estimated=True, notes=(note,))

@@ -1,4 +1,4 @@
-"""Reader over OpenSlide: NDPI, MRXS, SCN, BIF, VSI, Philips, DICOM and whatever else the other readers leave."""
+"""Reader over OpenSlide: NDPI, MRXS, SCN, BIF, VSI, Philips, DICOM and what the other readers leave."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _PROBES = 5
 
 
 class OpenSlideReader:
-    """A slide through OpenSlide. A handle is unusable after one error: it is reopened and the reading goes on."""
+    """A slide through OpenSlide. A handle is useless after one error: it is reopened, the reading goes on."""
 
     format: str
 
@@ -63,7 +63,7 @@ class OpenSlideReader:
 
     def _reopen(self, failed: openslide.OpenSlide) -> None:
         with self._lock:
-            # Another thread may have replaced the failed handle already. It is not closed: a third may be inside it.
+            # Another thread may have replaced the failed handle; it is not closed, a third may be inside it.
             if self._handle is failed:
                 self._handle = _open(self._path)
 
@@ -80,11 +80,8 @@ class OpenSlideReader:
 
     def _record(self, level: int, box: Box, reason: str) -> None:
         size = self.levels[level]
-        column, row = box.x0 // size.tile_width, box.y0 // size.tile_height
-        left, top = column * size.tile_width, row * size.tile_height
-        right, bottom = min(left + size.tile_width, size.width), min(top + size.tile_height, size.height)
-        scale = size.downsample
-        self.broken.add(level, Box(*(round(edge * scale) for edge in (left, top, right, bottom))), reason)
+        tile = size.tile_box(box.x0 // size.tile_width, box.y0 // size.tile_height)
+        self.broken.add(level, size.to_level0(tile), reason)
 
     def _probe(self) -> None:
         """Refuse a file of which nothing can be decoded; one bad tile is no reason."""

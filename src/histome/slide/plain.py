@@ -62,14 +62,16 @@ class PlainReader:
 def open_plain(path: Path) -> PlainReader:
     """Open a PNG or JPEG.
 
-    Palette and gray become RGB, transparency is laid over white, each with a note; 16-bit and CMYK are refused.
-    Raises SlideError for those, for damage and for more than 400 Mpx.
+    Palette and gray become RGB, transparency is laid over white, each with a note.
+    Raises SlideError for 16-bit and CMYK images, for damage and for more than 400 Mpx.
     """
     try:
         with _image(path) as image:
             check_size(path, *image.size)
             pixels, notes = _to_rgb(path, image)
-            return PlainReader(path, pixels, format=str(image.format), hints=_hints(image), notes=notes)
+            return PlainReader(
+                path, pixels, format=str(image.format).lower(), hints=_hints(image), notes=notes
+            )
     # Pillow raises SyntaxError for a header and OSError for data that it cannot parse.
     except (OSError, SyntaxError, ValueError) as error:
         raise SlideError(

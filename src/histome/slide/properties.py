@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-# Scanner, optics and geometry only. Never ImageDescription, Filename, User, Date, Title, barcodes or DICOM patient tags.
+# Scanner, optics and geometry only: no descriptions, file names, users, dates, barcodes or patient tags.
 ALLOWED = {
     "openslide.vendor": "vendor",
     "openslide.objective-power": "objective-power",

@@ -1,7 +1,8 @@
 """The Reader protocol and Slide: a region at any resolution, whatever file lies beneath."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
@@ -15,7 +16,7 @@ from histome.slide.broken import BrokenTiles
 from histome.slide.mpp import Mpp, MppHints
 from histome.slide.tiles import Box
 
-# A level up to 1 % coarser than asked (0.2527 x 2 for 0.5) is read as it is: a finer one costs 4 times the decoding.
+# A level up to 1 % coarser than asked (0.5025 for 0.5) is taken: a finer one costs 4 times the decoding.
 LEVEL_TOLERANCE = 1.01
 BAND_BYTES = 32_000_000
 # One read returns at most 3 GB: more is a bug of the caller or a trap in the file.
@@ -32,23 +33,38 @@ class Level(NamedTuple):
     tile_width: int = 256
     tile_height: int = 256
 
+    def tile_box(self, column: int, row: int) -> Box:
+        """Return the box of a tile in px of this level, cut at the level's edge."""
+        left, top = column * self.tile_width, row * self.tile_height
+        right, bottom = left + self.tile_width, top + self.tile_height
+        return Box(left, top, min(right, self.width), min(bottom, self.height))
+
+    def to_level0(self, box: Box) -> Box:
+        """Return a box of this level in level-0 px, rounded to nearest."""
+        return Box(*(round(edge * self.downsample) for edge in box))
+
 
 class Reader(Protocol):
     """Pixels of one file. `read` is thread-safe, white outside the image and where a tile is broken."""
 
     format: str
     levels: tuple[Level, ...]
-    properties: Mapping[str, str]
     mpp_hints: MppHints
     broken: BrokenTiles
     notes: tuple[str, ...]
 
-    def read(self, level: int, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
-        """Return (h, w, 3) RGB from (x, y), all in px of that level; negative or outside positions are white."""
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Allow-listed properties of the file."""
         ...
 
-    def close(self) -> None:
-        """Release the file."""
+    def read(self, level: int, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
+        """Return (h, w, 3) RGB from (x, y), all in px of that level; positions outside are white."""
+        ...
+
+    @property
+    def close(self) -> Callable[[], object]:
+        """Release the file when called."""
         ...
 
 
@@ -97,7 +113,7 @@ class Slide:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the results should know: conversions of color, an estimated or oblong pixel size."""
+        """What a reader of the results should know: converted colors, an estimated or oblong pixel size."""
         return (*self.reader.notes, *self.mpp.notes)
 
     @property
@@ -125,7 +141,7 @@ class Slide:
         return ceil(height_um / mpp - 1e-6), ceil(width_um / mpp - 1e-6)
 
     def thumbnail(self, max_px: int = 1024) -> NDArray[np.uint8]:
-        """Return the whole slide with its longer side at most `max_px`, uint8 (h, w, 3), pixels square in um."""
+        """Return the whole slide, uint8 (h, w, 3), longer side at most `max_px`, pixels square in um."""
         finest = max(self.mpp.x, self.mpp.y)
         mpp = max(finest, max(self.extent_um) / max_px)
         height, width = self.shape_at(mpp)
@@ -138,12 +154,12 @@ class Slide:
     def read(
         self, x_px: float, y_px: float, *, size: tuple[int, int], mpp: float | None = None
     ) -> NDArray[np.uint8]:
-        """Return the region whose corner is at level-0 (x_px, y_px), uint8 RGB (h, w, 3), `size` = (w, h).
+        """Return the region with its corner at level-0 (x_px, y_px), uint8 RGB (h, w, 3), `size` = (w, h).
 
-        Each output pixel is the area average over mpp x mpp um (mpp=None: one pixel of level 0), made from the
-        nearest level that is at least as fine; where even level 0 is coarser, it is interpolated linearly.
-        A pixel of the lattice of multiples of mpp has one value, whichever region it is read in. Outside the
-        slide and where tiles are broken (recorded in `broken`) it is white.
+        Each output pixel is the area average over mpp x mpp um (mpp=None: one pixel of level 0), made from
+        the nearest level that is at least as fine; where even level 0 is coarser, by linear interpolation.
+        A pixel of the lattice of multiples of mpp has one value, whichever region it is read in. Outside
+        the slide and where tiles are broken (recorded in `broken`) it is white.
         Raises ValueError for an empty, absurd or non-finite request.
         """
         step_x, step_y = self._steps_px(mpp)
@@ -169,20 +185,20 @@ class Slide:
 
     def _average(self, number: int, columns: resample.Taps, rows: resample.Taps) -> NDArray[np.uint8]:
         """Average in bands of whole tile rows: each tile is decoded once and memory stays bounded."""
+        averager = resample.Averager(columns, rows)
         width = columns.stop - columns.start
-        total = np.zeros((len(rows.first), len(columns.first), 3), np.float32)
         for top, bottom in self._bands(number, rows, width):
-            band = self.reader.read(number, columns.start, top, width, bottom - top)
-            averaged = resample.average_columns(band, columns.start, columns.first, columns.weights)
-            resample.add_rows(total, averaged, top, rows.first, rows.weights)
-        return resample.to_bytes(total)
+            averager.add(self.reader.read(number, columns.start, top, width, bottom - top), top)
+        return averager.pixels
 
     def _bands(self, number: int, rows: resample.Taps, width: int) -> list[tuple[int, int]]:
+        if rows.interpolated:
+            return [(rows.start, rows.stop)]
         tile = self.reader.levels[number].tile_height
         height = tile * max(1, BAND_BYTES // (3 * width * tile))
         cuts = range((rows.start // height + 1) * height, rows.stop, height)
         edges = [rows.start, *cuts, rows.stop]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
 
 def _whole(value: float) -> float:

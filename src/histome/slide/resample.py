@@ -1,21 +1,22 @@
 """Exact area averaging along two axes, the same for a pixel whichever region it is read in."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-# Edges are rounded to this share of a source pixel: float noise cannot move a weight from one read to the next.
+# Edges are rounded to this share of a source pixel: float noise cannot move a weight between reads.
 EDGE_STEPS_PER_PX = 65536
 LATTICE_TOLERANCE = 1e-6
 
 
 class Taps(NamedTuple):
-    """Which source pixels make each output pixel of one axis: `first` int64 (n,), `weights` float32 (n, t)."""
+    """The source pixels of each output pixel of one axis: `first` int64 (n,), `weights` float32 (n, t)."""
 
     first: NDArray[np.int64]
     weights: NDArray[np.float32]
+    interpolated: bool = False
 
     @property
     def start(self) -> int:
@@ -33,7 +34,7 @@ class Taps(NamedTuple):
         return self.weights.shape[1] == 1 and len(self.first) == self.stop - self.start
 
 
-def output_edges_px(start_px: float, step_px: float, count: int) -> NDArray[np.float64]:
+def output_edges_px(start_px: float, step_px: float, count: int) -> NDArray[Any]:
     """Return the `count` + 1 edges, in level-0 px, of output pixels of `step_px` from `start_px` on.
 
     A start on the lattice of multiples of `step_px` is counted in whole steps, so that neighboring reads
@@ -58,72 +59,86 @@ def area_taps(edges: NDArray[np.float64]) -> Taps:
 
 
 def linear_taps(edges: NDArray[np.float64]) -> Taps:
-    """Return the two-pixel linear interpolation at the middle of each interval: used where nothing finer exists."""
+    """Return two-pixel linear interpolation at the middle of each interval: where nothing finer exists."""
     edges = np.round(edges * EDGE_STEPS_PER_PX) / EDGE_STEPS_PER_PX
     center = (edges[:-1] + edges[1:]) / 2 - 0.5
     first = np.floor(center).astype(np.int64)
     fraction = center - first
-    return Taps(first, np.stack([1 - fraction, fraction], axis=1).astype(np.float32))
+    return Taps(first, np.stack([1 - fraction, fraction], axis=1).astype(np.float32), True)
 
 
 def axis_taps(start_px: float, step_px: float, count: int, *, downsample: float) -> Taps:
-    """Return the taps of one axis, for output pixels of `step_px` level-0 px read from a level of `downsample`."""
+    """Return the taps of one axis: output pixels of `step_px` level-0 px from a level of `downsample`."""
     edges = output_edges_px(start_px, step_px, count) / downsample
-    # A level up to 1 % coarser than asked counts as fine enough (see Slide._level_for); below that, interpolate.
+    # A level up to 1 % coarser than asked counts as fine enough (LEVEL_TOLERANCE of reader.py).
     return area_taps(edges) if step_px / downsample > 0.985 else linear_taps(edges)
 
 
-@numba.njit(nogil=True, cache=True)
-def average_columns(
-    source: NDArray[np.uint8], start: int, first: NDArray[np.int64], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return source rows (h, w, 3), whose column 0 is source column `start`, averaged along x: (h, n, 3)."""
-    rows, count, taps = source.shape[0], first.shape[0], weights.shape[1]
-    out = np.empty((rows, count, 3), np.float32)
-    for row in range(rows):
-        for column in range(count):
-            red = green = blue = np.float32(0)
-            x = first[column] - start
-            for tap in range(taps):
-                weight = weights[column, tap]
-                red += weight * np.float32(source[row, x + tap, 0])
-                green += weight * np.float32(source[row, x + tap, 1])
-                blue += weight * np.float32(source[row, x + tap, 2])
-            out[row, column, 0] = red
-            out[row, column, 1] = green
-            out[row, column, 2] = blue
-    return out
+class Averager:
+    """Averages source rows, handed over in bands from top to bottom, into one output image.
+
+    The sum of an output pixel runs over its source pixels in order, whatever the bands: same bytes.
+    """
+
+    def __init__(self, columns: Taps, rows: Taps) -> None:
+        """Start an output of len(rows.first) x len(columns.first) pixels."""
+        self._columns = columns
+        self._rows = rows
+        self._next = 0
+        self._pending = np.zeros(3 * (columns.stop - columns.start), np.float32)
+        self.pixels = np.empty((len(rows.first), len(columns.first), 3), np.uint8)
+
+    def add(self, band: NDArray[np.uint8], top: int) -> None:
+        """Take (n, columns.stop - columns.start, 3) source rows from `top` on, right below the last ones."""
+        columns, rows = self._columns, self._rows
+        self._next = _average_band(
+            band.reshape(len(band), -1),
+            top,
+            (columns.first - columns.start, columns.weights),
+            (rows.first, rows.weights),
+            self._next,
+            self._pending,
+            self.pixels,
+        )
 
 
-@numba.njit(nogil=True, cache=True)
-def add_rows(
-    total: NDArray[np.float32],
-    band: NDArray[np.float32],
-    start: int,
-    first: NDArray[np.int64],
-    weights: NDArray[np.float32],
-) -> None:
-    """Add a band of averaged rows, whose row 0 is source row `start`, into the output rows that cover it."""
-    count, taps = weights.shape
-    stop = start + band.shape[0]
-    for row in range(count):
-        low, high = max(first[row], start), min(first[row] + taps, stop)
-        for y in range(low, high):
-            weight = weights[row, y - first[row]]
-            if weight == 0:
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _average_band(band: Any, top: int, columns: Any, rows: Any, row: int, pending: Any, out: Any) -> int:
+    """Finish the output rows that end in the band; keep the one that goes on in `pending`, return its number.
+
+    First down, over whole rows (contiguous, so vectorized), then across: half the work of the other order.
+    """
+    column_first, column_weights = columns
+    row_first, row_weights = rows
+    bottom, taps = top + band.shape[0], row_weights.shape[1]
+    while row < row_first.shape[0]:
+        for tap in range(taps):
+            y, weight = row_first[row] + tap, row_weights[row, tap]
+            if weight == 0 or y < top:
                 continue
-            for x in range(band.shape[1]):
-                total[row, x, 0] += weight * band[y - start, x, 0]
-                total[row, x, 1] += weight * band[y - start, x, 1]
-                total[row, x, 2] += weight * band[y - start, x, 2]
+            if y >= bottom:
+                return row
+            source = band[y - top]
+            for x in range(source.shape[0]):
+                pending[x] += weight * np.float32(source[x])
+        _average_row(pending, column_first, column_weights, out[row])
+        pending[:] = 0
+        row += 1
+    return row
 
 
-@numba.njit(nogil=True, cache=True)
-def to_bytes(total: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the totals rounded half up to uint8."""
-    out = np.empty(total.shape, np.uint8)
-    flat, result = total.ravel(), out.ravel()
-    for index in range(flat.size):
-        # 1e-4: a true half that float32 sums made 0.49999 still rounds up.
-        result[index] = np.uint8(min(max(flat[index] + np.float32(0.5001), 0.0), 255.0))
-    return out
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _average_row(source: Any, first: Any, weights: Any, out: Any) -> None:
+    for column in range(first.shape[0]):
+        red = green = blue = np.float32(0)
+        at = 3 * first[column]
+        for tap in range(weights.shape[1]):
+            weight = weights[column, tap]
+            red += weight * source[at]
+            green += weight * source[at + 1]
+            blue += weight * source[at + 2]
+            at += 3
+        # Half up; the extra 1e-4 lets a true half that float32 sums made 0.49999 still round up.
+        out[column, 0] = np.uint8(red + np.float32(0.5001))
+        out[column, 1] = np.uint8(green + np.float32(0.5001))
+        out[column, 2] = np.uint8(blue + np.float32(0.5001))

@@ -32,7 +32,8 @@ def gray_to_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def refuse_depth(path: Path, bits: int, kind: str = "") -> SlideError:
     """Return the error for anything but 8 bits a channel: 12 bits in 16 and 16 bits cannot be told apart."""
     return SlideError(
-        f"{path.name} has {bits}{kind} bits per channel; histome reads 8-bit brightfield images: convert it to 8-bit RGB."
+        f"{path.name} has {bits} {kind}bits per channel; histome reads 8-bit brightfield images: "
+        f"convert it to 8-bit RGB."
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001) 291-299: optical density of the pure stains in R, G, B.
+# Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001) 291-299: optical density of the pure stains.
 HEMATOXYLIN_RGB_OD = (0.65, 0.70, 0.29)
 EOSIN_RGB_OD = (0.07, 0.99, 0.11)
 _OD_OF_BYTE = -np.log10(np.maximum(np.arange(256), 1) / 255.0).astype(np.float32)
@@ -24,7 +24,7 @@ _UNMIX = np.linalg.inv(stain_matrix()).astype(np.float32)
 
 
 def to_od(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the optical density -log10(max(v, 1) / 255) of each byte: same shape, 0 (white) to 2.41 (black)."""
+    """Return -log10(max(v, 1) / 255) of each byte: same shape, from 0 (white) to 2.41 (black)."""
     return _OD_OF_BYTE[rgb]
 
 

@@ -16,10 +16,10 @@ _IMAGEJ_MICRONS = {"micron", "microns", "um", "µm", "\\u00B5m"}
 
 
 def pyramid_pages(tiff: TiffFile) -> list[TiffPage]:
-    """Return the pages of the first image's pyramid, finest first: SubIFDs, else the tiled pages that follow."""
+    """Return the pages of the first pyramid, finest first: its SubIFDs, else the tiled pages after it."""
     first = tiff.pages.first
     sub = list(first.pages or ()) if first.subifds else []
-    following = [] if sub else [page for page in tiff.pages[1:] if page.is_tiled]
+    following = [] if sub else list(tiff.pages[1:])
     chosen = [first]
     for page in (*sub, *following):
         if isinstance(page, TiffPage) and _is_level_of(first, chosen[-1], page):
@@ -28,7 +28,7 @@ def pyramid_pages(tiff: TiffFile) -> list[TiffPage]:
 
 
 def levels(pages: list[TiffPage]) -> Iterator[Level]:
-    """Yield the levels of pages; a halved size that was rounded up or down still is a downsample of exactly 2."""
+    """Yield the levels of pages; a half that was rounded up or down still is a downsample of exactly 2."""
     first = pages[0]
     for page in pages:
         downsample = _downsample((first.imagewidth, first.imagelength), (page.imagewidth, page.imagelength))
@@ -42,7 +42,7 @@ def read(tiff: TiffFile, vendor: str) -> tuple[dict[str, str], MppHints]:
     if vendor == "aperio":
         raw = {f"aperio.{key}": value for key, value in _aperio(page.description).items()}
         mpp, power = _number(raw.get("aperio.MPP")), _number(raw.get("aperio.AppMag"))
-        return raw, MppHints(own=mpp and (mpp, mpp), resolution=resolution, objective_power=power)
+        return raw, MppHints(own=(mpp, mpp) if mpp else None, resolution=resolution, objective_power=power)
     raw = {f"tiff.{name}": str(page.tags[name].value) for name in ("Make", "Model") if name in page.tags}
     imagej = tiff.imagej_metadata or {}
     if imagej.get("unit") in _IMAGEJ_MICRONS:

@@ -28,7 +28,8 @@ class Box(NamedTuple):
         return self.x0 <= x < self.x1 and self.y0 <= y < self.y1
 
 
-class Tile(NamedTuple):
+@dataclass(frozen=True)
+class Tile:
     """One tile: its corner (x, y) in px, the box it owns (cut at the extent), the box to read (never cut)."""
 
     index: int
@@ -40,7 +41,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class TileGrid(Sequence[Tile]):
-    """Tiles of `core_px` that partition an extent (w, h) px, row by row, each read with `halo_px` on every side.
+    """Tiles of `core_px` that partition an extent (w, h) px, row by row, read with `halo_px` on every side.
 
     All read boxes have the one size `core_px + 2 halo_px`; at the right and lower edge they reach outside the
     extent, where a slide reads white. Raises ValueError for an extent or core under 1 px or a negative halo.

@@ -1,0 +1,194 @@
+"""One page of a TIFF: what may be read of it, and its tiles one by one."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from struct import error as StructError
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffPage
+
+from histome.errors import SlideError
+from histome.slide.rgb import gray_to_rgb, over_white, refuse_channels, refuse_depth
+
+# What tifffile and its codecs raise for damaged content.
+DAMAGE = (
+    tifffile.TiffFileError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OSError,
+    StructError,
+)
+MAX_TILE_PX = 64_000_000
+_ONE_CHANNEL = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
+_COLORS = {*_ONE_CHANNEL, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
+# These codecs turn YCbCr into RGB themselves; elsewhere it would be taken for RGB.
+_YCBCR_CODECS = {COMPRESSION.JPEG, COMPRESSION.WEBP, COMPRESSION.JPEG2000, COMPRESSION.APERIO_JP2000_RGB}
+
+
+@dataclass(frozen=True)
+class Colors:
+    """How the samples of a page become RGB."""
+
+    photometric: int
+    palette: NDArray[np.uint8] | None
+    alpha: int
+
+    def to_rgb(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (h, w, samples) as (h, w, 3)."""
+        if self.palette is not None:
+            return self.palette[samples[..., 0]]
+        if self.photometric in _ONE_CHANNEL:
+            gray = samples[..., 0]
+            return gray_to_rgb(~gray if self.photometric == PHOTOMETRIC.MINISWHITE else gray)
+        if samples.shape[2] == 3:
+            return samples
+        # ExtraSamples: 1 = colors already multiplied by alpha, 2 = straight alpha, 0 = no stated meaning.
+        match self.alpha:
+            case 1:
+                return samples[..., :3] + (np.uint8(255) - samples[..., 3:])
+            case 2:
+                return over_white(samples)
+        return np.ascontiguousarray(samples[..., :3])
+
+
+@dataclass(frozen=True)
+class TiledPage:
+    """The tiles of one page: where they lie and how they decode. Needs no open TiffFile."""
+
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    planes: int
+    colors: Colors
+    is_jpeg: bool
+    jpeg_tables: bytes | None
+    decoder: Callable[..., Any]
+
+    @classmethod
+    def of(cls, page: TiffPage) -> "TiledPage":
+        """Take over everything that decoding needs from a page of an open file."""
+        return cls(
+            offsets=np.asarray(page.dataoffsets, np.int64),
+            lengths=np.asarray(page.databytecounts, np.int64),
+            planes=_planes(page),
+            colors=colors_of(page),
+            is_jpeg=page.compression == COMPRESSION.JPEG,
+            jpeg_tables=page.jpegtables,
+            decoder=page.decode,
+        )
+
+    def decode(self, file: int, tile: int, *, needs_end: bool) -> NDArray[np.uint8] | None:
+        """Return the tile as RGB (h, w, 3), cut at the image's edge; None where the file holds nothing.
+
+        Raises one of DAMAGE; with `needs_end` also where JPEG data lacks its end marker.
+        """
+        step = len(self.offsets) // self.planes
+        parts = [self._segment(file, tile + plane * step, needs_end) for plane in range(self.planes)]
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        return self.colors.to_rgb(found[0] if len(found) == 1 else np.concatenate(found, axis=2))
+
+    def has_end(self, file: int, tile: int) -> bool:
+        """Whether a tile ends with JPEG's end marker, padding aside."""
+        return _has_end(_read_at(file, self.offsets[tile], self.lengths[tile]))
+
+    def _segment(self, file: int, segment: int, needs_end: bool) -> NDArray[np.uint8] | None:
+        if self.lengths[segment] == 0:
+            return None
+        data = _read_at(file, self.offsets[segment], self.lengths[segment])
+        # libjpeg fills the rest of a cut JPEG with gray and only warns.
+        if needs_end and self.is_jpeg and not _has_end(data):
+            raise ValueError("its JPEG data ends early")
+        decoded = self.decoder(data, segment, jpegtables=self.jpeg_tables)[0]
+        if decoded is None:
+            raise ValueError("it holds no data")
+        return decoded[0]
+
+
+def colors_of(page: TiffPage) -> Colors:
+    """Return how a page's samples become RGB."""
+    palette = None
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        palette = np.ascontiguousarray((np.asarray(page.colormap, np.uint16) >> 8).astype(np.uint8).T)
+    return Colors(int(page.photometric), palette, int(page.extrasamples[0]) if page.extrasamples else 0)
+
+
+def notes_of(page: TiffPage) -> tuple[str, ...]:
+    """Return what is changed on the way to RGB, in words."""
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return ("palette colors were converted to RGB",)
+    if page.photometric in _ONE_CHANNEL:
+        return ("a gray image was repeated in three channels",)
+    if page.samplesperpixel == 4:
+        return ("transparency was laid over white",)
+    return ()
+
+
+def check_page(path: Path, page: TiffPage) -> None:
+    """Raise SlideError for a page that is no 8-bit brightfield image or claims more than its file holds."""
+    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
+        raise SlideError(
+            f"{path.name} uses TIFF compression {int(page.compression)}, which histome cannot decode; "
+            f"export it with JPEG compression."
+        )
+    if page.imagedepth != 1:
+        raise refuse_channels(path, f"{page.imagedepth} planes")
+    if page.bitspersample != 8 or page.sampleformat != 1:
+        kind = {2: "signed ", 3: "floating point "}.get(int(page.sampleformat or 1), "")
+        raise refuse_depth(path, int(page.bitspersample), kind)
+    _check_colors(path, page)
+    if page.is_tiled:
+        _check_tiles(path, page)
+
+
+def check_whole(path: Path, pages: list[TiffPage]) -> None:
+    """Raise SlideError where any tile or strip lies beyond the end of the file."""
+    size = path.stat().st_size
+    ends = np.concatenate([np.add(page.dataoffsets, page.databytecounts, dtype=np.float64) for page in pages])
+    beyond = int(np.count_nonzero(ends > size))
+    if beyond:
+        raise SlideError(
+            f"{path.name} is truncated: {beyond} of its {len(ends)} pieces lie beyond its end; copy it again."
+        )
+
+
+def _planes(page: TiffPage) -> int:
+    return page.samplesperpixel if page.planarconfig == PLANARCONFIG.SEPARATE else 1
+
+
+def _check_colors(path: Path, page: TiffPage) -> None:
+    expected = (1,) if page.photometric in _ONE_CHANNEL else (3, 4)
+    unconverted = page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _YCBCR_CODECS
+    if page.samplesperpixel not in expected or unconverted or page.photometric not in _COLORS:
+        name = getattr(page.photometric, "name", page.photometric)
+        raise refuse_channels(path, f"{page.samplesperpixel} channels of type {name}")
+
+
+def _check_tiles(path: Path, page: TiffPage) -> None:
+    if not 0 < page.tilewidth * page.tilelength <= MAX_TILE_PX:
+        raise SlideError(
+            f"{path.name} claims tiles of {page.tilewidth} x {page.tilelength} px; it is damaged."
+        )
+    across, down = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+    listed, needed = len(page.dataoffsets), across * down * _planes(page)
+    if listed != needed or len(page.databytecounts) != needed:
+        raise SlideError(f"{path.name} lists {listed} tiles where its size needs {needed}; it is damaged.")
+
+
+def _has_end(data: bytes) -> bool:
+    return data.rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def _read_at(file: int, offset: int, length: int) -> bytes:
+    data = os.pread(file, int(length), int(offset))
+    if len(data) < length:
+        raise ValueError("it lies beyond the end of the file")
+    return data
