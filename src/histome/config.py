@@ -35,7 +35,12 @@ class Settings(BaseModel):
 
 
 class SlideConfig(Settings):
-    """How the slide is read."""
+    """How the slide is read.
+
+    allow_estimated_mpp: where the file states no resolution, take 10 / magnification of its objective.
+    """
+
+    allow_estimated_mpp: bool = False
 
 
 class QcConfig(Settings):
@@ -43,11 +48,15 @@ class QcConfig(Settings):
 
 
 class TissueConfig(Settings):
-    """Tissue segmentation."""
+    """Tissue segmentation. model: name of a shipped model, or a path to a card or its folder."""
+
+    model: str = "tissue"
 
 
 class CellsConfig(Settings):
-    """Nucleus detection and classification."""
+    """Nucleus detection and classification. model: name of a shipped model, or a path to a card or its folder."""
+
+    model: str = "nuclei"
 
 
 class MetricsConfig(Settings):
