@@ -138,3 +138,16 @@ def polygons(centers: NDArray[np.float64], distances: Float32) -> NDArray[np.flo
     angles = 2 * np.pi * np.arange(distances.shape[1]) / distances.shape[1]
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return centers[:, None, :] + distances[..., None] * rays[None]
+
+
+@njit(cache=True, nogil=True)
+def _paint_all(labels, outlines, crossings):  # pragma: no cover (compiled)
+    for k in range(outlines.shape[0]):
+        _paint(labels, outlines[k, :, 0], outlines[k, :, 1], crossings, k + 1)
+
+
+def paint(outlines_px: NDArray[np.float64], shape: tuple[int, int]) -> Int32:
+    """Instance map of (n, k, 2) outlines, pixels: a pixel is inside when its center is; the first outline wins."""
+    labels = np.zeros(shape, np.int32)
+    _paint_all(labels, np.ascontiguousarray(outlines_px, np.float64), np.empty(outlines_px.shape[1] + 1))
+    return labels

@@ -57,14 +57,25 @@ def appearance(image: Image, rng: np.random.Generator) -> Image:
     """One random chain of changes to the pixels; geometry is untouched. (h, w, 3) uint8 in and out."""
     if rng.random() < 0.85:
         image = stain(image, rng)
-    for chance, change in ((0.4, _brightness), (0.25, _blur), (0.2, _coarse), (0.15, _sharpen), (0.15, _noise), (0.3, _jpeg)):
+    for chance, change in (
+        (0.4, _brightness),
+        (0.25, _blur),
+        (0.2, _coarse),
+        (0.15, _sharpen),
+        (0.15, _noise),
+        (0.3, _jpeg),
+    ):
         if rng.random() < chance:
             image = change(image, rng)
     return image
 
 
 def similarity(
-    center: NDArray[np.float64], size: int, rng: np.random.Generator, *, scale: tuple[float, float] = (0.75, 1.35)
+    center: NDArray[np.float64],
+    size: int,
+    rng: np.random.Generator,
+    *,
+    scale: tuple[float, float] = (0.75, 1.35),
 ) -> NDArray[np.float64]:
     """(2, 3) crop pixels -> source pixels: a random turn, flip and scale round `center` (x, y in source pixels).
 

@@ -101,7 +101,9 @@ def _centers(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     return np.stack([x, y], axis=1)[1:].astype(np.float32)
 
 
-def _instance_field(data_set: str, root: Path, row: dict[str, str], labels_of: dict[int, str], weight: float) -> Field:
+def _instance_field(
+    data_set: str, root: Path, row: dict[str, str], labels_of: dict[int, str], weight: float
+) -> Field:
     labels = np.asarray(Image.open(root / row["instances"])).astype(np.int32)
     table = NUCLEUS_LABEL_SETS.get(data_set, {})
     sets = np.array([table.get(labels_of.get(i, ""), 0) for i in range(labels.max() + 1)], np.uint16)

@@ -24,10 +24,13 @@ def polar_iou_loss(predicted: Tensor, dist: Tensor, weight: Tensor) -> Tensor:
     weight
         (N, H, W); 0 where there is no true outline.
     """
+    inside = weight > 0
+    w = weight[inside]
+    predicted, dist = predicted.movedim(1, -1)[inside], dist.movedim(1, -1)[inside]
     low = torch.minimum(predicted, dist).square().sum(1)
     high = torch.maximum(predicted, dist).square().sum(1).clamp(min=1e-3)
     loss = -torch.log((low / high).clamp(min=1e-3))
-    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+    return (loss * w).sum() / w.sum().clamp(min=1.0)
 
 
 def label_set_loss(logits: Tensor, membership: Tensor, weight: Tensor, gamma: float = 1.5) -> Tensor:
@@ -42,7 +45,9 @@ def label_set_loss(logits: Tensor, membership: Tensor, weight: Tensor, gamma: fl
     weight
         (N, H, W); 0 where no type is known.
     """
-    log_p = torch.log_softmax(logits, 1)
-    log_set = torch.logsumexp(log_p.masked_fill(membership == 0, -1e4), 1).clamp(max=-1e-6)
+    inside = weight > 0
+    w = weight[inside]
+    log_p = torch.log_softmax(logits.movedim(1, -1)[inside], 1)
+    log_set = torch.logsumexp(log_p.masked_fill(membership.movedim(1, -1)[inside] == 0, -1e4), 1).clamp(max=-1e-6)
     focal = (1 - log_set.exp()).pow(gamma)
-    return (-focal * log_set * weight).sum() / weight.sum().clamp(min=1.0)
+    return (-focal * log_set * w).sum() / w.sum().clamp(min=1.0)

@@ -39,7 +39,8 @@ class UNet(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(conv_block(3, widths[0], 2), conv_block(widths[0], widths[0]))
         self.down = nn.ModuleList(
-            nn.Sequential(conv_block(a, b, 2), conv_block(b, b)) for a, b in zip(widths, widths[1:], strict=False)
+            nn.Sequential(conv_block(a, b, 2), conv_block(b, b))
+            for a, b in zip(widths, widths[1:], strict=False)
         )
         up = list(zip(widths[::-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList(nn.Sequential(conv_block(a + b, b), conv_block(b, b)) for a, b in up)

@@ -18,7 +18,14 @@ TUNING: dict[str, tuple[str, ...]] = {
 }
 HELD_OUT: dict[str, tuple[str, ...]] = {
     "consep": ("train_3", "train_6", "train_8", "train_16", "train_23"),
-    "monuseg": ("TCGA-50-5931", "TCGA-AR-A1AS", "TCGA-B0-5698", "TCGA-CH-5767", "TCGA-NH-A8F7", "TCGA-G2-A2EK"),
+    "monuseg": (
+        "TCGA-50-5931",
+        "TCGA-AR-A1AS",
+        "TCGA-B0-5698",
+        "TCGA-CH-5767",
+        "TCGA-NH-A8F7",
+        "TCGA-G2-A2EK",
+    ),
     "tnbc": ("patient 03", "patient 07"),
     "monusac": ("TCGA-55-7573", "TCGA-IZ-A6M9"),
     "crchistophenotypes": (

@@ -89,7 +89,9 @@ class Sampler:
             places, chance = self.nuclei[name]
             i, k = places[rng.choice(len(places), p=chance)]
             center = fields[i].points_px[k] * (fields[i].label_mpp / IMAGE_MPP)
-            return fields[i], self._inside(fields[i], center + rng.uniform(-0.35, 0.35, 2) * self.recipe.crop_px)
+            return fields[i], self._inside(
+                fields[i], center + rng.uniform(-0.35, 0.35, 2) * self.recipe.crop_px
+            )
         f = fields[rng.integers(len(fields))]
         h, w = f.image.shape[:2]
         return f, self._inside(f, np.array([rng.uniform(0, w), rng.uniform(0, h)]))
@@ -183,6 +185,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
+        torch.set_flush_denormal(True)  # subnormal gradients cost a quarter of a CPU step (0.66 s -> 0.51 s)
         self.recipe, self.folder, self.device = recipe, folder, device
         self.net = make_network(recipe).to(device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), weight_decay=recipe.weight_decay)
@@ -224,7 +227,13 @@ class Trainer:
 
 
 def train(
-    recipe: Recipe, fields: Sequence[Field], tuning: Sequence[Field], folder: Path, *, device: str = "cpu", every: int = 500
+    recipe: Recipe,
+    fields: Sequence[Field],
+    tuning: Sequence[Field],
+    folder: Path,
+    *,
+    device: str = "cpu",
+    every: int = 500,
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
 
@@ -239,6 +248,8 @@ def train(
     for parts in batches(sampler, trainer.step, recipe.steps, recipe.seed):
         for name, loss in trainer.update(parts, set_weight).items():
             sums[name] = sums.get(name, 0.0) + loss
+        if trainer.step % 100 == 0:
+            trainer.save()
         if trainer.step % every == 0 or trainer.step == recipe.steps:
             scores = tuning_f1(trainer.average.module, tuning)
             row = {"step": trainer.step, "seconds": round(time.monotonic() - start)}

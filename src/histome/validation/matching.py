@@ -55,7 +55,9 @@ def match_centers(
     order = np.argsort(group[near.row], kind="stable")
     rows, cols, data = near.row[order], near.col[order], near.data[order]
     starts = np.flatnonzero(np.r_[True, np.diff(group[rows]) != 0, True])
-    pairs = [_assign(rows[a:b], cols[a:b], data[a:b], within_um) for a, b in zip(starts, starts[1:], strict=False)]
+    pairs = [
+        _assign(rows[a:b], cols[a:b], data[a:b], within_um) for a, b in zip(starts, starts[1:], strict=False)
+    ]
     matched = np.concatenate(pairs)
     return matched[np.argsort(matched[:, 0], kind="stable")]
 

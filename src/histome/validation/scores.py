@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from histome.cells.stardist import paint
 from histome.config import CELL_CLASSES
 from histome.validation.matching import Counts, Panoptic, instance_scores, match_centers
 
@@ -33,22 +33,14 @@ class Found:
     abstained: NDArray[np.bool_]
 
 
-def label_map(found: Found, shape: tuple[int, int], mpp: float) -> NDArray[np.int32]:
-    """Outlines painted on a grid of `mpp` um/px, one id a cell; where two overlap, the later cell keeps the pixels."""
-    labels = np.zeros(shape, np.int32)
-    # fillPoly's fixed point: 4 fractional bits; its pixel centers are whole numbers, ours lie at .5.
-    for k, outline in enumerate(found.outlines_um):
-        points = np.round((outline / mpp - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(labels, [points], k + 1, shift=4)
-    return labels
-
-
 def outline_scores(true: NDArray[np.int32], found: Found, mpp: float) -> Panoptic:
-    """PQ and AJI of one field on its own label grid."""
-    return instance_scores(true, label_map(found, true.shape, mpp))
+    """PQ and AJI of one field on its own label grid of `mpp` um/px."""
+    return instance_scores(true, paint(found.outlines_um / mpp, true.shape))
 
 
-def merged_probabilities(probabilities: NDArray[np.float32], groups: Mapping[str, tuple[str, ...]]) -> NDArray:
+def merged_probabilities(
+    probabilities: NDArray[np.float32], groups: Mapping[str, tuple[str, ...]]
+) -> NDArray:
     """(n, 9) -> (n, groups): the probabilities of each group of classes, summed."""
     index = {name: k for k, name in enumerate(CELL_CLASSES)}
     return np.stack([probabilities[:, [index[c] for c in group]].sum(1) for group in groups.values()], axis=1)
