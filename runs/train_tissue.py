@@ -2,8 +2,8 @@
 
     python runs/train_tissue.py --data ../shared/data --out runs/out/tissue
 
-Writes a checkpoint and log.csv into the output folder; `python runs/ship_tissue.py` then scores the held-out fields and
-writes the ONNX file and its card.
+Writes a checkpoint and log.csv into the output folder; `python runs/ship_tissue.py` then scores the held-out
+fields and writes the ONNX file and its card.
 """
 
 import argparse
@@ -12,11 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from histome.training.tissue import TissueRecipe, predict_tissue, train_tissue
 from histome.training.tissue_fields import load_tissue_fields
 from histome.training.tissue_scores import score_tissue
 
-FOLLOWED = ("wsss4luad_iou_tumor", "wsss4luad_iou_stroma", "wsss4luad_iou_mean", "glas_gland_dice", "glas_grade_accuracy")
+FOLLOWED = (
+    "wsss4luad_iou_tumor",
+    "wsss4luad_iou_stroma",
+    "wsss4luad_iou_mean",
+    "glas_gland_dice",
+    "glas_grade_accuracy",
+)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Train the tissue network: seven sigmoids a pixel at 2 um/px from pixels at 1 um/px, learned from label sets.
+"""Train the tissue network: seven sigmoids a pixel at 2 um/px from pixels at 1 um/px and label sets.
 
-EfficientNet-lite0 with ImageNet weights (Apache-2.0) is the encoder, because there are only some hundred labelled
-fields; its plain decoder stops at stride 4 and the logits are interpolated to stride 2.
+EfficientNet-lite0 with ImageNet weights (Apache-2.0) is the encoder, because there are only some hundred
+labeled fields; the plain decoder stops at stride 4 and the logits are interpolated to stride 2.
 """
 
 import csv
@@ -36,7 +36,7 @@ _ENCODER_CHANNELS = (24, 40, 112, 320)
 
 @dataclass(frozen=True)
 class TissueRecipe:
-    """Everything that decides a run; two runs with the same recipe and fields give the same weights on one machine."""
+    """Everything that decides a run: the same recipe and fields give the same weights on one machine."""
 
     steps: int = 2200
     decay_steps: int = 1300
@@ -69,7 +69,8 @@ class TissueNetwork(nn.Module):
         skips = _ENCODER_CHANNELS[-2::-1]
         inputs = (_ENCODER_CHANNELS[-1], *widths)
         self.up = nn.ModuleList(
-            nn.Sequential(conv_block(a + s, w), conv_block(w, w)) for a, s, w in zip(inputs, skips, widths, strict=False)
+            nn.Sequential(conv_block(a + s, w), conv_block(w, w))
+            for a, s, w in zip(inputs, skips, widths, strict=False)
         )
         self.head = nn.Conv2d(widths[-1], len(TISSUE_CLASSES), 1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
@@ -101,11 +102,12 @@ class TissueExport(nn.Module):
 
 
 def tissue_loss(logits: Tensor, codes: Tensor, table: tuple[Tensor, Tensor, Tensor], quiet: Tensor) -> Tensor:
-    """Label-set loss of multilabel sigmoids, a mean over labelled pixels weighted by trust.
+    """Label-set loss of multilabel sigmoids, a mean over labeled pixels weighted by trust.
 
-    With q_k = 1 - p_k: -log(1 - prod q_k over the allowed set) says that one of them is there, -log q_k that each class
-    outside is not; the preferred part of the set gets the same term with its own weight; `quiet` (7) holds back classes
-    that a set allows and nothing names. logits (N, 7, h, w), codes (N, h, w) rows of `table` (see `label_table`).
+    With q_k = 1 - p_k: -log(1 - prod q_k over the allowed set) says that one of them is there, -log q_k that
+    each class outside is not; the preferred part of the set gets the same term with its own weight; `quiet` (7)
+    holds back classes that a set allows and nothing names.
+    logits (N, 7, h, w), codes (N, h, w): rows of `table` (see `label_table`).
     """
     allowed, preferred, weights = (part[codes] for part in table)
     log_q = -nn.functional.softplus(logits.movedim(1, -1))
@@ -123,7 +125,7 @@ def _some_of(log_q: Tensor, members: Tensor) -> Tensor:
 
 
 class TissueSampler:
-    """Draws crops: a data set by its share, a label evenly within it, a field of that label, a place with labels."""
+    """Draws crops: a data set by its share, a label evenly within it, a field of that label, any place."""
 
     def __init__(self, fields: Sequence[TissueField], recipe: TissueRecipe) -> None:
         self.recipe = recipe
@@ -149,13 +151,13 @@ class TissueSampler:
         return appearance(image, rng), codes[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
 
     def batch(self, rng: np.random.Generator) -> list[Tensor]:
-        """A batch of crops, each part stacked."""
+        """Return a batch of crops, each part stacked."""
         crops = [self.crop(rng) for _ in range(self.recipe.batch)]
         return [torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)]
 
 
 def _take(f: TissueField, matrix: NDArray[np.float64], size: int, *, mirror: bool) -> tuple[NDArray, NDArray]:
-    """Image and codes through `matrix` (crop -> field); beyond the field mirrored, or white and unlabelled."""
+    """Image and codes through `matrix` (crop -> field); beyond the field mirrored, or white and unlabeled."""
     if not mirror:
         image, codes = warp(f.image, matrix, size), f.codes
         inverse = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -234,8 +236,8 @@ def train_tissue(
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
 
-    `follow(network) -> {name: number}` is measured every `every` steps (on tuning fields) and written with the loss to
-    folder/log.csv; folder/checkpoint.pt is replaced then.
+    `follow(network) -> {name: number}` is measured every `every` steps (on tuning fields) and written with the
+    loss to folder/log.csv; folder/checkpoint.pt is replaced then.
     """
     trainer = TissueTrainer(recipe, folder)
     trainer.net.train()
@@ -245,7 +247,11 @@ def train_tissue(
         total += trainer.update(parts)
         if trainer.step % every == 0 or trainer.step == recipe.steps:
             trainer.save()
-            row = {"step": trainer.step, "seconds": round(time.monotonic() - start), "loss": round(total / every, 4)}
+            row = {
+                "step": trainer.step,
+                "seconds": round(time.monotonic() - start),
+                "loss": round(total / every, 4),
+            }
             _log(folder / "log.csv", row | (follow(trainer.average.module.eval()) if follow else {}))
             total = 0.0
     return trainer.average.module.eval()
@@ -261,4 +267,12 @@ def _log(path: Path, row: dict[str, float]) -> None:
     print(row, flush=True)
 
 
-__all__ = ["FIELD_MPP", "LABEL_SETS", "STRIDE", "TissueExport", "TissueNetwork", "TissueRecipe", "train_tissue"]
+__all__ = [
+    "FIELD_MPP",
+    "LABEL_SETS",
+    "STRIDE",
+    "TissueExport",
+    "TissueNetwork",
+    "TissueRecipe",
+    "train_tissue",
+]

@@ -1,7 +1,7 @@
-"""Labelled fields for the tissue network: every data set's label becomes a set of our seven classes.
+"""Labeled fields for the tissue network: every data set's label becomes a set of our seven classes.
 
-A pixel of a field holds the code of a `LabelSet`; 0 is not labelled (background, doubt). Everything is resampled to
-`FIELD_MPP`. The table of sets is the one of the data's README; what was added by eye says so.
+A pixel of a field holds the code of a `LabelSet`; 0 is not labeled (background, doubt). Everything is
+resampled to `FIELD_MPP`. The table of sets is the one of the data's README; what was added by eye says so.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from histome.config import TISSUE_CLASSES
 from histome.training.datasets import read_image, read_rows
 from histome.training.splits import HELD_OUT, TUNING
 
-# 1 um/px: the resolution of wsss4luad and osteosarcoma, and about the coarsest at which a pathologist sees nuclei.
+# 1 um/px: the resolution of wsss4luad and osteosarcoma, and about the coarsest that shows nuclei.
 FIELD_MPP = 1.0
 
 Codes = NDArray[np.uint8]
@@ -32,7 +32,7 @@ _NOT_TUMOR = ("EPITHELIAL_TISSUE", *_SOFT, "OTHER")
 
 
 class LabelSet(NamedTuple):
-    """What a label allows, what it most likely is (with which share of the loss), and how far it is trusted."""
+    """What a label allows, what it most likely is (with its share of the loss), how far it is trusted."""
 
     allowed: tuple[str, ...]
     preferred: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ CODES = {name: code for code, name in enumerate(LABEL_SETS, start=1)}
 
 
 def label_table() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Rows by code: allowed (codes, 7) and preferred (codes, 7) memberships, and (codes, 2) weight and preference."""
+    """Rows by code: allowed and preferred memberships (codes, 7), weight and preference (codes, 2)."""
     allowed, preferred = (np.zeros((len(CODES) + 1, len(TISSUE_CLASSES)), np.float32) for _ in range(2))
     weights = np.zeros((len(CODES) + 1, 2), np.float32)
     for name, code in CODES.items():
@@ -113,7 +113,7 @@ def white(image: Pixels) -> NDArray[np.bool_]:
 
 
 def red_cells(image: Pixels) -> NDArray[np.bool_]:
-    """Red cells by color: strong in green, weak in red and more orange than eosin. Only for fields chosen by eye.
+    """Red cells by color: strong in green, weak in red, more orange than eosin. For fields chosen by eye.
 
     On unchosen fields it also takes bone, muscle and hyaline collagen (looked at: 16 fields).
     """
@@ -123,7 +123,9 @@ def red_cells(image: Pixels) -> NDArray[np.bool_]:
     return (od[..., 1] > 0.28) & (od[..., 0] < 0.16) & orange & (od[..., 1] > 1.15 * od[..., 2])
 
 
-def around_points(shape: tuple[int, int], points_px: NDArray, codes: NDArray, *, radius_px: float = 8.0) -> Codes:
+def around_points(
+    shape: tuple[int, int], points_px: NDArray, codes: NDArray, *, radius_px: float = 8.0
+) -> Codes:
     """Each pixel within `radius_px` of a point gets the code of its nearest one (x, y in pixels)."""
     seeds = np.zeros(shape, np.uint8)
     rows, cols = (np.clip(points_px[:, k].astype(int), 0, n - 1) for k, n in ((1, shape[0]), (0, shape[1])))
@@ -137,12 +139,15 @@ def around_points(shape: tuple[int, int], points_px: NDArray, codes: NDArray, *,
 
 
 # Patients 1, 3 and 10 of glas have fields of both grades.
-_GLAS = {"held-out": ("patient 9", "patient 11", "patient 3"), "tuning": ("patient 4", "patient 6", "patient 13")}
+_GLAS = {
+    "held-out": ("patient 9", "patient 11", "patient 3"),
+    "tuning": ("patient 4", "patient 6", "patient 13"),
+}
 _HELD_OUT_SHARE, _TUNING_SHARE = 0.22, 0.12
 
 
 def _named_part(data_set: str, source: str) -> str | None:
-    """Part of a source whose split is written down: glas by patient, typed nuclei as the nuclei model splits them."""
+    """Part of a source whose split is written down: glas by patient, typed nuclei as the nuclei model."""
     if data_set == "glas":
         return next((part for part, names in _GLAS.items() if source in names), "train")
     if data_set in HELD_OUT:
@@ -153,19 +158,21 @@ def _named_part(data_set: str, source: str) -> str | None:
 
 
 def _drawn_parts(strata: dict[str, str]) -> dict[str, str]:
-    """Part of each source; in every stratum the first 22 % by a hash of the name are held out, the next 12 % tune."""
+    """Part of each source: in every stratum, by a hash of the name, 22 % are held out and 12 % tune."""
     parts: dict[str, str] = {}
     for stratum in set(strata.values()):
         names = [s for s in strata if strata[s] == stratum]
         names.sort(key=lambda s: hashlib.sha256(s.encode()).digest())
         held, tuning = round(_HELD_OUT_SHARE * len(names)), round(_TUNING_SHARE * len(names))
         parts |= dict.fromkeys(names, "train")
-        parts |= dict.fromkeys(names[:held], "held-out") | dict.fromkeys(names[held : held + tuning], "tuning")
+        parts |= dict.fromkeys(names[:held], "held-out") | dict.fromkeys(
+            names[held : held + tuning], "tuning"
+        )
     return parts
 
 
 def split_tissue_fields(fields: Sequence[TissueField]) -> list[TissueField]:
-    """The fields with their part set: never two parts for one source."""
+    """Return the fields with their part set: never two parts for one source."""
     strata: dict[str, dict[str, str]] = {}
     for f in fields:
         strata.setdefault(f.data_set, {}).setdefault(f.source, f.label)
@@ -180,7 +187,11 @@ def _field(data_set: str, row: dict[str, str], image: Pixels, codes: Codes, **mo
 
 def _labels_at(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     labels = np.asarray(Image.open(path)).astype(np.uint16)
-    return cv2.resize(labels, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST).clip(0, 255).astype(np.uint8)
+    return (
+        cv2.resize(labels, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 def _wsss4luad(root: Path) -> Iterator[TissueField]:
@@ -208,18 +219,39 @@ def _osteosarcoma(root: Path) -> Iterator[TissueField]:
     for row in read_rows(root / "images.csv"):
         image = read_image(root / row["file"], float(row["mpp"]), FIELD_MPP)
         codes = np.where(white(image), 0, CODES[_OSTEOSARCOMA[row["label"]]]).astype(np.uint8)
-        # Three patients, each with its own labels: only the paraffin block can be held out, and the card says so.
+        # Three patients, each with its own labels: only the block can be held out, and the card says so.
         block = re.search(r"___(.*?-[A-C]\d+)-", row["image"])
-        yield _field("osteosarcoma", row, image, codes, label=row["label"], source=block[1] if block else row["source"])
+        yield _field(
+            "osteosarcoma", row, image, codes, label=row["label"], source=block[1] if block else row["source"]
+        )
 
 
 _TILES = {
-    **{"TUM": "tumor", "STR": "STR", "NORM": "NORM", "MUS": "MUS", "LYM": "LYM", "MUC": "other", "ADI": "other"},
-    **{"DEB": "debris", "01_TUMOR": "tumor", "02_STROMA": "STR", "03_COMPLEX": "complex stroma", "04_LYMPHO": "LYM"},
+    **{
+        "TUM": "tumor",
+        "STR": "STR",
+        "NORM": "NORM",
+        "MUS": "MUS",
+        "LYM": "LYM",
+        "MUC": "other",
+        "ADI": "other",
+    },
+    **{
+        "DEB": "debris",
+        "01_TUMOR": "tumor",
+        "02_STROMA": "STR",
+        "03_COMPLEX": "complex stroma",
+        "04_LYMPHO": "LYM",
+    },
     **{"05_DEBRIS": "debris", "06_MUCOSA": "NORM", "07_ADIPOSE": "other", "colon_aca": "carcinoma tile"},
-    **{"lung_aca": "carcinoma tile", "lung_scc": "carcinoma tile", "colon_n": "benign tile", "lung_n": "benign tile"},
+    **{
+        "lung_aca": "carcinoma tile",
+        "lung_scc": "carcinoma tile",
+        "colon_n": "benign tile",
+        "lung_n": "benign tile",
+    },
 }
-# LC25000 does not state its resolution: red cells are 21 px (512 px tiles) and 11 px (224 px) where 7 um are true.
+# LC25000 does not state its resolution: red cells (7 um) are 21 px in the 512 px tiles, 11 px in the small.
 _TILE_MPP = {"LC25000 at 512 px": 0.33, "LC25000 small": 0.7}
 
 
@@ -261,9 +293,13 @@ def _typed_nuclei(root: Path) -> Iterator[TissueField]:
         mpp = float(row["mpp"])
         image = read_image(root / row["file"], mpp, FIELD_MPP)
         mine = [n for n in nuclei if n["image"] == row["image"]]
-        points = np.array([(float(n["x_px"]), float(n["y_px"])) for n in mine]).reshape(-1, 2) * mpp / FIELD_MPP
+        points = (
+            np.array([(float(n["x_px"]), float(n["y_px"])) for n in mine]).reshape(-1, 2) * mpp / FIELD_MPP
+        )
         names = [_NUCLEI[data_set].get(n["label"]) for n in mine]
-        codes = around_points(image.shape[:2], points, np.array([CODES[n] if n else 0 for n in names], np.uint8))
+        codes = around_points(
+            image.shape[:2], points, np.array([CODES[n] if n else 0 for n in names], np.uint8)
+        )
         yield _field(data_set, row, image, _seen(row["image"], image, codes))
 
 

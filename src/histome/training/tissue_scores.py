@@ -23,12 +23,14 @@ def _full(probabilities: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray
 
 
 def wsss_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Counts:
-    """(3, 3) intersection, predicted and true pixels of tumor, stroma and normal; white background left out."""
+    """(3, 3) intersection, predicted and true pixels of tumor, stroma and normal; background left out."""
     assert field.truth is not None
     predicted = _WSSS[_full(probabilities, field.image.shape).argmax(0)]
     tissue = field.truth < 3
     rows = [(predicted == k, field.truth == k) for k in range(3)]
-    return np.array([[(p & t & tissue).sum(), (p & tissue).sum(), (t & tissue).sum()] for p, t in rows], np.float64)
+    return np.array(
+        [[(p & t & tissue).sum(), (p & tissue).sum(), (t & tissue).sum()] for p, t in rows], np.float64
+    )
 
 
 def glas_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Counts:
@@ -36,7 +38,9 @@ def glas_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Count
     assert field.truth is not None
     best = _full(probabilities, field.image.shape).argmax(0)
     predicted = (best == _K["CARCINOMA"]) | (best == _K["EPITHELIAL_TISSUE"])
-    return np.array([(predicted & (field.truth > 0)).sum(), predicted.sum(), (field.truth > 0).sum()], np.float64)
+    return np.array(
+        [(predicted & (field.truth > 0)).sum(), predicted.sum(), (field.truth > 0).sum()], np.float64
+    )
 
 
 def malignancy(probabilities: NDArray[np.float32]) -> float:
@@ -58,7 +62,11 @@ def dice(counts: Counts) -> NDArray[np.float64]:
 
 
 def bootstrap(
-    values: Sequence, sources: Sequence[str], statistic: Callable[[NDArray], float], *, rng: np.random.Generator
+    values: Sequence,
+    sources: Sequence[str],
+    statistic: Callable[[NDArray], float],
+    *,
+    rng: np.random.Generator,
 ) -> dict[str, float | int | list[float]]:
     """Value, n, sources and 95 % percentile interval of a statistic, resampling whole sources 1,000 times."""
     array, names = np.asarray(values), np.asarray(sources)
@@ -69,7 +77,12 @@ def bootstrap(
         draws.append(statistic(array[rows]))
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     value = round(float(statistic(array)), 4)
-    return {"value": value, "interval": [round(low, 4), round(high, 4)], "n": len(array), "sources": len(groups)}
+    return {
+        "value": value,
+        "interval": [round(low, 4), round(high, 4)],
+        "n": len(array),
+        "sources": len(groups),
+    }
 
 
 def _summed(score: Callable[[Counts], NDArray], k: int | None = None) -> Callable[[NDArray], float]:
@@ -105,8 +118,10 @@ def answer_share(field: TissueField, probabilities: NDArray[np.float32]) -> floa
     return float(np.isin(best, allowed)[tissue].mean())
 
 
-def score_tissue(predict: Predict, fields: Sequence[TissueField], rng: np.random.Generator) -> dict[str, dict]:
-    """Every score of the card on `fields`; `predict` maps an image at 1 um/px to probabilities (7, h/2, w/2)."""
+def score_tissue(
+    predict: Predict, fields: Sequence[TissueField], rng: np.random.Generator
+) -> dict[str, dict]:
+    """Every score of the card on `fields`; `predict`: image at 1 um/px -> probabilities (7, h/2, w/2)."""
     wanted = [f for f in fields if f.data_set in ("wsss4luad", "glas") or f.label in _TILE_ANSWERS]
     predicted = [(f, predict(f.image)) for f in wanted]
     scores = _score_wsss([(f, p) for f, p in predicted if f.data_set == "wsss4luad"], rng)
