@@ -54,13 +54,28 @@ class TissueConfig(Settings):
 
 
 class CellsConfig(Settings):
-    """Nucleus detection and classification. model: name of a shipped model, or a path to a card or its folder."""
+    """Nucleus detection and classes. model: name of a shipped model, or a path to a card or its folder."""
 
     model: str = "nuclei"
 
 
 class MetricsConfig(Settings):
-    """What is measured."""
+    """What is measured.
+
+    families: ids of metric families, or "core" and "extended"; empty for all. confident_only: leave out the
+    cells whose class the model abstained from.
+    """
+
+    families: tuple[str, ...] = (
+        "total-area",
+        "qc-areas",
+        "tissue-areas",
+        "tissue-regions",
+        "cells",
+        "cells-per-class",
+        "cells-by-tissue",
+    )
+    confident_only: bool = False
 
 
 class ReportConfig(Settings):

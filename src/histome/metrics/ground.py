@@ -1,0 +1,100 @@
+"""The ground: tissue and quality maps, and what follows from them alone, computed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from histome.config import NUCLEATED_TISSUES, TISSUE_CLASSES
+from histome.slide.maps import ClassMap
+from histome.tissue.zones import find_zones
+
+# Index in NUCLEATED_TISSUES of each tissue code, -1 for none; code 0 is "not analyzed".
+NUCLEATED_OF_CODE = np.array(
+    [-1, *(NUCLEATED_TISSUES.index(t) if t in NUCLEATED_TISSUES else -1 for t in TISSUE_CLASSES)], np.int64
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What lies under the cells. `tissue` is cropped to the analyzed pixels; its corner lies at `corner_px`.
+
+    `facts` are numbers about the slide that only its pixels tell (family Q1); `quality` and `regions` are
+    None where nobody looked.
+    """
+
+    tissue: ClassMap
+    corner_px: tuple[int, int] = (0, 0)
+    quality: ClassMap | None = None
+    regions: pa.Table | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    workers: int = 1
+
+    @property
+    def um2_per_px(self) -> float:
+        """Area of a pixel of the tissue map."""
+        return self.tissue.mpp**2
+
+    @cached_property
+    def tissue_px(self) -> NDArray[np.int64]:
+        """Pixels of each tissue class, (7,)."""
+        return count_codes(self.tissue.array, len(TISSUE_CLASSES))[1:]
+
+    @cached_property
+    def tissue_um2(self) -> NDArray[np.float64]:
+        """Area of each tissue class in um2, (7,)."""
+        return np.asarray(self.tissue_px * self.um2_per_px, np.float64)
+
+    @cached_property
+    def nucleated_um2(self) -> NDArray[np.float64]:
+        """Area of each nucleated tissue class in um2, (5,)."""
+        return self.tissue_um2[[TISSUE_CLASSES.index(name) for name in NUCLEATED_TISSUES]]
+
+    @cached_property
+    def zones(self) -> ClassMap:
+        """Zone of every pixel of the tissue map."""
+        return find_zones(self.tissue, workers=self.workers)
+
+    def pixel_of(
+        self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return row, column and whether inside for points in um; points outside get (0, 0)."""
+        rows = np.floor(y_um / self.tissue.mpp) - self.corner_px[0]
+        columns = np.floor(x_um / self.tissue.mpp) - self.corner_px[1]
+        height, width = self.tissue.array.shape
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        return (
+            np.where(inside, rows, 0).astype(np.int64),
+            np.where(inside, columns, 0).astype(np.int64),
+            inside,
+        )
+
+
+def make_ground(
+    tissue: ClassMap,
+    *,
+    quality: ClassMap | None = None,
+    regions: pa.Table | None = None,
+    facts: Mapping[str, float] | None = None,
+    workers: int = 1,
+) -> Ground:
+    """Return the ground of a tissue map, cropped to what is analyzed; the map itself is not copied."""
+    rows = np.flatnonzero(tissue.array.any(axis=1))
+    columns = np.flatnonzero(tissue.array.any(axis=0))
+    corner, end = (0, 0), (0, 0)
+    if len(rows):
+        corner = int(rows[0]), int(columns[0])
+        end = int(rows[-1]) + 1, int(columns[-1]) + 1
+    part = ClassMap(tissue.array[corner[0] : end[0], corner[1] : end[1]], tissue.mpp, tissue.classes)
+    return Ground(part, corner, quality, regions, facts or {}, workers)
+
+
+def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:
+    """Count the pixels of each code 0..largest without an integer copy of the whole map."""
+    counts = np.zeros(largest + 1, np.int64)
+    for row in range(0, len(codes), 256):
+        counts += np.bincount(codes[row : row + 256].ravel(), minlength=largest + 1)
+    return counts

@@ -1,0 +1,124 @@
+"""From a tissue map and a table of cells to the table of metrics: one row for every declared name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from histome.config import MetricsConfig, available_cpus
+from histome.metrics import areas, counts
+from histome.metrics.catalogue import FAMILIES, catalogue, select_families
+from histome.metrics.ground import make_ground
+from histome.metrics.scene import Scene, read_cells
+from histome.metrics.values import Values
+from histome.slide.maps import ClassMap
+
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("n", pa.int64()),
+        ("reason", pa.string()),
+        # The same metric without the cells whose class the model abstained from.
+        ("value_confident", pa.float64()),
+        ("n_confident", pa.int64()),
+        ("reason_confident", pa.string()),
+    ]
+)
+
+# Family id -> the function that computes it.
+_COMPUTED_BY: Mapping[str, Callable[[Scene], Mapping[str, Values]]] = {
+    "total-area": areas.total_area,
+    "qc-areas": areas.quality_areas,
+    "tissue-areas": areas.tissue_areas,
+    "tissue-regions": areas.tissue_regions,
+    "cells": counts.all_cells,
+    "cells-per-class": counts.cells_per_class,
+    "cells-by-tissue": counts.cells_by_tissue,
+}
+
+
+class Counts(NamedTuple):
+    """How many metrics: declared, not a function of other declared ones, and with a value on this slide."""
+
+    declared: int
+    non_redundant: int
+    finite: int
+
+
+def measure(
+    quality: ClassMap | None,
+    tissue: ClassMap,
+    regions: pa.Table | None,
+    cells: pa.Table,
+    config: MetricsConfig | None = None,
+    *,
+    facts: Mapping[str, float] | None = None,
+    workers: int | None = None,
+) -> pa.Table:
+    """Measure a slide: one row per declared metric of the chosen families, in catalogue order.
+
+    quality: classes QC_CLASSES, None when the slide was not seen; tissue: classes TISSUE_CLASSES; regions:
+    table of `find_regions`, None for none; cells: at least x_um, y_um, class; facts: what quality control
+    and the scanner said about the slide, by the names of family Q1 in lower case; workers: threads, all
+    allowed CPUs by default. The worker count and the order of the rows never change a value.
+
+    Returns name, value (null with a reason), unit, n (items behind the value), reason, and the three again
+    for the confident cells only; with `confident_only` the first three hold those already. Families that
+    measure no cells repeat their value. Raises HistomeError for unusable cells.
+    """
+    config = config or MetricsConfig()
+    workers = workers or available_cpus()
+    ground = make_ground(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
+    scene = Scene(ground, read_cells(cells, tissue))
+    wanted = select_families(config.families)
+    confident = _without_abstained(scene)
+    if config.confident_only:
+        scene = confident
+    everything = _compute(scene, wanted)
+    sure = everything
+    if confident is not scene:
+        sure = {**everything, **_compute(confident, [name for name in wanted if FAMILIES[name].of_cells])}
+    return _table(wanted, everything, sure)
+
+
+def count_metrics(table: pa.Table) -> Counts:
+    """Count what a metrics table holds; the honest answer to "how many metrics?"."""
+    names = set(table["name"].to_pylist())
+    kept = [metric for metric in catalogue() if metric.name in names]
+    finite = len(table) - table["value"].null_count
+    return Counts(len(kept), sum(not metric.derived for metric in kept), finite)
+
+
+def _without_abstained(scene: Scene) -> Scene:
+    """Return the scene of the confident cells; the same object when no cell abstained."""
+    abstained = scene.cells.abstained
+    if abstained is None or not abstained.any():
+        return scene
+    return Scene(scene.ground, scene.cells.select(~abstained))
+
+
+def _compute(scene: Scene, wanted: Sequence[str]) -> dict[str, Values]:
+    """Return the values by pattern for the wanted families."""
+    found: dict[str, Values] = {}
+    for name in wanted:
+        found.update(_COMPUTED_BY[name](scene))
+    return found
+
+
+def _table(wanted: Sequence[str], everything: Mapping[str, Values], sure: Mapping[str, Values]) -> pa.Table:
+    """Spell the values out in catalogue order."""
+    metrics = catalogue(wanted)
+    columns: dict[str, list] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
+    for suffix, found in (("", everything), ("_confident", sure)):
+        cells = [(found[m.template.pattern], m) for m in metrics]
+        columns[f"value{suffix}"] = [_number(v.value[m.index]) for v, m in cells]
+        columns[f"n{suffix}"] = [int(v.n[m.index]) for v, m in cells]
+        columns[f"reason{suffix}"] = [v.reason[m.index].format_map(m.words) or None for v, m in cells]
+    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

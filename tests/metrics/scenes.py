@@ -1,0 +1,47 @@
+"""Small scenes with known geometry for the tests of metrics."""
+
+import numpy as np
+import pyarrow as pa
+
+from histome.config import CELL_CLASSES, TISSUE_CLASSES
+from histome.slide.maps import ClassMap
+
+CODE = {name: k + 1 for k, name in enumerate(TISSUE_CLASSES)}
+LABEL = {name.upper(): k for k, name in enumerate(CELL_CLASSES)}
+
+
+def one_tissue(shape_px=(500, 500), mpp=2.0, name="STROMA"):
+    """A rectangle of one tissue."""
+    return ClassMap(np.full(shape_px, CODE[name], np.uint8), mpp, TISSUE_CLASSES)
+
+
+def cell_table(x_um, y_um, classes, **columns):
+    """A cells table; `classes` are upper case names or codes, one for each cell or one for all."""
+    classes = np.broadcast_to(np.asarray(classes), np.shape(x_um))
+    names = [CELL_CLASSES[LABEL.get(c, c) if isinstance(c, str) else int(c)] for c in classes.tolist()]
+    return pa.table(
+        {
+            "x_um": np.asarray(x_um, float),
+            "y_um": np.asarray(y_um, float),
+            "class": pa.array(names, pa.string()),
+        }
+        | {name: pa.array(np.asarray(values)) for name, values in columns.items()}
+    )
+
+
+def random_cells(rng, n, side_um=1000.0, **columns):
+    """Cells at random in a square, all classes, with coordinates in 1/64 um so that turns are exact."""
+    x, y = np.round(rng.uniform(0, side_um, (2, n)) * 64) / 64
+    return cell_table(x, y, rng.integers(0, 9, n), **columns)
+
+
+def patchwork(rng, shape_px=(500, 500), mpp=2.0, patch_px=50):
+    """A map of random patches of all tissues and of nothing."""
+    codes = rng.integers(0, 8, (shape_px[0] // patch_px + 1, shape_px[1] // patch_px + 1))
+    array = np.kron(codes, np.ones((patch_px, patch_px), int))[: shape_px[0], : shape_px[1]]
+    return ClassMap(array.astype(np.uint8), mpp, TISSUE_CLASSES)
+
+
+def by_name(table, column="value"):
+    """The metrics table as a dict."""
+    return dict(zip(table["name"].to_pylist(), table[column].to_pylist(), strict=True))
