@@ -5,9 +5,9 @@ import math
 import os
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histome.errors import UsageError
 
@@ -79,7 +79,22 @@ class MetricsConfig(Settings):
 
 
 class ReportConfig(Settings):
-    """What the report shows."""
+    """What the report shows.
+
+    thumbnail_px: longer side of the overview. field_um, field_px: side of a field shown in detail, and the most
+    pixels it may have a side. max_bytes: the pictures are compressed harder until the file is this small.
+    low_valid_percent, low_confidence, high_abstained_percent: where a warning begins.
+    seed: of the field and the nuclei that are drawn by lot.
+    """
+
+    thumbnail_px: Annotated[int, Field(ge=64, le=4096)] = 1400
+    field_um: Annotated[float, Field(ge=20.0, le=2000.0)] = 250.0
+    field_px: Annotated[int, Field(ge=64, le=4096)] = 1000
+    max_bytes: Annotated[int, Field(ge=100_000)] = 6_000_000
+    low_valid_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 80.0
+    low_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
+    high_abstained_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 20.0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Config(Settings):

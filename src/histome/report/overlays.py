@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -22,9 +22,14 @@ def shrink_map(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple
     `extent_um` is the slide's (width, height), `shape` the picture's (height, width). Pixels that are mostly not
     analyzed, or beyond the map, are 0. Memory: one byte mask of the map's size at a time.
     """
+    return np.argmax(class_shares(class_map, extent_um, shape), axis=0).astype(np.uint8)
+
+
+def class_shares(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+    """Return the area share of each code, not analyzed first, on a grid over the slide: float32 (k + 1, h, w)."""
     covered = _fit(class_map.array, class_map.mpp, extent_um)
-    shares = [_area_share(covered == code, shape) for code in range(len(class_map.classes) + 1)]
-    return np.argmax(np.stack(shares), axis=0).astype(np.uint8)
+    codes = range(len(class_map.classes) + 1)
+    return np.stack([_area_share(covered == code, shape) for code in codes]).astype(np.float32) / 255
 
 
 def _fit(array: np.ndarray, mpp: float, extent_um: tuple[float, float]) -> np.ndarray:
@@ -139,8 +144,3 @@ def length_text(length_um: float) -> str:
     """Return a scale bar's label: `200 µm` or `2 mm`."""
     return f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
 
-
-def code_of(names: Sequence[str | None], classes: Mapping[str, object] | Sequence[str]) -> np.ndarray:
-    """Return the position of each name in `classes`, int64."""
-    position = {name: index for index, name in enumerate(classes)}
-    return np.array([position[name] for name in names if name is not None], np.int64)

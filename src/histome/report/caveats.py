@@ -1,0 +1,137 @@
+"""What a reader must know before believing a number: plain-word warnings, each with the number behind it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from histome.config import CELL_CLASSES, ReportConfig
+from histome.models.card import Card
+from histome.report.fields import CellArrays
+from histome.report.palette import CELL_LABELS
+from histome.report.quantities import MetricTable, format_count, format_number
+from histome.slide.mpp import Mpp
+
+_FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """One warning: `caution` may change what the numbers mean, `note` says what they rest on."""
+
+    level: Literal["caution", "note"]
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the warnings are derived from."""
+
+    metrics: MetricTable
+    cells: CellArrays
+    mpp: Mpp
+    cards: Mapping[str, Card]
+    stated: Sequence[str]
+    broken_tiles: int = 0
+
+
+def find_caveats(evidence: Evidence, config: ReportConfig) -> list[Caveat]:
+    """Return the warnings of a profile, cautions first, otherwise in the order of the pipeline."""
+    found = [
+        *_about_pixels(evidence),
+        *_about_quality(evidence.metrics, config),
+        *_about_cells(evidence, config),
+        *_about_models(evidence),
+    ]
+    known = {caveat.text for caveat in found}
+    found += [Caveat("caution", "From the run", text) for text in evidence.stated if text not in known]
+    return sorted(found, key=lambda caveat: caveat.level != "caution")
+
+
+def _about_pixels(evidence: Evidence) -> Iterator[Caveat]:
+    mpp = evidence.mpp
+    if mpp.estimated:
+        yield Caveat(
+            "caution",
+            "Pixel size is an estimate",
+            f"The file does not state its pixel size; {mpp.x:.4g} µm/px follows from the nominal magnification. "
+            "Real scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
+        )
+    finest = max((card.mpp for card in evidence.cards.values() if card.task == "stardist"), default=None)
+    if finest is not None and max(mpp.x, mpp.y) > 1.1 * finest:
+        yield Caveat(
+            "caution",
+            "Scanned coarser than the nucleus model expects",
+            f"The slide has {max(mpp.x, mpp.y):.3g} µm/px, the model works at {finest:.3g}: small nuclei are missed "
+            "and shapes are smooth.",
+        )
+    if evidence.broken_tiles:
+        yield Caveat(
+            "caution",
+            "Part of the file could not be read",
+            f"{format_count(evidence.broken_tiles)} tile(s) are damaged. They are counted as no tissue.",
+        )
+
+
+def _about_quality(metrics: MetricTable, config: ReportConfig) -> Iterator[Caveat]:
+    valid = metrics.get("RELATIVE_AREA_VALID_TISSUE")
+    if valid is not None and valid.value is not None and valid.value < config.low_valid_percent:
+        yield Caveat(
+            "caution",
+            "Much of the tissue was excluded",
+            f"Only {format_number(valid.value)} % of the tissue passed quality control; the rest is out of focus, "
+            "folded, inked or otherwise damaged and was not measured.",
+        )
+    if metrics.value("ABSOLUTE_AREA") > 0 and metrics.value("ABSOLUTE_AREA_CARCINOMA") == 0:
+        yield Caveat(
+            "note",
+            "No carcinoma was found",
+            "Every metric that refers to carcinoma is null or zero. If this is a tumor, look at the tissue overlay "
+            "before you use any number.",
+        )
+
+
+def _about_cells(evidence: Evidence, config: ReportConfig) -> Iterator[Caveat]:
+    cells = evidence.cells
+    if len(cells) == 0:
+        yield Caveat("caution", "No cells were found", "Cell metrics are zero or null, with their reason.")
+        return
+    if len(cells) < _FEW_CELLS:
+        yield Caveat(
+            "note",
+            "Few cells",
+            f"Shares rest on {format_count(len(cells))} cells; a difference of a few percent means nothing.",
+        )
+    mean, abstained = float(cells.confidence.mean()), 100.0 * float(cells.abstained.mean())
+    if mean < config.low_confidence:
+        yield Caveat(
+            "caution",
+            "The cell classes are uncertain",
+            f"The mean confidence is {format_number(mean, 2)} (calibrated: about that share of the classes is right).",
+        )
+    if abstained > config.high_abstained_percent:
+        yield Caveat(
+            "caution",
+            "Many cells are left open",
+            f"The model abstained on {format_number(abstained)} % of the cells. Counts include them under their most "
+            "likely class; compare with the column without them.",
+        )
+
+
+def _about_models(evidence: Evidence) -> Iterator[Caveat]:
+    for card in evidence.cards.values():
+        indirect = [name for name in CELL_CLASSES if _is_indirect(card, name)]
+        if indirect:
+            names = ", ".join(CELL_LABELS[name].lower() for name in indirect)
+            yield Caveat(
+                "note",
+                "Classes learned without labels of their own",
+                f"Training knew these only as members of wider groups: {names}. Their counts are tentative.",
+            )
+        for limit in card.limits:
+            yield Caveat("note", f"Limit of the model “{card.name}”", f"{limit[:1].upper()}{limit[1:]}.")
+
+
+def _is_indirect(card: Card, name: str) -> bool:
+    labels = card.training.get("labels", {})
+    return isinstance(labels, Mapping) and str(labels.get(name, "")).startswith("indirect")
