@@ -1,9 +1,9 @@
-"""Make the shipped `nuclei` model of a training run: ONNX file, thresholds, temperature, held-out scores, card.
+"""Make the shipped `nuclei` model of a training run: ONNX, thresholds, temperature, scores, card.
 
     python runs/ship_nuclei.py --data ../shared/data --run runs/out/nuclei
 
-Thresholds and temperature come from the tuning sources; the held-out sources are only scored, once, through the same
-code that profiles a slide (reading, windows, network on the CPU runtime, suppression, ownership).
+Thresholds and temperature come from the tuning sources; the held-out sources are only scored, once, through
+the same code that profiles a slide (reading, windows, network on the CPU runtime, suppression, ownership).
 """
 
 import argparse
@@ -16,23 +16,24 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 import torch
-from histome.cells import find_cells
 from histome.cells.classify import mean_logits
+from histome.tissue.segment import Tissue
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from histome.cells import find_cells
 from histome.cells.stardist import decode
 from histome.config import CELL_CLASSES, TISSUE_CLASSES, CellsConfig
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.slide import open_slide
 from histome.slide.maps import ClassMap, ProbabilityMap
-from histome.tissue.segment import Tissue
 from histome.training.datasets import IMAGE_MPP, Field, load_fields, read_rows
 from histome.training.networks import StardistExport, export_onnx
 from histome.training.splits import sources, split_fields
 from histome.training.train import Recipe, make_network
 from histome.validation.matching import Counts, detection_counts, match_centers
 from histome.validation.nuclei import FieldScore, found_from_table, score_field, summarize
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 DATA_SETS = ("consep", "monuseg", "tnbc", "monusac", "crchistophenotypes")
 ZOO = Path(__file__).parents[1] / "src/histome/models/zoo/nuclei"
@@ -119,7 +120,7 @@ def choose_thresholds(outputs: Sequence[tuple[Field, dict]]) -> dict[str, float]
 
 
 def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float]) -> tuple[float, float]:
-    """Temperature (least label-set negative log-likelihood) and the confidence kept by `COVERAGE` of the nuclei."""
+    """Temperature of least label-set log-loss, and the confidence that `COVERAGE` of the nuclei reach."""
     logits, masks, everything = [], [], []
     for field, out in outputs:
         centers, _, _, labels = decode(

@@ -2,14 +2,15 @@
 
     python runs/train_nuclei.py --data ../shared/data --out runs/out/nuclei
 
-Then `python runs/ship_nuclei.py` chooses the thresholds on the tuning sources, scores the held-out ones and writes
-the ONNX file and its card.
+Then `python runs/ship_nuclei.py` chooses the thresholds on the tuning sources, scores the held-out ones and
+writes the ONNX file and its card.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+
 from histome.training.datasets import load_fields
 from histome.training.splits import split_fields
 from histome.training.train import Recipe, train

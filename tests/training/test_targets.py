@@ -38,7 +38,12 @@ def test_ray_angles_run_from_x_to_y():
     labels, depth = _disc()
     matrix = np.array([[1.0, 0, 68], [0, 1, 68]])  # crop pixel p is label pixel p + 68: the center is at 32
     _, _, dist, _ = sample_targets(
-        labels, depth, np.full(labels.shape, 255, np.uint8), np.array([0, 1], np.uint16), matrix=matrix, size=64
+        labels,
+        depth,
+        np.full(labels.shape, 255, np.uint8),
+        np.array([0, 1], np.uint16),
+        matrix=matrix,
+        size=64,
     )
     # The grid cell centered at crop (41, 33) lies 9 px right of the disc's center.
     right, down = dist[0, 16, 20], dist[8, 16, 20]

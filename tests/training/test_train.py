@@ -24,7 +24,17 @@ def field():
     weight = np.full(labels.shape, 255, np.uint8)
     sets = np.array([0] + [1 << (k % 3) for k in range(n - 1)], np.uint16)
     return Field(
-        "consep", "a", "p", image, labels, _normalised_depth(labels), weight, 0.25, sets, True, _centers(labels)
+        "consep",
+        "a",
+        "p",
+        image,
+        labels,
+        _normalised_depth(labels),
+        weight,
+        0.25,
+        sets,
+        True,
+        _centers(labels),
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from histome.validation.bootstrap import bootstrap, f1, ratio
 
 

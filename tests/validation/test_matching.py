@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from histome.validation.matching import Counts, detection_counts, instance_scores, match_centers
 from scipy.optimize import linear_sum_assignment
+
+from histome.validation.matching import Counts, detection_counts, instance_scores, match_centers
 
 
 def _disc(labels, x, y, radius, value):

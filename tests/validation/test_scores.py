@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from histome.config import CELL_CLASSES
 from histome.validation.nuclei import GROUPS, group_of_sets
 from histome.validation.scores import Found, f_c, merged_probabilities, outline_scores, typed_counts

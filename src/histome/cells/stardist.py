@@ -1,9 +1,10 @@
-"""Star-convex polygons from a network's probability and distance maps (Schmidt et al. 2018, arXiv:1806.03535).
+"""Star-convex polygons from probability and distance maps (Schmidt et al. 2018, arXiv:1806.03535).
 
-Suppression paints instead of intersecting polygons: candidates are taken by falling probability, each paints its
-polygon on a raster at the network's input resolution, and one whose polygon is already painted over by more than
-`nms_threshold` of its area is dropped. Cost is linear in the painted area (StarDist's pairwise polygon intersection
-took 116-430 ms for a 1024 x 1024 tile), and no two nuclei that are kept overlap by more than the threshold.
+Suppression paints instead of intersecting polygons: candidates are taken by falling probability, each
+paints its polygon on a raster at the network's input resolution, and one whose polygon is already painted
+over by more than `nms_threshold` of its area is dropped. Cost is linear in the painted area (StarDist's
+pairwise polygon intersection took 116-430 ms for a 1024 x 1024 tile), and no two nuclei that are kept
+overlap by more than the threshold.
 """
 
 import numpy as np
@@ -92,7 +93,7 @@ def _suppress(centers, distances, labels, nms_threshold):  # pragma: no cover (c
 
 
 def candidates(prob: Float32, prob_threshold: float) -> tuple[Int32, Int32]:
-    """Grid rows and columns whose probability reaches the threshold, by falling probability (ties: row, column)."""
+    """Grid rows and columns that reach the threshold, by falling probability (ties: row, column)."""
     rows, cols = np.nonzero(prob >= prob_threshold)
     order = np.lexsort((cols, rows, -prob[rows, cols]))
     return rows[order].astype(np.int32), cols[order].astype(np.int32)
@@ -126,7 +127,7 @@ def decode(
         (h * stride, w * stride) instance map, 0 = background, row i of the others is i + 1.
     """
     rows, cols = candidates(prob, prob_threshold)
-    centers = np.stack([(cols + 0.5) * stride, (rows + 0.5) * stride], axis=1)
+    centers = np.stack([cols + 0.5, rows + 0.5], axis=1).astype(np.float64) * stride
     distances = np.ascontiguousarray(dist[:, rows, cols].T, dtype=np.float32)
     labels = np.zeros((prob.shape[0] * stride, prob.shape[1] * stride), np.int32)
     kept = _suppress(centers, distances, labels, nms_threshold)
@@ -147,7 +148,7 @@ def _paint_all(labels, outlines, crossings):  # pragma: no cover (compiled)
 
 
 def paint(outlines_px: NDArray[np.float64], shape: tuple[int, int]) -> Int32:
-    """Instance map of (n, k, 2) outlines, pixels: a pixel is inside when its center is; the first outline wins."""
+    """Instance map of (n, k, 2) outlines in pixels: a pixel is inside when its center is; the first wins."""
     labels = np.zeros(shape, np.int32)
     _paint_all(labels, np.ascontiguousarray(outlines_px, np.float64), np.empty(outlines_px.shape[1] + 1))
     return labels

@@ -1,4 +1,4 @@
-"""Changes that a scanner, a laboratory or a microscopist could have made: stain, focus, compression, scale, turn."""
+"""Changes that a scanner or a laboratory could have made: stain, focus, compression, scale, turn."""
 
 import cv2
 import numpy as np
@@ -77,7 +77,7 @@ def similarity(
     *,
     scale: tuple[float, float] = (0.75, 1.35),
 ) -> NDArray[np.float64]:
-    """(2, 3) crop pixels -> source pixels: a random turn, flip and scale round `center` (x, y in source pixels).
+    """(2, 3) crop pixels -> source pixels: a random turn, flip and scale round `center` (x, y there).
 
     A scale of 0.7 shows the tissue as if it had been scanned at 0.35 um/px in place of 0.5.
     """
@@ -96,4 +96,5 @@ def warp(image: Image, matrix: NDArray[np.float64], size: int, fill: int = 255) 
     half = matrix.copy()
     half[:, 2] += matrix[:, 0] * 0.5 + matrix[:, 1] * 0.5 - 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, half, (size, size), flags=flags, borderValue=(fill, fill, fill))  # type: ignore[return-value]
+    warped = cv2.warpAffine(image, half, (size, size), flags=flags, borderValue=(fill, fill, fill))
+    return warped  # type: ignore[return-value]

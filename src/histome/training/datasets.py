@@ -1,7 +1,7 @@
 """Labelled fields of view: images, instances, points and label sets, as the folders of public data hold them.
 
-Everything is brought to one image resolution (0.5 um/px by area averaging); label maps stay at their own resolution,
-because targets are sampled from them exactly (see targets.py).
+Everything is brought to one image resolution (0.5 um/px by area averaging); label maps stay at their own
+resolution, because targets are sampled from them exactly (see targets.py).
 """
 
 import csv
@@ -73,7 +73,8 @@ def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.
     rgb = np.asarray(Image.open(path).convert("RGB"))
     scale = mpp / to_mpp
     size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)  # type: ignore[return-value]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(rgb, size, interpolation=how)  # type: ignore[return-value]
 
 
 def _normalised_depth(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -124,7 +125,7 @@ def _instance_field(
 
 
 def _point_field(data_set: str, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
-    """Points: a small disc is surely nucleus, far from every point is surely background, between is unknown."""
+    """Points: a small disc is nucleus, far from every point is background, between is unknown."""
     mpp = float(row["mpp"])
     with Image.open(root / row["file"]) as image:
         shape = image.height, image.width
@@ -172,7 +173,7 @@ def _component_field(data_set: str, root: Path, row: dict[str, str]) -> Field:
 
 
 def load_fields(root: Path, data_set: str) -> Iterable[Field]:
-    """Fields of one data set folder (images.csv, nuclei.csv, instances/ or classes/ as ../shared/data has them)."""
+    """Fields of one data set folder: images.csv, nuclei.csv, instances/ or classes/."""
     rows = read_rows(root / "images.csv")
     nuclei: dict[str, list[dict[str, str]]] = {}
     if (root / "nuclei.csv").exists():

@@ -14,8 +14,8 @@ def object_loss(logit: Tensor, prob: Tensor, weight: Tensor) -> Tensor:
 def polar_iou_loss(predicted: Tensor, dist: Tensor, weight: Tensor) -> Tensor:
     """-log of the polar IoU, sum min^2 / sum max^2 over the rays (after PolarMask, arXiv:1909.13226).
 
-    Free of the nucleus' size, so small and large nuclei teach alike; StarDist's mean absolute error, averaged over all
-    pixels, left the shapes a twentieth of the gradient.
+    Free of the nucleus' size, so small and large nuclei teach alike; StarDist's mean absolute error,
+    averaged over all pixels, left the shapes a twentieth of the gradient.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ def label_set_loss(logits: Tensor, membership: Tensor, weight: Tensor, gamma: fl
     inside = weight > 0
     w = weight[inside]
     log_p = torch.log_softmax(logits.movedim(1, -1)[inside], 1)
-    log_set = torch.logsumexp(log_p.masked_fill(membership.movedim(1, -1)[inside] == 0, -1e4), 1).clamp(max=-1e-6)
+    outside = membership.movedim(1, -1)[inside] == 0
+    log_set = torch.logsumexp(log_p.masked_fill(outside, -1e4), 1).clamp(max=-1e-6)
     focal = (1 - log_set.exp()).pow(gamma)
     return (-focal * log_set * w).sum() / w.sum().clamp(min=1.0)

@@ -5,6 +5,7 @@ Plain 3x3 convolutions with a stride-2 stem and output are the fastest shape on 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,7 @@ class UNet(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(conv_block(3, widths[0], 2), conv_block(widths[0], widths[0]))
         self.down = nn.ModuleList(
-            nn.Sequential(conv_block(a, b, 2), conv_block(b, b))
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Sequential(conv_block(a, b, 2), conv_block(b, b)) for a, b in pairwise(widths)
         )
         up = list(zip(widths[::-1], widths[-2::-1], strict=False))
         self.up = nn.ModuleList(nn.Sequential(conv_block(a + b, b), conv_block(b, b)) for a, b in up)
@@ -68,7 +68,7 @@ def normalise(image: Tensor) -> Tensor:
 
 
 def star_distance(raw: Tensor) -> Tensor:
-    """Raw output -> ray length in pixels; softplus keeps it positive, 8 px (4 um at 0.5 um/px) is a typical radius."""
+    """Raw output -> ray length in pixels, positive; 8 px (4 um at 0.5 um/px) is a typical radius."""
     return 8.0 * nn.functional.softplus(raw)
 
 

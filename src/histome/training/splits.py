@@ -1,7 +1,8 @@
 """Which sources train, tune and test: by slide or patient, the same in every data set that shares one.
 
-Nothing of a held-out source is used for training, early stopping, thresholds or temperatures. A TCGA patient may appear
-in two data sets (TCGA-G9-6356 in monuseg and monusac), so the lists are of sources and not of files.
+Nothing of a held-out source is used for training, early stopping, thresholds or temperatures. A TCGA
+patient may appear in two data sets (TCGA-G9-6356 in monuseg and monusac), so the lists are of sources and
+not of files.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Training targets sampled from label maps through an affine map: no label is ever resampled.
 
-A crop's pixel p lies at `matrix @ (p, 1)` in label pixels. Object probability, class set and the 32 ray lengths are read
-there, so rotation and scaling cost nothing in accuracy.
+A crop's pixel p lies at `matrix @ (p, 1)` in label pixels. Object probability, class set and the 32 ray
+lengths are read there, so rotation and scaling cost nothing in accuracy.
 """
 
 import numpy as np

@@ -54,7 +54,7 @@ def make_network(recipe: Recipe) -> UNet:
 
 
 class Sampler:
-    """Random augmented crops: the data set by weight, then a place at random or a nucleus of a rarer label set."""
+    """Random augmented crops: a data set by weight, then any place or a nucleus of a rarer label set."""
 
     def __init__(self, fields: Sequence[Field], recipe: Recipe) -> None:
         self.recipe = recipe
@@ -122,7 +122,7 @@ class Sampler:
 
 
 def batches(sampler: Sampler, first: int, last: int, seed: int) -> Iterator[list[Tensor]]:
-    """Batches `first`..`last` - 1, made one ahead in a thread; batch k depends on (seed, k) alone, so runs resume."""
+    """Batches `first`..`last` - 1, made one ahead in a thread; batch k depends on (seed, k) alone."""
     with ThreadPoolExecutor(1) as pool:
         make = lambda k: pool.submit(sampler.batch, np.random.default_rng((seed, k)))  # noqa: E731
         ahead = make(first)
@@ -150,7 +150,7 @@ def losses(out: dict[str, Tensor], parts: list[Tensor], set_weight: Tensor) -> d
 
 
 def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Probability (h, w), ray lengths (32, h, w) and logits (9, h, w) of a whole field, padded white to 64 px."""
+    """Probability (h, w), ray lengths (32, h, w) and logits (9, h, w) of a field, padded white to 64 px."""
     h, w = image.shape[:2]
     padded = np.full((-(-h // 64) * 64, -(-w // 64) * 64, 3), 255, np.uint8)
     padded[:h, :w] = image
@@ -187,7 +187,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         torch.set_flush_denormal(True)  # subnormal gradients cost a quarter of a CPU step (0.66 s -> 0.51 s)
         self.recipe, self.folder, self.device = recipe, folder, device
-        self.net = make_network(recipe).to(device, memory_format=torch.channels_last)
+        self.net = make_network(recipe).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(self.net.parameters(), weight_decay=recipe.weight_decay)
         average = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema)
         self.average = torch.optim.swa_utils.AveragedModel(self.net, multi_avg_fn=average, use_buffers=True)
@@ -237,7 +237,8 @@ def train(
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
 
-    Writes folder/checkpoint.pt and a line of folder/log.csv every `every` steps: step, seconds, losses, tuning F1.
+    Writes folder/checkpoint.pt and a line of folder/log.csv every `every` steps: step, seconds, losses,
+    tuning F1.
     """
     trainer = Trainer(recipe, folder, device)
     trainer.net.train()

@@ -1,5 +1,6 @@
 """Matching predicted to true nuclei: by centroid (one to one, within a distance) and by outline (PQ, AJI)."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 
 class Counts(NamedTuple):
@@ -31,7 +32,7 @@ class Counts(NamedTuple):
 def match_centers(
     true_um: NDArray[np.floating], found_um: NDArray[np.floating], *, within_um: float = 3.0
 ) -> NDArray[np.int64]:
-    """Pairs (true, found) of the one-to-one assignment with the most pairs, then the smallest sum of distances.
+    """Pairs (true, found) of the one-to-one assignment with the most pairs, then the shortest ones.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def match_centers(
     """
     if len(true_um) == 0 or len(found_um) == 0:
         return np.empty((0, 2), np.int64)
-    near = cKDTree(true_um).sparse_distance_matrix(cKDTree(found_um), within_um, output_type="coo_matrix")
+    near = KDTree(true_um).sparse_distance_matrix(KDTree(found_um), within_um, output_type="coo_matrix")
     if near.nnz == 0:
         return np.empty((0, 2), np.int64)
     n, m = near.shape
@@ -55,9 +56,7 @@ def match_centers(
     order = np.argsort(group[near.row], kind="stable")
     rows, cols, data = near.row[order], near.col[order], near.data[order]
     starts = np.flatnonzero(np.r_[True, np.diff(group[rows]) != 0, True])
-    pairs = [
-        _assign(rows[a:b], cols[a:b], data[a:b], within_um) for a, b in zip(starts, starts[1:], strict=False)
-    ]
+    pairs = [_assign(rows[a:b], cols[a:b], data[a:b], within_um) for a, b in pairwise(starts)]
     matched = np.concatenate(pairs)
     return matched[np.argsort(matched[:, 0], kind="stable")]
 

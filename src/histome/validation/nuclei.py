@@ -1,4 +1,4 @@
-"""Scores of a nuclei model on labelled fields: additive parts a field, then figures with intervals a data set."""
+"""Scores of a nuclei model on labelled fields: additive parts, then figures with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def _groups(scores: Sequence[FieldScore]) -> list[str]:
 def summarize(scores: Sequence[FieldScore], rng: np.random.Generator) -> dict[str, Estimate]:
     """Figures of one data set: detection F1 (3 um), PQ and AJI (means over fields), F_c of each group."""
     names = _groups(scores)
-    figures = {"detection_f1": bootstrap(np.stack([s.detection for s in scores]), names, f1, rng=rng)}
+    figures = {"detection_f1": bootstrap(np.stack([s.detection for s in scores]).astype(float), names, f1, rng=rng)}
     shaped = [(s, n) for s, n in zip(scores, names, strict=True) if s.outlines is not None]
     for k, figure in ((2, "pq"), (3, "aji")):
         if shaped:

@@ -1,4 +1,4 @@
-"""Scores of found cells against a labelled field: detection, outlines and types, as additive parts a field."""
+"""Scores of found cells against a labelled field: detection, outlines, types, as additive parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class TypedCounts:
 
 
 def f_c(sums: NDArray[np.floating]) -> NDArray[np.floating]:
-    """HoVer-Net's F_c: 2 TP / (2 TP + 2 FP + 2 FN + FP_d + FN_d), without its true negatives (arXiv:1812.06499)."""
+    """HoVer-Net's F_c, 2 TP / (2 TP + 2 FP + 2 FN + FP_d + FN_d): no true negatives (arXiv:1812.06499)."""
     tp, fp, fn, fp_d, fn_d = np.moveaxis(np.asarray(sums, float), -1, 0)
     total = 2 * tp + 2 * fp + 2 * fn + fp_d + fn_d
     return np.divide(2 * tp, total, out=np.full_like(total, np.nan), where=total > 0)
