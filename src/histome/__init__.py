@@ -1,3 +1,29 @@
-"""histome measures a tumour's microenvironment from a routine H&E whole-slide image."""
+"""histome measures a tumor's microenvironment from a routine H&E whole-slide image.
+
+>>> profile = histome.profile("slide.svs", "out")
+>>> profile.cells, profile.metrics, profile.report
+"""
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histome.pipeline import profile
+    from histome.run import load_profile
+    from histome.slide import open_slide
 
 __version__ = "0.1.0"
+__all__ = ["load_profile", "open_slide", "profile"]
+
+# Imported at first use: `import histome` takes milliseconds, the pixel libraries half a second.
+_HOMES = {"load_profile": "histome.run", "open_slide": "histome.slide", "profile": "histome.pipeline"}
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

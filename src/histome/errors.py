@@ -1,5 +1,7 @@
 """Errors that a user can act on: one line that says what, which file and what to do."""
 
+from typing import Any
+
 
 class HistomeError(Exception):
     """Anything histome refuses or cannot do; the message is one clear line."""
@@ -30,6 +32,10 @@ class OutputError(HistomeError):
 
 
 class NoTissueError(HistomeError):
-    """Quality control found no valid tissue."""
+    """Quality control found no valid tissue; `quality` is what it saw, kept beside the refusal."""
 
     exit_code = 3
+
+    def __init__(self, message: str, *, quality: Any = None) -> None:
+        super().__init__(message)
+        self.quality = quality

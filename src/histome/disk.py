@@ -1,0 +1,68 @@
+"""Writing that is whole or not at all, and errors about disks that a user can act on."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from histome.errors import OutputError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into OutputError, one line: which folder, what is wrong, what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise OutputError(
+            f"{path}: cannot be written ({reason}); make room or permit writing there, or give another "
+            "folder with -o, and run again: finished stages are kept"
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file in one step: a reader sees the old content or the new, never a part."""
+    partial = path.with_name(f".{path.name}.partial")
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON file's object; empty when the file is missing or is something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes in a file, or in all files under a folder; -1 when there is neither."""
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    return path.stat().st_size if path.is_file() else -1
+
+
+def contents(folder: Path) -> dict[str, int]:
+    """Return the size in bytes of each entry of a folder, by name."""
+    return {entry.name: size_of(entry) for entry in sorted(folder.iterdir())}
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what an interrupted write left in a folder."""
+    for path in folder.glob(".*.partial"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder with nothing in it; leave any other."""
+    with suppress(OSError):
+        folder.rmdir()

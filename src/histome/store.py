@@ -1,0 +1,95 @@
+"""How each stage's value lies on disk: the files of a profile, written and read back.
+
+Imports stand in the functions: a finished profile is recognized without reading Arrow, TIFF or Zarr code.
+"""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from histome.slide import ClassMap, ProbabilityMap
+
+T = TypeVar("T")
+QUALITY_MAP = "qc.ome.tif"
+TISSUE_MAP = "tissue.ome.tif"
+TISSUE_PROBABILITIES = "tissue.zarr"
+REGIONS = "regions.parquet"
+CELLS_TABLE = "cells.parquet"
+METRICS_TABLE = "metrics.parquet"
+METRICS_ROW = "slide.csv"
+REPORT_PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Files(Generic[T]):
+    """How one stage's value is kept: `save(value, folder)` and its inverse `load(folder)`."""
+
+    save: Callable[[T, Path], None]
+    load: Callable[[Path], T]
+
+
+def load_quality_map(folder: Path) -> "ClassMap":
+    """Read the map of the five QC classes from a qc folder."""
+    return _class_map(folder / QUALITY_MAP)
+
+
+def load_tissue_map(folder: Path) -> "ClassMap":
+    """Read the map of the seven tissue classes from a tissue folder."""
+    return _class_map(folder / TISSUE_MAP)
+
+
+def _class_map(path: Path) -> "ClassMap":
+    from histome.slide import ClassMap
+
+    return ClassMap.load(path)
+
+
+def load_tissue_probabilities(folder: Path) -> "ProbabilityMap":
+    """Open the tissue probabilities of a tissue folder; chunks are read when asked for."""
+    from histome.slide import ProbabilityMap
+
+    return ProbabilityMap.load(folder / TISSUE_PROBABILITIES)
+
+
+def load_regions(folder: Path) -> "pa.Table":
+    """Read the tissue regions of a tissue folder."""
+    return _read_table(folder / REGIONS)
+
+
+def _write_table(table: "pa.Table", path: Path) -> None:
+    from pyarrow import parquet
+
+    parquet.write_table(table, path, compression="zstd")
+
+
+def _read_table(path: Path) -> "pa.Table":
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
+
+
+def _save_metrics(table: "pa.Table", folder: Path) -> None:
+    _write_table(table, folder / METRICS_TABLE)
+    names, values = table["name"].to_pylist(), table["value"].to_pylist()
+    with (folder / METRICS_ROW).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        # repr: the shortest text that reads back as the same number; a null is an empty field.
+        writer.writerow("" if value is None else repr(value) for value in values)
+
+
+def _save_report(page: str, folder: Path) -> None:
+    (folder / REPORT_PAGE).write_text(page, encoding="utf-8")
+
+
+CELLS: "Files[pa.Table]" = Files(
+    lambda table, folder: _write_table(table, folder / CELLS_TABLE),
+    lambda folder: _read_table(folder / CELLS_TABLE),
+)
+METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
+REPORT: Files[str] = Files(_save_report, lambda folder: (folder / REPORT_PAGE).read_text(encoding="utf-8"))
