@@ -44,7 +44,9 @@ class SlideConfig(Settings):
 
 
 class QcConfig(Settings):
-    """Quality control: what is background, pen, out of focus, artifact."""
+    """Quality control. out_of_focus_below: focus (see histome.qc.focus) under which tissue is not measured."""
+
+    out_of_focus_below: float = -1.0
 
 
 class TissueConfig(Settings):
@@ -54,9 +56,13 @@ class TissueConfig(Settings):
 
 
 class CellsConfig(Settings):
-    """Nucleus detection and classes. model: name of a shipped model, or a path to a card or its folder."""
+    """Nucleus detection and classes. model: name of a shipped model, or a path to a card or its folder.
+
+    abstain_below: confidence (0-1) under which a cell's class is marked as abstained; None for the model's own.
+    """
 
     model: str = "nuclei"
+    abstain_below: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
 class MetricsConfig(Settings):
@@ -66,15 +72,7 @@ class MetricsConfig(Settings):
     cells whose class the model abstained from.
     """
 
-    families: tuple[str, ...] = (
-        "total-area",
-        "qc-areas",
-        "tissue-areas",
-        "tissue-regions",
-        "cells",
-        "cells-per-class",
-        "cells-by-tissue",
-    )
+    families: tuple[str, ...] = ()
     confident_only: bool = False
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from histome.config import MetricsConfig, available_cpus
-from histome.metrics import areas, counts
+from histome.metrics import areas, counts, neighborhoods
 from histome.metrics.catalogue import FAMILIES, catalogue, select_families
 from histome.metrics.ground import make_ground
 from histome.metrics.scene import Scene, read_cells
@@ -37,6 +37,8 @@ _COMPUTED_BY: Mapping[str, Callable[[Scene], Mapping[str, Values]]] = {
     "cells": counts.all_cells,
     "cells-per-class": counts.cells_per_class,
     "cells-by-tissue": counts.cells_by_tissue,
+    "neighborhood-centers": neighborhoods.in_tissues,
+    "neighborhood-pairs": neighborhoods.in_tissues,
 }
 
 
@@ -97,14 +99,14 @@ def _without_abstained(scene: Scene) -> Scene:
     abstained = scene.cells.abstained
     if abstained is None or not abstained.any():
         return scene
-    return Scene(scene.ground, scene.cells.select(~abstained))
+    return scene.select(~abstained)
 
 
 def _compute(scene: Scene, wanted: Sequence[str]) -> dict[str, Values]:
     """Return the values by pattern for the wanted families."""
     found: dict[str, Values] = {}
-    for name in wanted:
-        found.update(_COMPUTED_BY[name](scene))
+    for compute in dict.fromkeys(_COMPUTED_BY[name] for name in wanted):  # a function may serve two families
+        found.update(compute(scene))
     return found
 
 

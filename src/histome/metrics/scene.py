@@ -1,8 +1,9 @@
 """A scene: cells as arrays, on their ground, with what several families need."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,12 @@ from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import HistomeError
 from histome.metrics.axes import NUCLEUS_FEATURES
 from histome.metrics.ground import NUCLEATED_OF_CODE, Ground
+from histome.metrics.nearest import build_tree, nearest_squared
 from histome.slide.maps import ClassMap
 
 N_CELL_CLASSES = len(CELL_CLASSES)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +57,33 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Cells on a ground, and what was derived from both once for all families."""
+    """Cells on a ground, and what families derive from both, each once.
+
+    A scene made by `select` remembers the scene it came from, so that what belongs to a single cell and its
+    ground is looked up there.
+    """
 
     ground: Ground
     cells: Cells
+    origin: "tuple[Scene, NDArray[np.bool_]] | None" = None
+    _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
+
+    def select(self, rows: NDArray[np.bool_]) -> "Scene":
+        """Return the scene of some of the cells, by mask, on the same ground."""
+        return Scene(self.ground, self.cells.select(rows), (self, rows))
+
+    def once(self, derive: "Callable[[Scene], T]") -> T:
+        """Return derive(scene), computed at the first call."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return self._derived[derive]
+
+    def per_cell(self, derive: "Callable[[Scene], NDArray[Any]]") -> NDArray[Any]:
+        """Return derive(scene), an array (n,) whose items depend on their own cell and the ground only."""
+        if self.origin is not None:
+            whole, rows = self.origin
+            return whole.per_cell(derive)[rows]
+        return self.once(derive)
 
     @cached_property
     def nucleated(self) -> NDArray[np.int64]:
@@ -72,6 +99,37 @@ class Scene:
     def tissue_counts(self) -> NDArray[np.int64]:
         """Number of cells per class and nucleated tissue, (9, 5)."""
         return cross_count(self.cells.label, self.nucleated, (N_CELL_CLASSES, len(NUCLEATED_TISSUES)))
+
+    @cached_property
+    def zone(self) -> NDArray[np.int64]:
+        """Code of the zone of each cell, 0 outside the analyzed tissue, (n,)."""
+        return self.per_cell(_zone_of_cells)
+
+    @cached_property
+    def in_tumor_region(self) -> NDArray[np.bool_]:
+        """Whether each cell lies in the whole tumor region: its core or its inner margin, (n,)."""
+        return (self.zone == 1) | (self.zone == 2)
+
+    @cached_property
+    def nearest_squared(self) -> NDArray[np.float64]:
+        """Squared distance in um2 from every cell to the nearest other cell of each class, (9, n), or inf."""
+        cells = self.cells
+        found = np.empty((N_CELL_CLASSES, len(cells)))
+        for k in range(N_CELL_CLASSES):
+            rows = np.flatnonzero(cells.label == k)
+            own = np.full(len(cells), -1, np.int64)
+            own[rows] = np.arange(len(rows))
+            tree = build_tree(cells.x_um[rows], cells.y_um[rows])
+            found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=self.ground.workers)
+        return found
+
+
+def _zone_of_cells(scene: Scene) -> NDArray[np.int64]:
+    """Look up the zone of each cell."""
+    rows, columns, inside = scene.ground.pixel_of(scene.cells.x_um, scene.cells.y_um)
+    if not inside.any():
+        return np.zeros(len(scene.cells), np.int64)
+    return np.where(inside, scene.ground.zones.array[rows, columns], 0).astype(np.int64)
 
 
 def cross_count(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
