@@ -54,7 +54,7 @@ class TiffReader:
         self._probe()
 
     def read(self, level: int, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
-        """Return (h, w, 3) RGB of that level from (x, y), white outside and where a tile is broken or empty."""
+        """Return (h, w, 3) RGB of that level from (x, y), white outside and where a tile is broken."""
         if not self.close.alive:
             raise ValueError(f"{self._path.name} was closed")
         out = white(h, w)
@@ -95,7 +95,7 @@ class TiffReader:
         self.broken.add(level, size.to_level0(size.tile_box(column, row)), reason)
 
     def _probe(self) -> None:
-        """Refuse a file of which nothing can be decoded; learn whether its writer ends JPEG tiles with EOI."""
+        """Refuse a file that cannot be decoded at all; learn whether its writer ends JPEG tiles with EOI."""
         page = self._pages[0]
         filled = np.flatnonzero(page.lengths[: len(page.lengths) // page.planes])
         if len(filled) == 0:

@@ -1,0 +1,258 @@
+"""Where the tissues of a phantom lie: smooth closed shapes, known exactly at every point."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+HARMONICS = np.arange(2, 8)
+
+
+class Part(IntEnum):
+    """What a point of the slide is made of; finer than the tissue classes."""
+
+    GLASS = 0
+    STROMA = 1
+    FAT = 2
+    AGGREGATE = 3
+    NEST = 4
+    NECROSIS = 5
+    GLAND = 6
+    LUMEN = 7
+    BLOOD = 8
+    WALL = 9
+    VESSEL_LUMEN = 10
+
+
+TISSUE_OF_PART = {
+    Part.STROMA: "STROMA",
+    Part.FAT: "OTHER",
+    Part.AGGREGATE: "STROMA",
+    Part.NEST: "CARCINOMA",
+    Part.NECROSIS: "NECROSIS",
+    Part.GLAND: "EPITHELIAL_TISSUE",
+    Part.LUMEN: "EPITHELIAL_TISSUE",
+    Part.BLOOD: "BLOOD",
+    Part.WALL: "VESSEL",
+    Part.VESSEL_LUMEN: "VESSEL",
+}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A closed shape round (x, y) um: at angle t its radius is radius (1 + sum of a_k cos(k t + p_k))."""
+
+    part: Part
+    x: float
+    y: float
+    radius: float
+    amplitudes: tuple[float, ...]
+    phases: tuple[float, ...]
+
+    @property
+    def reach(self) -> float:
+        """Radius of a circle round the whole shape, um."""
+        return self.radius * (1 + sum(map(abs, self.amplitudes)))
+
+    def radius_at(self, angle: ArrayLike) -> Floats:
+        """Return the outline's distance from the center in each direction, um."""
+        angle = np.asarray(angle, np.float64)[..., None]
+        waves = np.cos(HARMONICS * angle + np.asarray(self.phases)) @ np.asarray(self.amplitudes)
+        return self.radius * (1 + waves)
+
+    def depth(self, x: ArrayLike, y: ArrayLike) -> Floats:
+        """Return how far inside the outline points lie along their radius, um; negative outside."""
+        dx, dy = np.asarray(x) - self.x, np.asarray(y) - self.y
+        return self.radius_at(np.arctan2(dy, dx)) - np.hypot(dx, dy)
+
+    def resized(self, part: Part, by_um: float) -> "Blob":
+        """Return the shape of another part with the same center and waves and a radius larger by `by_um`."""
+        return Blob(part, self.x, self.y, self.radius + by_um, self.amplitudes, self.phases)
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A band along part of a circle, um and radians: a pen stroke or a fold."""
+
+    x: float
+    y: float
+    radius: float
+    half_width: float
+    start: float
+    extent: float
+
+    def depth(self, x: ArrayLike, y: ArrayLike) -> Floats:
+        """Return the distance to the band's border, um, positive inside."""
+        dx, dy = np.asarray(x) - self.x, np.asarray(y) - self.y
+        angle = (np.arctan2(dy, dx) - self.start) % (2 * np.pi)
+        across = self.half_width - np.abs(np.hypot(dx, dy) - self.radius)
+        return np.where(angle <= self.extent, across, -self.half_width)
+
+    @property
+    def reach(self) -> float:
+        """Radius of a circle round the whole band, um."""
+        return self.radius + self.half_width
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything on one slide. Later blobs lie over earlier ones."""
+
+    extent_um: tuple[float, float]
+    blobs: tuple[Blob, ...]
+    pen: tuple[Arc, ...] = ()
+    folds: tuple[Arc, ...] = ()
+    blurs: tuple[Blob, ...] = ()
+
+    def parts(self, x: Floats, y: Floats) -> NDArray[np.uint8]:
+        """Return the part at every crossing of columns `x` and rows `y` (um, ascending), uint8 (h, w)."""
+        out = np.zeros((len(y), len(x)), np.uint8)
+        for blob in self.blobs:
+            rows, columns = window(blob, x, y)
+            inside = blob.depth(x[None, columns], y[rows, None]) > 0
+            out[rows, columns][inside] = blob.part
+        return out
+
+    def parts_at(self, x: Floats, y: Floats) -> NDArray[np.uint8]:
+        """Return the part at each point (um)."""
+        out = np.zeros(len(x), np.uint8)
+        for blob in self.blobs:
+            near = np.flatnonzero((np.abs(x - blob.x) < blob.reach) & (np.abs(y - blob.y) < blob.reach))
+            out[near[blob.depth(x[near], y[near]) > 0]] = blob.part
+        return out
+
+
+def window(shape: Blob | Arc, x: Floats, y: Floats, margin_um: float = 0.0) -> tuple[slice, slice]:
+    """Return the rows and columns of a grid (um, ascending) that a shape may touch."""
+    reach = shape.reach + margin_um
+    rows = slice(*np.searchsorted(y, [shape.y - reach, shape.y + reach]))
+    columns = slice(*np.searchsorted(x, [shape.x - reach, shape.x + reach]))
+    return rows, columns
+
+
+def overlaps(shape: Blob | Arc, box_um: tuple[float, float, float, float]) -> bool:
+    """Whether a shape's circle touches a box (x0, y0, x1, y1) um."""
+    dx = max(box_um[0] - shape.x, 0, shape.x - box_um[2])
+    dy = max(box_um[1] - shape.y, 0, shape.y - box_um[3])
+    return dx * dx + dy * dy <= shape.reach**2
+
+
+# part, share of the fragment's area given to it, radius range um, irregularity, side of the fragment
+_MIX = (
+    (Part.FAT, 0.06, (85, 125), 0.10, 1),
+    (Part.NEST, 0.10, (115, 160), 0.13, -1),
+    (Part.AGGREGATE, 0.03, (50, 85), 0.12, 0),
+    (Part.BLOOD, 0.02, (40, 70), 0.14, 0),
+    (Part.GLAND, 0.13, (40, 68), 0.06, 1),
+    (Part.NEST, 0.16, (30, 85), 0.15, -1),
+    (Part.WALL, 0.025, (16, 34), 0.07, 0),
+)
+FRAGMENT_UM = 3000.0
+GAP_UM = 14.0
+
+
+def make_layout(
+    rng: np.random.Generator, extent_um: tuple[float, float], *, tissue_share: float, artifacts: bool
+) -> Layout:
+    """Return fragments of tissue that cover about `tissue_share` of the extent, with their structures."""
+    fragments = _fragments(rng, extent_um, tissue_share)
+    blobs: list[Blob] = []
+    for fragment in fragments:
+        blobs += [fragment, *_structures(rng, fragment)]
+    if not artifacts:
+        return Layout(extent_um, tuple(blobs))
+    first = fragments[0]
+    return Layout(extent_um, tuple(blobs), (_pen(first),), (_fold(first),), (_blur(rng, first),))
+
+
+def _blob(
+    rng: np.random.Generator, part: Part, x: float, y: float, radius: float, irregularity: float
+) -> Blob:
+    amplitudes = np.clip(rng.normal(0, irregularity, len(HARMONICS)), -0.2, 0.2) * 2 / HARMONICS
+    phases = rng.uniform(0, 2 * np.pi, len(HARMONICS))
+    return Blob(part, x, y, radius, tuple(amplitudes.tolist()), tuple(phases.tolist()))
+
+
+def _fragments(rng: np.random.Generator, extent_um: tuple[float, float], share: float) -> list[Blob]:
+    width, height = extent_um
+    count = max(1, round(share * width * height / (np.pi * FRAGMENT_UM**2)))
+    radius = np.sqrt(share * width * height / (np.pi * count))
+    made: list[Blob] = []
+    for _ in range(200 * count):
+        reach = min(1.25 * radius, 0.48 * min(extent_um))
+        x, y = rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)
+        blob = _blob(rng, Part.STROMA, x, y, min(radius, reach / 1.12), 0.07)
+        if blob.reach < 1.3 * radius and _is_free(blob, made, GAP_UM):
+            made.append(blob)
+        if len(made) == count:
+            break
+    return made
+
+
+def _is_free(blob: Blob, others: Sequence[Blob], gap_um: float) -> bool:
+    return all(
+        np.hypot(blob.x - other.x, blob.y - other.y) > blob.reach + other.reach + gap_um for other in others
+    )
+
+
+def _structures(rng: np.random.Generator, fragment: Blob) -> list[Blob]:
+    """Return structures that do not touch, each with its inner parts behind it."""
+    placed: list[Blob] = []
+    out: list[Blob] = []
+    for part, share, (low, high), irregularity, side in _MIX:
+        left = share * np.pi * fragment.radius**2
+        for _ in range(20_000):
+            if left <= 0:
+                break
+            radius = min(rng.uniform(low, high), 0.3 * fragment.radius)
+            x, y = _spot(rng, fragment, side)
+            blob = _blob(rng, part, x, y, radius, irregularity)
+            if fragment.depth(x, y) < blob.reach + GAP_UM or not _is_free(blob, placed, GAP_UM):
+                # A failed try uses up a little of the share, so that a full fragment ends the search.
+                left -= 0.02 * np.pi * radius**2
+                continue
+            placed.append(blob)
+            out += [blob, *_inner(rng, blob)]
+            left -= np.pi * radius**2
+    return out
+
+
+def _spot(rng: np.random.Generator, fragment: Blob, side: int) -> tuple[float, float]:
+    """Return a random point; side -1 is the tumor's, +1 the normal tissue's, 0 anywhere."""
+    angle, distance = rng.uniform(0, 2 * np.pi), fragment.radius * np.sqrt(rng.uniform(0, 1))
+    dx, dy = distance * np.cos(angle), distance * np.sin(angle)
+    if side:
+        dx = side * abs(dx) - side * 0.12 * fragment.radius
+    return fragment.x + dx, fragment.y + dy
+
+
+def _inner(rng: np.random.Generator, blob: Blob) -> list[Blob]:
+    if blob.part == Part.GLAND:
+        return [blob.resized(Part.LUMEN, -rng.uniform(22, 27))]
+    if blob.part == Part.WALL:
+        return [blob.resized(Part.VESSEL_LUMEN, -rng.uniform(7, 10))]
+    if blob.part == Part.NEST and blob.radius > 115:
+        return [_blob(rng, Part.NECROSIS, blob.x, blob.y, blob.radius - 75, 0.08)]
+    return []
+
+
+def _pen(fragment: Blob) -> Arc:
+    """Return a stroke over the upper edge of the fragment, partly on glass."""
+    radius = 1.02 * fragment.radius
+    return Arc(fragment.x, fragment.y, radius, 0.055 * fragment.radius, -0.75 * np.pi, 0.4 * np.pi)
+
+
+def _fold(fragment: Blob) -> Arc:
+    r = fragment.radius
+    return Arc(
+        fragment.x - 0.9 * r, fragment.y + 0.95 * r, 1.0 * r, min(28.0, 0.05 * r), -0.45 * np.pi, 0.35 * np.pi
+    )
+
+
+def _blur(rng: np.random.Generator, fragment: Blob) -> Blob:
+    r = fragment.radius
+    return _blob(rng, Part.GLASS, fragment.x + 0.55 * r, fragment.y + 0.5 * r, 0.24 * r, 0.05)
