@@ -106,6 +106,7 @@ class Run:
         self._keys = stage_keys(stages, source)
         self._seconds: dict[str, float] = {}
         self._started = time.time()
+        self._told: dict[str, Any] = {}
         self._idle = False
         self._stack = ExitStack()
 
@@ -140,6 +141,10 @@ class Run:
         (self.path / name / RECORD_NAME).unlink(missing_ok=True)  # first: what is half removed is not done
         shutil.rmtree(self.path / name, ignore_errors=True)
 
+    def tell(self, **facts: Any) -> None:
+        """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
+        self._told.update(facts)
+
     def stage(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> Callable[[], T]:
         """Bring one stage up to date and return what loads its value from disk.
 
@@ -157,10 +162,17 @@ class Run:
     def _do(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> None:
         started = time.perf_counter()
         self._progress(name, 0.0, 0.0)
+        self._told = {}
         with _warnings() as lines:
             value, refusal = _compute(compute)
         boxes = [list(map(int, box)) for box in self._slide.broken.boxes]
-        record = {"key": self._keys[name], "refused": refusal, "warnings": lines, "broken_tiles_px": boxes}
+        record = {
+            "key": self._keys[name],
+            "refused": refusal,
+            "warnings": lines,
+            "broken_tiles_px": boxes,
+            "facts": self._told,
+        }
         with writing(self.path):
             self._keep(name, record, partial(files.save, value))
         self._seconds[name] = round(time.perf_counter() - started, 3)
@@ -225,6 +237,8 @@ class Run:
             "code": self._code,
             **self._about,
         }
+        for record in records.values():
+            content.update(record["facts"])
         with writing(self.path):
             write_json(self.path / RUN_NAME, content)
 

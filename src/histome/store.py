@@ -4,18 +4,26 @@ Imports stand in the functions: a finished profile is recognized without reading
 """
 
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from histome.disk import read_json, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
+    from histome.qc import Quality
     from histome.slide import ClassMap, ProbabilityMap
 
 T = TypeVar("T")
 QUALITY_MAP = "qc.ome.tif"
+FOCUS = "focus.tif"
+FRAGMENTS = "fragments.tif"
+QUALITY_NUMBERS = "quality.json"
 TISSUE_MAP = "tissue.ome.tif"
 TISSUE_PROBABILITIES = "tissue.zarr"
 REGIONS = "regions.parquet"
@@ -31,6 +39,14 @@ class Files(Generic[T]):
 
     save: Callable[[T, Path], None]
     load: Callable[[Path], T]
+
+
+class KeptTissue(NamedTuple):
+    """A tissue folder: the class map, the probabilities it was made from, one row per region of it."""
+
+    map: "ClassMap"
+    probabilities: "ProbabilityMap"
+    regions: "pa.Table"
 
 
 def load_quality_map(folder: Path) -> "ClassMap":
@@ -73,6 +89,56 @@ def _read_table(path: Path) -> "pa.Table":
     return parquet.read_table(path)
 
 
+def _save_quality(quality: "Quality", folder: Path) -> None:
+    quality.map.save(folder / QUALITY_MAP)
+    _write_plane(quality.focus, folder / FOCUS)
+    _write_plane(quality.fragments, folder / FRAGMENTS)
+    numbers = {
+        "background_rgb": [float(value) for value in quality.background_rgb],
+        "background_seen": quality.background_seen,
+        "tissue_density": _number(quality.tissue_density),
+        "focus_score": _number(quality.focus_score),
+    }
+    write_json(folder / QUALITY_NUMBERS, numbers)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _load_quality(folder: Path) -> "Quality":
+    import tifffile
+
+    from histome.qc import Quality
+
+    numbers = read_json(folder / QUALITY_NUMBERS)
+    density = numbers["tissue_density"]
+    return Quality(
+        load_quality_map(folder),
+        tifffile.imread(folder / FOCUS),
+        tifffile.imread(folder / FRAGMENTS),
+        tuple(numbers["background_rgb"]),
+        numbers["background_seen"],
+        math.nan if density is None else density,
+    )
+
+
+def _write_plane(array: "np.ndarray", path: Path) -> None:
+    import tifffile
+
+    tifffile.imwrite(path, array, compression="zlib", metadata=None, software="histome")
+
+
+def _save_tissue(tissue: KeptTissue, folder: Path) -> None:
+    tissue.map.save(folder / TISSUE_MAP)
+    tissue.probabilities.save(folder / TISSUE_PROBABILITIES)
+    _write_table(tissue.regions, folder / REGIONS)
+
+
+def _load_tissue(folder: Path) -> KeptTissue:
+    return KeptTissue(load_tissue_map(folder), load_tissue_probabilities(folder), load_regions(folder))
+
+
 def _save_metrics(table: "pa.Table", folder: Path) -> None:
     _write_table(table, folder / METRICS_TABLE)
     names, values = table["name"].to_pylist(), table["value"].to_pylist()
@@ -87,6 +153,8 @@ def _save_report(page: str, folder: Path) -> None:
     (folder / REPORT_PAGE).write_text(page, encoding="utf-8")
 
 
+QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
+TISSUE: Files[KeptTissue] = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(
     lambda table, folder: _write_table(table, folder / CELLS_TABLE),
     lambda folder: _read_table(folder / CELLS_TABLE),

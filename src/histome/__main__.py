@@ -1,0 +1,5 @@
+"""python -m histome is the command line."""
+
+from histome.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""What a person sees: bars while it runs, one line for an error, a log on request."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from histome.disk import writing
+from histome.errors import HistomeError
+from histome.run import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Display
+    from rich.progress import TaskID
+
+
+@dataclass
+class _Voice:
+    quiet: bool = False
+    debug: bool = False
+
+
+_voice = _Voice()
+
+
+def configure(*, quiet: bool, debug: bool, log: Path | None) -> None:
+    """Set how much is said, and where the log goes."""
+    _voice.quiet, _voice.debug = quiet, debug
+    logging.captureWarnings(True)  # warnings of libraries go to the log, not between our lines
+    logging.getLogger("py.warnings").addHandler(logging.NullHandler())
+    if log is not None:
+        with writing(log):
+            handler = logging.FileHandler(log, encoding="utf-8")
+        handler.setFormatter(_JsonLines())
+        logging.getLogger().addHandler(handler)
+        logging.getLogger("histome").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+class _JsonLines(logging.Formatter):
+    """A log record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return time, level, logger and message, and the traceback where there is one."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def say(text: str = "") -> None:
+    """Print a result, unless all is to be quiet."""
+    if not _voice.quiet:
+        print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr, unless all is to be quiet."""
+    if not _voice.quiet:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def fail(error: BaseException, *, hint: str = "") -> int:
+    """Print an error as one line (with --debug its traceback before it) and return its exit code."""
+    if _voice.debug:
+        traceback.print_exception(error)
+    text = " ".join(str(error).split()).removesuffix(".")
+    if not isinstance(error, HistomeError | typer.TyperException):
+        text = f"unexpected {type(error).__name__}: {text}; please report it with what --debug prints"
+    print(f"histome: error: {text}{hint}", file=sys.stderr, flush=True)
+    return getattr(error, "exit_code", 1)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[Path], Progress]]:
+    """Show a bar per stage on a terminal; yields what makes one slide's progress from its path."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Display
+
+    screen = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    hidden = _voice.quiet or not screen.is_terminal
+    with Display(*columns, console=screen, transient=True, disable=hidden) as display:
+        yield lambda path: _Bars(display, path.name)
+
+
+class _Bars:
+    """The bars of one slide."""
+
+    def __init__(self, display: "Display", name: str) -> None:
+        self._display = display
+        self._name = name
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        """Start, move or end the bar of a stage."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._display.add_task(f"{self._name}: {stage}", total=None, amount="")
+        known = total > 0
+        amount = f"{done:.1f} of {total:.1f} mm²" if stage == "cells" and known else ""
+        self._display.update(
+            self._tasks[stage], completed=done, total=total if known else None, amount=amount
+        )

@@ -1,0 +1,71 @@
+"""histome profile: slides in, profiles out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histome.cli import console
+from histome.config import Config
+
+if TYPE_CHECKING:
+    from histome.pipeline import Outcome
+    from histome.run import Profile
+
+
+def profile(
+    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE", help="Slides or fields of view.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the profiles, one folder a slide.")],
+    mpp: Annotated[
+        float | None, typer.Option(help="um/px of the slides; overrides what the files say.")
+    ] = None,
+    allow_estimated_mpp: Annotated[
+        bool, typer.Option("--allow-estimated-mpp", help="Take 10 / magnification where um/px is not stated.")
+    ] = False,
+    stages: Annotated[
+        str, typer.Option(help="Bring only these stages, and those they need, up to date.")
+    ] = "qc,tissue,cells,metrics,report",
+    workers: Annotated[int | None, typer.Option(help="Threads; by default all CPUs allowed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings that differ.")] = None,
+) -> int:
+    """Measure slides: quality, tissues, cells, metrics, report.
+
+    What is there already and still holds is not made again: run the same line after an interruption. A slide
+    that fails does not end the others; the exit code is that of the worst.
+    """
+    from histome.pipeline import profile_slides, worst_exit_code
+
+    settings = Config.from_toml(config) if config else Config()
+    if allow_estimated_mpp:
+        slide = settings.slide.model_copy(update={"allow_estimated_mpp": True})
+        settings = settings.model_copy(update={"slide": slide})
+    names = [name.strip() for name in stages.split(",")]
+    codes = []
+    with console.bars() as watch:
+        for outcome in profile_slides(
+            slides, out, watch=watch, mpp=mpp, config=settings, stages=names, workers=workers
+        ):
+            codes.append(outcome.exit_code)
+            _tell(outcome)
+    return worst_exit_code(codes)
+
+
+def _tell(outcome: "Outcome") -> None:
+    if outcome.error is not None:
+        console.fail(outcome.error)
+    if outcome.profile is not None:
+        for line in outcome.profile.run["warnings"]:
+            console.warn(f"{outcome.slide_path.name}: {line}")
+        console.say(f"{outcome.slide_path.name}: {summary(outcome.profile)}")
+
+
+def summary(profile: "Profile") -> str:
+    """Return a profile in one line: cells, metrics and where to look."""
+    parts = []
+    if cells := profile.run.get("cells"):
+        parts.append(f"{cells['count']:,} cells")
+    if metrics := profile.run.get("metrics"):
+        parts.append(f"{metrics['finite']:,} of {metrics['declared']:,} metrics have a value")
+    has_report = "report" in profile.run["stages"]
+    parts.append(f"report {profile.report}" if has_report else f"stages in {profile.path}")
+    return "; ".join(parts)

@@ -1,0 +1,245 @@
+"""The whole method on one screen: a slide goes in, a profile comes out.
+
+Imports of the stages stand in the functions that run them: a finished profile is recognized in well under the
+time that the pixel, network and drawing libraries take to load.
+"""
+
+import logging
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import histome
+from histome.config import Config, available_cpus
+from histome.errors import HistomeError, UsageError
+from histome.run import Profile, Progress, Run, Stage, load_profile
+from histome.store import CELLS, METRICS, QUALITY, REPORT, TISSUE, KeptTissue
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from histome.models.card import Card
+    from histome.models.runtime import Network
+    from histome.qc import Quality
+    from histome.slide import Slide
+
+STAGES = ("qc", "tissue", "cells", "metrics", "report")
+# What decides numbers besides our own code: recorded, not compared.
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "openvino", "onnxruntime", "numba")
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_log = logging.getLogger(__name__)
+
+
+def profile(
+    slide_path: str | Path,
+    out: str | Path,
+    *,
+    mpp: float | None = None,
+    config: Config | None = None,
+    stages: Sequence[str] = STAGES,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Profile:
+    """Measure one slide and write its profile to `out`/<the slide's file name without its ending>.
+
+    What is on disk already and still holds (same slide, settings, models and code) is not made again.
+
+    Parameters
+    ----------
+    slide_path : whole-slide image or field of view; see `histome.open_slide` for the formats.
+    mpp : um/px of level 0, overrides what the file says.
+    stages : names out of `STAGES`; these and the stages they need are brought up to date.
+    workers : threads, by default as many as CPUs may be used; the number never changes a result.
+    progress : called as progress(stage, done, total) while a stage runs.
+
+    Raises
+    ------
+    SlideError, MppError : the slide cannot be read, or its resolution is not known; nothing is written.
+    NoTissueError : quality control found nothing to measure; `qc/` and run.json are kept and say so.
+    ModelError, OutputError, UsageError : as their names say. Every message is one line.
+    """
+    from histome.slide import open_slide
+
+    config = config or Config()
+    wanted, workers = _wanted(stages), _workers(workers)
+    with open_slide(slide_path, mpp=mpp, allow_estimated_mpp=config.slide.allow_estimated_mpp) as slide:
+        cards = _cards(config)
+        plan, about = _plan(config, cards), _about(config, cards)
+        folder = Path(out) / slide.id
+        with Run(folder, slide, plan, wanted=wanted, about=about, progress=progress) as run:
+            work = _Work(slide, config, cards, workers, run, progress or (lambda *_: None))
+            quality = run.stage("qc", work.assess, QUALITY)
+            tissue = run.stage("tissue", lambda: work.segment_tissue(quality()), TISSUE)
+            cells = run.stage("cells", lambda: work.find_cells(tissue()), CELLS)
+            run.stage("metrics", lambda: work.measure(quality(), tissue(), cells()), METRICS)
+            run.stage("report", work.render_report, REPORT)
+        return load_profile(folder)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Each stage as a call of the one function that does it."""
+
+    slide: "Slide"
+    config: Config
+    cards: "Mapping[str, Card]"
+    workers: int
+    run: Run
+    progress: Progress
+
+    def assess(self) -> "Quality":
+        from histome.qc import assess
+
+        return assess(self.slide, self.config.qc)
+
+    def segment_tissue(self, quality: "Quality") -> KeptTissue:
+        from histome.tissue import find_regions, segment_tissue
+
+        tissue = segment_tissue(self.slide, quality, self._network("tissue"), self.config.tissue)
+        return KeptTissue(tissue.map, tissue.probabilities, find_regions(tissue.map))
+
+    def find_cells(self, tissue: KeptTissue) -> "pa.Table":
+        from histome.cells import find_cells
+
+        network, config = self._network("cells"), self.config.cells
+        told = self._progress("cells")
+        cells = find_cells(self.slide, tissue, network, config, workers=self.workers, progress=told)
+        self.run.tell(cells={"count": len(cells)})
+        return cells
+
+    def measure(self, quality: "Quality", tissue: KeptTissue, cells: "pa.Table") -> "pa.Table":
+        from histome.metrics.measure import count_metrics, measure
+
+        config = self.config.metrics
+        metrics = measure(quality.map, tissue.map, tissue.regions, cells, config, workers=self.workers)
+        self.run.tell(metrics=count_metrics(metrics)._asdict())
+        return metrics
+
+    def render_report(self) -> str:
+        from histome.report import render_report
+
+        return render_report(load_profile(self.run.path), self.slide, self.config.report)
+
+    def _network(self, stage: str) -> "Network":
+        from histome.models.runtime import Network
+
+        network = Network(self.cards[stage], threads=self.workers)
+        self.run.tell(**{f"{stage}_network": network.describe()})
+        return network
+
+    def _progress(self, stage: str) -> Callable[[float, float], object]:
+        return lambda done, total: self.progress(stage, done, total)
+
+
+def _wanted(stages: Sequence[str]) -> tuple[str, ...]:
+    """Return the stages named and all before them: each needs what the one before it found."""
+    unknown = [name for name in stages if name not in STAGES]
+    if unknown or not stages:
+        raise UsageError(f"stages {', '.join(unknown) or 'none'}: choose from {', '.join(STAGES)}")
+    return STAGES[: 1 + max(map(STAGES.index, stages))]
+
+
+def _workers(workers: int | None) -> int:
+    """Return the number of threads, and hold the libraries that are loaded from now on to it."""
+    count = available_cpus() if workers is None else workers
+    if count < 1:
+        raise UsageError(f"{count} workers: give 1 or more")
+    for name in _THREAD_LIMITS:
+        os.environ.setdefault(name, str(count))
+    return count
+
+
+def _cards(config: Config) -> "dict[str, Card]":
+    from histome.models.registry import find_model
+
+    return {
+        "tissue": find_model(config.tissue.model, task="segmenter"),
+        "cells": find_model(config.cells.model, task="stardist"),
+    }
+
+
+def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
+    """Return the stages with all that decides their results."""
+    settings = config.model_dump(mode="json")
+    models = {name: {"model": card.model_dump(mode="json")} for name, card in cards.items()}
+    shared = {"qc": {"slide": settings["slide"]}}
+    return [
+        Stage(name, {"settings": settings[name], **models.get(name, {}), **shared.get(name, {})})
+        for name in STAGES
+    ]
+
+
+def _about(config: Config, cards: "Mapping[str, Card]") -> dict[str, Any]:
+    """Return what run.json says of settings, models and versions."""
+    from importlib.metadata import version
+
+    return {
+        "config": config.model_dump(mode="json"),
+        "models": [
+            {"name": card.name, "version": card.version, "sha256": card.sha256, "license": card.license}
+            for card in cards.values()
+        ],
+        "versions": {
+            "histome": histome.__version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
+
+
+class Outcome(NamedTuple):
+    """How one slide of several ended: its profile, or the error that ended it."""
+
+    slide_path: Path
+    profile: Profile | None
+    error: Exception | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 failed, 2 wrong usage, 3 refused by quality control."""
+        return 0 if self.error is None else getattr(self.error, "exit_code", 1)
+
+
+def profile_slides(
+    slide_paths: Iterable[str | Path],
+    out: str | Path,
+    *,
+    watch: Callable[[Path], Progress] | None = None,
+    **options: Any,
+) -> Iterator[Outcome]:
+    """Profile slides one after the other and yield how each ended; one that fails does not end the others.
+
+    `options` are those of `profile`; `watch` makes the progress of one slide. Raises UsageError where two
+    slides would share a folder.
+    """
+    paths = [Path(path) for path in slide_paths]
+    _refuse_shared_folders(paths)
+    for path in paths:
+        progress = watch(path) if watch else None
+        try:
+            yield Outcome(path, profile(path, out, progress=progress, **options), None)
+        except HistomeError as error:
+            yield Outcome(path, None, error)
+        except Exception as error:  # a bug met on one slide must not take the others with it
+            _log.exception("%s: unexpected error", path)
+            yield Outcome(path, None, error)
+
+
+def _refuse_shared_folders(paths: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for path in paths:
+        other = seen.setdefault(path.stem, path)
+        if other is not path:
+            raise UsageError(
+                f"{other} and {path} would share the folder {path.stem}; profile them into two folders"
+            )
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """Return the code of the worst outcome: failed (1), wrong usage (2), refused (3), done (0)."""
+    order = (1, 2, 3, 0)
+    return min(codes, key=order.index, default=0)
