@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 import torch
-from histome.cells.classify import mean_logits
 from histome.tissue.segment import Tissue
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from histome.cells import find_cells
+from histome.cells.pixels import class_probabilities, mean_logits
 from histome.cells.stardist import decode
 from histome.config import CELL_CLASSES, TISSUE_CLASSES, CellsConfig
 from histome.models.card import load_card
@@ -126,7 +126,7 @@ def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float
         centers, _, _, labels = decode(
             out["prob"][0], out["dist"], prob_threshold=thresholds["prob"], nms_threshold=thresholds["nms"]
         )
-        mine = mean_logits(out["logits"], labels, len(centers))
+        mine = mean_logits(out["logits"], labels, centers)
         everything.append(mine)
         pairs = match_centers(field.points_px * field.label_mpp, centers * IMAGE_MPP)
         sets = field.sets[1:][pairs[:, 0]]
@@ -135,20 +135,15 @@ def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float
     x, member = np.concatenate(logits).astype(float), np.concatenate(masks).astype(bool)
 
     def loss(temperature: float) -> float:
-        p = _softmax(x / temperature)
+        p = class_probabilities(x, temperature)
         return -float(np.log(np.maximum((p * member).sum(1), 1e-12)).mean())
 
     temperature = float(minimize_scalar(loss, bounds=(0.3, 5.0), method="bounded").x)
-    confidence = _softmax(np.concatenate(everything) / temperature).max(1)
+    confidence = class_probabilities(np.concatenate(everything), temperature).max(1)
     print(
         "tuning: temperature", temperature, "typed nuclei", len(x), "NLL", loss(1.0), "->", loss(temperature)
     )
     return round(temperature, 3), round(float(np.quantile(confidence, 1 - COVERAGE)), 3)
-
-
-def _softmax(x: NDArray) -> NDArray:
-    e = np.exp(x - x.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
 
 
 def everywhere(extent_um: tuple[float, float]) -> Tissue:
