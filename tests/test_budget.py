@@ -1,4 +1,4 @@
-"""The size budget of docs/design/budget.md: printed, and held."""
+"""The size budget of CONTRIBUTING.md: printed, and held."""
 
 import ast
 import statistics

@@ -34,6 +34,7 @@ RECORD_NAME = "stage.json"
 RESEARCH_USE = "For research use only. Not for use in diagnostic procedures."
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Called as progress(stage, done, total): (0, 0) when a stage starts, done = total when it ends.
 Progress = Callable[[str, float, float], None]
@@ -161,6 +162,7 @@ class Run:
 
     def _do(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> None:
         started = time.perf_counter()
+        _log.info("%s: %s starts", self._slide.id, name)
         self._progress(name, 0.0, 0.0)
         self._told = {}
         with _warnings() as lines:
@@ -178,6 +180,7 @@ class Run:
         self._seconds[name] = round(time.perf_counter() - started, 3)
         self._write("running")
         self._progress(name, 1.0, 1.0)
+        _log.info("%s: %s took %.1f s", self._slide.id, name, self._seconds[name])
 
     def _keep(self, name: str, record: Mapping[str, Any], save: Callable[[Path], None]) -> None:
         folder = self.path / f".{name}.partial"

@@ -76,7 +76,8 @@ def fail(error: BaseException, *, hint: str = "") -> int:
     """Print an error as one line (with --debug its traceback before it) and return its exit code."""
     if _voice.debug:
         traceback.print_exception(error)
-    text = " ".join(str(error).split()).removesuffix(".")
+    told = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    text = " ".join(told.split()).removesuffix(".")
     if not isinstance(error, HistomeError | typer.TyperException):
         text = f"unexpected {type(error).__name__}: {text}; please report it with what --debug prints"
     print(f"histome: error: {text}{hint}", file=sys.stderr, flush=True)
