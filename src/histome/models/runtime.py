@@ -1,8 +1,8 @@
 """Run a model on windows of pixels.
 
 ONNX Runtime where there is CUDA, else OpenVINO, else ONNX Runtime on the CPU: both backend and precision are
-chosen by capability. Every network has one static shape, 1 x window x window x 3, and one infer request per calling
-thread, so the result of a window never depends on how many windows or threads there are.
+chosen by capability. Every network has one static shape, 1 x window x window x 3, and one infer request for
+each calling thread, so the result of a window never depends on how many windows or threads there are.
 """
 
 import ctypes

@@ -1,0 +1,62 @@
+"""One nucleus at a seam: what the windows either side of a border saw, settled by a local rule.
+
+Windows with other surroundings may put one nucleus' winning grid cell at other places. Near a border that
+loses it (each window thinks it is the other's) or keeps it twice. So each window also reports what it sees
+just beyond its core, and then, among the nuclei near seams:
+1. of two nuclei from different windows that overlap, one is kept: owned before foreign, higher score first;
+2. a foreign nucleus is kept only where its owner saw it too, but took it for another window's.
+The rule looks at nothing but the nuclei, so workers and their timing cannot change what is kept.
+"""
+
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from histome.cells.windows import Nuclei
+
+
+def settle_seams(nuclei: Nuclei, *, overlap: float) -> NDArray[np.bool_]:
+    """Return which nuclei are kept, (n,).
+
+    overlap : largest share of the smaller of two nuclei that the other may cover, 0-1 (the card's `nms`).
+    """
+    keep = nuclei.owner == nuclei.window
+    rows = np.flatnonzero(nuclei.at_seam)
+    if len(rows):
+        keep[rows] = _settle(nuclei.select(rows), overlap)
+    return keep
+
+
+def _settle(nuclei: Nuclei, overlap: float) -> NDArray[np.bool_]:
+    owned = nuclei.owner == nuclei.window
+    first, second = _overlapping(nuclei, overlap)
+    # Rank by what the nuclei are, never by the row they came in.
+    x, y = nuclei.outline_px[:, 0, 0], nuclei.outline_px[:, 0, 1]
+    rank = np.empty(len(owned), np.int64)
+    rank[np.lexsort((nuclei.window, x, y, -nuclei.score, ~owned))] = np.arange(len(owned))
+    keep = owned.copy()
+    for one, other in ((first, second), (second, first)):
+        keep[one[nuclei.window[other] == nuclei.owner[one]]] = True
+    better = np.where(rank[first] < rank[second], first, second)
+    worse = np.where(rank[first] < rank[second], second, first)
+    # By rank of the worse one: when a pair is settled, all pairs that could drop its better one are.
+    for pair in np.lexsort((rank[better], rank[worse])):
+        if keep[better[pair]]:
+            keep[worse[pair]] = False
+    return keep
+
+
+def _overlapping(nuclei: Nuclei, overlap: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of nuclei from different windows of which one covers more than `overlap` of the other."""
+    outlines: Any = shapely.polygons(nuclei.outline_px.astype(np.float64))
+    crossed = ~shapely.is_valid(outlines)
+    outlines[crossed] = shapely.make_valid(outlines[crossed])
+    first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
+    once = (first < second) & (nuclei.window[first] != nuclei.window[second])
+    first, second = first[once], second[once]
+    area = np.atleast_1d(shapely.area(outlines))
+    shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
+    above = shared > overlap * np.minimum(area[first], area[second])
+    return first[above], second[above]

@@ -1,0 +1,238 @@
+"""The cells table: its schema, declared once, and its GeoParquet file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from histome.cells.neighbors import neighbor_counts
+from histome.cells.pixels import Stains
+from histome.cells.shape import Shapes
+from histome.cells.windows import Nuclei, Search
+from histome.config import CELL_CLASSES, CellsConfig
+from histome.errors import HistomeError
+from histome.slide import ClassMap
+from histome.tissue.distance import distance_to
+from histome.tissue.zones import ZONE_CLASSES, find_zones
+
+NEIGHBOR_RADII_UM = (20, 40)
+ROW_GROUP = 65_536
+
+Column = NDArray[Any] | pa.Array | pa.ChunkedArray
+
+_NAMES = pa.dictionary(pa.int8(), pa.string())
+_SHAPE_UNITS = {
+    "area_um2": ("um2", "area of the outline"),
+    "perimeter_um": ("um", "length of the outline"),
+    "major_axis_um": ("um", "long full axis of the ellipse with the outline's second moments"),
+    "minor_axis_um": ("um", "short full axis of that ellipse"),
+    "roundness": ("1", "4 pi area / perimeter^2, 0-1"),
+    "eccentricity": ("1", "of that ellipse, sqrt(1 - (minor / major)^2), 0-1"),
+    "solidity": ("1", "area / area of the convex hull, 0-1"),
+}
+_STAIN_UNITS = {
+    "hematoxylin_od_mean": (
+        "OD",
+        "mean hematoxylin optical density of its pixels; depends on stain and scanner",
+    ),
+    "hematoxylin_od_sd": ("OD", "standard deviation of it over the pixels"),
+    "eosin_od_mean": ("OD", "mean eosin optical density of its pixels; depends on stain and scanner"),
+}
+
+
+def _field(name: str, kind: pa.DataType, unit: str, description: str) -> pa.Field:
+    null = name in ("zone", "distance_to_carcinoma_um", *_STAIN_UNITS)
+    return pa.field(name, kind, nullable=null, metadata={"unit": unit, "description": description})
+
+
+def _neighbor_fields() -> list[pa.Field]:
+    return [
+        _field(
+            f"n_{name}_{radius}um",
+            pa.uint16(),
+            "1",
+            f"cells of class {name} within {radius} um, itself excluded",
+        )
+        for radius in NEIGHBOR_RADII_UM
+        for name in CELL_CLASSES
+    ]
+
+
+SCHEMA = pa.schema(
+    [
+        _field("cell_id", pa.int64(), "1", "1.. by y, then x"),
+        _field(
+            "x", pa.float64(), "px", "centroid of the outline, level-0 px, right of the slide's left edge"
+        ),
+        _field("y", pa.float64(), "px", "centroid of the outline, level-0 px, below the slide's upper edge"),
+        _field("x_um", pa.float64(), "um", "x times the slide's um per px"),
+        _field("y_um", pa.float64(), "um", "y times the slide's um per px"),
+        _field("class", _NAMES, "", "class with the largest probability"),
+        _field("confidence", pa.float32(), "1", "that probability, calibrated, 0-1"),
+        *(
+            _field(f"p_{name}", pa.float32(), "1", f"calibrated probability of {name}, 0-1")
+            for name in CELL_CLASSES
+        ),
+        _field("abstained", pa.bool_(), "", "whether the confidence is under the model's threshold"),
+        _field("tissue", _NAMES, "", "tissue class at the centroid"),
+        _field("zone", _NAMES, "", "zone round the tumor at the centroid; null where none"),
+        *(_field(name, pa.float32(), *about) for name, about in (_SHAPE_UNITS | _STAIN_UNITS).items()),
+        *_neighbor_fields(),
+        _field(
+            "distance_to_carcinoma_um",
+            pa.float32(),
+            "um",
+            "from the centroid's tissue pixel to the nearest of carcinoma, 0 inside; null without carcinoma",
+        ),
+        _field("geometry", pa.binary(), "px", "outline, WKB polygon, level-0 px"),
+    ]
+)
+
+
+def cells_table(nuclei: Nuclei, search: Search, config: CellsConfig, *, workers: int = 1) -> pa.Table:
+    """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
+
+    Every value follows from the nuclei, the tissue map and the card: equal input gives equal bytes.
+    """
+    x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
+    nuclei = nuclei.select(np.lexsort((nuclei.window, x_um, y_um)))
+    columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
+    columns |= _place(nuclei, search, workers) | _class(nuclei, search, config)
+    columns |= dict(
+        zip((*Shapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True)
+    )
+    columns |= _surroundings(nuclei, search.tissue, workers)
+    columns |= {"geometry": _polygons(nuclei.outline_px)}
+    arrays = [_arrow(columns[field.name], field.type) for field in SCHEMA]
+    geo = json.dumps(_geo_metadata(nuclei.outline_px)).encode()
+    return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata({"geo": geo}))
+
+
+def write_cells(table: pa.Table, path: Path | str) -> None:
+    """Write a cells table as GeoParquet; equal tables give equal bytes."""
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    encoding: dict[str, Any] = {"use_dictionary": names, "use_byte_stream_split": floats}
+    pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=ROW_GROUP, **encoding)
+
+
+def read_cells(path: Path | str) -> pa.Table:
+    """Read what `write_cells` wrote; raises HistomeError for any other file."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise HistomeError(f"{path} is not a cells table that can be read ({error}).") from error
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise HistomeError(f"{path} is not a cells table: it has no column {', '.join(missing)}.")
+    return table
+
+
+def _place(nuclei: Nuclei, search: Search, workers: int) -> dict[str, Column]:
+    mpp = search.slide.mpp
+    x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
+    zone = find_zones(search.tissue, workers=workers).at(x_um, y_um)
+    return {
+        "x": x_um / mpp.x,
+        "y": y_um / mpp.y,
+        "x_um": x_um,
+        "y_um": y_um,
+        "tissue": _named(nuclei.tissue, search.tissue.classes),
+        "zone": _named(zone, ZONE_CLASSES),
+    }
+
+
+def _class(nuclei: Nuclei, search: Search, config: CellsConfig) -> dict[str, Column]:
+    thresholds = search.network.card.thresholds
+    limit = thresholds.abstain if config.abstain_below is None else config.abstain_below
+    confidence = nuclei.probability.max(axis=1, initial=0)
+    label = nuclei.probability.argmax(axis=1) + 1
+    return {
+        "class": _named(label, CELL_CLASSES),
+        "confidence": confidence,
+        "abstained": confidence < limit,
+        **{f"p_{name}": nuclei.probability[:, k] for k, name in enumerate(CELL_CLASSES)},
+    }
+
+
+def _surroundings(nuclei: Nuclei, tissue: ClassMap, workers: int) -> dict[str, Column]:
+    x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
+    labels = nuclei.probability.argmax(axis=1)
+    counts = neighbor_counts(x_um, y_um, labels, radii_um=NEIGHBOR_RADII_UM, workers=workers)
+    columns = {
+        f"n_{name}_{radius}um": counts[:, r, k]
+        for r, radius in enumerate(NEIGHBOR_RADII_UM)
+        for k, name in enumerate(CELL_CLASSES)
+    }
+    return columns | {"distance_to_carcinoma_um": carcinoma_distance(x_um, y_um, tissue, workers=workers)}
+
+
+def carcinoma_distance(
+    x_um: NDArray[np.float64], y_um: NDArray[np.float64], tissue: ClassMap, *, workers: int = 1
+) -> NDArray[np.float64]:
+    """Return the um from each point's pixel of the map to the nearest carcinoma pixel; NaN without carcinoma.
+
+    Between pixel centers, so 0 in carcinoma and at least one pixel outside. Points lie in the map.
+    """
+    rows, columns = (np.floor(at / tissue.mpp).astype(np.int64) for at in (y_um, x_um))
+    distance = distance_to(tissue.mask("CARCINOMA"), workers=workers).at(rows, columns) * tissue.mpp
+    return np.where(np.isfinite(distance), distance, np.nan)
+
+
+def _named(codes: NDArray, names: tuple[str, ...]) -> pa.DictionaryArray:
+    """Codes 1.. as names, 0 as null."""
+    indices = pa.array(codes.astype(np.int16) - 1, pa.int8(), mask=codes == 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names))
+
+
+def _arrow(column: Column, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column
+    return pa.array(column).cast(kind) if column.dtype.kind != "f" else _floats(column, kind)
+
+
+def _floats(column: NDArray, kind: pa.DataType) -> pa.Array:
+    """NaN, where it is let happen, says that there is no value."""
+    return pa.array(column.astype(kind.to_pandas_dtype()), kind, from_pandas=True)
+
+
+def _polygons(outline_px: NDArray[np.float32]) -> pa.ChunkedArray:
+    """Closed WKB polygons; in chunks, for one binary array ends at 2 GB."""
+    starts = range(0, len(outline_px), ROW_GROUP)
+    return pa.chunked_array([_wkb(outline_px[at : at + ROW_GROUP]) for at in starts], pa.binary())
+
+
+def _wkb(outline_px: NDArray[np.float32]) -> pa.Array:
+    n, corners = outline_px.shape[:2]
+    layout = [
+        ("order", "u1"),
+        ("type", "<u4"),
+        ("rings", "<u4"),
+        ("points", "<u4"),
+        ("xy", "<f8", (corners + 1, 2)),
+    ]
+    records = np.empty(n, np.dtype(layout))
+    records["order"], records["type"], records["rings"], records["points"] = 1, 3, 1, corners + 1
+    records["xy"][:, :-1] = outline_px
+    records["xy"][:, -1] = outline_px[:, 0]
+    ends = np.arange(n + 1, dtype=np.int32) * records.itemsize
+    return pa.Array.from_buffers(pa.binary(), n, [None, pa.py_buffer(ends), pa.py_buffer(records)])
+
+
+def _geo_metadata(outline_px: NDArray[np.float32]) -> dict:
+    """GeoParquet 1.1: no reference system; rays turn from +x to +y, which is counterclockwise in x, y."""
+    column = {
+        "encoding": "WKB",
+        "geometry_types": ["Polygon"] if len(outline_px) else [],
+        "crs": None,
+        "edges": "planar",
+        "orientation": "counterclockwise",
+    }
+    if len(outline_px):
+        low, high = outline_px.min(axis=(0, 1)), outline_px.max(axis=(0, 1))
+        column["bbox"] = [float(edge) for edge in (*low, *high)]
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}

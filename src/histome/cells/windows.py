@@ -1,0 +1,177 @@
+"""Nuclei of one window: read, network, decode, shape, stain, class; nothing here knows other windows."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
+from histome.cells.shape import Shapes, measure_shapes
+from histome.cells.stardist import decode, polygons
+from histome.config import NUCLEATED_TISSUES
+from histome.models.card import Card
+from histome.models.runtime import Predictor
+from histome.slide import ClassMap, Slide, Tile, TileGrid
+
+# Corners are kept to 1/8 level-0 px (0.03 um at 0.25 um/px): exact in float32 up to 2 million px.
+CORNER_STEPS_PER_PX = 8
+# Half an input pixel: a shorter ray would fold the outline once its corners are rounded.
+SHORTEST_RAY_PX = 0.5
+# Shares of the halo. Within the first a nucleus may conflict with one of another window (16 um at 64 px and
+# 0.5 um/px: the reach of two large nuclei); within the second the winning grid cell of one nucleus may jump
+# over the border from window to window (8 um: the radius of a large nucleus), and 48 px of context are left.
+CONFLICT_SHARE, JUMP_SHARE = 0.5, 0.25
+
+
+class Nuclei(NamedTuple):
+    """n nuclei as columns.
+
+    outline_px : (n, rays, 2) float32 x, y in level-0 px. shape : (n, 9) float64, fields of `Shapes`.
+    stain : (n, 3) float64, fields of `Stains`. probability : (n, classes) float32, calibrated.
+    score : (n,) float32 object probability. tissue : (n,) uint8 code of the tissue map at the centroid.
+    window, owner : (n,) int32 window that saw it, window whose core holds its centroid.
+    at_seam : (n,) bool, whether a nucleus of another window may be the same or overlap.
+    """
+
+    outline_px: NDArray[np.float32]
+    shape: NDArray[np.float64]
+    stain: NDArray[np.float64]
+    probability: NDArray[np.float32]
+    score: NDArray[np.float32]
+    tissue: NDArray[np.uint8]
+    window: NDArray[np.int32]
+    owner: NDArray[np.int32]
+    at_seam: NDArray[np.bool_]
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
+        """Return the chosen nuclei, by mask or by index."""
+        return self._make(column[rows] for column in self)
+
+
+def no_nuclei(card: Card) -> Nuclei:
+    """Return the nuclei of a slide that has none."""
+    return Nuclei(
+        np.empty((0, card.n_rays, 2), np.float32),
+        np.empty((0, len(Shapes._fields))),
+        np.empty((0, len(Stains._fields))),
+        np.empty((0, len(card.classes)), np.float32),
+        np.empty(0, np.float32),
+        np.empty(0, np.uint8),
+        np.empty(0, np.int32),
+        np.empty(0, np.int32),
+        np.empty(0, np.bool_),
+    )
+
+
+def join(parts: list[Nuclei]) -> Nuclei:
+    """Return all nuclei of at least one part, in order."""
+    return Nuclei._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+class Search(NamedTuple):
+    """Where nuclei are looked for and with what; `grid` is the one lattice of windows at the card's mpp."""
+
+    slide: Slide
+    tissue: ClassMap
+    network: Predictor
+    grid: TileGrid
+
+    @property
+    def px_per_step(self) -> NDArray[np.float64]:
+        """Level-0 px per lattice px, (x, y)."""
+        mpp = self.slide.mpp
+        return self.network.card.mpp / np.array([mpp.x, mpp.y])
+
+
+def start_search(slide: Slide, tissue: ClassMap, network: Predictor) -> Search:
+    """Lay the card's windows over the slide, from level-0 (0, 0) on."""
+    card = network.card
+    height, width = slide.shape_at(card.mpp)
+    return Search(slide, tissue, network, TileGrid((width, height), card.core_px, card.halo_px))
+
+
+def tissue_windows(search: Search) -> list[tuple[Tile, float]]:
+    """Return the windows whose core touches nucleated tissue, each with the mm2 of it, in row-major order."""
+    nucleated = _nucleated_codes(search.tissue)[search.tissue.array]
+    ratio = search.network.card.mpp / search.tissue.mpp
+    mm2 = search.tissue.mpp**2 / 1e6
+    found = []
+    for tile in search.grid:
+        x0, y0 = (int(np.floor(edge * ratio)) for edge in tile.core[:2])
+        x1, y1 = (int(np.ceil(edge * ratio)) for edge in tile.core[2:])
+        pixels = np.count_nonzero(nucleated[y0:y1, x0:x1])
+        if pixels:
+            found.append((tile, float(pixels) * mm2))
+    return found
+
+
+def find_in_window(search: Search, tile: Tile) -> Nuclei:
+    """Return the nuclei in nucleated tissue that the window owns, and those it sees just beyond its core."""
+    card, thresholds = search.network.card, search.network.card.thresholds
+    rgb = read_window(search, tile)
+    seen = search.network(rgb[None])
+    centers, scores, distances, labels = decode(
+        seen["prob"][0, 0],
+        seen["dist"][0],
+        prob_threshold=thresholds.prob,
+        nms_threshold=thresholds.nms,
+        stride=card.stride,
+    )
+    outline_px = _outlines_px(search, tile, centers, distances)
+    shapes = measure_shapes(outline_px * np.array([search.slide.mpp.x, search.slide.mpp.y]))
+    owner, at_seam, wanted = _ownership(search, tile, shapes.x_um, shapes.y_um)
+    codes = search.tissue.at(shapes.x_um, shapes.y_um)
+    logits = mean_logits(seen["logits"][0], labels, centers)
+    return Nuclei(
+        outline_px.astype(np.float32),
+        np.stack(shapes, axis=1),
+        np.stack(measure_stains(rgb, labels, len(centers)), axis=1),
+        class_probabilities(logits, card.temperature).astype(np.float32),
+        scores.astype(np.float32),
+        codes,
+        np.full(len(centers), tile.index, np.int32),
+        owner,
+        at_seam,
+    ).select(wanted & _nucleated_codes(search.tissue)[codes])
+
+
+def read_window(search: Search, tile: Tile) -> NDArray[np.uint8]:
+    """Return the pixels of a window at the card's mpp, (window, window, 3); white outside the slide."""
+    x_px, y_px = np.array([tile.read.x0, tile.read.y0]) * search.px_per_step
+    size = (tile.read.width, tile.read.height)
+    return search.slide.read(float(x_px), float(y_px), size=size, mpp=search.network.card.mpp)
+
+
+def _outlines_px(search: Search, tile: Tile, centers, distances) -> NDArray[np.float64]:
+    """Outlines in level-0 px, (n, rays, 2), corners rounded."""
+    corners = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX)) + np.array(tile.read[:2])
+    return np.round(corners * search.px_per_step * CORNER_STEPS_PER_PX) / CORNER_STEPS_PER_PX
+
+
+def _ownership(search: Search, tile: Tile, x_um, y_um):
+    """Window that owns each centroid (-1 outside the slide), whether at a seam, and whether to keep it."""
+    grid, mpp = search.grid, search.network.card.mpp
+    x, y = x_um / mpp, y_um / mpp
+    owner = owners(grid, x, y)
+    # How far inside (positive) or outside (negative) the core, in lattice px.
+    core = tile.core
+    depth = np.minimum.reduce([x - core.x0, core.x1 - x, y - core.y0, core.y1 - y])
+    own = owner == tile.index
+    foreign = ~own & (owner >= 0) & (depth > -JUMP_SHARE * grid.halo_px)
+    at_seam = foreign | (depth < CONFLICT_SHARE * grid.halo_px)
+    return owner, at_seam, own | foreign
+
+
+def owners(grid: TileGrid, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return the index of the window whose core holds each point in lattice px, -1 outside the extent."""
+    width, height = grid.extent_px
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    index = np.floor(y / grid.core_px) * grid.shape[1] + np.floor(x / grid.core_px)
+    return np.where(inside, index, -1).astype(np.int32)
+
+
+def _nucleated_codes(tissue: ClassMap) -> NDArray[np.bool_]:
+    """(256,) whether a code of the map is a tissue that holds nuclei."""
+    nucleated = np.zeros(256, np.bool_)
+    nucleated[[tissue.code(name) for name in NUCLEATED_TISSUES]] = True
+    return nucleated

@@ -1,0 +1,189 @@
+"""The cells table: its columns say what they say, and its file is GeoParquet."""
+
+import json
+from math import hypot
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, ground
+
+from histome.cells import SCHEMA, find_cells, read_cells, write_cells
+from histome.cells.table import carcinoma_distance
+from histome.config import CELL_CLASSES, TISSUE_CLASSES
+from histome.errors import HistomeError
+from histome.slide import ClassMap
+
+MPP = (0.25, 0.5)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    rng = np.random.default_rng(11)
+    return [
+        Ellipse(15.0 * column + 12, 15.0 * row + 12, *rng.uniform(2.5, 5, 2), 0.3, rng.integers(0, 9).item())
+        for row in range(9)
+        for column in range(12)
+    ]
+
+
+@pytest.fixture(scope="module")
+def cells(truth):
+    slide = draw((800, 320), truth, mpp=MPP)
+    return find_cells(slide, ground(slide), DrawnNetwork())
+
+
+def test_the_columns_are_those_of_the_specification():
+    classes = CELL_CLASSES
+    expected = [
+        *["cell_id", "x", "y", "x_um", "y_um", "class", "confidence"],
+        *(f"p_{name}" for name in classes),
+        *["abstained", "tissue", "zone", "area_um2", "perimeter_um", "major_axis_um", "minor_axis_um"],
+        *[
+            "roundness",
+            "eccentricity",
+            "solidity",
+            "hematoxylin_od_mean",
+            "hematoxylin_od_sd",
+            "eosin_od_mean",
+        ],
+        *(f"n_{name}_{radius}um" for radius in (20, 40) for name in classes),
+        "distance_to_carcinoma_um",
+        "geometry",
+    ]
+    assert SCHEMA.names == expected
+    for field in SCHEMA:
+        assert set(field.metadata) == {b"unit", b"description"}
+        assert field.metadata[b"description"]
+
+
+def test_the_schema_is_kept_in_full(cells):
+    assert cells.schema.equals(SCHEMA)
+    assert cells.schema.field("area_um2").metadata[b"unit"] == b"um2"
+    cells.validate(full=True)
+
+
+def test_nothing_is_null_but_what_may_be(cells):
+    for field in SCHEMA:
+        if not field.nullable:
+            assert cells[field.name].null_count == 0
+    assert cells["distance_to_carcinoma_um"].null_count == len(cells)  # stroma only
+
+
+def test_cells_are_numbered_from_1_down_the_slide(cells):
+    assert cells["cell_id"].to_pylist() == list(range(1, len(cells) + 1))
+    places = list(zip(cells["y_um"].to_pylist(), cells["x_um"].to_pylist(), strict=True))
+    assert places == sorted(places)
+
+
+def test_probabilities_make_class_and_confidence(cells):
+    p = np.stack([cells[f"p_{name}"].to_numpy() for name in CELL_CLASSES], axis=1)
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(cells["confidence"].to_numpy(), p.max(axis=1))
+    assert cells["class"].to_pylist() == [CELL_CLASSES[k] for k in p.argmax(axis=1)]
+
+
+def test_outlines_lie_in_level_0_pixels_and_agree_with_the_measures(cells):
+    """Area and centroid of the stored polygon, scaled by the oblong pixel, are the columns."""
+    polygons = shapely.from_wkb(cells["geometry"].to_numpy(zero_copy_only=False))
+    assert shapely.is_valid(polygons).all()
+    assert shapely.is_ccw(shapely.get_exterior_ring(polygons)).all()
+    area_um2 = shapely.area(polygons) * MPP[0] * MPP[1]
+    np.testing.assert_allclose(area_um2, cells["area_um2"].to_numpy(), rtol=1e-6)
+    centers = shapely.centroid(polygons)
+    np.testing.assert_allclose(shapely.get_x(centers), cells["x"].to_numpy(), atol=1e-6)
+    np.testing.assert_allclose(shapely.get_y(centers), cells["y"].to_numpy(), atol=1e-6)
+    in_um = shapely.transform(polygons, lambda xy: xy * MPP)
+    np.testing.assert_allclose(shapely.length(in_um), cells["perimeter_um"].to_numpy(), rtol=1e-6)
+    hulls = shapely.area(shapely.convex_hull(in_um))
+    np.testing.assert_allclose(shapely.area(in_um) / hulls, cells["solidity"].to_numpy(), rtol=1e-6)
+
+
+def test_neighbors_are_those_of_brute_force(cells):
+    x, y = cells["x_um"].to_numpy(), cells["y_um"].to_numpy()
+    classes = cells["class"].to_pylist()
+    for radius in (20, 40):
+        for name in CELL_CLASSES:
+            expected = [
+                sum(
+                    classes[j] == name and j != i and hypot(x[i] - x[j], y[i] - y[j]) <= radius
+                    for j in range(len(x))
+                )
+                for i in range(len(x))
+            ]
+            assert cells[f"n_{name}_{radius}um"].to_pylist() == expected
+
+
+def test_stain_is_that_of_the_drawn_color(cells):
+    """All nuclei are drawn in one color for each class, but outlines reach half a pixel into the white."""
+    sd = cells["hematoxylin_od_sd"].to_numpy()
+    assert (cells["hematoxylin_od_mean"].to_numpy() > 0.2).all()
+    assert (sd >= 0).all()
+
+
+def carcinoma_map(*boxes, shape=(100, 200)):
+    array = np.full(shape, TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
+    for x0, y0, x1, y1 in boxes:
+        array[y0:y1, x0:x1] = TISSUE_CLASSES.index("CARCINOMA") + 1
+    return ClassMap(array, 2.0, TISSUE_CLASSES)
+
+
+def test_the_distance_to_carcinoma_is_that_to_its_nearest_pixel():
+    tissue = carcinoma_map((50, 0, 60, 100), (150, 20, 152, 22))
+    x_um = np.array([110.0, 98.5, 0.5, 320.5, 301.0])
+    y_um = np.array([50.0, 3.0, 77.0, 41.0, 60.0])
+    got = carcinoma_distance(x_um, y_um, tissue)
+    # Pixel centers: columns 55, 49, 0, 160, 150 at rows 25, 1, 38, 20, 30.
+    assert got == pytest.approx([0, 2, 100, 2 * 9, 2 * 9])
+
+
+def test_without_carcinoma_there_is_no_distance():
+    assert np.isnan(carcinoma_distance(np.array([5.0]), np.array([5.0]), carcinoma_map())).all()
+
+
+def test_tissue_zone_and_distance_are_read_at_the_centroid():
+    """Carcinoma 1.2 mm wide: its middle is core, its rim inner margin, outside outer margin."""
+    size_px = (4000, 2400)
+    slide = draw(size_px, [Ellipse(x, 600.0) for x in (600.0, 1150.0, 1300.0)])
+    tissue = carcinoma_map((0, 0, 600, 600), shape=(600, 1000))
+    cells = find_cells(slide, Ground(tissue), DrawnNetwork()).sort_by("x_um")
+    assert cells["tissue"].to_pylist() == ["CARCINOMA", "CARCINOMA", "STROMA"]
+    zones = cells["zone"].to_pylist()
+    assert zones[1:] == ["INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN"]
+    assert cells["distance_to_carcinoma_um"].to_pylist() == pytest.approx([0, 0, 1300 - 1198], abs=2.1)
+
+
+def test_the_file_is_geoparquet(cells, tmp_path):
+    path = tmp_path / "cells.parquet"
+    write_cells(cells, path)
+    geo = json.loads(pq.read_schema(path).metadata[b"geo"])
+    assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
+    column = geo["columns"]["geometry"]
+    assert (column["encoding"], column["geometry_types"], column["crs"]) == ("WKB", ["Polygon"], None)
+    bounds = shapely.total_bounds(shapely.from_wkb(cells["geometry"].to_numpy(zero_copy_only=False)))
+    assert column["bbox"] == bounds.tolist()
+    kinds = {field.name: field.type for field in pq.read_schema(path)}
+    assert kinds["geometry"] == pa.binary()
+
+
+def test_a_table_reads_back_as_it_was_written(cells, tmp_path):
+    write_cells(cells, tmp_path / "cells.parquet")
+    back = read_cells(tmp_path / "cells.parquet")
+    assert back.equals(cells)
+    assert back.schema.field("x").metadata[b"unit"] == b"px"
+
+
+def test_an_empty_table_reads_back(cells, tmp_path):
+    write_cells(cells.slice(0, 0), tmp_path / "cells.parquet")
+    assert read_cells(tmp_path / "cells.parquet").schema.equals(SCHEMA)
+
+
+def test_other_files_are_refused_in_one_line(tmp_path):
+    (tmp_path / "text.parquet").write_text("not parquet")
+    pq.write_table(pa.table({"x": [1.0]}), tmp_path / "other.parquet")
+    for name in ("text.parquet", "other.parquet", "missing.parquet"):
+        with pytest.raises(HistomeError, match=name) as caught:
+            read_cells(tmp_path / name)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,115 @@
+"""Windows: which are run, what they own, what they read."""
+
+import numpy as np
+import pytest
+from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histome.cells.windows import find_in_window, owners, read_window, start_search, tissue_windows
+from histome.config import TISSUE_CLASSES
+from histome.slide import ClassMap, TileGrid
+
+grids = st.builds(
+    TileGrid,
+    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    st.integers(16, 900),
+    st.integers(0, 64),
+)
+
+
+@given(grids, st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
+def test_each_point_is_owned_once_by_the_window_whose_core_holds_it(grid, u, v):
+    x, y = u * grid.extent_px[0], v * grid.extent_px[1]
+    owner = owners(grid, np.array([x]), np.array([y]))[0]
+    assert owner == grid.owner(x, y)
+    assert grid[int(owner)].core.contains(x, y)
+    row, column = divmod(int(owner), grid.shape[1])
+    around = [
+        grid[r * grid.shape[1] + c]
+        for r in range(max(row - 1, 0), min(row + 2, grid.shape[0]))
+        for c in range(max(column - 1, 0), min(column + 2, grid.shape[1]))
+    ]
+    assert sum(tile.core.contains(x, y) for tile in around) == 1
+
+
+def test_a_point_outside_the_slide_has_no_owner():
+    grid = TileGrid((100, 50), 32, 8)
+    x, y = np.array([-0.1, 100.0, 5.0, 5.0]), np.array([5.0, 5.0, -0.1, 50.0])
+    assert owners(grid, x, y).tolist() == [-1] * 4
+
+
+def search_on(array, *, mpp=2.0, size_px=(480, 320)):
+    slide = draw(size_px, [])
+    return start_search(slide, ClassMap(np.asarray(array, np.uint8), mpp, TISSUE_CLASSES), DrawnNetwork())
+
+
+def test_only_windows_whose_core_touches_nucleated_tissue_are_run():
+    """480 x 320 px of 0.5 um in cores of 160 px (40 map pixels of 2 um): 3 columns, 2 rows."""
+    array = np.zeros((80, 120), np.uint8)
+    assert tissue_windows(search_on(array)) == []
+    array[39, 40] = TISSUE_CLASSES.index("STROMA") + 1  # the last row of the first windows
+    array[40:, 80:] = TISSUE_CLASSES.index("NECROSIS") + 1  # no nuclei are looked for in necrosis
+    found = tissue_windows(search_on(array))
+    assert [tile.index for tile, _ in found] == [1]
+    assert found[0][1] == pytest.approx(4e-6)
+
+
+def test_the_tissue_of_all_windows_adds_up():
+    slide = draw((480, 320), [])
+    windows = tissue_windows(start_search(slide, ground(slide).map, DrawnNetwork()))
+    assert len(windows) == 6
+    assert sum(mm2 for _, mm2 in windows) == pytest.approx(0.24 * 0.16)
+
+
+def test_a_map_pixel_that_lies_across_a_border_counts_for_both():
+    array = np.zeros((23, 35), np.uint8)  # 7 um: cores end at 80 um, inside column 11
+    array[2, 11] = 1
+    assert [tile.index for tile, _ in tissue_windows(search_on(array, mpp=7.0))] == [0, 1]
+
+
+def test_a_window_reads_its_halo_and_white_outside():
+    slide = draw((480, 320), [Ellipse(90.0, 90.0)])
+    search = start_search(slide, ground(slide).map, DrawnNetwork())
+    pixels = read_window(search, search.grid[0])
+    assert pixels.shape == (256, 256, 3)
+    assert (pixels[:48] == 255).all()
+    np.testing.assert_array_equal(pixels[48:, 48:], slide.read(0, 0, size=(208, 208)))
+
+
+def test_a_window_reads_the_lattice_of_oblong_pixels():
+    slide = draw((960, 320), [Ellipse(90.0, 90.0)], mpp=(0.25, 0.5))
+    search = start_search(slide, ground(slide).map, DrawnNetwork())
+    assert search.grid.extent_px == (480, 320)
+    pixels = read_window(search, search.grid[1])
+    rows, columns = np.nonzero(pixels[..., 1] < 128)
+    # At 90 um = 180 px of the lattice; the window begins at 160 - 48 px across and -48 px down.
+    assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((68, 228), abs=0.2)
+
+
+def test_a_window_gives_its_own_nuclei_and_those_just_beyond_its_core():
+    """Core 0-160 px; the margin for foreign nuclei is a quarter of the halo of 48 px = 6 um."""
+    places = {"own": 40.0, "own at the seam": 78.0, "foreign": 84.0, "far": 92.0}
+    slide = draw((480, 320), [Ellipse(x, 20.0 + 15 * n, 3, 3) for n, x in enumerate(places.values())])
+    search = start_search(slide, ground(slide).map, DrawnNetwork())
+    nuclei = find_in_window(search, search.grid[0])
+    order = np.argsort(nuclei.shape[:, 0])
+    assert nuclei.shape[order, 0] == pytest.approx([40, 78, 84], abs=0.2)
+    assert nuclei.owner[order].tolist() == [0, 0, 1]
+    assert nuclei.at_seam[order].tolist() == [False, True, True]
+
+
+def test_nuclei_in_tissue_without_nuclei_are_dropped():
+    slide = draw((160, 160), [Ellipse(20, 20), Ellipse(60, 60)])
+    array = np.full((40, 40), TISSUE_CLASSES.index("CARCINOMA") + 1, np.uint8)
+    array[20:] = TISSUE_CLASSES.index("BLOOD") + 1
+    search = start_search(slide, Ground(ClassMap(array, 2.0, TISSUE_CLASSES)).map, DrawnNetwork())
+    nuclei = find_in_window(search, search.grid[0])
+    assert nuclei.tissue.tolist() == [TISSUE_CLASSES.index("CARCINOMA") + 1]
+
+
+def test_the_card_sets_the_threshold():
+    slide = draw((160, 160), [Ellipse(20, 20)])
+    strict = drawn_card(thresholds=drawn_card().thresholds.model_copy(update={"prob": 0.95}))
+    search = start_search(slide, ground(slide).map, DrawnNetwork(strict))
+    assert len(find_in_window(search, search.grid[0]).score) == 0
