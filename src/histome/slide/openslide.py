@@ -96,7 +96,7 @@ class OpenSlideReader:
             else:
                 return
         raise SlideError(
-            f"{self._path.name} cannot be decoded ({reason}); it is damaged: copy or export it again."
+            f"{self._path.name} cannot be decoded ({_short(reason)}); it is damaged: copy or export it again."
         )
 
 
@@ -112,8 +112,12 @@ def _open(path: Path) -> openslide.OpenSlide:
         raise SlideError(f"{path.name} is not a slide that OpenSlide reads.") from error
     except openslide.OpenSlideError as error:
         raise SlideError(
-            f"{path.name} cannot be opened ({error}); it is damaged: copy or export it again."
+            f"{path.name} cannot be opened ({_short(error)}); it is damaged: copy or export it again."
         ) from error
+
+
+def _short(error: object) -> str:
+    return str(error).split("\n")[0][:100]
 
 
 def _levels(handle: openslide.OpenSlide, raw: dict[str, str]) -> Iterator[Level]:

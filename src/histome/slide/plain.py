@@ -1,6 +1,7 @@
 """Reader over one image held in memory: PNG, JPEG, and TIFF without tiles."""
 
 from pathlib import Path
+from struct import error as StructError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,8 @@ def open_plain(path: Path) -> PlainReader:
             return PlainReader(
                 path, pixels, format=str(image.format).lower(), hints=_hints(image), notes=notes
             )
-    # Pillow raises SyntaxError for a header and OSError for data that it cannot parse.
-    except (OSError, SyntaxError, ValueError) as error:
+    # Pillow raises these for headers and data that it cannot parse.
+    except (OSError, SyntaxError, ValueError, StructError) as error:
         raise SlideError(
             f"{path.name} cannot be decoded ({error}); it is damaged: export it again."
         ) from error

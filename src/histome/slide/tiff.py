@@ -4,6 +4,7 @@ Measured on one core, JPEG tiles of 256 px, windows of 1024 px: OpenSlide to RGB
 one Region a thread) 175-205, this reader 190-315; and it knows which tile is broken, as libvips does not.
 """
 
+import logging
 import os
 import threading
 import weakref
@@ -21,8 +22,10 @@ from histome.slide.plain import PlainReader, check_size
 from histome.slide.properties import allowed
 from histome.slide.reader import check_levels
 from histome.slide.rgb import refuse_channels, white
-from histome.slide.tiffpage import DAMAGE, TiledPage, check_page, check_whole, colors_of, notes_of
+from histome.slide.tiffpage import DAMAGE, TiledPage, check_page, check_whole, colors_of, notes_of, reason_of
 
+# tifffile logs what it also raises; without a handler Python would print it between our own lines.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 # Tiles that a region cuts are wanted again by its neighbors; those it covers whole are not. One row of 256 px
 # tiles of a slide 100,000 px wide is 77 MB.
 CACHE_BYTES = 96_000_000
@@ -81,7 +84,7 @@ class TiffReader:
         try:
             tile = self._pages[level].decode(self._file, index, needs_end=self._needs_end)
         except DAMAGE as error:
-            self._record(level, column, row, str(error) or type(error).__name__)
+            self._record(level, column, row, reason_of(error))
             return None
         # Aperio scanners write empty tiles where they failed; elsewhere an empty tile is unscanned glass.
         if tile is None and self.format == "aperio":
@@ -112,7 +115,7 @@ class TiffReader:
         try:
             page.decode(self._file, tile, needs_end=self._needs_end)
         except DAMAGE as error:
-            return str(error) or type(error).__name__
+            return reason_of(error)
         return ""
 
 
@@ -147,13 +150,27 @@ def open_tiff(path: Path, vendor: str) -> TiffReader | PlainReader | None:
 
     Raises SlideError for damage, truncation, absurd sizes and colors other than 8-bit brightfield.
     """
+    _check_directory(path)
     try:
         with TiffFile(path) as tiff:
             return _reader(path, tiff, vendor)
     except DAMAGE as error:
         raise SlideError(
-            f"{path.name} cannot be read as TIFF ({error}); it is damaged or cut short."
+            f"{path.name} cannot be read as TIFF ({reason_of(error)}); it is damaged: copy it again."
         ) from error
+
+
+def _check_directory(path: Path) -> None:
+    """Raise SlideError where the first directory lies beyond the end: the sign of a copy cut short."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    order = "little" if head.startswith(b"II") else "big"
+    big = int.from_bytes(head[2:4], order) == 43
+    offset, size = int.from_bytes(head[8:16] if big else head[4:8], order), path.stat().st_size
+    if offset >= size:
+        raise SlideError(
+            f"{path.name} is truncated: its directory is at byte {offset} of {size}; copy it again."
+        )
 
 
 def _reader(path: Path, tiff: TiffFile, vendor: str) -> TiffReader | PlainReader | None:

@@ -19,6 +19,7 @@ from histome.slide.rgb import gray_to_rgb, over_white, refuse_channels, refuse_d
 DAMAGE = (
     tifffile.TiffFileError,
     RuntimeError,
+    ArithmeticError,
     ValueError,
     IndexError,
     KeyError,
@@ -26,6 +27,22 @@ DAMAGE = (
     OSError,
     StructError,
 )
+# Of these the text helps; of the others it is about Python.
+_TELLING = (tifffile.TiffFileError, RuntimeError, OSError)
+_CODECS = {
+    COMPRESSION.NONE,
+    COMPRESSION.LZW,
+    COMPRESSION.JPEG,
+    COMPRESSION.ADOBE_DEFLATE,
+    COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS,
+    COMPRESSION.JPEG2000,
+    COMPRESSION.APERIO_JP2000_RGB,
+    COMPRESSION.WEBP,
+    COMPRESSION.ZSTD,
+}
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_J2K_START = b"\xff\x4f\xff\x51"
 MAX_TILE_PX = 64_000_000
 _ONE_CHANNEL = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
 _COLORS = {*_ONE_CHANNEL, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
@@ -66,6 +83,7 @@ class TiledPage:
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     planes: int
+    tile_px: int
     colors: Colors
     is_jpeg: bool
     jpeg_tables: bytes | None
@@ -78,6 +96,7 @@ class TiledPage:
             offsets=np.asarray(page.dataoffsets, np.int64),
             lengths=np.asarray(page.databytecounts, np.int64),
             planes=_planes(page),
+            tile_px=page.tilewidth * page.tilelength,
             colors=colors_of(page),
             is_jpeg=page.compression == COMPRESSION.JPEG,
             jpeg_tables=page.jpegtables,
@@ -106,11 +125,19 @@ class TiledPage:
         data = _read_at(file, self.offsets[segment], self.lengths[segment])
         # libjpeg fills the rest of a cut JPEG with gray and only warns.
         if needs_end and self.is_jpeg and not _has_end(data):
-            raise ValueError("its JPEG data ends early")
+            raise RuntimeError("its JPEG data ends early")
+        if _claimed_px(data) > self.tile_px:
+            raise RuntimeError("it claims to be larger than a tile")
         decoded = self.decoder(data, segment, jpegtables=self.jpeg_tables)[0]
         if decoded is None:
-            raise ValueError("it holds no data")
+            raise RuntimeError("it holds no data")
         return decoded[0]
+
+
+def reason_of(error: Exception) -> str:
+    """Return one short line that says what is damaged."""
+    text = str(error).strip().split("\n")[0][:100] if isinstance(error, _TELLING) else ""
+    return text or "inconsistent structure"
 
 
 def colors_of(page: TiffPage) -> Colors:
@@ -134,7 +161,7 @@ def notes_of(page: TiffPage) -> tuple[str, ...]:
 
 def check_page(path: Path, page: TiffPage) -> None:
     """Raise SlideError for a page that is no 8-bit brightfield image or claims more than its file holds."""
-    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
+    if page.compression not in _CODECS:
         raise SlideError(
             f"{path.name} uses TIFF compression {int(page.compression)}, which histome cannot decode; "
             f"export it with JPEG compression."
@@ -187,8 +214,21 @@ def _has_end(data: bytes) -> bool:
     return data.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
+def _claimed_px(data: bytes) -> int:
+    """Return the size that JPEG or JPEG 2000 data claims, which its decoder would allocate; 0 for others."""
+    if data.startswith(b"\xff\xd8"):
+        at = 2
+        while at + 9 <= len(data) and data[at] == 0xFF:
+            if data[at + 1] in _JPEG_FRAMES:
+                return int.from_bytes(data[at + 5 : at + 7]) * int.from_bytes(data[at + 7 : at + 9])
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+        return 0
+    at = data.find(_J2K_START, 0, 1000)
+    return 0 if at < 0 else int.from_bytes(data[at + 8 : at + 12]) * int.from_bytes(data[at + 12 : at + 16])
+
+
 def _read_at(file: int, offset: int, length: int) -> bytes:
     data = os.pread(file, int(length), int(offset))
     if len(data) < length:
-        raise ValueError("it lies beyond the end of the file")
+        raise RuntimeError("it lies beyond the end of the file")
     return data
