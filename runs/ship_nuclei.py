@@ -12,11 +12,11 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 import tomli_w
 import torch
-from histome.tissue.segment import Tissue
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
@@ -26,8 +26,7 @@ from histome.cells.stardist import decode
 from histome.config import CELL_CLASSES, TISSUE_CLASSES, CellsConfig
 from histome.models.card import load_card
 from histome.models.runtime import Network
-from histome.slide import open_slide
-from histome.slide.maps import ClassMap, ProbabilityMap
+from histome.slide import ClassMap, open_slide
 from histome.training.datasets import IMAGE_MPP, Field, load_fields, read_rows
 from histome.training.networks import StardistExport, export_onnx
 from histome.training.splits import sources, split_fields
@@ -105,7 +104,7 @@ def choose_thresholds(outputs: Sequence[tuple[Field, dict]]) -> dict[str, float]
     """Probability and overlap thresholds with the best mean detection F1 over the tuning data sets."""
     best, chosen = 0.0, {}
     for nms in (0.2, 0.3, 0.4, 0.5):
-        for prob in np.arange(0.25, 0.71, 0.05).round(2):
+        for prob in np.arange(0.1, 0.66, 0.05).round(2):
             counts: dict[str, Counts] = {}
             for field, out in outputs:
                 if field.shapes:
@@ -146,11 +145,18 @@ def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float
     return round(temperature, 3), round(float(np.quantile(confidence, 1 - COVERAGE)), 3)
 
 
-def everywhere(extent_um: tuple[float, float]) -> Tissue:
+class Everywhere(NamedTuple):
     """A tissue map that lets nuclei be found everywhere on a field."""
-    shape = int(extent_um[1] / 2) + 1, int(extent_um[0] / 2) + 1
-    stroma = np.full(shape, TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
-    return Tissue(ClassMap(stroma, 2.0, TISSUE_CLASSES), ProbabilityMap.empty(shape, 2.0, TISSUE_CLASSES))
+
+    map: ClassMap
+
+    @classmethod
+    def over(cls, extent_um: tuple[float, float]) -> Self:
+        """All stroma, at 2 um/px."""
+        shape = int(extent_um[1] / 2) + 1, int(extent_um[0] / 2) + 1
+        return cls(
+            ClassMap(np.full(shape, TISSUE_CLASSES.index("STROMA") + 1, np.uint8), 2.0, TISSUE_CLASSES)
+        )
 
 
 def score(fields: Sequence[Field], data: Path, network: Network) -> list[FieldScore]:
@@ -161,7 +167,7 @@ def score(fields: Sequence[Field], data: Path, network: Network) -> list[FieldSc
     scores = []
     for field in fields:
         with open_slide(files[field.data_set, field.name], mpp=field.label_mpp) as slide:
-            cells = find_cells(slide, everywhere(slide.extent_um), network, CellsConfig(), workers=1)
+            cells = find_cells(slide, Everywhere.over(slide.extent_um), network, CellsConfig(), workers=1)
         scores.append(
             score_field(
                 found_from_table(cells, field.label_mpp),

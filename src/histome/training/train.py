@@ -245,20 +245,22 @@ def train(
     sampler = Sampler(fields, recipe)
     set_weight = torch.from_numpy(sampler.set_weight)
     sums: dict[str, float] = {}
+    summed = 0
     start = time.monotonic()
     for parts in batches(sampler, trainer.step, recipe.steps, recipe.seed):
         for name, loss in trainer.update(parts, set_weight).items():
             sums[name] = sums.get(name, 0.0) + loss
+        summed += 1
         if trainer.step % 100 == 0:
             trainer.save()
         if trainer.step % every == 0 or trainer.step == recipe.steps:
             scores = tuning_f1(trainer.average.module, tuning)
             row = {"step": trainer.step, "seconds": round(time.monotonic() - start)}
-            row |= {name: round(total / every, 4) for name, total in sums.items()}
+            row |= {name: round(total / summed, 4) for name, total in sums.items()}
             row |= {f"f1_{name}": score for name, score in scores.items()}
             _log(folder / "log.csv", row)
             trainer.save()
-            sums = {}
+            sums, summed = {}, 0
     return trainer.average.module.eval()
 
 
