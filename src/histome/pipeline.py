@@ -163,13 +163,12 @@ def _cards(config: Config) -> "dict[str, Card]":
 
 def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
     """Return the stages with all that decides their results."""
-    settings = config.model_dump(mode="json")
-    models = {name: {"model": card.model_dump(mode="json")} for name, card in cards.items()}
-    shared = {"qc": {"slide": settings["slide"]}}
-    return [
-        Stage(name, {"settings": settings[name], **models.get(name, {}), **shared.get(name, {})})
-        for name in STAGES
-    ]
+    settings = config.model_dump(mode="json", exclude={"tissue": {"model"}, "cells": {"model"}})
+    inputs: dict[str, dict[str, Any]] = {name: {"settings": settings[name]} for name in STAGES}
+    inputs["qc"]["slide"] = settings["slide"]
+    for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
+        inputs[name]["model"] = card.model_dump(mode="json")
+    return [Stage(name, inputs[name]) for name in STAGES]
 
 
 def _about(config: Config, cards: "Mapping[str, Card]") -> dict[str, Any]:

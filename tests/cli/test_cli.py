@@ -1,0 +1,289 @@
+"""The command line: one line an error, the right exit code, for every bad input we know of."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from tiny_models import segmenter_model, stardist_model
+
+from histome.cli import main
+
+
+class Cli:
+    """Runs the command line in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(word) for word in words])
+        out, err = self._capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    def fails(self, *words: object, code: int, word: str) -> str:
+        """Run, expect the exit code and exactly one line on stderr that holds `word`; return it."""
+        found, out, err = self(*words)
+        assert (found, out) == (code, ""), err
+        assert err.startswith("histome: error: ")
+        assert err.count("\n") == 1
+        assert word in err
+        return err
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger("histome").level
+    yield Cli(capsys)
+    logging.captureWarnings(False)
+    for handler in set(logging.getLogger().handlers) - set(handlers):
+        handler.close()
+        logging.getLogger().removeHandler(handler)
+    logging.getLogger("histome").setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings that name models of a few weights: these tests are about everything else."""
+    folder = tmp_path_factory.mktemp("models")
+    segmenter_model(folder / "tiny-tissue")
+    stardist_model(folder / "tiny-nuclei")
+    path = folder / "settings.toml"
+    path.write_text(
+        f'[tissue]\nmodel = "{folder / "tiny-tissue"}"\n[cells]\nmodel = "{folder / "tiny-nuclei"}"\n'
+    )
+    return path
+
+
+def white(path: Path, *, mode: str = "RGB", side: int = 64) -> Path:
+    Image.new("RGB", (side, side), "white").convert(mode).save(path)
+    return path
+
+
+def not_a_slide(folder: Path) -> Path:
+    path = folder / "letter.svs"
+    path.write_text("Dear pathologist,\n" * 100)
+    return path
+
+
+def empty(folder: Path) -> Path:
+    path = folder / "empty.svs"
+    path.touch()
+    return path
+
+
+def folder_for_a_file(folder: Path) -> Path:
+    path = folder / "folder.svs"
+    path.mkdir()
+    return path
+
+
+def truncated_tiff(folder: Path) -> Path:
+    whole = folder / "whole.tif"
+    pixels = np.full((512, 512, 3), 200, np.uint8)
+    tifffile.imwrite(whole, pixels, tile=(256, 256), photometric="rgb")
+    path = folder / "truncated.svs"
+    # The list of tiles of a TIFF written in one go stands at the end: half a file has lost it.
+    path.write_bytes(whole.read_bytes()[:8])
+    return path
+
+
+def fake_dicom(folder: Path) -> Path:
+    path = folder / "slide.dcm"
+    path.write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 1000)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (not_a_slide, "letter.svs"),
+        (empty, "empty"),
+        (folder_for_a_file, "folder"),
+        (truncated_tiff, "truncated.svs"),
+        (fake_dicom, "slide.dcm"),
+        (lambda folder: folder / "none.svs", "does not exist"),
+        (lambda folder: white(folder / "field.png"), "--mpp"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_and_leaves_nothing(
+    cli: Cli, tmp_path: Path, make: Callable[[Path], Path], word: str
+) -> None:
+    path = make(tmp_path)
+    cli.fails("profile", path, "-o", tmp_path / "out", code=1, word=word)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["broken.svs", "unreadable.svs", "unopenable.tiff"])
+def test_real_broken_files_are_one_line(
+    cli: Cli, tmp_path: Path, data_dir: Callable[[str], Path], name: str
+) -> None:
+    path = data_dir("slides") / name
+    cli.fails("profile", path, "-o", tmp_path / "out", "--mpp", 0.5, code=1, word=name)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mpp", ["0.0001", "50", "-1", "0", "nan", "inf"])
+def test_an_implausible_mpp_is_a_wrong_usage(cli: Cli, tmp_path: Path, mpp: str) -> None:
+    path = white(tmp_path / "field.png")
+    cli.fails("profile", path, "-o", tmp_path / "out", f"--mpp={mpp}", code=2, word="implausible")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "side"), [("RGB", 64), ("RGB", 1), ("RGBA", 64), ("P", 64), ("L", 64), ("1", 64)]
+)
+def test_a_slide_without_tissue_is_refused(
+    cli: Cli, tmp_path: Path, settings: Path, mode: str, side: int
+) -> None:
+    path = white(tmp_path / "field.png", mode=mode, side=side)
+    words = ("profile", path, "-o", tmp_path / "out", "--mpp", 0.5, "--config", settings)
+    cli.fails(*words, code=3, word="no valid tissue")
+    run = json.loads((tmp_path / "out" / "field" / "run.json").read_text())
+    assert (run["state"], run["exit_code"]) == ("refused", 3)
+    assert sorted(entry.name for entry in (tmp_path / "out" / "field").iterdir()) == ["qc", "run.json"]
+    cli.fails(*words, code=3, word="no valid tissue")
+
+
+def test_sixteen_bits_are_one_line(cli: Cli, tmp_path: Path, settings: Path) -> None:
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(path, np.full((64, 64, 3), 65535, np.uint16), photometric="rgb")
+    code, _, err = cli("profile", path, "-o", tmp_path / "out", "--mpp", 0.5, "--config", settings)
+    assert code in (1, 3)
+    assert err.count("\n") == 1
+    assert "deep.tif" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["frobnicate"], "frobnicate"),
+        (["profile"], "SLIDE"),
+        (["profile", "a.svs"], "out"),
+        (["profile", "a.svs", "-o", "out", "--frob"], "--frob"),
+        (["profile", "a.svs", "-o", "out", "--mpp", "fine"], "--mpp"),
+        (["profile", "a.svs", "-o", "out", "--stages", "qc,magic"], "magic"),
+        (["profile", "a.svs", "-o", "out", "--stages", ""], "stages"),
+        (["profile", "a.svs", "-o", "out", "--workers", "0"], "workers"),
+        (["profile", "a.svs", "-o", "out", "--config", "none.toml"], "none.toml"),
+        (["profile", "a/x.svs", "b/x.tif", "-o", "out"], "share the folder"),
+        (["models"], "command"),
+        (["models", "show"], "name"),
+        (["metrics", "explain", "CELL_COUNT"], "CELL_COUNT"),
+        (["metrics", "list", "no-family"], "no-family"),
+        (["--log"], "--log"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli.fails(*words, code=2, word=word)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_model_is_one_line(cli: Cli) -> None:
+    cli.fails("models", "show", "no-such-model", code=1, word="no-such-model")
+
+
+def test_an_output_below_a_file_is_one_line(cli: Cli, tmp_path: Path, settings: Path) -> None:
+    (tmp_path / "file").touch()
+    path = white(tmp_path / "field.png")
+    out = tmp_path / "file" / "out"
+    cli.fails("profile", path, "-o", out, "--mpp", 0.5, "--config", settings, code=1, word="Not a directory")
+
+
+def test_a_log_that_cannot_be_written_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    cli.fails("doctor", "--log", tmp_path / "none" / "log.jsonl", code=1, word="cannot be written")
+
+
+def test_a_failed_slide_does_not_end_the_others_and_the_worst_code_wins(
+    cli: Cli, tmp_path: Path, settings: Path
+) -> None:
+    slides = [white(tmp_path / "white.png"), empty(tmp_path), white(tmp_path / "other.png")]
+    code, _, err = cli("profile", *slides, "-o", tmp_path / "out", "--mpp", 0.5, "--config", settings)
+    assert code == 1
+    assert [line.split()[2].strip(":") for line in err.splitlines()] == [
+        "white.png",
+        "empty.svs",
+        "other.png",
+    ]
+
+
+def test_an_unexpected_error_is_one_line_and_debug_prints_where(
+    cli: Cli, tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("histome.qc.assess", bug)
+    path = white(tmp_path / "field.png")
+    words = ("profile", path, "-o", tmp_path / "out", "--mpp", 0.5, "--config", settings)
+    cli.fails(*words, code=1, word="unexpected ZeroDivisionError")
+    _, _, err = cli(*words, "--debug")
+    assert "Traceback" in err
+
+
+def test_options_of_every_command_stand_anywhere(cli: Cli, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    code, out, err = cli("metrics", "list", "total-area", "--quiet", f"--log={log}")
+    assert (code, out, err) == (0, "", "")
+    assert log.exists()
+
+
+def test_the_log_is_json_lines(cli: Cli, tmp_path: Path, settings: Path) -> None:
+    log, path = tmp_path / "log.jsonl", white(tmp_path / "field.png")
+    cli("profile", path, "-o", tmp_path / "out", "--mpp", 0.5, "--config", settings, "--log", log)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert any("qc" in line["message"] for line in lines)
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["profile"],
+        ["demo"],
+        ["info"],
+        ["models"],
+        ["models", "list"],
+        ["models", "show"],
+        ["metrics", "list"],
+        ["metrics", "explain"],
+        ["doctor"],
+    ],
+)
+def test_help_stands_everywhere(cli: Cli, words: list[str]) -> None:
+    code, out, err = cli(*words, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: histome")
+
+
+def test_no_command_prints_the_help(cli: Cli) -> None:
+    assert cli()[:2] == cli("--help")[:2]
+
+
+def test_info_tells_size_and_resolution(cli: Cli, tmp_path: Path) -> None:
+    code, out, _ = cli("info", white(tmp_path / "field.png"), "--mpp", "0.25")
+    assert code == 0
+    assert "64 x 64 px" in out
+    assert "0.25 x 0.25 um/px" in out
+
+
+def test_metrics_are_listed_and_explained(cli: Cli) -> None:
+    _, out, _ = cli("metrics", "list", "cells-per-class")
+    assert "CELL_DENSITY_LYMPHOCYTE\t" in out
+    _, out, _ = cli("metrics", "explain", "CELL_DENSITY_LYMPHOCYTE")
+    assert "cells/um2" in out
+
+
+def test_models_are_listed_and_shown(cli: Cli, settings: Path) -> None:
+    assert cli("models", "list")[0] == 0
+    _, out, _ = cli("models", "show", settings.parent / "tiny-nuclei")
+    assert 'task = "stardist"' in out
