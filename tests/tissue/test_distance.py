@@ -56,3 +56,22 @@ def test_workers_and_turns_change_nothing(mask):
     near = distance_to(mask, workers=3).within(6.0)
     assert np.array_equal(near, distance_to(mask).within(6.0))
     assert np.array_equal(np.rot90(near), distance_to(np.rot90(mask)).within(6.0))
+
+
+def test_outside_belongs_to_the_mask(mask):
+    padded = np.pad(mask, 1, constant_values=True)
+    expected = distance_transform_edt(~padded)[1:-1, 1:-1]
+    field = distance_to(mask, outside=True)
+    rows, columns = all_pixels(mask.shape)
+    assert np.array_equal(field.at(rows, columns).reshape(mask.shape), expected)
+    assert np.array_equal(field.within(4.0), expected <= 4.0)
+    empty = distance_to(np.zeros((3, 5), bool), outside=True)
+    assert empty.at(np.array([1]), np.array([2])) == 2
+
+
+def test_tail_counts_what_is_left_after_each_erosion(mask):
+    expected = distance_transform_edt(~mask)
+    codes = np.ones(mask.shape, np.uint8)
+    tail = distance_to(mask).tail(codes, (1,))
+    assert tail.tolist() == [np.sum(np.floor(expected) >= k) for k in range(len(tail))]
+    assert tail[-1] > 0

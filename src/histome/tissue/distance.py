@@ -26,11 +26,13 @@ T = TypeVar("T")
 class DistanceField:
     """Distances in px between pixel centers, from every pixel to the nearest pixel of a mask.
 
-    `vertical` is the distance within the column, uint16 (h, w), 65,535 where the column has none.
+    `vertical` is the distance within the column, uint16 (h, w), 65,535 where the column has none; `outside`
+    says that everything beyond the array belongs to the mask too.
     """
 
     vertical: NDArray[np.uint16]
     workers: int = 1
+    outside: bool = False
 
     @property
     def empty(self) -> bool:
@@ -40,7 +42,9 @@ class DistanceField:
     def within(self, radius_px: float) -> NDArray[np.bool_]:
         """Return where the mask is at most `radius_px` away, bool (h, w): the mask dilated by a disc."""
         near = np.zeros(self.vertical.shape, np.bool_)
-        self._by_rows(lambda lo, hi: _fill_within(self.vertical, float(radius_px) ** 2, near, (lo, hi)))
+        self._by_rows(
+            lambda lo, hi: _fill_within(self.vertical, self.outside, float(radius_px) ** 2, near, (lo, hi))
+        )
         return near
 
     def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -48,7 +52,9 @@ class DistanceField:
         order = np.argsort(rows, kind="stable")
         found = np.empty(len(rows))
         start = np.searchsorted(rows[order], np.arange(len(self.vertical) + 1))
-        self._by_rows(lambda lo, hi: _fill_at(self.vertical, (order, start, columns), found, (lo, hi)))
+        self._by_rows(
+            lambda lo, hi: _fill_at(self.vertical, self.outside, (order, start, columns), found, (lo, hi))
+        )
         return found
 
     def histogram(
@@ -58,8 +64,21 @@ class DistanceField:
         chosen = np.zeros(256, np.bool_)
         chosen[list(code_set)] = True
         limits = np.asarray(edges_px, np.float64) ** 2
-        counts = self._by_rows(lambda lo, hi: _band_counts(self.vertical, codes, chosen, limits, (lo, hi)))
+        counts = self._by_rows(
+            lambda lo, hi: _band_counts(self.vertical, self.outside, codes, chosen, limits, (lo, hi))
+        )
         return np.sum([np.zeros(len(limits) - 1, np.int64), *counts], axis=0)
+
+    def tail(self, codes: NDArray[np.uint8], code_set: tuple[int, ...]) -> NDArray[np.int64]:
+        """Count the pixels of some codes at least 0, 1, 2 ... px away, until there are none left."""
+        chosen = np.zeros(256, np.bool_)
+        chosen[list(code_set)] = True
+        longest = int(np.hypot(*self.vertical.shape)) + 2
+        counts = self._by_rows(
+            lambda lo, hi: _whole_counts(self.vertical, self.outside, codes, chosen, (lo, hi), longest)
+        )
+        total = np.sum([np.zeros(longest, np.int64), *counts], axis=0)
+        return np.trim_zeros(np.cumsum(total[::-1])[::-1], "b")
 
     def _by_rows(self, work: Callable[[int, int], Any]) -> list[Any]:
         height = len(self.vertical)
@@ -70,36 +89,32 @@ class DistanceField:
             return list(pool.map(lambda span: work(*span), spans))
 
 
-def distance_to(mask: NDArray[np.bool_], *, workers: int = 1) -> DistanceField:
-    """Return the distances to the True pixels of a mask (h, w); outside the mask's array there are none."""
-    return DistanceField(_vertical(np.ascontiguousarray(mask)), workers)
+def distance_to(mask: NDArray[np.bool_], *, workers: int = 1, outside: bool = False) -> DistanceField:
+    """Return the distances to the True pixels of a mask (h, w), and to all beyond its array if `outside`."""
+    return DistanceField(_vertical(np.ascontiguousarray(mask), outside), workers, outside)
 
 
 @njit(cache=True, nogil=True)
-def _vertical(mask):
-    """Distance to the nearest True pixel of the same column."""
+def _vertical(mask, outside):
+    """Distance to the nearest True pixel of the same column, or beyond its ends if `outside`."""
     height, width = mask.shape
     out = np.empty((height, width), np.uint16)
     none = np.uint16(_NONE)
     for r in range(height):
         for c in range(width):
-            above = out[r - 1, c] if r > 0 else none
+            above = out[r - 1, c] if r > 0 else (np.uint16(0) if outside else none)
             out[r, c] = np.uint16(0) if mask[r, c] else (above if above == none else above + np.uint16(1))
-    for r in range(height - 2, -1, -1):
+    for r in range(height - 1, -1, -1):
         for c in range(width):
-            below = out[r + 1, c]
+            below = out[r + 1, c] if r < height - 1 else (np.uint16(0) if outside else none)
             if below < none and below + np.uint16(1) < out[r, c]:
                 out[r, c] = below + np.uint16(1)
     return out
 
 
 @njit(cache=True, nogil=True)
-def _row_distance(vertical_row, reach, work, squared):
-    """Fill `squared` with the squared distance along one row; -1 when no column has a pixel within reach.
-
-    Distances beyond `reach` may come out too large. `work` (2, width) holds the lower envelope: the column
-    of each parabola and where it begins.
-    """
+def _envelope_distance(vertical_row, reach, work, squared):
+    """Fill `squared` from the columns of the array alone, see `_row_distance`."""
     site, first = work[0], work[1]
     width = len(vertical_row)
     q = -1
@@ -137,20 +152,36 @@ def _row_distance(vertical_row, reach, work, squared):
 
 
 @njit(cache=True, nogil=True)
-def _fill_within(vertical, limit, near, span):
+def _row_distance(vertical_row, outside, reach, work, squared):
+    """Fill `squared` with the squared distance along one row; -1 when no column has a pixel within reach.
+
+    Distances beyond `reach` may come out too large. `work` (2, width) holds the lower envelope: the column
+    of each parabola and where it begins.
+    """
+    _envelope_distance(vertical_row, reach, work, squared)
+    if outside:
+        width = len(vertical_row)
+        for c in range(width):
+            edge = min(c + 1, width - c)
+            if squared[c] < 0 or edge * edge < squared[c]:
+                squared[c] = edge * edge
+
+
+@njit(cache=True, nogil=True)
+def _fill_within(vertical, outside, limit, near, span):
     """Mark the pixels of rows `span` whose squared distance is at most `limit`."""
     width = vertical.shape[1]
     work = np.empty((2, width), np.int64)
     squared = np.empty(width, np.int64)
     reach = min(np.sqrt(limit), _NONE - 1)
     for r in range(span[0], span[1]):
-        _row_distance(vertical[r], reach, work, squared)
+        _row_distance(vertical[r], outside, reach, work, squared)
         for c in range(width):
             near[r, c] = 0 <= squared[c] <= limit
 
 
 @njit(cache=True, nogil=True)
-def _fill_at(vertical, points, found, span):
+def _fill_at(vertical, outside, points, found, span):
     """Write the distance of the points (order by row, row starts, columns) that lie in rows `span`."""
     order, start, columns = points
     width = vertical.shape[1]
@@ -159,14 +190,14 @@ def _fill_at(vertical, points, found, span):
     for r in range(span[0], span[1]):
         if start[r] == start[r + 1]:
             continue
-        _row_distance(vertical[r], _NONE - 1, work, squared)
+        _row_distance(vertical[r], outside, _NONE - 1, work, squared)
         for k in range(start[r], start[r + 1]):
             d2 = squared[columns[order[k]]]
             found[order[k]] = np.sqrt(d2) if d2 >= 0 else np.inf
 
 
 @njit(cache=True, nogil=True)
-def _band_counts(vertical, codes, chosen, limits, span):
+def _band_counts(vertical, outside, codes, chosen, limits, span):
     """Pixels of the chosen codes per band of squared distance, rows `span`."""
     width = vertical.shape[1]
     work = np.empty((2, width), np.int64)
@@ -175,9 +206,24 @@ def _band_counts(vertical, codes, chosen, limits, span):
     counts = np.zeros(bands, np.int64)
     reach = min(np.sqrt(limits[bands]), _NONE - 1)
     for r in range(span[0], span[1]):
-        _row_distance(vertical[r], reach, work, squared)
+        _row_distance(vertical[r], outside, reach, work, squared)
         for c in range(width):
             d2 = squared[c]
             if d2 >= 0 and chosen[codes[r, c]] and limits[0] < d2 <= limits[bands]:
                 counts[np.searchsorted(limits, d2, side="left") - 1] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _whole_counts(vertical, outside, codes, chosen, span, longest):
+    """Pixels of the chosen codes by the whole px of their distance, rows `span`."""
+    width = vertical.shape[1]
+    work = np.empty((2, width), np.int64)
+    squared = np.empty(width, np.int64)
+    counts = np.zeros(longest, np.int64)
+    for r in range(span[0], span[1]):
+        _row_distance(vertical[r], outside, _NONE - 1, work, squared)
+        for c in range(width):
+            if squared[c] >= 0 and chosen[codes[r, c]]:
+                counts[int(np.sqrt(squared[c]))] += 1
     return counts
