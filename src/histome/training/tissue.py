@@ -105,9 +105,9 @@ def tissue_loss(logits: Tensor, codes: Tensor, table: tuple[Tensor, Tensor, Tens
     """Label-set loss of multilabel sigmoids, a mean over labeled pixels weighted by trust.
 
     With q_k = 1 - p_k: -log(1 - prod q_k over the allowed set) says that one of them is there, -log q_k that
-    each class outside is not; the preferred part of the set gets the same term with its own weight; `quiet` (7)
-    holds back classes that a set allows and nothing names.
-    logits (N, 7, h, w), codes (N, h, w): rows of `table` (see `label_table`).
+    each class outside is not; the preferred part of the set gets the same term with its own weight; `quiet`
+    (7) holds back classes that a set allows and nothing names. logits (N, 7, h, w), codes (N, h, w): rows of
+    `table` (see `label_table`).
     """
     allowed, preferred, weights = (part[codes] for part in table)
     log_q = -nn.functional.softplus(logits.movedim(1, -1))
@@ -236,8 +236,8 @@ def train_tissue(
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
 
-    `follow(network) -> {name: number}` is measured every `every` steps (on tuning fields) and written with the
-    loss to folder/log.csv; folder/checkpoint.pt is replaced then.
+    `follow(network) -> {name: number}` is measured every `every` steps (on tuning fields) and written with
+    the loss to folder/log.csv; folder/checkpoint.pt is replaced then.
     """
     trainer = TissueTrainer(recipe, folder)
     trainer.net.train()

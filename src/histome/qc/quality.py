@@ -1,0 +1,103 @@
+"""Quality of a slide: the five-class map that says what may be measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.config import QC_CLASSES, QcConfig
+from histome.errors import NoTissueError
+from histome.qc.artifacts import find_debris, find_folds, find_ink
+from histome.qc.colors import DENSITY_STEP, Evidence, Glass, color_evidence, find_glass
+from histome.qc.focus import find_out_of_focus, measure_focus
+from histome.qc.foreground import find_tissue, read_strip, strips
+from histome.qc.fragments import label_fragments
+from histome.slide import ClassMap, Slide
+
+Mask = NDArray[np.bool_]
+
+MAP_MPP = 8.0
+_CODE = {name: np.uint8(code) for code, name in enumerate(QC_CLASSES, start=1)}
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """What is usable.
+
+    Attributes
+    ----------
+    map : QC_CLASSES at 8 um/px. Within tissue the worst thing said of a pixel wins: marker, artifact, out of
+        focus, valid. Ink and debris beside the tissue are marked too.
+    focus : float32 on blocks of 32 um, ln of fine over nuclear structure (see `qc.focus`); nan where not
+        judged.
+    fragments : uint16 like the map: the piece of tissue, 1 the largest; 0 outside.
+    background_rgb : color of the glass, 0-255. background_seen : False where it was assumed (a field all
+        tissue).
+    tissue_density : median summed optical density (R + G + B) of valid tissue.
+    """
+
+    map: ClassMap
+    focus: NDArray[np.float32]
+    fragments: NDArray[np.uint16]
+    background_rgb: tuple[float, float, float]
+    background_seen: bool
+    tissue_density: float
+
+    @property
+    def focus_score(self) -> float:
+        """Median of `focus` over the judged tissue; nan where nothing could be judged."""
+        judged = self.focus[np.isfinite(self.focus)]
+        return float(np.median(judged)) if judged.size else float("nan")
+
+
+def assess(slide: Slide, config: QcConfig) -> Quality:
+    """Return the quality of a slide; raises NoTissueError where no valid tissue is found.
+
+    The map is made from the pyramid level nearest 8 um/px in strips; focus reads tissue windows at 1 um/px.
+    """
+    glass = find_glass(slide.thumbnail(2048))
+    evidence = _read_evidence(slide, glass)
+    ink = find_ink(evidence, mpp=MAP_MPP)
+    debris = find_debris(evidence, ink, mpp=MAP_MPP)
+    tissue = find_tissue(evidence, ink | debris | _broken(slide), mpp=MAP_MPP)
+    folds = find_folds(evidence, tissue, mpp=MAP_MPP)
+    focus = measure_focus(slide, tissue, mpp=MAP_MPP)
+    soft = find_out_of_focus(focus, tissue, mpp=MAP_MPP, below=config.out_of_focus_below)
+    found = {"VALID_TISSUE": tissue, "OUT_OF_FOCUS": soft, "TISSUE_ARTIFACT": folds | debris, "MARKER": ink}
+    quality_map = _compose(found, _broken(slide))
+    valid = quality_map.mask("VALID_TISSUE")
+    density = float(np.median(evidence.density[valid])) * DENSITY_STEP if valid.any() else float("nan")
+    fragments = label_fragments(tissue, mpp=MAP_MPP)
+    quality = Quality(quality_map, focus, fragments, glass.rgb, glass.seen, density)
+    if not valid.any():
+        raise NoTissueError(f"{slide.path.name}: no valid tissue found; is it an H&E slide?", quality=quality)
+    return quality
+
+
+def _read_evidence(slide: Slide, glass: Glass) -> Evidence:
+    """Color evidence of the whole slide at 8 um/px, read strip by strip: three bytes a pixel stay."""
+    shape = slide.shape_at(MAP_MPP)
+    whole = Evidence.empty(shape)
+    for first, last in strips(shape[0]):
+        part = color_evidence(read_strip(slide, MAP_MPP, (first, last)), glass)
+        for plane, rows in zip(whole, part, strict=True):
+            plane[first:last] = rows
+    return whole
+
+
+def _broken(slide: Slide) -> Mask:
+    """Where tiles could not be decoded in any read so far."""
+    mask = np.zeros(slide.shape_at(MAP_MPP), bool)
+    for box in slide.broken.boxes:
+        x0, x1 = (int(np.floor(v * slide.mpp.x / MAP_MPP)) for v in (box.x0, box.x1 - 1e-6))
+        y0, y1 = (int(np.floor(v * slide.mpp.y / MAP_MPP)) for v in (box.y0, box.y1 - 1e-6))
+        mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    return mask
+
+
+def _compose(found: dict[str, Mask], broken: Mask) -> ClassMap:
+    codes = np.full(broken.shape, _CODE["NO_TISSUE"])
+    for name, mask in found.items():
+        codes[mask] = _CODE[name]
+    codes[broken] = _CODE["NO_TISSUE"]
+    return ClassMap(codes, MAP_MPP, QC_CLASSES)
