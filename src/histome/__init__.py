@@ -6,7 +6,10 @@
 
 import importlib
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from histome.compiled import keep_compiled_somewhere
 
 if TYPE_CHECKING:
     from histome.pipeline import profile
@@ -19,6 +22,7 @@ __all__ = ["load_profile", "open_slide", "profile"]
 # Imported at first use: `import histome` takes milliseconds, the pixel libraries half a second.
 _HOMES = {"load_profile": "histome.run", "open_slide": "histome.slide", "profile": "histome.pipeline"}
 
+keep_compiled_somewhere(Path(__file__).parent)
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
