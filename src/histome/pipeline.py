@@ -98,7 +98,8 @@ class _Work:
     def segment_tissue(self, quality: "Quality") -> KeptTissue:
         from histome.tissue import find_regions, segment_tissue
 
-        tissue = segment_tissue(self.slide, quality, self._network("tissue"), self.config.tissue)
+        network, config = self._network("tissue"), self.config.tissue
+        tissue = segment_tissue(self.slide, quality, network, config, workers=self.workers)
         return KeptTissue(tissue.map, tissue.probabilities, find_regions(tissue.map))
 
     def find_cells(self, tissue: KeptTissue) -> "pa.Table":

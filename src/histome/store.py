@@ -139,6 +139,18 @@ def _load_tissue(folder: Path) -> KeptTissue:
     return KeptTissue(load_tissue_map(folder), load_tissue_probabilities(folder), load_regions(folder))
 
 
+def _save_cells(cells: "pa.Table", folder: Path) -> None:
+    from histome.cells.table import write_cells
+
+    write_cells(cells, folder / CELLS_TABLE)
+
+
+def _load_cells(folder: Path) -> "pa.Table":
+    from histome.cells.table import read_cells
+
+    return read_cells(folder / CELLS_TABLE)
+
+
 def _save_metrics(table: "pa.Table", folder: Path) -> None:
     _write_table(table, folder / METRICS_TABLE)
     names, values = table["name"].to_pylist(), table["value"].to_pylist()
@@ -155,9 +167,6 @@ def _save_report(page: str, folder: Path) -> None:
 
 QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
 TISSUE: Files[KeptTissue] = Files(_save_tissue, _load_tissue)
-CELLS: "Files[pa.Table]" = Files(
-    lambda table, folder: _write_table(table, folder / CELLS_TABLE),
-    lambda folder: _read_table(folder / CELLS_TABLE),
-)
+CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
 METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
 REPORT: Files[str] = Files(_save_report, lambda folder: (folder / REPORT_PAGE).read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -17,8 +18,8 @@ TILE_PX = 256
 # Levels are halved until the longer side fits one screen.
 SMALLEST_LEVEL_PX = 512
 PROBABILITY_CHUNK_PX = 512
-# A map of 200,000 x 200,000 px would be 100 mm at 0.5 um/px: larger claims are damage or an attack.
-MAX_MAP_PX = 40_000_000_000
+# 120 x 120 mm at 2 um/px: larger claims are damage or an attack.
+MAX_MAP_PX = 4_000_000_000
 # tifffile draws a new UUID for each OME-TIFF: a fixed one keeps two runs byte-identical.
 _UUID = "00000000-0000-4000-8000-000000000000"
 
@@ -56,9 +57,10 @@ class ClassMap:
         return float(np.count_nonzero(self.mask(name))) * self.mpp**2
 
     def at(self, x_um: ArrayLike, y_um: ArrayLike) -> NDArray[np.uint8]:
-        """Return the codes at points given in um from the origin, uint8 of their shape; 0 outside the map."""
+        """Return the codes at points given in um from the origin, uint8 of their common shape; 0 outside."""
         columns = np.floor(np.asarray(x_um, np.float64) / self.mpp)
         rows = np.floor(np.asarray(y_um, np.float64) / self.mpp)
+        columns, rows = np.broadcast_arrays(columns, rows)
         height, width = self.array.shape
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         codes = np.zeros(columns.shape, np.uint8)
@@ -97,7 +99,7 @@ class ClassMap:
                     )
                 mpp, classes = _read_ome(tiff.ome_metadata or "")
                 return cls(page.asarray(), mpp, classes)
-        except (tifffile.TiffFileError, KeyError, ValueError, IndexError) as error:
+        except (tifffile.TiffFileError, ElementTree.ParseError, KeyError, ValueError, IndexError) as error:
             raise HistomeError(f"{path} is not a class map that histome wrote ({error}).") from error
 
 
