@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -114,6 +115,20 @@ def test_cuda_asked_for_where_there_is_none_is_one_clear_line(card):
         pytest.skip("ONNX Runtime has CUDA here")
     with pytest.raises(ModelError, match="no CUDA device"):
         Network(card, backend="cuda")
+
+
+def test_cuda_that_cannot_start_is_said_and_done_without(card, windows, monkeypatch, caplog):
+    """ONNX Runtime built with CUDA and a device, but no cuDNN: seen, not started."""
+    monkeypatch.setattr("histome.models.runtime.choose_backend", lambda: "cuda")
+    monkeypatch.setattr("histome.models.runtime.cuda_visible", lambda: True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of ONNX Runtime, about the provider it lacks
+        network = Network(card)
+        with pytest.raises(ModelError, match="cannot start CUDA"):
+            Network(card, backend="cuda")
+    assert network.backend == "openvino"
+    assert "running on the CPU" in caplog.text
+    assert network(windows[0]).keys() == expected_outputs(card).keys()
 
 
 def replaced(card, folder, data, *, name="model.onnx", sha=True):

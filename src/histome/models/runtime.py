@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import importlib
 import importlib.util
+import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ import numpy as np
 
 from histome.errors import ModelError
 from histome.models.card import Card
+
+_log = logging.getLogger(__name__)
 
 Backend = Literal["auto", "openvino", "cuda", "cpu"]
 Precision = Literal["auto", "f32", "bf16"]
@@ -68,11 +71,8 @@ class Network:
         model = read_weights(card)
         self.card = card
         self.threads = max(1, threads)
-        self.backend = choose_backend() if backend == "auto" else backend
-        if self.backend == "openvino":
-            self._run, shapes, self.precision = _openvino(card, model, self.threads, precision)
-        else:
-            self._run, shapes, self.precision = _onnxruntime(card, model, self.backend)
+        self.backend, loaded = _load(card, model, backend, self.threads, precision)
+        self._run, shapes, self.precision = loaded
         check_outputs(card, shapes)
 
     def __call__(self, image: np.ndarray, /) -> Outputs:
@@ -166,6 +166,22 @@ def cuda_visible() -> bool:
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+def _load(
+    card: Card, model: bytes, backend: Backend, threads: int, precision: Precision
+) -> tuple[str, Loaded]:
+    """Load with the backend asked for; `auto` goes on without CUDA where it is seen but cannot start."""
+    chosen = choose_backend() if backend == "auto" else backend
+    if chosen == "openvino":
+        return chosen, _openvino(card, model, threads, precision)
+    try:
+        return chosen, _onnxruntime(card, model, chosen)
+    except ModelError as error:
+        if (backend, chosen) != ("auto", "cuda"):
+            raise
+        _log.warning("%s; running on the CPU", error)
+        return "openvino", _openvino(card, model, threads, precision)
+
+
 def openvino_precision() -> Literal["f32", "bf16"]:
     """Return `bf16` where this CPU computes in it, else `f32`.
 
@@ -221,7 +237,7 @@ def _onnxruntime(card: Card, model: bytes, backend: Literal["cuda", "cpu"]) -> L
     import onnxruntime
 
     if backend == "cuda" and not cuda_visible():
-        raise ModelError(f"{card.name}: ONNX Runtime sees no CUDA device here; use backend auto")
+        raise ModelError(f"{card.name}: ONNX Runtime sees no CUDA device here")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -231,7 +247,7 @@ def _onnxruntime(card: Card, model: bytes, backend: Literal["cuda", "cpu"]) -> L
     except _onnxruntime_errors() as error:
         raise ModelError(f"{card.weights_path}: ONNX Runtime cannot load it ({_one_line(error)})") from error
     if _PROVIDERS[backend] not in session.get_providers():  # it falls back to the CPU without an error
-        raise ModelError(f"{card.name}: ONNX Runtime cannot start CUDA; use backend openvino")
+        raise ModelError(f"{card.name}: ONNX Runtime cannot start CUDA (is cuDNN installed?)")
     inputs = [(str(port.name), str(port.type)) for port in session.get_inputs()]
     _check_input(card, [(name, {"tensor(uint8)": "u8"}.get(kind, kind)) for name, kind in inputs])
     ports = session.get_outputs()
