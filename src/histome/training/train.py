@@ -31,8 +31,8 @@ class Recipe:
     widths: tuple[int, ...] = (32, 48, 96, 160, 224)
     crop_px: int = 256
     batch: int = 8
-    steps: int = 8000
-    decay_steps: int = 2500
+    steps: int = 5200
+    decay_steps: int = 1800
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     ema: float = 0.998
