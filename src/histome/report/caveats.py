@@ -54,16 +54,16 @@ def _about_pixels(evidence: Evidence) -> Iterator[Caveat]:
         yield Caveat(
             "caution",
             "Pixel size is an estimate",
-            f"The file does not state its pixel size; {mpp.x:.4g} µm/px follows from the nominal magnification. "
-            "Real scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
+            f"The file does not state its pixel size; {mpp.x:.4g} µm/px follows from the nominal "
+            "magnification. Scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
         )
     finest = max((card.mpp for card in evidence.cards.values() if card.task == "stardist"), default=None)
     if finest is not None and max(mpp.x, mpp.y) > 1.1 * finest:
         yield Caveat(
             "caution",
             "Scanned coarser than the nucleus model expects",
-            f"The slide has {max(mpp.x, mpp.y):.3g} µm/px, the model works at {finest:.3g}: small nuclei are missed "
-            "and shapes are smooth.",
+            f"The slide has {max(mpp.x, mpp.y):.3g} µm/px, the model works at {finest:.3g}: small nuclei "
+            "are missed and shapes are smooth.",
         )
     if evidence.broken_tiles:
         yield Caveat(
@@ -79,15 +79,15 @@ def _about_quality(metrics: MetricTable, config: ReportConfig) -> Iterator[Cavea
         yield Caveat(
             "caution",
             "Much of the tissue was excluded",
-            f"Only {format_number(valid.value)} % of the tissue passed quality control; the rest is out of focus, "
-            "folded, inked or otherwise damaged and was not measured.",
+            f"Only {format_number(valid.value)} % of the tissue passed quality control; the rest is out of "
+            "focus, folded, inked or otherwise damaged and was not measured.",
         )
     if metrics.value("ABSOLUTE_AREA") > 0 and metrics.value("ABSOLUTE_AREA_CARCINOMA") == 0:
         yield Caveat(
             "note",
             "No carcinoma was found",
-            "Every metric that refers to carcinoma is null or zero. If this is a tumor, look at the tissue overlay "
-            "before you use any number.",
+            "Every metric that refers to carcinoma is null or zero. If this is a tumor, look at the tissue "
+            "overlay before you use any number.",
         )
 
 
@@ -107,14 +107,14 @@ def _about_cells(evidence: Evidence, config: ReportConfig) -> Iterator[Caveat]:
         yield Caveat(
             "caution",
             "The cell classes are uncertain",
-            f"The mean confidence is {format_number(mean, 2)} (calibrated: about that share of the classes is right).",
+            f"The mean confidence is {format_number(mean, 2)}: at best that share of the classes is right.",
         )
     if abstained > config.high_abstained_percent:
         yield Caveat(
             "caution",
             "Many cells are left open",
-            f"The model abstained on {format_number(abstained)} % of the cells. Counts include them under their most "
-            "likely class; compare with the column without them.",
+            f"The model abstained on {format_number(abstained)} % of the cells. Counts include them under "
+            "their most likely class; the column “Confident” leaves them out.",
         )
 
 

@@ -1,7 +1,8 @@
-"""The fields shown at full resolution: chosen by rule from the maps and cells, drawn with every nucleus' outline."""
+"""The fields shown at full resolution: chosen by rule from the maps and cells, all nuclei outlined."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ _BINS = 8  # bins along a field's side: counts are summed over bins, candidates 
 _STRIDE = 2
 _FEWEST_CELLS = 20  # a mean confidence of fewer says little
 _SMALLEST_SHARE = 0.1  # of a field, for a border or for excluded tissue to be worth showing
+_LARGER_PART = 0.6  # of a field, valid tissue: less shows mostly glass
 _REACH_UM = 20.0  # a nucleus whose center lies this far outside a field can still reach into it
 
 
@@ -35,11 +37,18 @@ class CellArrays:
         names = pa.array(CELL_CLASSES)
         codes = pc.index_in(table.column("class").cast(pa.string()), value_set=names)
         return cls(
-            *(table.column(name).to_numpy() for name in ("x_um", "y_um")),
+            table.column("x_um").to_numpy(),
+            table.column("y_um").to_numpy(),
             codes.to_numpy().astype(np.int64),
             table.column("confidence").to_numpy().astype(np.float64),
             table.column("abstained").to_numpy().astype(bool),
         )
+
+    @classmethod
+    def none(cls) -> "CellArrays":
+        """No cells at all."""
+        empty = np.empty(0)
+        return cls(empty, empty, empty.astype(np.int64), empty, empty.astype(bool))
 
     def __len__(self) -> int:
         return len(self.x_um)
@@ -81,15 +90,15 @@ def choose_fields(
     cells: CellArrays,
     *,
     tissue: ClassMap | None,
-    quality: ClassMap,
+    quality: ClassMap | None,
     extent_um: tuple[float, float],
     side_um: float,
     rng: np.random.Generator,
 ) -> list[Field]:
     """Return up to six fields of `side_um` that do not overlap, in the order of the rules.
 
-    A rule without a candidate (no carcinoma, no room left) gives no field. The same input gives the same fields;
-    ties go to the upper, then the left one.
+    A rule without a candidate (no carcinoma, no room left) gives no field. The same input gives the same
+    fields; ties go to the upper, then the left one.
     """
     width, height = (min(side_um, side) for side in extent_um)
     sums = _sum_candidates(cells, tissue, quality, extent_um=extent_um, bin_um=side_um / _BINS)
@@ -110,16 +119,25 @@ def _rules(sums: _Candidates, rng: np.random.Generator) -> Iterator[tuple[str, s
     """Title, rule in words, and score of every candidate (minus infinity: not one)."""
     carcinoma, lymphocytes = (sums.cells[CELL_CLASSES.index(k)] for k in ("carcinoma_cell", "lymphocyte"))
     border = np.minimum(*(sums.tissue[TISSUE_CLASSES.index(k)] for k in ("CARCINOMA", "STROMA")))
-    excluded = sum(sums.quality[QC_CLASSES.index(k)] for k in ("TISSUE_ARTIFACT", "MARKER", "OUT_OF_FOCUS"))
+    spoiled = [QC_CLASSES.index(k) for k in ("TISSUE_ARTIFACT", "MARKER", "OUT_OF_FOCUS")]
+    excluded = sums.quality[spoiled].sum(axis=0)
     mean = sums.confidence / np.maximum(sums.n, 1)
     yield "Densest carcinoma", "the most carcinoma cells", _where(carcinoma, carcinoma > 0)
-    yield "Carcinoma–stroma border", "both in equal parts", _where(border, border >= _SMALLEST_SHARE)
+    yield "Carcinoma-stroma border", "both in equal parts", _where(border, border >= _SMALLEST_SHARE)
     yield "Most lymphocytes", "the most lymphocytes", _where(lymphocytes, lymphocytes > 0)
-    yield "Least confident", "the lowest mean confidence", _where(-mean, sums.n >= _FEWEST_CELLS)
-    yield "Random", "drawn by lot with a fixed seed", _where(rng.random(mean.shape), sums.n >= _FEWEST_CELLS)
-    yield "Excluded by quality control", "the most pen, blur or artifact", _where(
-        excluded, excluded >= _SMALLEST_SHARE
+    typical = (sums.n >= _FEWEST_CELLS) & _mostly_valid(sums.quality[QC_CLASSES.index("VALID_TISSUE")])
+    yield "Least confident", "the lowest mean confidence", _where(-mean, typical)
+    yield "Random", "drawn by lot with a fixed seed", _where(rng.random(mean.shape), typical)
+    yield (
+        "Excluded by quality control",
+        "the most pen, blur or artifact",
+        _where(excluded, excluded >= _SMALLEST_SHARE),
     )
+
+
+def _mostly_valid(share: np.ndarray) -> np.ndarray:
+    """Candidates that valid tissue covers for the greater part, or as far as any of them is covered."""
+    return share >= min(_LARGER_PART, 0.8 * float(share.max(initial=0.0)))
 
 
 def _where(score: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -129,7 +147,7 @@ def _where(score: np.ndarray, allowed: np.ndarray) -> np.ndarray:
 def _sum_candidates(
     cells: CellArrays,
     tissue: ClassMap | None,
-    quality: ClassMap,
+    quality: ClassMap | None,
     *,
     extent_um: tuple[float, float],
     bin_um: float,
@@ -156,7 +174,7 @@ def _box_share(
     """Area share of each class in every candidate, 0-1."""
     if class_map is None:
         return _box_sum(np.zeros((n_classes, *shape)))
-    return _box_sum(class_shares(class_map, extent_um, shape)[1:]) / _BINS**2
+    return _box_sum(class_shares(class_map, extent_um, shape)) / _BINS**2
 
 
 def _box_sum(planes: np.ndarray) -> np.ndarray:
@@ -181,17 +199,19 @@ def nuclei_near(field: Field, cells: CellArrays) -> np.ndarray:
     return np.flatnonzero(field.holds(cells.x_um, cells.y_um, margin_um=_REACH_UM))
 
 
-def outline_paths(polygons: np.ndarray, *, scale: tuple[float, float], offset: tuple[float, float]) -> list[str]:
+def outline_paths(
+    polygons: np.ndarray, *, scale: tuple[float, float], offset: tuple[float, float]
+) -> list[str]:
     """Return an SVG path for each shapely polygon, in whole half-pixels of the field's picture.
 
-    A vertex (x, y) in level-0 px is drawn at `2 (scale x - offset)`. Half a pixel is finer than the networks see,
-    and whole relative steps take a third of the bytes of decimals.
+    A vertex (x, y) in level-0 px is drawn at `2 (scale x - offset)`. Half a pixel is finer than the networks
+    see, and whole relative steps take a third of the bytes of decimals.
     """
     rings = shapely.get_exterior_ring(polygons)
     points, owner = shapely.get_coordinates(rings, return_index=True)
     drawn = np.rint(2 * (points * np.array(scale) - np.array(offset))).astype(np.int64)
     starts = np.searchsorted(owner, np.arange(len(polygons) + 1))
-    return [_path(drawn[first:last]) for first, last in zip(starts[:-1], starts[1:], strict=True)]
+    return [_path(drawn[first:last]) for first, last in pairwise(starts)]
 
 
 def _path(points: np.ndarray) -> str:
@@ -200,4 +220,3 @@ def _path(points: np.ndarray) -> str:
     steps = np.diff(points[:-1], axis=0)  # a ring ends where it starts: z closes it
     steps = steps[steps.any(axis=1)]
     return f"m{points[0, 0]} {points[0, 1]}l" + " ".join(f"{x} {y}" for x, y in steps) + "z"
-

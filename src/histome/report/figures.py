@@ -20,6 +20,11 @@ class Bar:
     length: float
     numbers: tuple[Shown, ...]
 
+    @property
+    def n(self) -> str:
+        """Sample size of the first number."""
+        return self.numbers[0].n
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -40,6 +45,7 @@ class Column:
     width: float
     height: float
     hatched: float
+    count: int
     label: str
 
 
@@ -81,7 +87,7 @@ def stacked(chart: Sequence[Bar]) -> list[Slice]:
 
 
 def histogram(values: np.ndarray, hatched: np.ndarray) -> list[Column]:
-    """Return 20 bins of values in 0-1; `hatched` (bool) marks those drawn differently at the foot of each bin."""
+    """Return 20 bins of values in 0-1; `hatched` (bool) marks those drawn apart at the foot of each bin."""
     edges = np.linspace(0.0, 1.0, HISTOGRAM_BINS + 1)
     everything = np.histogram(values, edges)[0]
     marked = np.histogram(values[hatched], edges)[0]
@@ -92,6 +98,7 @@ def histogram(values: np.ndarray, hatched: np.ndarray) -> list[Column]:
             round(100 / HISTOGRAM_BINS, 2),
             round(scale * count, 2),
             round(scale * part, 2),
+            int(count),
             f"{low:.2f} to {high:.2f}: {count} cells, {part} of them left open",
         )
         for low, high, count, part in zip(edges[:-1], edges[1:], everything, marked, strict=True)

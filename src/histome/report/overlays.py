@@ -1,8 +1,10 @@
-"""Pictures of the whole slide: the thumbnail and, in its pixels, the quality, tissue and cell layers."""
+"""Pictures of the whole slide: the thumbnail's quality, tissue and cell layers, in its own pixels."""
 
 import base64
 import io
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,24 +13,37 @@ from PIL import Image
 from histome.report.palette import rgb
 from histome.slide.maps import ClassMap
 
-FILL_ALPHA = 90  # of 255: the tissue under it stays readable
+FILL_ALPHA = 100  # of 255: the tissue under it stays readable
 _OUTLINE_ALPHA = 255
 _POINT_ALPHA = 235
 
 
-def shrink_map(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
-    """Return the codes of a class map in a picture of the slide: uint8 (h, w), the commonest class of each pixel.
+class Layer(NamedTuple):
+    """A picture of few colors: `codes` uint8 (h, w) index `colors`, uint8 RGBA (k, 4)."""
 
-    `extent_um` is the slide's (width, height), `shape` the picture's (height, width). Pixels that are mostly not
-    analyzed, or beyond the map, are 0. Memory: one byte mask of the map's size at a time.
+    codes: np.ndarray
+    colors: np.ndarray
+
+
+def shrink_map(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+    """Return a class map's codes in a picture of the slide, uint8 (h, w): the commonest class of each pixel.
+
+    `extent_um` is the slide's (width, height), `shape` the picture's (height, width). Pixels that are mostly
+    not analyzed, or beyond the map, are 0; of two equal shares the lower code counts.
     """
-    return np.argmax(class_shares(class_map, extent_um, shape), axis=0).astype(np.uint8)
+    covered = _fit(class_map.array, class_map.mpp, extent_um)
+    codes, best = np.zeros(shape, np.uint8), _area_share(covered == 0, shape)
+    for code in range(1, len(class_map.classes) + 1):
+        share = _area_share(covered == code, shape)
+        codes[share > best] = code
+        np.maximum(best, share, out=best)
+    return codes
 
 
 def class_shares(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
-    """Return the area share of each code, not analyzed first, on a grid over the slide: float32 (k + 1, h, w)."""
+    """Return the area share of each class on a grid over the slide, float32 (k, h, w) in 0-1."""
     covered = _fit(class_map.array, class_map.mpp, extent_um)
-    codes = range(len(class_map.classes) + 1)
+    codes = range(1, len(class_map.classes) + 1)
     return np.stack([_area_share(covered == code, shape) for code in codes]).astype(np.float32) / 255
 
 
@@ -41,24 +56,25 @@ def _fit(array: np.ndarray, mpp: float, extent_um: tuple[float, float]) -> np.nd
 
 
 def _area_share(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Share of each pixel of a smaller picture that a mask covers, uint8 0-255."""
     grows = mask.shape[0] < shape[0] or mask.shape[1] < shape[1]
     method = cv2.INTER_NEAREST if grows else cv2.INTER_AREA
-    return cv2.resize(mask.astype(np.uint8) * 255, (shape[1], shape[0]), interpolation=method)
+    return cv2.resize(mask.view(np.uint8) * np.uint8(255), (shape[1], shape[0]), interpolation=method)
 
 
-def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, filled: Sequence[bool]) -> np.ndarray:
-    """Return a translucent picture of class codes with opaque outlines: uint8 RGBA (h, w, 4).
+def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, filled: Sequence[bool]) -> Layer:
+    """Return class codes as a translucent layer with opaque outlines.
 
     `colors[k - 1]` draws code k (None: not drawn); where `filled[k - 1]` is False only the outline is.
     """
-    table = np.zeros((len(colors) + 1, 4), np.uint8)
+    fills = np.zeros((len(colors) + 1, 4), np.uint8)
+    lines = fills.copy()
     for code, (color, fill) in enumerate(zip(colors, filled, strict=True), start=1):
         if color is not None:
-            table[code] = (*rgb(color), FILL_ALPHA if fill else 0)
-    layer = table[codes]
-    drawn = np.array([False] + [color is not None for color in colors])[codes]
-    layer[..., 3][_edges(codes) & drawn] = _OUTLINE_ALPHA
-    return layer
+            fills[code] = (*rgb(color), FILL_ALPHA if fill else 0)
+            lines[code] = (*rgb(color), _OUTLINE_ALPHA)
+    outlined = codes + np.uint8(len(fills)) * _edges(codes)
+    return Layer(outlined, np.concatenate([fills, lines]))
 
 
 def _edges(codes: np.ndarray) -> np.ndarray:
@@ -74,52 +90,48 @@ def _edges(codes: np.ndarray) -> np.ndarray:
 
 def cell_layer(
     rows: np.ndarray, columns: np.ndarray, codes: np.ndarray, *, shape: tuple[int, int], colors: Sequence[str]
-) -> np.ndarray:
-    """Return cells as points colored by class: uint8 RGBA (h, w, 4).
+) -> Layer:
+    """Return cells as points colored by class.
 
-    `rows`, `columns` are picture pixels (float), `codes` index `colors`. Few cells are discs of up to 3 px; once
-    discs would cover the picture each pixel takes the commonest class of its cells. Time and memory depend on
-    the picture and grow linearly with the cells (1 M cells: about 0.2 s).
+    `rows`, `columns` are picture pixels, `codes` index `colors`. Few cells are discs; where several lie
+    in one pixel it takes the commonest class. Time and memory grow linearly with the cells.
     """
-    counts = _count(rows, columns, codes, shape=shape, n_classes=len(colors))
-    table = np.array([rgb(color) for color in colors], np.uint8)
-    radius = _point_radius(len(rows), int(np.count_nonzero(counts.sum(axis=0))))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    spread = np.stack([cv2.dilate(np.minimum(plane, 255).astype(np.uint8), disc) for plane in counts])
-    layer = np.zeros((*shape, 4), np.uint8)
-    layer[..., :3] = table[np.argmax(spread, axis=0)]
-    layer[..., 3] = np.where(spread.any(axis=0), _POINT_ALPHA, 0)
-    return layer
+    pixels, classes, crowding = _commonest(rows, columns, codes, shape=shape, n_classes=len(colors))
+    radius = _point_radius(len(pixels), crowding)
+    row, column = np.divmod(pixels, shape[1])
+    picture = np.zeros((shape[0] + 2 * radius, shape[1] + 2 * radius), np.uint8)
+    for down, right in np.argwhere(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)):
+        picture[row + down, column + right] = classes + 1
+    table = [(0, 0, 0, 0), *((*rgb(color), _POINT_ALPHA) for color in colors)]
+    inside = picture[radius : radius + shape[0], radius : radius + shape[1]]
+    return Layer(np.ascontiguousarray(inside), np.array(table, np.uint8))
 
 
-def _count(
+def _commonest(
     rows: np.ndarray, columns: np.ndarray, codes: np.ndarray, *, shape: tuple[int, int], n_classes: int
-) -> np.ndarray:
-    """Cells of each class in each pixel, int (classes, h, w)."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Occupied pixels (flat), the commonest class in each, and the mean number of cells in them."""
     row = np.clip(rows.astype(np.int64), 0, shape[0] - 1)
     column = np.clip(columns.astype(np.int64), 0, shape[1] - 1)
-    flat = (codes.astype(np.int64) * shape[0] + row) * shape[1] + column
-    return np.bincount(flat, minlength=n_classes * shape[0] * shape[1]).reshape(n_classes, *shape)
+    kinds, counts = np.unique((row * shape[1] + column) * n_classes + codes, return_counts=True)
+    pixel, code = np.divmod(kinds, n_classes)
+    order = np.lexsort((code, -counts, pixel))
+    first = order[np.flatnonzero(np.diff(pixel[order], prepend=-1))]
+    return pixel[first], code[first], len(rows) / max(1, len(first))
 
 
-def _point_radius(n_cells: int, n_pixels: int) -> int:
-    """Disc radius in px that keeps neighboring cells apart: cells per occupied pixel says how crowded it is."""
-    if n_cells == 0:
+def _point_radius(n_pixels: int, crowding: float) -> int:
+    """Disc radius in px that keeps neighbors apart: the cells per occupied pixel say how crowded it is."""
+    if crowding > 1.2:
         return 0
-    crowding = n_cells / max(1, n_pixels)
-    return 0 if crowding > 1.2 else 1 if n_cells > 20_000 else 2
+    return 1 if n_pixels > 20_000 else 2
 
 
-def png_uri(rgba: np.ndarray) -> str:
-    """Return an RGBA picture of few colors as a PNG data URI (palette with transparency where it fits)."""
-    values, codes = np.unique(rgba.reshape(-1, 4).view(np.uint32), return_inverse=True)
-    if len(values) > 256:
-        return _data_uri(Image.fromarray(rgba, "RGBA"), "png", optimize=True)
-    colors = values.view(np.uint8).reshape(-1, 4)
-    image = Image.fromarray(codes.reshape(rgba.shape[:2]).astype(np.uint8), "P")
-    image.putpalette(colors[:, :3].tobytes())
-    image.info["transparency"] = colors[:, 3].tobytes()
-    return _data_uri(image, "png", optimize=True, transparency=colors[:, 3].tobytes())
+def png_uri(layer: Layer) -> str:
+    """Return a layer as the data URI of a PNG with a palette."""
+    image = Image.fromarray(layer.codes).convert("P")
+    image.putpalette(layer.colors[:, :3].tobytes())
+    return _data_uri(image, "png", optimize=True, transparency=layer.colors[:, 3].tobytes())
 
 
 def jpeg_uri(pixels: np.ndarray, quality: int) -> str:
@@ -134,13 +146,12 @@ def _data_uri(image: Image.Image, kind: str, **options: object) -> str:
 
 
 def scale_bar_um(extent_um: float, share: float = 0.2) -> float:
-    """Return the length of a scale bar: 1, 2 or 5 times a power of ten, at most `share` of the picture's width."""
+    """Return the length of a scale bar: 1, 2 or 5 x a power of ten, at most `share` of the width."""
     limit = max(extent_um * share, 1e-3)
-    power = 10.0 ** np.floor(np.log10(limit))
-    return float(max(step * power for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9)))
+    power = 10.0 ** math.floor(math.log10(limit))
+    return max(step * power for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9))
 
 
 def length_text(length_um: float) -> str:
     """Return a scale bar's label: `200 µm` or `2 mm`."""
     return f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
-

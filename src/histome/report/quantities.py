@@ -9,28 +9,30 @@ import pyarrow as pa
 
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
+TIMES = " \N{MULTIPLICATION SIGN} "
 
-# Unit as the metrics table writes it -> (factor, unit as shown). Areas turn into mm2 when that reads better.
+# Unit as the metrics table writes it -> (factor, unit as shown). Areas but those of nuclei turn into mm2.
 _UNITS = {
     "um": (1.0, "µm"),
     "um2": (1.0, "µm²"),
     "mm2": (1.0, "mm²"),
-    "um-2": (1e6, "per mm²"),
-    "1/um2": (1e6, "per mm²"),
-    "cells/um2": (1e6, "per mm²"),
-    "per_um2": (1e6, "per mm²"),
-    "per um2": (1e6, "per mm²"),
-    "mm-2": (1.0, "per mm²"),
-    "1/mm2": (1.0, "per mm²"),
-    "cells/mm2": (1.0, "per mm²"),
-    "per_mm2": (1.0, "per mm²"),
-    "per mm2": (1.0, "per mm²"),
+    "um-2": (1e6, "/mm²"),
+    "1/um2": (1e6, "/mm²"),
+    "cells/um2": (1e6, "/mm²"),
+    "per_um2": (1e6, "/mm²"),
+    "per um2": (1e6, "/mm²"),
+    "mm-2": (1.0, "/mm²"),
+    "1/mm2": (1.0, "/mm²"),
+    "cells/mm2": (1.0, "/mm²"),
+    "per_mm2": (1.0, "/mm²"),
+    "per mm2": (1.0, "/mm²"),
     "percent": (1.0, "%"),
     "count": (1.0, ""),
+    "cells": (1.0, ""),
+    "regions": (1.0, ""),
     "1": (1.0, ""),
     "": (1.0, ""),
 }
-_MM2_FROM_UM2 = 1e4  # um2 from which an area is written in mm2
 
 
 class Metric(NamedTuple):
@@ -47,8 +49,8 @@ class Metric(NamedTuple):
 class Shown:
     """A number ready for the page.
 
-    `raw` is the unrounded value as stored, `source` the name of the metric or the table it comes from; `text` and
-    `unit` are what the reader sees; a null has `raw` None and a `reason`.
+    `raw` is the unrounded value as stored, `source` the name of the metric or the table it comes from; `text`
+    and `unit` are what the reader sees; a null has `raw` None and a `reason`.
     """
 
     source: str
@@ -93,7 +95,7 @@ def show(row: Metric) -> Shown:
         return Shown(row.name, "n/a", "", n, None, row.reason or "no value")
     unit = (row.unit or "").replace("µ", "u").replace("²", "2")
     factor, label = _UNITS.get(unit, (1.0, row.unit or ""))
-    if unit == "um2" and row.value >= _MM2_FROM_UM2:
+    if unit == "um2" and not row.name.startswith("NUCLEUS_"):
         factor, label = 1e-6, "mm²"
     counted = unit in ("count", "cells", "regions")
     text = format_count(row.value) if counted else format_number(row.value * factor)
@@ -111,14 +113,14 @@ def from_cells(value: float | None, *, n: int, count: bool = False) -> Shown:
 def format_number(value: float, digits: int = 3) -> str:
     """Return `value` with `digits` significant digits, thin spaces between thousands, no bare exponent.
 
-    Whole parts are never rounded away (12345.6 -> 12 346); under 0.0001 it becomes `1.2 × 10⁻⁵`.
+    Whole parts are never rounded away (12345.6 -> 12 346); under 0.0001 a power of ten follows.
     """
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
     if exponent < -4:
         mantissa = _group(value / 10.0**exponent, digits - 1)
-        return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPTS)}"
+        return f"{mantissa}{TIMES}10{str(exponent).translate(_SUPERSCRIPTS)}"
     rounded = round(value, digits - 1 - exponent) if exponent < digits else value
     exponent = math.floor(math.log10(abs(rounded)))
     return _group(rounded, max(0, digits - 1 - exponent))

@@ -1,0 +1,240 @@
+"""The pictures, ready for the template: the overview with its layers, the fields, nuclei drawn by lot."""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, ReportConfig
+from histome.report import palette
+from histome.report.fields import CellArrays, Field, nuclei_near, outline_paths
+from histome.report.overlays import (
+    Layer,
+    cell_layer,
+    class_layer,
+    jpeg_uri,
+    length_text,
+    png_uri,
+    scale_bar_um,
+    shrink_map,
+)
+from histome.report.quantities import from_cells
+from histome.slide.maps import ClassMap
+from histome.slide.reader import Slide
+
+_NUCLEI_PER_CLASS = 12
+_NUCLEUS_UM = 24.0
+_NUCLEUS_PX = 60
+# Within this, the quality of JPEG is lowered step by step until the report fits its size.
+JPEG_QUALITIES = (85, 70, 50, 30)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the pictures are made from; a part that the run did not make is None."""
+
+    slide: Slide
+    quality: ClassMap | None
+    tissue: ClassMap | None
+    table: pa.Table | None
+    cells: CellArrays
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is behind the overview: the thumbnail and its layers by key."""
+
+    pixels: np.ndarray
+    layers: Mapping[str, Layer]
+    extent_um: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class FieldPicture:
+    """The pixels of a field and the rows and outlines of the nuclei in it."""
+
+    field: Field
+    pixels: np.ndarray
+    rows: np.ndarray
+    paths: Sequence[str]
+
+
+def draw_overview(seen: Seen, config: ReportConfig) -> Overview:
+    """Read the thumbnail and draw the layers over it; memory depends on the thumbnail and the class maps."""
+    pixels = seen.slide.thumbnail(config.thumbnail_px)
+    extent_um, shape = seen.slide.extent_um, pixels.shape[:2]
+    layers = {}
+    if seen.quality is not None:
+        codes = shrink_map(seen.quality, extent_um, shape)
+        colors = [None if name == "NO_TISSUE" else palette.QC_COLORS[name] for name in QC_CLASSES]
+        filled = [name != "VALID_TISSUE" for name in QC_CLASSES]
+        layers["qc"] = class_layer(codes, colors, filled=filled)
+    if seen.tissue is not None:
+        codes = shrink_map(seen.tissue, extent_um, shape)
+        colors = [palette.TISSUE_COLORS[name] for name in TISSUE_CLASSES]
+        layers["tissue"] = class_layer(codes, colors, filled=[True] * len(colors))
+    if seen.table is not None:
+        layers["cells"] = cell_layer(
+            seen.cells.y_um * shape[0] / extent_um[1],
+            seen.cells.x_um * shape[1] / extent_um[0],
+            seen.cells.codes,
+            shape=shape,
+            colors=[palette.CELL_COLORS[name] for name in CELL_CLASSES],
+        )
+    return Overview(pixels, layers, extent_um)
+
+
+def draw_field(field: Field, seen: Seen, config: ReportConfig) -> FieldPicture:
+    """Read a field at the slide's own resolution, or what `field_px` allows, with its nuclei's outlines."""
+    mpp = seen.slide.mpp
+    step_um = max(mpp.x, mpp.y, max(field.width_um, field.height_um) / config.field_px)
+    size = (max(1, round(field.width_um / step_um)), max(1, round(field.height_um / step_um)))
+    pixels = seen.slide.read(field.x_um / mpp.x, field.y_um / mpp.y, size=size, mpp=step_um)
+    rows = nuclei_near(field, seen.cells)
+    wkb = (
+        np.array([]) if seen.table is None else seen.table.column("geometry").take(pa.array(rows)).to_pylist()
+    )
+    paths = outline_paths(
+        shapely.from_wkb(np.array(wkb, object)),
+        scale=(mpp.x / step_um, mpp.y / step_um),
+        offset=(field.x_um / step_um, field.y_um / step_um),
+    )
+    return FieldPicture(field, pixels, rows, paths)
+
+
+def overview_page(overview: Overview, quality: int) -> dict[str, Any]:
+    """Return the overview as the template takes it; `quality` is JPEG's."""
+    height, width = overview.pixels.shape[:2]
+    titles = {"qc": "Quality", "tissue": "Tissue", "cells": "Cells"}
+    font = max(8.0, round(width / 55, 1))
+    return {
+        "width": width,
+        "height": height,
+        "font": font,
+        "stroke": round(width / 700, 2),
+        "picture": jpeg_uri(overview.pixels, quality),
+        "first": "tissue" if "tissue" in overview.layers else "cells",
+        "layers": [
+            {"key": key, "title": titles[key], "picture": png_uri(layer), "legend": palette.legend(key)}
+            for key, layer in overview.layers.items()
+        ],
+        "bar": _bar(overview.extent_um[0], (height, width), font),
+    }
+
+
+def _bar(width_um: float, shape: tuple[int, int], font: float) -> dict[str, Any]:
+    """Scale bar in the lower left corner of a picture `width_um` wide, in the picture's pixels."""
+    length_um = scale_bar_um(width_um)
+    length, label = length_um * shape[1] / width_um, length_text(length_um)
+    pad = font * 0.5
+    return {
+        "x": round(2 * pad, 2),
+        "y": round(shape[0] - 1.6 * font, 2),
+        "length": round(length, 2),
+        "box_width": round(max(length, 0.58 * font * len(label)) + 2 * pad, 2),
+        "font": font,
+        "pad": round(pad, 2),
+        "label": label,
+    }
+
+
+def field_page(number: int, picture: FieldPicture, seen: Seen, *, quality: int) -> dict[str, Any]:
+    """Return one field as the template takes it."""
+    field, cells = picture.field, seen.cells
+    height, width = picture.pixels.shape[:2]
+    inside = field.holds(cells.x_um, cells.y_um)
+    n, mpp = int(inside.sum()), seen.slide.mpp
+    groups = [_group(name, picture, cells) for name in CELL_CLASSES]
+    return {
+        "letter": string.ascii_uppercase[number],
+        "title": field.title,
+        "width": width,
+        "height": height,
+        "picture": jpeg_uri(picture.pixels, quality),
+        "groups": [group for group in groups if group["nuclei"]],
+        "bar": _bar(field.width_um, (height, width), max(8.0, round(width / 34, 1))),
+        "legend": _counts(cells.codes[inside]),
+        "mean": from_cells(float(cells.confidence[inside].mean()) if n else None, n=n),
+        "n": from_cells(n, n=n, count=True),
+        "rule": field.rule,
+        "place": f"{round(field.x_um / mpp.x)}, {round(field.y_um / mpp.y)}",
+        "mpp": f"{field.width_um / width:.3g}",
+    }
+
+
+def _group(name: str, picture: FieldPicture, cells: CellArrays) -> dict[str, Any]:
+    """The outlines of one class: one casing for all, a line with a title for each."""
+    mine = np.flatnonzero(cells.codes[picture.rows] == CELL_CLASSES.index(name))
+    label = palette.CELL_LABELS[name]
+    nuclei = [
+        {
+            "path": picture.paths[k],
+            "open": bool(cells.abstained[picture.rows[k]]),
+            "title": f"{label} {cells.confidence[picture.rows[k]]:.2f}",
+        }
+        for k in mine
+        if picture.paths[k]
+    ]
+    casing = "".join("M" + nucleus["path"][1:] for nucleus in nuclei)
+    return {"key": name, "color": palette.CELL_COLORS[name], "nuclei": nuclei, "all": casing}
+
+
+def _counts(codes: np.ndarray) -> list[dict[str, Any]]:
+    """Legend entries of the classes that occur, commonest first."""
+    counts = np.bincount(codes, minlength=len(CELL_CLASSES))
+    order = [int(k) for k in np.argsort(-counts, kind="stable") if counts[k]]
+    return [
+        {
+            "label": palette.CELL_LABELS[CELL_CLASSES[k]],
+            "color": palette.CELL_COLORS[CELL_CLASSES[k]],
+            "shown": from_cells(int(counts[k]), n=int(counts[k]), count=True),
+        }
+        for k in order
+    ]
+
+
+def mark_on_overview(field: Field, overview: Overview) -> dict[str, float]:
+    """Return the field's rectangle in the overview's pixels."""
+    scale = overview.pixels.shape[1] / overview.extent_um[0]
+    corners = {"x": field.x_um, "y": field.y_um, "width": field.width_um, "height": field.height_um}
+    return {name: round(value * scale, 1) for name, value in corners.items()}
+
+
+def draw_gallery(seen: Seen, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return for each class a strip of nuclei drawn by lot, uint8 RGB; abstained ones are left out."""
+    strips = {}
+    for code, name in enumerate(CELL_CLASSES):
+        mine = np.flatnonzero((seen.cells.codes == code) & ~seen.cells.abstained)
+        drawn = np.sort(rng.permutation(len(mine))[:_NUCLEI_PER_CLASS])
+        if len(drawn):
+            strips[name] = np.concatenate([_portrait(seen, int(row)) for row in mine[drawn]], axis=1)
+    return strips
+
+
+def _portrait(seen: Seen, row: int) -> np.ndarray:
+    """A nucleus with its surroundings, white gap to the right."""
+    mpp, half = seen.slide.mpp, _NUCLEUS_UM / 2
+    x_px, y_px = (seen.cells.x_um[row] - half) / mpp.x, (seen.cells.y_um[row] - half) / mpp.y
+    size = (_NUCLEUS_PX, _NUCLEUS_PX)
+    pixels = seen.slide.read(x_px, y_px, size=size, mpp=_NUCLEUS_UM / _NUCLEUS_PX)
+    return np.pad(pixels, ((0, 0), (0, 4), (0, 0)), constant_values=255)
+
+
+def gallery_page(strips: Mapping[str, np.ndarray], quality: int) -> dict[str, Any] | None:
+    """Return the strips as the template takes them; None when there are none."""
+    rows = [
+        {
+            "label": palette.CELL_LABELS[name],
+            "color": palette.CELL_COLORS[name],
+            "picture": jpeg_uri(strip, quality),
+            "width": strip.shape[1],
+            "height": strip.shape[0],
+            "shown": strip.shape[1] // (_NUCLEUS_PX + 4),
+        }
+        for name, strip in strips.items()
+    ]
+    return {"side": f"{_NUCLEUS_UM:g}", "rows": rows} if rows else None

@@ -1,0 +1,221 @@
+"""The report's tables, ready for the template: composition, densities, key metrics, confidence, nuclei."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.errors import UsageError
+from histome.metrics.catalogue import FAMILIES, find_metric
+from histome.report import palette
+from histome.report.fields import CellArrays
+from histome.report.figures import bars, histogram, shade, stacked
+from histome.report.quantities import Metric, MetricTable, Shown, format_count, from_cells
+
+KEY_METRICS = (
+    "ABSOLUTE_AREA",
+    "RELATIVE_AREA_VALID_TISSUE",
+    "RELATIVE_AREA_CARCINOMA",
+    "RELATIVE_AREA_STROMA",
+    "RELATIVE_AREA_NECROSIS",
+    "TUMOR_STROMA_RATIO",
+    "REGION_COUNT_CARCINOMA",
+    "LARGEST_FILLED_AREA_CARCINOMA",
+    "CELL_N_TOTAL",
+    "CELL_DENSITY_CARCINOMA_CELL_CARCINOMA",
+    "CELL_PERCENTAGE_LYMPHOCYTE",
+    "CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
+    "CELL_DENSITY_LYMPHOCYTE_STROMA",
+    "STROMAL_TIL_PERCENT",
+    "INTRATUMORAL_TIL",
+    "CELL_DENSITY_PLASMA_CELL_STROMA",
+    "CELL_DENSITY_MACROPHAGE_STROMA",
+    "CELL_DENSITY_GRANULOCYTE_STROMA",
+    "CELL_DENSITY_FIBROBLAST_STROMA",
+    "NUCLEUS_AVG_AREA_CARCINOMA_CELL",
+    "NUCLEUS_AVG_ROUNDNESS_CARCINOMA_CELL",
+    "NUCLEUS_CV_AREA_CARCINOMA_CELL",
+)
+_TILES = (
+    ("Tissue measured", "ABSOLUTE_AREA"),
+    ("Passed quality control", "RELATIVE_AREA_VALID_TISSUE"),
+    ("Carcinoma, share of tissue", "RELATIVE_AREA_CARCINOMA"),
+    ("Cells", "CELL_N_TOTAL"),
+    ("Lymphocytes in carcinoma", "CELL_DENSITY_LYMPHOCYTE_CARCINOMA"),
+    ("Lymphocytes in stroma", "CELL_DENSITY_LYMPHOCYTE_STROMA"),
+)
+_MORPHOLOGY = (
+    ("Mean area", "NUCLEUS_AVG_AREA_{}"),
+    ("P10 area", "NUCLEUS_P10_AREA_{}"),
+    ("Median area", "NUCLEUS_MEDIAN_AREA_{}"),
+    ("P90 area", "NUCLEUS_P90_AREA_{}"),
+    ("Mean perimeter", "NUCLEUS_AVG_PERIMETER_{}"),
+    ("Roundness", "NUCLEUS_AVG_ROUNDNESS_{}"),
+    ("Mean major axis", "NUCLEUS_MEAN_MAJOR_AXIS_{}"),
+    ("Mean minor axis", "NUCLEUS_MEAN_MINOR_AXIS_{}"),
+    ("Hematoxylin OD", "NUCLEUS_MEAN_HEMATOXYLIN_OD_MEAN_{}"),
+)
+
+
+def headline(metrics: MetricTable) -> list[dict[str, Any]]:
+    """Return the few numbers at the top of the page."""
+    return [{"label": label, "shown": metrics.shown(name)} for label, name in _TILES]
+
+
+def composition(metrics: MetricTable) -> dict[str, Any]:
+    """Return the charts of tissue, quality and cells."""
+    tissue = bars(
+        metrics,
+        "ABSOLUTE_AREA_{}",
+        palette.TISSUE_COLORS,
+        labels=palette.TISSUE_LABELS,
+        beside=("RELATIVE_AREA_{}",),
+    )
+    quality = bars(
+        metrics, "ABSOLUTE_AREA_{}", palette.QC_COLORS, labels=palette.QC_LABELS, beside=("RELATIVE_AREA_{}",)
+    )
+    cells = bars(
+        metrics,
+        "CELL_COUNT_{}",
+        palette.CELL_COLORS,
+        labels=palette.CELL_LABELS,
+        beside=("CELL_PERCENTAGE_{}", "CELL_DENSITY_{}"),
+    )
+    return {
+        "tissue": {"chart": tissue, "slices": stacked(tissue)},
+        "quality": {"chart": [bar for bar in quality if bar.key != "NO_TISSUE"]},
+        "cells": {"chart": cells, "slices": stacked(cells)},
+    }
+
+
+def density_table(metrics: MetricTable) -> dict[str, Any]:
+    """Return cells per mm2 of each class in each nucleated tissue, shaded by the square root of the value."""
+    names = {
+        (cell, tissue): f"{cell.upper()}_{tissue}" for cell in CELL_CLASSES for tissue in NUCLEATED_TISSUES
+    }
+    largest = max((metrics.value(f"CELL_DENSITY_{name}") for name in names.values()), default=0.0)
+    rows = []
+    for cell in CELL_CLASSES:
+        shown = [metrics.shown(f"CELL_DENSITY_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
+        counts = [metrics.shown(f"CELL_COUNT_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
+        entries = [
+            {"shown": number, "count": count, "shade": shade(number, largest)}
+            for number, count in zip(shown, counts, strict=True)
+        ]
+        rows.append(
+            {"label": palette.CELL_LABELS[cell], "color": palette.CELL_COLORS[cell], "cells": entries}
+        )
+    return {"heads": [palette.TISSUE_LABELS[name] for name in NUCLEATED_TISSUES], "rows": rows}
+
+
+def key_table(metrics: MetricTable, confident: MetricTable) -> list[dict[str, Any]]:
+    """Return the key metrics that this profile has, with the catalogue's definition."""
+    return [
+        {"shown": metrics.shown(name), "confident": confident.shown(name), "definition": definition(name)}
+        for name in KEY_METRICS
+        if name in metrics
+    ]
+
+
+def definition(name: str) -> str:
+    """Return what the catalogue says a metric is; nothing for a name that it does not hold."""
+    try:
+        formula = find_metric(name).formula
+    except UsageError:
+        return ""
+    return f"{formula[:1].upper()}{formula[1:]}."
+
+
+def confident_table(table: pa.Table) -> MetricTable:
+    """Return the metrics without the abstained cells; as they are where the table has no such columns."""
+    if "value_confident" not in table.column_names:
+        return MetricTable(table)
+    columns = [
+        table.column(name) for name in ("name", "value_confident", "unit", "n_confident", "reason_confident")
+    ]
+    return MetricTable(pa.table(columns, names=list(Metric._fields)))
+
+
+def family_table(metrics: MetricTable) -> list[dict[str, str]]:
+    """Return how many metrics of each family were measured and have a value, and why the others have none."""
+    rows: dict[str, list[Metric]] = {}
+    for metric in metrics.values():
+        rows.setdefault(_family(metric.name), []).append(metric)
+    return [_family_row(name, members) for name, members in rows.items()]
+
+
+def _family(name: str) -> str:
+    try:
+        return FAMILIES[find_metric(name).family].title
+    except UsageError:
+        return "Not in the catalogue"
+
+
+def _family_row(name: str, members: Sequence[Metric]) -> dict[str, str]:
+    reasons = Counter(metric.reason or "no value" for metric in members if metric.value is None)
+    commonest = max(reasons.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+    reason = f"{commonest[0]} ({format_count(commonest[1])})" if reasons else ""
+    finite = sum(metric.value is not None for metric in members)
+    return {
+        "title": name,
+        "declared": format_count(len(members)),
+        "finite": format_count(finite),
+        "reason": reason,
+    }
+
+
+def confidence_table(cells: CellArrays) -> dict[str, Any]:
+    """Return the histogram of confidence and the numbers of each class, from the cells table."""
+    if len(cells) == 0:
+        return {"rows": []}
+    everything = np.ones(len(cells), bool)
+    rows = [_confidence_row("All cells", "", everything, cells)]
+    for code, name in enumerate(CELL_CLASSES):
+        mine = cells.codes == code
+        rows.append(_confidence_row(palette.CELL_LABELS[name], palette.CELL_COLORS[name], mine, cells))
+    columns = histogram(cells.confidence, cells.abstained)
+    highest = max(column.count for column in columns)
+    return {"rows": rows, "columns": columns, "highest": from_cells(highest, n=len(cells), count=True)}
+
+
+def _confidence_row(label: str, color: str, mine: np.ndarray, cells: CellArrays) -> dict[str, Any]:
+    confidence, n = cells.confidence[mine], int(mine.sum())
+    left_open = int(cells.abstained[mine].sum())
+    return {
+        "label": label,
+        "color": color,
+        "n": from_cells(n, n=n, count=True),
+        "mean": from_cells(float(confidence.mean()) if n else None, n=n),
+        "p10": from_cells(float(np.quantile(confidence, 0.1)) if n else None, n=n),
+        "abstained": from_cells(left_open, n=n, count=True),
+        "share": from_cells(100 * left_open / n if n else None, n=n),
+    }
+
+
+def morphology_table(metrics: MetricTable) -> dict[str, Any]:
+    """Return the means of nuclear shape of each class: those of the wanted metrics that this profile has."""
+    kept = [(head, form) for head, form in _MORPHOLOGY if form.format(CELL_CLASSES[0].upper()) in metrics]
+    rows = [_morphology_row(name, kept, metrics) for name in CELL_CLASSES]
+    return {"heads": [head for head, _ in kept], "rows": rows}
+
+
+def _morphology_row(name: str, kept: Sequence[tuple[str, str]], metrics: MetricTable) -> dict[str, Any]:
+    numbers: list[Shown] = [metrics.shown(form.format(name.upper())) for _, form in kept]
+    return {
+        "label": palette.CELL_LABELS[name],
+        "color": palette.CELL_COLORS[name],
+        "numbers": numbers,
+        "n": numbers[0].n if numbers else "",
+    }
+
+
+def counts_line(run: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the three honest counts of metrics from run.json; None when the run did not write them."""
+    counts = run.get("metrics", {})
+    names = ("declared", "non_redundant", "finite")
+    if not isinstance(counts, Mapping) or not all(isinstance(counts.get(name), int) for name in names):
+        return None
+    return {name: format_count(counts[name]) for name in names}
