@@ -22,6 +22,27 @@ FAMILY_SIZES = {
     "cells-by-tissue": 135,
     "neighborhood-centers": 180,
     "neighborhood-pairs": 4050,
+    "W1": 10,
+    "W2": 70,
+    "W3": 135,
+    "W4": 846,
+    "L1": 12,
+    "N1": 770,
+    "N2": 360,
+    "I1": 90,
+    "I2": 36,
+    "S1": 243,
+    "S2": 162,
+    "S3": 405,
+    "S4": 162,
+    "S5": 90,
+    "S6": 72,
+    "S7": 36,
+    "D1": 33,
+    "H1": 108,
+    "R1": 24,
+    "U1": 42,
+    "Q1": 14,
 }
 
 
@@ -42,6 +63,7 @@ def test_core_names_equal_the_published_list():
 def test_families_have_the_promised_sizes():
     assert {family: len(names(family)) for family in FAMILIES} == FAMILY_SIZES
     assert sum(FAMILY_SIZES[family.id] for family in CORE_FAMILIES) == 4544
+    assert len(catalogue()) == 8264
 
 
 def test_names_are_unique():

@@ -56,7 +56,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
 
 
 # Words that do not follow from the name.
-_WORDS = {"OTHER": "other tissue", "ALL": "all cells"}
+_WORDS = {"OTHER": "other tissue", "ALL": "cells of all classes", "IN": "inside", "OUT": "outside"}
 
 
 def words_of(values: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,8 @@ from functools import lru_cache
 from histome.errors import UsageError
 from histome.metrics.core_metrics import CORE, CORE_FAMILIES
 from histome.metrics.declaration import Family, Metric, Template, spell_out, templates_of
-from histome.metrics.extended_metrics import EXTENDED, EXTENDED_FAMILIES
+from histome.metrics.extended_families import EXTENDED_FAMILIES
+from histome.metrics.extended_metrics import EXTENDED
 
 FAMILIES: Mapping[str, Family] = {family.id: family for family in (*CORE_FAMILIES, *EXTENDED_FAMILIES)}
 

@@ -1,7 +1,7 @@
 """What a declaration of metrics is: families, templates, the loops they stand in, one metric spelled out."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from string import Formatter
 
@@ -36,6 +36,7 @@ class Template:
     `pattern` is the name with its axes in braces; `unit`, `formula`, `null_when` and `derived` may name the
     axes too. `range` is (low, high), inclusive, None for unbounded. `smallest_sample` is the smallest n
     that gives a value. `derived` says how the value follows from other metrics; empty when it does not.
+    `symmetric` says that exchanging the values of the first two axes changes nothing.
     """
 
     pattern: str
@@ -46,6 +47,7 @@ class Template:
     null_when: str = "never"
     smallest_sample: int = 0
     derived: str = ""
+    symmetric: bool = False
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
@@ -93,6 +95,8 @@ class Metric:
     @property
     def derived(self) -> str:
         """How the value follows from other metrics; empty when it does not."""
+        if self.template.symmetric and self.index[0] > self.index[1]:
+            return "the same with the two classes exchanged"
         return self.template.derived.format_map(self.words)
 
 
@@ -116,3 +120,25 @@ def spell_out(items: Iterable[Template | Loop], place: Mapping[str, int] | None 
         else:
             for k in range(len(AXES[item.axes[0]])):
                 yield from spell_out(item.items, {**place, **dict.fromkeys(item.axes, k)})
+
+
+def declare(
+    pattern: str,
+    unit: str,
+    formula: str,
+    null: str = "never",
+    limits: tuple[float | None, float | None] = (0.0, None),
+    *,
+    n: int = 0,
+    derived: str = "",
+) -> Template:
+    """Declare one template; `in_family` says whose it is."""
+    return Template(pattern, "", unit, formula, limits, null, n, derived)
+
+
+def in_family(name: str, axes: tuple[str, ...], *templates: Template) -> tuple[Template | Loop, ...]:
+    """Declare the templates of a family in nested loops over `axes`, outermost first."""
+    items: tuple[Template | Loop, ...] = tuple(replace(template, family=name) for template in templates)
+    for axis in reversed(axes):
+        items = (Loop((axis,), items),)
+    return items

@@ -15,8 +15,8 @@ def union_area(
     """Return the area in um2 of the union of discs of one radius round points (n,); 0 for no points.
 
     The arcs of each circle that no other disc covers are the border of the union; Green's theorem turns them
-    into its area, holes included (as Avis, Bhattacharya and Imai 1988, doi:10.1007/BF01901193). Nothing is
-    rasterized. Where cells are dense a circle is covered by its first few neighbors, so the cost is linear.
+    into its area, holes included (Avis, Bhattacharya and Imai 1988, The Visual Computer 3, 323-328). Nothing
+    is rasterized. Where cells are dense the first few neighbors cover a circle, so the cost is linear.
     """
     grid = build_grid(x_um, y_um, radius_um)
     parts = run_chunks(

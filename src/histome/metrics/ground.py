@@ -1,16 +1,21 @@
 """The ground: tissue and quality maps, and what follows from them alone, computed once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.config import NUCLEATED_TISSUES, TISSUE_CLASSES
+from histome.metrics.axes import BORDER_BANDS_UM
 from histome.slide.maps import ClassMap
+from histome.tissue.distance import DistanceField, distance_to
 from histome.tissue.zones import find_zones
+
+T = TypeVar("T")
 
 # Index in NUCLEATED_TISSUES of each tissue code, -1 for none; code 0 is "not analyzed".
 NUCLEATED_OF_CODE = np.array(
@@ -32,6 +37,14 @@ class Ground:
     regions: pa.Table | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     workers: int = 1
+    _derived: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    def once(self, derive: Callable[..., T], *args: Hashable) -> T:
+        """Return derive(ground, *args), computed at the first call."""
+        key = (derive, *args)
+        if key not in self._derived:
+            self._derived[key] = derive(self, *args)
+        return self._derived[key]
 
     @property
     def um2_per_px(self) -> float:
@@ -57,6 +70,52 @@ class Ground:
     def zones(self) -> ClassMap:
         """Zone of every pixel of the tissue map."""
         return find_zones(self.tissue, workers=self.workers)
+
+    @cached_property
+    def zone_px(self) -> NDArray[np.int64]:
+        """Pixels of each tissue class in each zone, (7, 5); the last zone is the whole tumor region."""
+        table = np.zeros(8 * 8, np.int64)
+        for row in range(0, len(self.tissue.array), 256):
+            zone = self.zones.array[row : row + 256]
+            table += np.bincount(
+                (self.tissue.array[row : row + 256] * np.uint8(8) + zone).ravel(), minlength=64
+            )
+        four = table.reshape(8, 8)[1:, 1:5]
+        return np.column_stack([four, four[:, 0] + four[:, 1]])
+
+    @property
+    def has_tumor(self) -> bool:
+        """Whether there is a tumor that zones are drawn round."""
+        return bool(self.zone_px[:, 4].any())
+
+    @cached_property
+    def to_carcinoma(self) -> DistanceField:
+        """Distance to the nearest carcinoma pixel."""
+        return distance_to(self.tissue.mask("CARCINOMA"), workers=self.workers)
+
+    @cached_property
+    def border_px(self) -> NDArray[np.int64]:
+        """Pixels of carcinoma by distance to stroma and of stroma by distance to carcinoma, (2, bands)."""
+        edges_px = np.array([0, *(high for _, high in BORDER_BANDS_UM)]) / self.tissue.mpp
+        to_stroma = distance_to(self.tissue.mask("STROMA"), workers=self.workers)
+        codes = self.tissue.array
+        inside = to_stroma.histogram(codes, (self.tissue.code("CARCINOMA"),), edges_px)
+        return np.stack([inside, self.to_carcinoma.histogram(codes, (self.tissue.code("STROMA"),), edges_px)])
+
+    @cached_property
+    def to_window_border(self) -> DistanceField:
+        """Distance to what is not nucleated tissue, beyond the map too."""
+        window = np.isin(self.tissue.array, self.nucleated_codes)
+        return distance_to(~window, workers=self.workers, outside=True)
+
+    def has(self, tissue: str) -> bool:
+        """Whether there is any of a tissue class."""
+        return bool(self.tissue_px[self.tissue.code(tissue) - 1])
+
+    @property
+    def nucleated_codes(self) -> tuple[int, ...]:
+        """Codes of the nucleated tissues in the tissue map."""
+        return tuple(self.tissue.code(name) for name in NUCLEATED_TISSUES)
 
     def pixel_of(
         self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]

@@ -7,7 +7,23 @@ import numpy as np
 import pyarrow as pa
 
 from histome.config import MetricsConfig, available_cpus
-from histome.metrics import areas, counts, neighborhoods
+from histome.metrics import (
+    areas,
+    border,
+    certainty,
+    contacts,
+    counts,
+    diversity,
+    enrichment,
+    heterogeneity,
+    lymphoid,
+    neighborhoods,
+    nuclei,
+    ratios,
+    ripley,
+    slide_facts,
+    zones,
+)
 from histome.metrics.catalogue import FAMILIES, catalogue, select_families
 from histome.metrics.ground import make_ground
 from histome.metrics.scene import Scene, read_cells
@@ -39,6 +55,27 @@ _COMPUTED_BY: Mapping[str, Callable[[Scene], Mapping[str, Values]]] = {
     "cells-by-tissue": counts.cells_by_tissue,
     "neighborhood-centers": neighborhoods.in_tissues,
     "neighborhood-pairs": neighborhoods.in_tissues,
+    "W1": zones.zone_areas,
+    "W2": zones.tissues_in_zones,
+    "W3": zones.cells_in_zones,
+    "W4": neighborhoods.in_tumor_region,
+    "L1": lymphoid.lymphoid_aggregates,
+    "N1": nuclei.nuclei_per_class,
+    "N2": nuclei.nuclei_per_tissue,
+    "I1": border.densities_at_border,
+    "I2": border.distances_to_carcinoma,
+    "S1": ripley.nearest_distances,
+    "S2": ripley.cross_g,
+    "S3": ripley.cross_l,
+    "S4": enrichment.enrichment,
+    "S5": contacts.contacts,
+    "S6": heterogeneity.colocalization,
+    "S7": heterogeneity.clustering,
+    "D1": diversity.diversity,
+    "H1": heterogeneity.heterogeneity,
+    "R1": ratios.ratios,
+    "U1": certainty.certainty,
+    "Q1": slide_facts.slide_metrics,
 }
 
 
