@@ -1,8 +1,8 @@
 """Where the tissues of a phantom lie: smooth closed shapes, known exactly at every point."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Blob:
     amplitudes: tuple[float, ...]
     phases: tuple[float, ...]
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """Radius of a circle round the whole shape, um."""
         return self.radius * (1 + sum(map(abs, self.amplitudes)))
@@ -117,11 +117,31 @@ class Layout:
             out[rows, columns][inside] = blob.part
         return out
 
+    @cached_property
+    def circles(self) -> Floats:
+        """Center and reach (n, 3) of every blob, um."""
+        return np.array([(blob.x, blob.y, blob.reach) for blob in self.blobs])
+
+    def within(self, box_um: tuple[float, float, float, float]) -> list[Blob]:
+        """Return the blobs whose circle touches a box (x0, y0, x1, y1), in order."""
+        x, y, reach = self.circles.T
+        dx = np.maximum(np.maximum(box_um[0] - x, x - box_um[2]), 0)
+        dy = np.maximum(np.maximum(box_um[1] - y, y - box_um[3]), 0)
+        return [self.blobs[at] for at in np.flatnonzero(np.hypot(dx, dy) <= reach)]
+
+    def over(self, index: int) -> list[Blob]:
+        """Return the later blobs whose circle touches that of blob `index`."""
+        x, y, reach = self.circles[index]
+        later = self.circles[index + 1 :]
+        near = np.hypot(later[:, 0] - x, later[:, 1] - y) <= later[:, 2] + reach
+        return [self.blobs[index + 1 + at] for at in np.flatnonzero(near)]
+
     def parts_at(self, x: Floats, y: Floats) -> NDArray[np.uint8]:
-        """Return the part at each point (um)."""
+        """Return the part at each point (um); `y` ascending."""
         out = np.zeros(len(x), np.uint8)
         for blob in self.blobs:
-            near = np.flatnonzero((np.abs(x - blob.x) < blob.reach) & (np.abs(y - blob.y) < blob.reach))
+            low, high = np.searchsorted(y, [blob.y - blob.reach, blob.y + blob.reach])
+            near = low + np.flatnonzero(np.abs(x[low:high] - blob.x) < blob.reach)
             out[near[blob.depth(x[near], y[near]) > 0]] = blob.part
         return out
 
@@ -177,47 +197,63 @@ def _blob(
     return Blob(part, x, y, radius, tuple(amplitudes.tolist()), tuple(phases.tolist()))
 
 
+class _Room:
+    """Circles that are taken, to be asked many times whether another fits."""
+
+    def __init__(self) -> None:
+        self._circles = np.empty((0, 3))
+
+    def has(self, x: float, y: float, reach: float) -> bool:
+        """Whether a circle keeps the gap to all others."""
+        dx, dy = self._circles[:, 0] - x, self._circles[:, 1] - y
+        return bool((np.hypot(dx, dy) > self._circles[:, 2] + reach + GAP_UM).all())
+
+    def take(self, blob: Blob) -> None:
+        """Add a shape's circle."""
+        self._circles = np.vstack([self._circles, (blob.x, blob.y, blob.reach)])
+
+
 def _fragments(rng: np.random.Generator, extent_um: tuple[float, float], share: float) -> list[Blob]:
+    """Return pieces of tissue of one size, then of smaller ones where no more of those fit."""
     width, height = extent_um
-    count = max(1, round(share * width * height / (np.pi * FRAGMENT_UM**2)))
-    radius = np.sqrt(share * width * height / (np.pi * count))
-    made: list[Blob] = []
-    for _ in range(200 * count):
-        reach = min(1.25 * radius, 0.48 * min(extent_um))
-        x, y = rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)
-        blob = _blob(rng, Part.STROMA, x, y, min(radius, reach / 1.12), 0.07)
-        if blob.reach < 1.3 * radius and _is_free(blob, made, GAP_UM):
-            made.append(blob)
-        if len(made) == count:
-            break
+    left = share * width * height
+    count = max(1, round(left / (np.pi * FRAGMENT_UM**2)))
+    radius = float(np.sqrt(left / (np.pi * count)))
+    smallest, room, made = 0.4 * radius, _Room(), []
+    while radius > smallest and left > 0.1 * np.pi * radius**2:
+        for _ in range(60):
+            size = min(radius, 0.43 * min(extent_um))
+            blob = _blob(rng, Part.STROMA, 0, 0, size, 0.07)
+            reach = min(blob.reach, 0.49 * min(extent_um))
+            x, y = rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)
+            if room.has(x, y, blob.reach):
+                blob = replace(blob, x=x, y=y)
+                room.take(blob)
+                made.append(blob)
+                left -= np.pi * radius**2
+                break
+        else:
+            radius *= 0.85
     return made
-
-
-def _is_free(blob: Blob, others: Sequence[Blob], gap_um: float) -> bool:
-    return all(
-        np.hypot(blob.x - other.x, blob.y - other.y) > blob.reach + other.reach + gap_um for other in others
-    )
 
 
 def _structures(rng: np.random.Generator, fragment: Blob) -> list[Blob]:
     """Return structures that do not touch, each with its inner parts behind it."""
-    placed: list[Blob] = []
+    room = _Room()
     out: list[Blob] = []
     for part, share, (low, high), irregularity, side in _MIX:
         left = share * np.pi * fragment.radius**2
-        for _ in range(20_000):
-            if left <= 0:
-                break
+        while left > 0:
             radius = min(rng.uniform(low, high), 0.3 * fragment.radius)
             x, y = _spot(rng, fragment, side)
             blob = _blob(rng, part, x, y, radius, irregularity)
-            if fragment.depth(x, y) < blob.reach + GAP_UM or not _is_free(blob, placed, GAP_UM):
+            if room.has(x, y, blob.reach) and fragment.depth(x, y) > blob.reach + GAP_UM:
+                room.take(blob)
+                out += [blob, *_inner(rng, blob)]
+                left -= np.pi * radius**2
+            else:
                 # A failed try uses up a little of the share, so that a full fragment ends the search.
                 left -= 0.02 * np.pi * radius**2
-                continue
-            placed.append(blob)
-            out += [blob, *_inner(rng, blob)]
-            left -= np.pi * radius**2
     return out
 
 

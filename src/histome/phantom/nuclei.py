@@ -111,7 +111,7 @@ class _Seats:
 
 def make_nuclei(rng: np.random.Generator, layout: Layout, textures: Textures, mpp: float) -> Nuclei:
     """Return all nuclei of a layout, in order of y then x; none overlaps another by more than a sliver."""
-    seats = [seat for blob in layout.blobs for seat in _seats(rng, layout, blob)]
+    seats = [seat for index in range(len(layout.blobs)) for seat in _seats(rng, layout, index)]
     seats = [_on_membranes(seat, textures, mpp) for seat in seats]
     x, y, code, angle = (
         np.concatenate([getattr(seat, key) for seat in seats]) for key in ("x", "y", "code", "angle")
@@ -128,7 +128,8 @@ def make_nuclei(rng: np.random.Generator, layout: Layout, textures: Textures, mp
     return Nuclei(x, y, code, angle, radii, layout.parts_at(x, y), density, seeds)
 
 
-def _seats(rng: np.random.Generator, layout: Layout, blob: Blob) -> list[_Seats]:
+def _seats(rng: np.random.Generator, layout: Layout, index: int) -> list[_Seats]:
+    blob = layout.blobs[index]
     if blob.part == Part.GLAND:
         return [_ring(rng, blob, "epithelial_cell", depth_um=8.5, spacing_um=7.4, turn=0.0)]
     if blob.part == Part.WALL:
@@ -137,7 +138,7 @@ def _seats(rng: np.random.Generator, layout: Layout, blob: Blob) -> list[_Seats]
         return []
     spacing, margin, shares = _CROWDS[blob.part]
     x, y = _lattice(rng, blob, spacing)
-    keep = (blob.depth(x, y) > margin) & _clear(layout, blob, x, y, margin)
+    keep = (blob.depth(x, y) > margin) & _clear(layout.over(index), x, y, margin)
     x, y = x[keep], y[keep]
     codes = rng.choice([NAMES.index(name) for name in shares], len(x), p=list(shares.values()))
     return [_Seats(x, y, codes, np.full(len(x), np.nan))]
@@ -153,15 +154,13 @@ def _lattice(rng: np.random.Generator, blob: Blob, spacing: float) -> tuple[Imag
     return (x + jitter[0]).ravel(), (y + jitter[1]).ravel()
 
 
-def _clear(layout: Layout, blob: Blob, x: Image, y: Image, margin: float) -> NDArray[np.bool_]:
+def _clear(over: list[Blob], x: Image, y: Image, margin: float) -> NDArray[np.bool_]:
     """Return which points keep `margin` um from all that lies over their blob."""
     free = np.ones(len(x), bool)
-    for other in layout.blobs[layout.blobs.index(blob) + 1 :]:
-        if np.hypot(other.x - blob.x, other.y - blob.y) > other.reach + blob.reach:
-            continue
-        reach = other.reach + margin
-        near = np.flatnonzero((np.abs(x - other.x) < reach) & (np.abs(y - other.y) < reach))
-        free[near[other.depth(x[near], y[near]) > -margin]] = False
+    for blob in over:
+        reach = blob.reach + margin
+        near = np.flatnonzero((np.abs(x - blob.x) < reach) & (np.abs(y - blob.y) < reach))
+        free[near[blob.depth(x[near], y[near]) > -margin]] = False
     return free
 
 

@@ -80,7 +80,7 @@ def paint_block(scene: Scene, x_px: int, y_px: int, size_px: int) -> NDArray[np.
     side = size_px + 2 * MARGIN_PX
     block = Block(scene, x_px - MARGIN_PX, y_px - MARGIN_PX, (side, side))
     layout = scene.layout
-    if not any(overlaps(shape, block.box_um) for shape in (*layout.blobs, *layout.pen)):
+    if not layout.within(block.box_um) and not any(overlaps(arc, block.box_um) for arc in layout.pen):
         return None
     stains = _tissues(block)
     _draw_nuclei(block, stains)
@@ -99,8 +99,8 @@ def _tissues(block: Block) -> Image:
     """Return (3, h, w) amounts of hematoxylin, eosin and erythrocytes without nuclei."""
     stains = np.zeros((3, *block.shape), np.float32)
     materials: dict[Part, Image] = {}
-    for blob in block.scene.layout.blobs:
-        found = block.depth(blob) if overlaps(blob, block.box_um) else None
+    for blob in block.scene.layout.within(block.box_um):
+        found = block.depth(blob)
         if found is None:
             continue
         (rows, columns), depth = found
@@ -274,7 +274,7 @@ def _fold(block: Block, density: Image) -> None:
     """Lay the tissue double, shifted against itself and crumpled, along each fold."""
     for arc in block.scene.layout.folds:
         found = block.depth(arc) if overlaps(arc, block.box_um) else None
-        if found is None:
+        if found is None or found[1].max() < 0:
             continue
         window, depth = found
         cover = np.clip(depth / 4.0, 0, 1)[..., None]
@@ -290,7 +290,7 @@ def _fold(block: Block, density: Image) -> None:
 def _pen(block: Block, density: Image) -> None:
     for arc in block.scene.layout.pen:
         found = block.depth(arc) if overlaps(arc, block.box_um) else None
-        if found is None:
+        if found is None or found[1].max() < -5:
             continue
         window, depth = found
         # Ink is denser at the border of a stroke and streaky inside.

@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 
 Image = NDArray[np.floating[Any]]
 # Different periods for what is overlaid: the sum repeats only after centimeters.
-FIBER_PX, CROSS_FIBER_PX, MIX_PX, FINE_PX, COARSE_PX, CELLS_PX = 1536, 1400, 1250, 512, 1100, 720
+FIBER_PX, CROSS_FIBER_PX, MIX_PX, FINE_PX, COARSE_PX, CELLS_PX = 1152, 1000, 1250, 512, 1100, 600
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+
+from histome.errors import HistomeError
+from histome.slide.maps import ClassMap, ProbabilityMap
+
+CLASSES = ("FIRST", "SECOND", "THIRD")
+
+
+def blocks(height: int = 700, width: int = 900) -> ClassMap:
+    """A map of three upright bands, 0 at the left."""
+    array = np.zeros((height, width), np.uint8)
+    for code in (1, 2, 3):
+        array[:, 200 * code :] = code
+    return ClassMap(array, 2.0, CLASSES)
+
+
+def test_masks_and_areas() -> None:
+    made = blocks()
+    assert made.code("SECOND") == 2
+    assert made.mask("SECOND").sum() == 700 * 200
+    assert made.area_um2("SECOND") == 700 * 200 * 4.0
+    assert made.area_um2("THIRD") == 700 * 300 * 4.0
+    with pytest.raises(KeyError, match="no class 'FOURTH' among FIRST"):
+        made.mask("FOURTH")
+
+
+def test_lookup_is_by_the_pixel_that_covers_the_point() -> None:
+    made = blocks()
+    x = [0.0, 399.999, 400.0, 799.99, 800.0, 1799.99, 1800.0, -0.01]
+    assert made.at(x, [0.0] * 8).tolist() == [0, 0, 1, 1, 2, 3, 0, 0]
+    assert made.at(1000.0, 1399.9) == 2
+    assert made.at(1000.0, 1400.0) == 0
+    assert made.at(np.full((2, 3), 900.0), 5.0 + np.zeros((2, 3))).tolist() == [[2] * 3] * 2
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    made = blocks()
+    made.save(tmp_path / "map.ome.tif")
+    loaded = ClassMap.load(tmp_path / "map.ome.tif")
+    assert np.array_equal(loaded.array, made.array)
+    assert (loaded.mpp, loaded.classes) == (2.0, CLASSES)
+
+
+def test_file_is_a_tiled_pyramidal_ome_tiff(tmp_path: Path) -> None:
+    blocks().save(tmp_path / "map.ome.tif")
+    with tifffile.TiffFile(tmp_path / "map.ome.tif") as tiff:
+        assert tiff.is_ome
+        levels = tiff.series[0].levels
+        assert [level.shape for level in levels] == [(700, 900), (350, 450)]
+        assert all(level.keyframe.is_tiled and level.dtype == np.uint8 for level in levels)
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
+        assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeY"]) == (2.0, 2.0)
+        # Codes are never mixed on the way down.
+        assert set(np.unique(levels[1].asarray())) == {0, 1, 2, 3}
+
+
+def test_file_opens_in_openslide(tmp_path: Path) -> None:
+    blocks().save(tmp_path / "map.ome.tif")
+    with openslide.OpenSlide(tmp_path / "map.ome.tif") as slide:
+        assert slide.dimensions == (900, 700)
+        assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(2.0)
+
+
+def test_equal_maps_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a.ome.tif", "b.ome.tif"):
+        blocks().save(tmp_path / name)
+    assert (tmp_path / "a.ome.tif").read_bytes() == (tmp_path / "b.ome.tif").read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (513, 2), (256, 256)])
+def test_odd_sizes_survive(tmp_path: Path, shape: tuple[int, int]) -> None:
+    array = np.random.default_rng(0).integers(0, 4, shape, dtype=np.uint8)
+    ClassMap(array, 0.37, CLASSES).save(tmp_path / "map.ome.tif")
+    loaded = ClassMap.load(tmp_path / "map.ome.tif")
+    assert np.array_equal(loaded.array, array)
+    assert loaded.mpp == 0.37
+
+
+@pytest.mark.parametrize("array", [np.zeros((3, 3)), np.zeros(3, np.uint8), np.full((2, 2), 4, np.uint8)])
+def test_what_is_no_class_map_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"a class map is|is beyond the 3 classes"):
+        ClassMap(array, 1.0, CLASSES)
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.tif").write_text("no map")
+    tifffile.imwrite(tmp_path / "plain.tif", np.zeros((5, 5), np.uint8))
+    tifffile.imwrite(tmp_path / "other.ome.tif", np.zeros((5, 5), np.uint8))
+    for name in ("text.tif", "plain.tif", "other.ome.tif"):
+        with pytest.raises(HistomeError, match=rf"{name} is not a class map that histome wrote"):
+            ClassMap.load(tmp_path / name)
+
+
+def test_probabilities_survive_and_are_rounded(tmp_path: Path) -> None:
+    made = ProbabilityMap.empty((600, 1100), 2.0, CLASSES)
+    made.array[1, 100:200, 500:700] = 128
+    assert made.array.shape == (3, 600, 1100)
+    assert made.array.dtype == np.uint8
+    made.save(tmp_path / "p.zarr")
+    loaded = ProbabilityMap.load(tmp_path / "p.zarr")
+    assert (loaded.mpp, loaded.classes) == (2.0, CLASSES)
+    assert np.array_equal(loaded.array[:], made.array[:])
+    plane = loaded.probability("SECOND")
+    assert plane.dtype == np.float32
+    assert (plane[150, 600], plane[99, 600]) == (pytest.approx(128 / 255), 0)
+
+
+def test_probabilities_stay_compressed_in_memory() -> None:
+    made = ProbabilityMap.empty((4096, 4096), 2.0, CLASSES)
+    made.array[0, :512] = 255
+    assert made.array.nbytes == 3 * 4096**2
+    assert made.array.nbytes_stored() < 200_000
+
+
+def test_probability_folder_is_plain_zarr(tmp_path: Path) -> None:
+    ProbabilityMap.empty((10, 10), 2.0, CLASSES).save(tmp_path / "p.zarr")
+    metadata = json.loads((tmp_path / "p.zarr" / "zarr.json").read_text())
+    assert metadata["attributes"] == {"mpp": 2.0, "classes": list(CLASSES)}
+
+
+def test_missing_probabilities_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HistomeError, match="is not a probability map"):
+        ProbabilityMap.load(tmp_path / "none.zarr")

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histome.slide.tiles import Box, TileGrid
+
+sides = st.integers(1, 60)
+
+
+@given(width=sides, height=sides, core=st.integers(1, 25), halo=st.integers(0, 9))
+def test_cores_partition_the_extent(width: int, height: int, core: int, halo: int) -> None:
+    grid = TileGrid((width, height), core, halo)
+    count = np.zeros((height, width), int)
+    for index, tile in enumerate(grid):
+        box = tile.core
+        count[box.y0 : box.y1, box.x0 : box.x1] += 1
+        assert tile.index == index
+        assert (tile.x, tile.y) == (box.x0, box.y0)
+        assert (tile.read.width, tile.read.height) == (grid.window_px, grid.window_px)
+        assert (tile.read.x0, tile.read.y0) == (box.x0 - halo, box.y0 - halo)
+    assert (count == 1).all()
+
+
+@given(width=sides, height=sides, core=st.integers(1, 25), x=st.floats(0, 59.9), y=st.floats(0, 59.9))
+def test_each_point_has_one_owner(width: int, height: int, core: int, x: float, y: float) -> None:
+    grid = TileGrid((width, height), core, 4)
+    holders = [tile.index for tile in grid if tile.core.contains(x, y)]
+    if x < width and y < height:
+        assert holders == [grid.owner(x, y)]
+    else:
+        assert holders == []
+        with pytest.raises(IndexError, match="outside the extent"):
+            grid.owner(x, y)
+
+
+def test_row_major_and_sliced() -> None:
+    grid = TileGrid((25, 12), 10, 3)
+    assert grid.shape == (2, 3)
+    assert [(tile.x, tile.y) for tile in grid] == [(0, 0), (10, 0), (20, 0), (0, 10), (10, 10), (20, 10)]
+    assert grid[-1].core == Box(20, 10, 25, 12)
+    assert grid[-1].read == Box(17, 7, 33, 23)
+    assert [tile.index for tile in grid[1:3]] == [1, 2]
+    with pytest.raises(IndexError):
+        grid[6]
+
+
+@pytest.mark.parametrize(("extent", "core", "halo"), [((0, 5), 4, 1), ((5, 5), 0, 1), ((5, 5), 4, -1)])
+def test_impossible_grids_are_refused(extent: tuple[int, int], core: int, halo: int) -> None:
+    with pytest.raises(ValueError, match="no grid"):
+        TileGrid(extent, core, halo)
