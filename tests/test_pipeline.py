@@ -1,0 +1,219 @@
+"""The pipeline from end to end, on a drawn slide and models of a few weights."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fakes import snapshot
+from phantoms import small_phantom
+from tiny_models import segmenter_model, stardist_model
+
+import histome
+from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, Config
+from histome.errors import ModelError, UsageError
+from histome.pipeline import STAGES, Outcome, profile, profile_slides, worst_exit_code
+from histome.run import Profile
+from histome.slide import ClassMap
+
+# One family of metrics is enough here; all of them are measured in tests/metrics.
+SETTINGS = """
+[tissue]
+model = "{folder}/tiny-tissue"
+[cells]
+model = "{folder}/tiny-nuclei"
+[metrics]
+families = ["total-area", "qc-areas", "cells", "cells-per-class"]
+"""
+
+
+class Case:
+    """A drawn slide, settings, and its profile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.slide = folder / "drawn.tif"
+        small_phantom(self.slide, size_px=(700, 600), tissue_share=0.7)
+        segmenter_model(folder / "tiny-tissue")
+        stardist_model(folder / "tiny-nuclei")
+        self.toml = folder / "settings.toml"
+        self.toml.write_text(SETTINGS.format(folder=folder))
+        self.config = Config.from_toml(self.toml)
+        self.profile = profile(self.slide, folder / "out", config=self.config, workers=1)
+
+    def command(self, out: Path) -> list[str]:
+        words = ["profile", self.slide, "-o", out, "--config", self.toml, "--workers", 1]
+        return [sys.executable, "-m", "histome", *map(str, words)]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return Case(tmp_path_factory.mktemp("pipeline"))
+
+
+def without_report(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave the report out: it tells the date of its run."""
+    return {name: content for name, content in files.items() if not name.startswith("report/")}
+
+
+def test_the_folder_holds_what_the_contract_names(case: Case) -> None:
+    files = {path.relative_to(case.profile.path).as_posix() for path in case.profile.path.rglob("*")}
+    assert {
+        "run.json",
+        "qc/qc.ome.tif",
+        "tissue/tissue.ome.tif",
+        "tissue/tissue.zarr/zarr.json",
+        "tissue/regions.parquet",
+        "cells/cells.parquet",
+        "metrics/metrics.parquet",
+        "metrics/slide.csv",
+        "report/index.html",
+    } <= files
+    assert not [name for name in files if name.startswith(".")]
+    assert case.profile.path.name == "drawn"
+
+
+def test_a_profile_gives_each_part(case: Case) -> None:
+    found = histome.load_profile(case.profile.path)
+    assert found.quality.classes == QC_CLASSES
+    assert found.tissue.classes == TISSUE_CLASSES
+    assert found.tissue_probabilities.array.shape[1:] == found.tissue.array.shape
+    assert found.regions.num_rows > 0
+    assert found.cells.num_rows > 0
+    assert set(found.cells["class"].to_pylist()) <= set(CELL_CLASSES)
+    assert found.metrics.column_names[:5] == ["name", "value", "unit", "n", "reason"]
+    assert found.report.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+
+
+def test_maps_are_tiled_ome_tiff_with_their_pixel_size(case: Case) -> None:
+    for name, mpp in (("qc/qc.ome.tif", 8.0), ("tissue/tissue.ome.tif", 1.0)):
+        assert ClassMap.load(case.profile.path / name).mpp == mpp
+
+
+def test_the_wide_row_holds_the_values_of_the_long_table(case: Case) -> None:
+    with (case.profile.path / "metrics" / "slide.csv").open() as file:
+        names, values = csv.reader(file)
+    table = pq.read_table(case.profile.path / "metrics" / "metrics.parquet")
+    assert names == table["name"].to_pylist()
+    assert [float(v) if v else None for v in values] == table["value"].to_pylist()
+
+
+def test_run_json_tells_settings_models_and_versions(case: Case) -> None:
+    run = case.profile.run
+    assert run["state"] == "done"
+    assert run["config"] == case.config.model_dump(mode="json")
+    assert [len(model["sha256"]) for model in run["models"]] == [64, 64]
+    assert run["cells_network"]["sha256"] == run["models"][1]["sha256"]
+    assert run["cells"]["count"] == case.profile.cells.num_rows
+    assert run["metrics"]["declared"] == case.profile.metrics.num_rows
+    assert {"histome", "python", "numpy", "openvino"} <= set(run["versions"])
+    assert str(case.slide.parent) not in json.dumps(run["slide"])
+
+
+def test_workers_change_no_byte(case: Case, tmp_path: Path) -> None:
+    other = profile(case.slide, tmp_path, config=case.config, workers=3)
+    assert without_report(snapshot(other.path)) == without_report(snapshot(case.profile.path))
+
+
+def test_a_finished_profile_is_left_untouched(case: Case) -> None:
+    before = {path: path.stat().st_mtime_ns for path in case.profile.path.rglob("*")}
+    again = profile(case.slide, case.profile.path.parent, config=case.config)
+    assert isinstance(again, Profile)
+    assert {path: path.stat().st_mtime_ns for path in case.profile.path.rglob("*")} == before
+
+
+def test_a_model_is_known_by_its_card_not_by_its_place(case: Case, tmp_path: Path) -> None:
+    shutil.copytree(case.profile.path.parent, tmp_path / "out")
+    shutil.copytree(case.toml.parent / "tiny-nuclei", tmp_path / "tiny-nuclei")
+    cells = case.config.cells.model_copy(update={"model": str(tmp_path / "tiny-nuclei")})
+    moved = case.config.model_copy(update={"cells": cells})
+    before = (tmp_path / "out" / "drawn" / "run.json").read_bytes()
+    profile(case.slide, tmp_path / "out", config=moved)
+    assert (tmp_path / "out" / "drawn" / "run.json").read_bytes() == before
+
+
+def test_killed_in_the_middle_and_run_again_gives_the_same_bytes(case: Case, tmp_path: Path) -> None:
+    expected = without_report(snapshot(case.profile.path))
+    # Kill as soon as the stage is there: the next one is being made.
+    for stage in ("qc", "tissue", "cells"):
+        with subprocess.Popen(case.command(tmp_path / stage), start_new_session=True) as child:
+            while not (tmp_path / stage / "drawn" / stage).exists():
+                assert child.poll() is None
+                time.sleep(0.002)
+            os.killpg(child.pid, signal.SIGKILL)
+        resumed = profile(case.slide, tmp_path / stage, config=case.config, workers=1)
+        assert without_report(snapshot(resumed.path)) == expected
+
+
+@pytest.mark.parametrize("wanted", [["qc"], ["tissue"], ["tissue", "qc"]])
+def test_a_stage_comes_with_those_it_needs(case: Case, tmp_path: Path, wanted: list[str]) -> None:
+    found = profile(case.slide, tmp_path, config=case.config, stages=wanted)
+    expected = ["qc"] if wanted == ["qc"] else ["qc", "tissue"]
+    assert list(found.run["stages"]) == expected
+    assert found.run["state"] == "done"
+
+
+def test_progress_tells_every_stage(case: Case, tmp_path: Path) -> None:
+    told: list[tuple[str, float, float]] = []
+    profile(case.slide, tmp_path, config=case.config, progress=lambda *step: told.append(step))
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == list(STAGES)
+    assert all(done <= total or total == 0 for _, done, total in told)
+
+
+@pytest.mark.parametrize("stages", [[], ["magic"]])
+def test_unknown_stages_are_a_wrong_usage(case: Case, tmp_path: Path, stages: list[str]) -> None:
+    with pytest.raises(UsageError, match="choose from qc, tissue"):
+        profile(case.slide, tmp_path, stages=stages)
+
+
+def test_an_unknown_model_leaves_nothing(case: Case, tmp_path: Path) -> None:
+    config = Config.model_validate({"cells": {"model": "no-such-model"}, "tissue": case.config.tissue})
+    with pytest.raises(ModelError, match="no-such-model"):
+        profile(case.slide, tmp_path, config=config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_slides_end_each_on_its_own(case: Case, tmp_path: Path) -> None:
+    paths = [tmp_path / "none.svs", case.slide]
+    outcomes = list(profile_slides(paths, case.profile.path.parent, config=case.config))
+    assert [outcome.exit_code for outcome in outcomes] == [1, 0]
+    assert outcomes[1] == Outcome(case.slide, outcomes[1].profile, None)
+
+
+def test_the_worst_exit_code_is_that_of_a_failure() -> None:
+    assert worst_exit_code([0, 3, 1]) == 1
+    assert worst_exit_code([0, 3]) == 3
+    assert worst_exit_code([]) == 0
+
+
+def test_one_line_of_imports_is_light() -> None:
+    """A finished profile is recognized without what only the stages need."""
+    heavy = {"torch", "openvino", "onnxruntime", "skimage", "matplotlib", "cv2", "pyarrow", "jinja2"}
+    code = "import sys, histome, histome.cli, histome.pipeline, histome.run; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert heavy & set(loaded.split()) == set()
+
+
+def test_a_finished_profile_imports_no_stage(case: Case) -> None:
+    command = case.command(case.profile.path.parent)
+    command[1:1] = ["-X", "importtime"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert {"torch", "openvino", "skimage", "matplotlib", "pyarrow", "histome.cells"} & loaded == set()
+
+
+def test_nothing_in_a_run_imports_torch(case: Case, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from histome.cli import main\n"
+        f"main({case.command(tmp_path)[3:]!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert pa.parquet.read_table(tmp_path / "drawn" / "cells" / "cells.parquet").num_rows > 0
