@@ -130,8 +130,8 @@ def make_run(**changes: Any) -> dict[str, Any]:
         "started": "2026-01-02T03:04:05+00:00",
         "code": "0.1.0+abc",
         "versions": {"numpy": "2.0"},
-        "config": {"report": {"seed": 0}},
-        "models": {"nuclei": {"name": "made-up", "sha256": "0" * 64}},
+        "config": {"report": {"seed": 0}, "cells": {"model": "no such model"}},
+        "models": [{"name": "made-up", "version": "1", "sha256": "0" * 64, "license": "none"}],
         **changes,
     }
 

@@ -26,6 +26,7 @@ from histome.report.quantities import from_cells
 from histome.slide.maps import ClassMap
 from histome.slide.reader import Slide
 
+_DENSE = 300  # nuclei in a field from which outlines are drawn thinner
 _NUCLEI_PER_CLASS = 12
 _NUCLEUS_UM = 24.0
 _NUCLEUS_PX = 60
@@ -161,6 +162,7 @@ def field_page(number: int, picture: FieldPicture, seen: Seen, *, quality: int) 
         "mean": from_cells(float(cells.confidence[inside].mean()) if n else None, n=n),
         "n": from_cells(n, n=n, count=True),
         "rule": field.rule,
+        "dense": n > _DENSE,
         "place": f"{round(field.x_um / mpp.x)}, {round(field.y_um / mpp.y)}",
         "mpp": f"{field.width_um / width:.3g}",
     }
@@ -176,7 +178,7 @@ def _group(name: str, picture: FieldPicture, cells: CellArrays) -> dict[str, Any
             "open": bool(cells.abstained[picture.rows[k]]),
             "title": f"{label} {cells.confidence[picture.rows[k]]:.2f}",
         }
-        for k in mine
+        for k in mine.tolist()
         if picture.paths[k]
     ]
     casing = "".join("M" + nucleus["path"][1:] for nucleus in nuclei)

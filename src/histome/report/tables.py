@@ -39,13 +39,14 @@ KEY_METRICS = (
     "NUCLEUS_AVG_ROUNDNESS_CARCINOMA_CELL",
     "NUCLEUS_CV_AREA_CARCINOMA_CELL",
 )
+# Label, metric, and what its n counts.
 _TILES = (
-    ("Tissue measured", "ABSOLUTE_AREA"),
-    ("Passed quality control", "RELATIVE_AREA_VALID_TISSUE"),
-    ("Carcinoma, share of tissue", "RELATIVE_AREA_CARCINOMA"),
-    ("Cells", "CELL_N_TOTAL"),
-    ("Lymphocytes in carcinoma", "CELL_DENSITY_LYMPHOCYTE_CARCINOMA"),
-    ("Lymphocytes in stroma", "CELL_DENSITY_LYMPHOCYTE_STROMA"),
+    ("Tissue measured", "ABSOLUTE_AREA", "map pixels"),
+    ("Passed quality control", "RELATIVE_AREA_VALID_TISSUE", "map pixels"),
+    ("Carcinoma, share of tissue", "RELATIVE_AREA_CARCINOMA", "map pixels"),
+    ("Cells", "CELL_N_TOTAL", "cells"),
+    ("Lymphocytes in carcinoma", "CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "cells"),
+    ("Lymphocytes in stroma", "CELL_DENSITY_LYMPHOCYTE_STROMA", "cells"),
 )
 _MORPHOLOGY = (
     ("Mean area", "NUCLEUS_AVG_AREA_{}"),
@@ -62,7 +63,7 @@ _MORPHOLOGY = (
 
 def headline(metrics: MetricTable) -> list[dict[str, Any]]:
     """Return the few numbers at the top of the page."""
-    return [{"label": label, "shown": metrics.shown(name)} for label, name in _TILES]
+    return [{"label": label, "shown": metrics.shown(name), "of": noun} for label, name, noun in _TILES]
 
 
 def composition(metrics: MetricTable) -> dict[str, Any]:

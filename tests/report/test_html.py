@@ -1,0 +1,224 @@
+"""The report says nothing that the numbers do not, shows every part that is there, and is safe to open."""
+
+import base64
+import hashlib
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from report import profiles
+
+from histome.config import ReportConfig
+from histome.report import render_report
+from histome.report.fields import CellArrays, Field, nuclei_near
+from histome.report.quantities import MetricTable
+from histome.slide import Slide
+
+CONFIG = ReportConfig(thumbnail_px=400, field_um=150.0)
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)<'
+VOID = {"meta", "img", "input", "link", "br", "hr", "wbr"}
+
+
+class Page(HTMLParser):
+    """Collects tags, the numbers on the page, the visible text, and checks that tags close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self._open or self._open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    def words(self) -> str:
+        return " ".join(re.split(r"[ \n]+", " ".join(self.text)))
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Slide:
+    return profiles.make_slide(tmp_path_factory.mktemp("slide"))
+
+
+@pytest.fixture(scope="module")
+def whole(slide: Slide) -> str:
+    return render_report(profiles.make_profile(), slide, CONFIG)
+
+
+def test_every_number_is_a_metric_or_comes_from_the_cells(whole: str) -> None:
+    metrics, cells = MetricTable(profiles.make_metrics()), profiles.make_cells()
+    shown = Page(whole).all("data")
+    named = [number for number in shown if number["data-source"] != "cells"]
+    assert len(named) > 150
+    assert len(shown) > len(named)
+    for number in named:
+        assert float(number["value"] or "") == metrics[number["data-source"] or ""].value
+    counts = [float(n["value"] or "") for n in shown if n["data-source"] == "cells"]
+    assert float(len(cells)) in counts
+    assert float(np.count_nonzero(cells["abstained"])) in counts
+
+
+def test_shown_text_is_the_value_rounded(whole: str) -> None:
+    numbers = re.findall(r'<data data-source="(\w+)" value="([^"]+)">([^<]+)</data>', whole)
+    assert len(numbers) > 150
+    for source, value, text in numbers:
+        plain = text.replace("\N{NARROW NO-BREAK SPACE}", "").replace("\N{MINUS SIGN}", "-")
+        if "\N{MULTIPLICATION SIGN}" in plain:
+            continue
+        scale = [1.0, 1e-6, 1e6]
+        assert any(
+            math.isclose(float(plain), float(value) * k, rel_tol=0.006, abs_tol=0.5 * (k == 1)) for k in scale
+        ), source
+
+
+def test_the_same_profile_gives_the_same_bytes(slide: Slide, whole: str) -> None:
+    assert render_report(profiles.make_profile(), slide, CONFIG) == whole
+
+
+def test_no_time_but_those_of_the_run(whole: str) -> None:
+    years = re.findall(r"20\d\d-\d\d-\d\d", re.sub(r"data:image/[^\"]+", "", whole))
+    assert years == ["2026-01-02"]
+
+
+def test_loads_nothing_from_outside(whole: str) -> None:
+    page = Page(whole)
+    assert not page.all("link")
+    assert not page.all("iframe")
+    for _, attrs in page.tags:
+        for name in ("src", "href"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:image/"))
+    assert "@import" not in whole
+    assert "url(" not in whole.replace("url(#hatch)", "")
+    assert [script for script in page.all("script") if script] == []
+
+
+def test_the_policy_of_the_page_allows_its_script_only(whole: str) -> None:
+    script = re.findall(r"<script>(.*?)</script>", whole, re.S)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert len(script) == 1
+    assert f"script-src 'sha256-{digest}'" in whole
+    assert "default-src 'none'" in whole
+
+
+def test_says_research_use_only_and_has_its_parts(whole: str) -> None:
+    page = Page(whole)
+    words = page.words()
+    assert "Research use only." in words
+    sections = "caveats slide overview fields composition metrics confidence nuclei provenance"
+    assert [attrs["id"] for attrs in page.all("section")] == sections.split()
+    for label in (
+        "1\N{NARROW NO-BREAK SPACE}200 \N{MULTIPLICATION SIGN} 1\N{NARROW NO-BREAK SPACE}200 px",
+        "given by the user",
+        "0.360 mm²",
+    ):
+        assert label in words
+    assert "0" * 64 in words
+    assert "2026-01-02T03:04:05+00:00" in words
+    assert "kept from an earlier run" in words
+
+
+def test_every_picture_has_a_text_and_a_scale_bar(whole: str) -> None:
+    page = Page(whole)
+    pictures = [a for a in page.all("svg") if a.get("class") == "picture"]
+    assert all(a.get("aria-label") or a.get("viewbox") for a in pictures)
+    assert all(a["alt"] for a in page.all("img"))
+    fields = whole.count('class="field"')
+    assert 4 <= fields <= 6
+    assert whole.count('class="scale"') == fields + 2
+
+
+def test_every_nucleus_of_a_field_is_outlined_once(whole: str) -> None:
+    cells = CellArrays.of(profiles.make_cells())
+    for figure in re.findall(r'<figure class="field">.*?</figure>', whole, re.S):
+        n = float(re.findall(r'value="([\d.]+)">[^<]+</data> nuclei', figure)[0])
+        x_px, y_px = map(int, re.findall(r"Corner at (\d+), (\d+) px", figure)[0])
+        field = Field("", "", x_px * profiles.MPP, y_px * profiles.MPP, 150.0, 150.0)
+        assert n == field.holds(cells.x_um, cells.y_um).sum() > 0
+        assert figure.count("<title>") == len(nuclei_near(field, cells))
+
+
+def test_three_counts_when_the_run_has_them(slide: Slide) -> None:
+    run = profiles.make_run(metrics={"declared": 314, "non_redundant": 201, "finite": 187})
+    words = Page(render_report(profiles.make_profile(run=run), slide, CONFIG)).words()
+    assert (
+        "This profile declares 314 metrics. 201 of them do not follow from others, and 187 have a value"
+        in words
+    )
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    name = HOSTILE.replace("/", "")
+    run = profiles.make_run(
+        warnings=[HOSTILE],
+        code=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        stages={HOSTILE: {"seconds": 1.0}},
+        config={"report": {HOSTILE: HOSTILE}},
+        models=[{"name": HOSTILE, "sha256": HOSTILE, "license": HOSTILE}],
+    )
+    metrics = profiles.null_metrics()
+    reasons = pa.array([HOSTILE] * len(metrics))
+    metrics = metrics.set_column(metrics.column_names.index("reason"), "reason", reasons)
+    text = render_report(
+        profiles.make_profile(run=run, metrics=metrics), profiles.make_slide(tmp_path, name, 600), CONFIG
+    )
+    page = Page(text)
+    assert text.count("<script") == 1
+    assert not [attrs for _, attrs in page.tags if "onerror" in attrs]
+    assert page.words().count("onerror=alert(1)") > 10
+
+
+def test_no_cells(slide: Slide) -> None:
+    profile = profiles.make_profile(cells=profiles.make_cells(0), metrics=profiles.null_metrics())
+    words = Page(render_report(profile, slide, CONFIG)).words()
+    assert "No cells were found" in words
+    assert "nothing to be confident about" in words
+    assert "there is no &lt;" not in words
+    assert "there is no <cells>" in words
+
+
+def test_null_metrics_show_their_reason_and_no_number(slide: Slide) -> None:
+    text = render_report(profiles.make_profile(metrics=profiles.null_metrics()), slide, CONFIG)
+    assert {a["data-source"] for a in Page(text).all("data")} == {"cells"}
+    assert "No value: there is no <tissue-areas>." in Page(text).words()
+
+
+@pytest.mark.parametrize("missing", ["tissue", "quality", "cells", "metrics"])
+def test_a_missing_part_is_left_out(slide: Slide, missing: str) -> None:
+    text = render_report(profiles.make_profile(**{missing: None}), slide, CONFIG)
+    layers = {"tissue": "show-tissue", "quality": "show-qc", "cells": "show-cells"}
+    for name, control in layers.items():
+        assert (f'id="{control}"' in text) == (name != missing)
+    if missing == "metrics":
+        assert "not measured in this profile" in Page(text).words()
+
+
+def test_nothing_but_the_slide(slide: Slide) -> None:
+    parts = dict.fromkeys(("tissue", "quality", "cells", "metrics"))
+    assert "No field was drawn" in Page(render_report(profiles.make_profile(**parts), slide, CONFIG)).words()
+
+
+def test_size_is_bounded(slide: Slide, whole: str) -> None:
+    small = render_report(profiles.make_profile(), slide, CONFIG.model_copy(update={"max_bytes": 420_000}))
+    assert len(small.encode()) <= 420_000 < len(whole.encode()) <= 6_000_000
