@@ -164,7 +164,7 @@ def overlaps(shape: Blob | Arc, box_um: tuple[float, float, float, float]) -> bo
 # part, share of the fragment's area given to it, radius range um, irregularity, side of the fragment
 _MIX = (
     (Part.FAT, 0.06, (85, 125), 0.10, 1),
-    (Part.NEST, 0.10, (115, 160), 0.13, -1),
+    (Part.NEST, 0.14, (105, 160), 0.13, -1),
     (Part.AGGREGATE, 0.03, (50, 85), 0.12, 0),
     (Part.BLOOD, 0.02, (40, 70), 0.14, 0),
     (Part.GLAND, 0.13, (40, 68), 0.06, 1),
@@ -253,7 +253,7 @@ def _structures(rng: np.random.Generator, fragment: Blob) -> list[Blob]:
                 left -= np.pi * radius**2
             else:
                 # A failed try uses up a little of the share, so that a full fragment ends the search.
-                left -= 0.02 * np.pi * radius**2
+                left -= 0.012 * np.pi * radius**2
     return out
 
 

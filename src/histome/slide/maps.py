@@ -9,7 +9,10 @@ import numpy as np
 import tifffile
 import zarr
 from numpy.typing import ArrayLike, NDArray
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
 from histome.errors import HistomeError
@@ -125,12 +128,17 @@ class ProbabilityMap:
         return plane.astype(np.float32) / np.float32(255)
 
     def save(self, path: Path | str) -> None:
-        """Write a Zarr directory, one row of chunks at a time."""
-        height, width = self.array.shape[1:]
-        target = _create(LocalStore(path), (height, width), self.mpp, self.classes)
-        for y in range(0, height, PROBABILITY_CHUNK_PX):
-            rows = slice(y, y + PROBABILITY_CHUNK_PX)
-            target[:, rows] = self.array[:, rows]
+        """Write a Zarr directory: each chunk with the bytes it is compressed to already.
+
+        By plain files, not by Zarr's own store: that goes on writing in the background after a full disk
+        has raised its OSError.
+        """
+        store, prototype = self.array.store, default_buffer_prototype()
+        for key in sorted(sync(_keys(store))):
+            data = sync(store.get(key, prototype))
+            file = Path(path) / key
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data.to_bytes() if data is not None else b"")
 
     @classmethod
     def load(cls, path: Path | str) -> "ProbabilityMap":
@@ -143,6 +151,10 @@ class ProbabilityMap:
         if not isinstance(mpp, float | int) or not isinstance(classes, list):
             raise HistomeError(f"{path} is not a probability map that histome wrote (bad attributes).")
         return cls(array, float(mpp), tuple(str(name) for name in classes))
+
+
+async def _keys(store: Store) -> list[str]:
+    return [key async for key in store.list()]
 
 
 def _create(

@@ -21,7 +21,7 @@ from histome.slide.broken import BrokenTiles
 from histome.slide.plain import PlainReader, check_size
 from histome.slide.properties import allowed
 from histome.slide.reader import check_levels
-from histome.slide.rgb import refuse_channels, white
+from histome.slide.rgb import WHITE, refuse_channels, white
 from histome.slide.tiffpage import DAMAGE, TiledPage, check_page, check_whole, colors_of, notes_of, reason_of
 
 # tifffile logs what it also raises; without a handler Python would print it between our own lines.
@@ -60,19 +60,19 @@ class TiffReader:
         """Return (h, w, 3) RGB of that level from (x, y), white outside and where a tile is broken."""
         if not self.close.alive:
             raise ValueError(f"{self._path.name} was closed")
-        out = white(h, w)
         size = self.levels[level]
         x0, y0, x1, y1 = max(0, x), max(0, y), min(size.width, x + w), min(size.height, y + h)
         if x0 >= x1 or y0 >= y1:
-            return out
+            return white(h, w)
+        inside = (x0, y0, x1, y1) == (x, y, x + w, y + h)
+        out = np.empty((h, w, 3), np.uint8) if inside else white(h, w)
         for row in range(y0 // size.tile_height, -(-y1 // size.tile_height)):
             for column in range(x0 // size.tile_width, -(-x1 // size.tile_width)):
                 box = size.tile_box(column, row)
                 left, top, right, bottom = max(box.x0, x0), max(box.y0, y0), min(box.x1, x1), min(box.y1, y1)
                 tile = self._tile(level, column, row, keep=(left, top, right, bottom) != box)
-                if tile is not None:
-                    part = tile[top - box.y0 : bottom - box.y0, left - box.x0 : right - box.x0]
-                    out[top - y : bottom - y, left - x : right - x] = part
+                part = np.s_[top - box.y0 : bottom - box.y0, left - box.x0 : right - box.x0]
+                out[top - y : bottom - y, left - x : right - x] = WHITE if tile is None else tile[part]
         return out
 
     def _tile(self, level: int, column: int, row: int, *, keep: bool) -> NDArray[np.uint8] | None:
