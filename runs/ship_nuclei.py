@@ -53,7 +53,7 @@ def base_card(recipe: Recipe, sha256: str) -> dict:
         "version": "1",
         "task": "stardist",
         "description": "Star-convex nuclei with nine cell types from H&E at 0.5 um/px",
-        "license": "research use, non-commercial: see LICENSE-WEIGHTS",
+        "license": "CC BY-NC-SA 4.0, research use only: see LICENSE-WEIGHTS",
         "classes": list(CELL_CLASSES),
         "mpp": IMAGE_MPP,
         "window_px": 1024,

@@ -1,6 +1,7 @@
 """Star-convex decoding against shapes known by hand."""
 
 import numpy as np
+
 from histome.cells.stardist import candidates, decode, paint, polygons
 
 RAYS = 32
