@@ -84,6 +84,15 @@ def test_classes_without_labels_of_their_own_are_named() -> None:
     assert "lymphocyte" not in caveat.text
 
 
+def test_a_stain_outside_the_range_of_training_is_named() -> None:
+    cards = {
+        "nuclei": card(training={"stain": {"hematoxylin_od_mean": [0.4, 0.9], "eosin_od_mean": [0.1, 0.5]}})
+    }
+    found = titles(cards=cards, stain={"hematoxylin_od_mean": 1.2, "eosin_od_mean": 0.3})
+    assert found == ["The stain is unlike what the model “nuclei” learned from"]
+    assert titles(cards=cards, stain={"hematoxylin_od_mean": 0.8}) == []
+
+
 def test_cautions_come_before_notes() -> None:
     found = titles(cells=cells(50, confidence=0.4))
     assert found == ["The cell classes are uncertain", "Few cells"]

@@ -1,7 +1,7 @@
 """What a reader must know before believing a number: plain-word warnings, each with the number behind it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from histome.config import CELL_CLASSES, ReportConfig
@@ -25,7 +25,7 @@ class Caveat:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the warnings are derived from."""
+    """All that the warnings are derived from; `stain`: means of the cells' optical densities by column."""
 
     metrics: MetricTable
     cells: CellArrays
@@ -33,6 +33,7 @@ class Evidence:
     cards: Mapping[str, Card]
     stated: Sequence[str]
     broken_tiles: int = 0
+    stain: Mapping[str, float] = field(default_factory=dict)
 
 
 def find_caveats(evidence: Evidence, config: ReportConfig) -> list[Caveat]:
@@ -128,8 +129,21 @@ def _about_models(evidence: Evidence) -> Iterator[Caveat]:
                 "Classes learned without labels of their own",
                 f"Training knew these only as members of wider groups: {names}. Their counts are tentative.",
             )
+        yield from _about_stain(card, evidence.stain)
         for limit in card.limits:
             yield Caveat("note", f"Limit of the model “{card.name}”", f"{limit[:1].upper()}{limit[1:]}.")
+
+
+def _about_stain(card: Card, stain: Mapping[str, float]) -> Iterator[Caveat]:
+    """A mean outside the range of slide means in the card: `training.stain.<column> = [low, high]`."""
+    for name, (low, high) in card.training.get("stain", {}).items():
+        if name in stain and not low <= stain[name] <= high:
+            yield Caveat(
+                "caution",
+                f"The stain is unlike what the model “{card.name}” learned from",
+                f"The mean {name.replace('_', ' ')} of the nuclei is {format_number(stain[name])}; the slides "
+                f"in training had {format_number(low)} to {format_number(high)}. Expect more errors.",
+            )
 
 
 def _is_indirect(card: Card, name: str) -> bool:

@@ -34,8 +34,8 @@ class CellArrays:
     @classmethod
     def of(cls, table: pa.Table) -> "CellArrays":
         """Take the columns from a cells table."""
-        names = pa.array(CELL_CLASSES)
-        codes = pc.index_in(table.column("class").cast(pa.string()), value_set=names)
+        column = table.column("class").cast(pa.string())
+        codes = pc.call_function("index_in", [column], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
         return cls(
             table.column("x_um").to_numpy(),
             table.column("y_um").to_numpy(),

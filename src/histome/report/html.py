@@ -36,6 +36,8 @@ from histome.report.quantities import TIMES, Metric, MetricTable, format_number
 from histome.run import Profile
 from histome.slide.reader import Slide
 
+_STAINS = ("hematoxylin_od_mean", "hematoxylin_od_sd", "eosin_od_mean")
+
 
 @dataclass(frozen=True)
 class _Pictures:
@@ -147,8 +149,17 @@ def _caveats(
         load_cards(run),
         stated=[str(line) for line in run.get("warnings", [])],
         broken_tiles=broken_tiles(seen.slide, run),
+        stain=_stain(seen.table),
     )
     return find_caveats(evidence, config)
+
+
+def _stain(cells: pa.Table | None) -> dict[str, float]:
+    """Mean over the cells of each optical density that the table has."""
+    if cells is None or len(cells) == 0:
+        return {}
+    names = [name for name in _STAINS if name in cells.column_names]
+    return {name: float(np.nanmean(cells.column(name).to_numpy())) for name in names}
 
 
 @cache

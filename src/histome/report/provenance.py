@@ -1,7 +1,7 @@
 """Where the numbers come from: slide facts, models, stages and settings out of run.json, in words."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from histome.errors import ModelError
@@ -89,7 +89,7 @@ def provenance_page(run: Mapping[str, Any], cards: Mapping[str, Card]) -> dict[s
         "models": [_model_rows(entry, cards.get(str(entry.get("name")))) for entry in _models(run)],
         "stages": list(_stage_times(run.get("stages", {}))),
         "settings": _pretty(settings) if settings else "",
-        "notes": "\n\n".join(_scores(card) for card in cards.values()),
+        "scores": [row for card in cards.values() for row in _scores(card.scores, (card.name,))],
     }
 
 
@@ -112,8 +112,21 @@ def _model_rows(entry: Mapping[str, Any], card: Card | None) -> list[Fact]:
     return [(label, text) for label, text in rows if text]
 
 
-def _scores(card: Card) -> str:
-    return f"{card.name}\n{_pretty({'scores': card.scores, 'limits': card.limits})}"
+def _scores(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Place, figure, value, interval and n of every estimate (value, low, high) that a card's scores hold."""
+    for name, entry in table.items():
+        if not isinstance(entry, Mapping):
+            continue
+        if {"value", "low", "high"} <= entry.keys():
+            value, low, high = (format_number(float(entry[key])) for key in ("value", "low", "high"))
+            n = entry.get("units", entry.get("n", ""))
+            yield ", ".join(map(_plain, place)), _plain(name), value, f"{low} to {high}", str(n)
+        else:
+            yield from _scores(entry, (*place, name))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _pretty(value: object) -> str:
