@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from histome.metrics.axes import BORDER_BANDS_UM
 from histome.metrics.scene import N_CELL_CLASSES, Scene, cross_count
 from histome.metrics.values import Values, quotient, values
-from histome.tissue.distance import DistanceField, distance_to
+from histome.tissue.distance import DistanceField
 
 _EDGES_UM = np.array([0.0, *(high for _, high in BORDER_BANDS_UM)])
 _NO_CARCINOMA = "there is no carcinoma"
@@ -61,17 +61,18 @@ def distances_to_carcinoma(scene: Scene) -> Mapping[str, Values]:
 
 def distance_to_carcinoma(scene: Scene) -> NDArray[np.float64]:
     """Return each cell's distance to the nearest carcinoma, um; inf off the map or without carcinoma."""
-    return _at_cells(scene, scene.ground.to_carcinoma)
+    return _at_cells(scene, scene.ground.distance_to_tissue("CARCINOMA"))
 
 
 def _to_stroma(scene: Scene) -> NDArray[np.float64]:
-    """Return each cell's distance to the nearest stroma, um; inf off the map or without stroma."""
-    return _at_cells(scene, distance_to(scene.ground.tissue.mask("STROMA"), workers=scene.ground.workers))
+    """Return each cell's distance to the nearest stroma, um; right as far as the bands reach."""
+    return _at_cells(scene, scene.ground.distance_to_tissue("STROMA"), reach_um=_EDGES_UM[-1])
 
 
-def _at_cells(scene: Scene, field: DistanceField) -> NDArray[np.float64]:
-    """Look a distance up at the pixels of the cells, in um."""
+def _at_cells(scene: Scene, field: DistanceField, *, reach_um: float = np.inf) -> NDArray[np.float64]:
+    """Look a distance up at the pixels of the cells, in um; beyond `reach_um` it may come out too large."""
     rows, columns, inside = scene.ground.pixel_of(scene.cells.x_um, scene.cells.y_um)
     distance = np.full(len(scene.cells), np.inf)
-    distance[inside] = field.at(rows[inside], columns[inside]) * scene.ground.tissue.mpp
+    mpp = scene.ground.tissue.mpp
+    distance[inside] = field.at(rows[inside], columns[inside], reach_px=reach_um / mpp) * mpp
     return distance

@@ -88,25 +88,27 @@ class Ground:
         """Whether there is a tumor that zones are drawn round."""
         return bool(self.zone_px[:, 4].any())
 
-    @cached_property
-    def to_carcinoma(self) -> DistanceField:
-        """Distance to the nearest carcinoma pixel."""
-        return distance_to(self.tissue.mask("CARCINOMA"), workers=self.workers)
+    def distance_to_tissue(self, name: str) -> DistanceField:
+        """Return the distances to a tissue class; not kept: 400 MB for a slide of 200 million pixels."""
+        return distance_to(self.tissue.mask(name), workers=self.workers)
 
     @cached_property
     def border_px(self) -> NDArray[np.int64]:
         """Pixels of carcinoma by distance to stroma and of stroma by distance to carcinoma, (2, bands)."""
         edges_px = np.array([0, *(high for _, high in BORDER_BANDS_UM)]) / self.tissue.mpp
-        to_stroma = distance_to(self.tissue.mask("STROMA"), workers=self.workers)
-        codes = self.tissue.array
-        inside = to_stroma.histogram(codes, (self.tissue.code("CARCINOMA"),), edges_px)
-        return np.stack([inside, self.to_carcinoma.histogram(codes, (self.tissue.code("STROMA"),), edges_px)])
+        sides = (("CARCINOMA", "STROMA"), ("STROMA", "CARCINOMA"))
+        return np.stack(
+            [
+                self.distance_to_tissue(there).histogram(
+                    self.tissue.array, (self.tissue.code(here),), edges_px
+                )
+                for here, there in sides
+            ]
+        )
 
-    @cached_property
-    def to_window_border(self) -> DistanceField:
-        """Distance to what is not nucleated tissue, beyond the map too."""
-        window = np.isin(self.tissue.array, self.nucleated_codes)
-        return distance_to(~window, workers=self.workers, outside=True)
+    def distance_to_border(self) -> DistanceField:
+        """Return the distances to what is not nucleated tissue, beyond the map too; not kept."""
+        return distance_to((NUCLEATED_OF_CODE < 0)[self.tissue.array], workers=self.workers, outside=True)
 
     def has(self, tissue: str) -> bool:
         """Whether there is any of a tissue class."""

@@ -191,5 +191,5 @@ def _clark_evans(scene: Scene) -> Values:
 
 def _eroded_um2(ground: Ground) -> NDArray[np.float64]:
     """Return the area of the nucleated tissue eroded by 0, 1, 2 ... px, um2."""
-    pixels = ground.to_window_border.tail(ground.tissue.array, ground.nucleated_codes)
+    pixels = ground.distance_to_border().tail(ground.tissue.array, ground.nucleated_codes)
     return np.asarray(pixels * ground.um2_per_px, np.float64)

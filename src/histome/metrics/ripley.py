@@ -94,7 +94,7 @@ def border_distance(scene: Scene) -> NDArray[np.float64]:
     ground = scene.ground
     rows, columns, inside = ground.pixel_of(scene.cells.x_um, scene.cells.y_um)
     distance = np.zeros(len(scene.cells))
-    distance[inside] = ground.to_window_border.at(rows[inside], columns[inside]) * ground.tissue.mpp
+    distance[inside] = ground.distance_to_border().at(rows[inside], columns[inside]) * ground.tissue.mpp
     return distance
 
 

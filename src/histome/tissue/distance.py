@@ -47,13 +47,21 @@ class DistanceField:
         )
         return near
 
-    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the distance at pixels inside the map, (n,); inf when the mask is empty."""
+    def at(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], *, reach_px: float = np.inf
+    ) -> NDArray[np.float64]:
+        """Return the distance at pixels inside the map, (n,); inf when the mask is empty.
+
+        Distances beyond `reach_px` may come out too large, or inf; a short reach is faster.
+        """
+        reach = min(reach_px, _NONE - 1)
         order = np.argsort(rows, kind="stable")
         found = np.empty(len(rows))
         start = np.searchsorted(rows[order], np.arange(len(self.vertical) + 1))
         self._by_rows(
-            lambda lo, hi: _fill_at(self.vertical, self.outside, (order, start, columns), found, (lo, hi))
+            lambda lo, hi: _fill_at(
+                self.vertical, self.outside, reach, (order, start, columns, found), (lo, hi)
+            )
         )
         return found
 
@@ -122,13 +130,18 @@ def _envelope_distance(vertical_row, reach, work, squared):
         g = np.int64(vertical_row[u])
         if g > reach:
             continue
+        if g == 0 and q >= 0 and site[q] == u - 1 and vertical_row[u - 1] == 0:
+            q += 1  # inside the mask: most pixels of most rows
+            site[q] = u
+            first[q] = u
+            continue
         g2 = g * g
         begin = 0
         while q >= 0:
             s = site[q]
             gs = np.int64(vertical_row[s])
             # First column where the parabola of u lies below that of s.
-            begin = (u * u - s * s + g2 - gs * gs) // (2 * (u - s)) + 1
+            begin = int(np.floor((u * u - s * s + g2 - gs * gs) / (2.0 * (u - s)))) + 1
             if begin > first[q]:
                 break
             q -= 1
@@ -181,16 +194,16 @@ def _fill_within(vertical, outside, limit, near, span):
 
 
 @njit(cache=True, nogil=True)
-def _fill_at(vertical, outside, points, found, span):
-    """Write the distance of the points (order by row, row starts, columns) that lie in rows `span`."""
-    order, start, columns = points
+def _fill_at(vertical, outside, reach, points, span):
+    """Write the distance of the points (order, row starts, columns, found) that lie in rows `span`."""
+    order, start, columns, found = points
     width = vertical.shape[1]
     work = np.empty((2, width), np.int64)
     squared = np.empty(width, np.int64)
     for r in range(span[0], span[1]):
         if start[r] == start[r + 1]:
             continue
-        _row_distance(vertical[r], outside, _NONE - 1, work, squared)
+        _row_distance(vertical[r], outside, reach, work, squared)
         for k in range(start[r], start[r + 1]):
             d2 = squared[columns[order[k]]]
             found[order[k]] = np.sqrt(d2) if d2 >= 0 else np.inf
