@@ -203,10 +203,11 @@ def _floats(column: NDArray, kind: pa.DataType) -> pa.Array:
 def _polygons(outline_px: NDArray[np.float32]) -> pa.ChunkedArray:
     """Closed WKB polygons; in chunks, for one binary array ends at 2 GB."""
     starts = range(0, len(outline_px), ROW_GROUP)
-    return pa.chunked_array([_wkb(outline_px[at : at + ROW_GROUP]) for at in starts], pa.binary())
+    return pa.chunked_array([outlines_to_wkb(outline_px[at : at + ROW_GROUP]) for at in starts], pa.binary())
 
 
-def _wkb(outline_px: NDArray[np.float32]) -> pa.Array:
+def outlines_to_wkb(outline_px: NDArray[np.float32]) -> pa.Array:
+    """Return (n, corners, 2) open outlines as closed WKB polygons, binary (n,)."""
     n, corners = outline_px.shape[:2]
     layout = [
         ("order", "u1"),
