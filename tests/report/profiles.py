@@ -1,6 +1,6 @@
 """Made profiles: small maps, cells and metrics with the declared schemas, over a slide drawn as a PNG."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,22 @@ import pyarrow as pa
 import shapely
 from PIL import Image
 
-from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, MetricsConfig
+from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.errors import OutputError
 from histome.metrics.catalogue import catalogue
 from histome.slide import ClassMap, Slide, open_slide
 
 MPP = 0.5
 SIDE_PX = 1200
+FAMILIES = (
+    "total-area",
+    "qc-areas",
+    "tissue-areas",
+    "tissue-regions",
+    "cells",
+    "cells-per-class",
+    "cells-by-tissue",
+)
 QUALITY_MPP, TISSUE_MPP = 8.0, 2.0
 
 
@@ -84,10 +93,12 @@ def make_cells(n: int = 900, side_um: float = SIDE_PX * MPP, seed: int = 1) -> p
     )
 
 
-def make_metrics(values: Mapping[str, float | None] | None = None) -> pa.Table:
-    """A row for each metric of the default families: a made value, or the one given (None: null)."""
+def make_metrics(
+    values: Mapping[str, float | None] | None = None, families: Sequence[str] = FAMILIES
+) -> pa.Table:
+    """A row for each metric of the families: a made value, or the one given (None: null)."""
     rng = np.random.default_rng(2)
-    metrics = catalogue(MetricsConfig().families)
+    metrics = catalogue(families)
     made = rng.uniform(0.001, 0.9, len(metrics)) * 10.0 ** rng.integers(0, 6, len(metrics))
     numbers: list[float | None] = [
         float(round(value)) if metric.unit == "cells" else float(value)
@@ -117,7 +128,7 @@ def make_metrics(values: Mapping[str, float | None] | None = None) -> pa.Table:
 
 def null_metrics() -> pa.Table:
     """Every metric null."""
-    return make_metrics({metric.name: None for metric in catalogue(MetricsConfig().families)})
+    return make_metrics({metric.name: None for metric in catalogue(FAMILIES)})
 
 
 def make_run(**changes: Any) -> dict[str, Any]:

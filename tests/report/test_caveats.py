@@ -62,7 +62,7 @@ def test_a_good_profile_has_no_warning() -> None:
         ({"cells": cells(50)}, "Few cells"),
         ({"cells": cells(confidence=0.4)}, "The cell classes are uncertain"),
         ({"cells": cells(abstained=0.4)}, "Many cells are left open"),
-        ({"cards": {"nuclei": card(limits=("never saw skin",))}}, "Limit of the model “nuclei”"),
+        ({"cards": {"nuclei": card(limits=("never saw skin",))}}, "Limits of the model “nuclei”"),
         ({"stated": ("the scanner was cold",)}, "From the run"),
     ],
 )

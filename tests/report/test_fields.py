@@ -87,6 +87,12 @@ def test_a_slide_smaller_than_a_field_is_one_field() -> None:
     assert (field.x_um, field.y_um, field.width_um, field.height_um) == (0, 0, 120, 90)
 
 
+def test_a_few_cells_of_any_class_are_shown_when_no_rule_finds_a_field() -> None:
+    fields = choose(scatter("fibroblast", (500, 500), 3))
+    assert list(fields) == ["Most nuclei"]
+    assert "Most nuclei" not in choose(CELLS)
+
+
 def test_no_cells_no_fields() -> None:
     assert choose(CellArrays.none()) == {}
 

@@ -63,7 +63,11 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Slide:
 
 @pytest.fixture(scope="module")
 def whole(slide: Slide) -> str:
-    return render_report(profiles.make_profile(), slide, CONFIG)
+    return render(slide)
+
+
+def render(slide: Slide, **parts: object) -> str:
+    return render_report(profiles.make_profile(**parts), slide, CONFIG)
 
 
 def test_every_number_is_a_metric_or_comes_from_the_cells(whole: str) -> None:
@@ -77,6 +81,12 @@ def test_every_number_is_a_metric_or_comes_from_the_cells(whole: str) -> None:
     counts = [float(n["value"] or "") for n in shown if n["data-source"] == "cells"]
     assert float(len(cells)) in counts
     assert float(np.count_nonzero(cells["abstained"])) in counts
+
+
+def test_certainty_comes_from_its_metrics_where_they_are(slide: Slide) -> None:
+    metrics = profiles.make_metrics(families=(*profiles.FAMILIES, "U1"))
+    sources = {n["data-source"] for n in Page(render(slide, metrics=metrics)).all("data")}
+    assert {"CONFIDENCE_MEAN_ALL", "ABSTAINED_COUNT_MACROPHAGE", "CONFIDENCE_P10_OTHER"} <= sources
 
 
 def test_shown_text_is_the_value_rounded(whole: str) -> None:
@@ -93,7 +103,7 @@ def test_shown_text_is_the_value_rounded(whole: str) -> None:
 
 
 def test_the_same_profile_gives_the_same_bytes(slide: Slide, whole: str) -> None:
-    assert render_report(profiles.make_profile(), slide, CONFIG) == whole
+    assert render(slide) == whole
 
 
 def test_no_time_but_those_of_the_run(whole: str) -> None:
@@ -160,7 +170,7 @@ def test_every_nucleus_of_a_field_is_outlined_once(whole: str) -> None:
 
 def test_three_counts_when_the_run_has_them(slide: Slide) -> None:
     run = profiles.make_run(metrics={"declared": 314, "non_redundant": 201, "finite": 187})
-    words = Page(render_report(profiles.make_profile(run=run), slide, CONFIG)).words()
+    words = Page(render(slide, run=run)).words()
     assert (
         "This profile declares 314 metrics. 201 of them do not follow from others, and 187 have a value"
         in words
@@ -199,14 +209,14 @@ def test_no_cells(slide: Slide) -> None:
 
 
 def test_null_metrics_show_their_reason_and_no_number(slide: Slide) -> None:
-    text = render_report(profiles.make_profile(metrics=profiles.null_metrics()), slide, CONFIG)
+    text = render(slide, metrics=profiles.null_metrics())
     assert {a["data-source"] for a in Page(text).all("data")} == {"cells"}
     assert "No value: there is no <tissue-areas>." in Page(text).words()
 
 
 @pytest.mark.parametrize("missing", ["tissue", "quality", "cells", "metrics"])
 def test_a_missing_part_is_left_out(slide: Slide, missing: str) -> None:
-    text = render_report(profiles.make_profile(**{missing: None}), slide, CONFIG)
+    text = render(slide, **{missing: None})
     layers = {"tissue": "show-tissue", "quality": "show-qc", "cells": "show-cells"}
     for name, control in layers.items():
         assert (f'id="{control}"' in text) == (name != missing)
@@ -216,7 +226,7 @@ def test_a_missing_part_is_left_out(slide: Slide, missing: str) -> None:
 
 def test_nothing_but_the_slide(slide: Slide) -> None:
     parts = dict.fromkeys(("tissue", "quality", "cells", "metrics"))
-    assert "No field was drawn" in Page(render_report(profiles.make_profile(**parts), slide, CONFIG)).words()
+    assert "No field was drawn" in Page(render(slide, **parts)).words()
 
 
 def test_size_is_bounded(slide: Slide, whole: str) -> None:

@@ -70,7 +70,9 @@ def test_shares_sum_to_what_is_analyzed() -> None:
 
 def test_fills_are_translucent_outlines_opaque_and_some_classes_not_drawn() -> None:
     codes = shrink_map(quarters(), (120.0, 80.0), (40, 60))
-    picture = decode(png_uri(class_layer(codes, ["#FF0000", None, "#0000FF"], filled=[True, True, False])))
+    picture = decode(
+        png_uri(class_layer(codes, ["#FF0000", None, "#0000FF"], alphas=[FILL_ALPHA, FILL_ALPHA, 0]))
+    )
     assert tuple(picture[5, 5]) == (255, 0, 0, FILL_ALPHA)
     assert tuple(picture[19, 5]) == (255, 0, 0, 255)
     assert picture[5, 40, 3] == 0

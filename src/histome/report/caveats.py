@@ -21,6 +21,7 @@ class Caveat:
     level: Literal["caution", "note"]
     title: str
     text: str
+    points: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,9 @@ def _about_models(evidence: Evidence) -> Iterator[Caveat]:
                 f"Training knew these only as members of wider groups: {names}. Their counts are tentative.",
             )
         yield from _about_stain(card, evidence.stain)
-        for limit in card.limits:
-            yield Caveat("note", f"Limit of the model “{card.name}”", f"{limit[:1].upper()}{limit[1:]}.")
+        if card.limits:
+            text = "What it never saw or hardly learned:"
+            yield Caveat("note", f"Limits of the model “{card.name}”", text, card.limits)
 
 
 def _about_stain(card: Card, stain: Mapping[str, float]) -> Iterator[Caveat]:
@@ -141,7 +143,7 @@ def _about_stain(card: Card, stain: Mapping[str, float]) -> Iterator[Caveat]:
             yield Caveat(
                 "caution",
                 f"The stain is unlike what the model “{card.name}” learned from",
-                f"The mean {name.replace('_', ' ')} of the nuclei is {format_number(stain[name])}; the slides "
+                f"The mean {name.replace('_', ' ')} is {format_number(stain[name])}; the slides "
                 f"in training had {format_number(low)} to {format_number(high)}. Expect more errors.",
             )
 

@@ -18,6 +18,7 @@ _STRIDE = 2
 _FEWEST_CELLS = 20  # a mean confidence of fewer says little
 _SMALLEST_SHARE = 0.1  # of a field, for a border or for excluded tissue to be worth showing
 _LARGER_PART = 0.6  # of a field, valid tissue: less shows mostly glass
+_LAST_RESORT = "Most nuclei"  # only where no other rule found a field
 _REACH_UM = 20.0  # a nucleus whose center lies this far outside a field can still reach into it
 
 
@@ -105,6 +106,8 @@ def choose_fields(
     step_um, free = _STRIDE * side_um / _BINS, _inside(sums.n.shape, extent_um, side_um)
     fields = []
     for title, rule, score in _rules(sums, rng):
+        if title == _LAST_RESORT and fields:
+            continue
         score = np.where(free, score, -np.inf)
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
         if not np.isfinite(score[row, column]):
@@ -133,6 +136,8 @@ def _rules(sums: _Candidates, rng: np.random.Generator) -> Iterator[tuple[str, s
         "the most pen, blur or artifact",
         _where(excluded, excluded >= _SMALLEST_SHARE),
     )
+
+    yield _LAST_RESORT, "the most nuclei", _where(sums.n, sums.n > 0)
 
 
 def _mostly_valid(share: np.ndarray) -> np.ndarray:

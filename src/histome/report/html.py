@@ -31,8 +31,8 @@ from histome.report.pictures import (
     mark_on_overview,
     overview_page,
 )
-from histome.report.provenance import broken_tiles, load_cards, provenance_page, slide_facts
-from histome.report.quantities import TIMES, Metric, MetricTable, format_number
+from histome.report.provenance import broken_tiles, extent, load_cards, provenance_page, slide_facts
+from histome.report.quantities import Metric, MetricTable
 from histome.run import Profile
 from histome.slide.reader import Slide
 
@@ -126,7 +126,7 @@ def _words(profile: Profile, seen: Seen, config: ReportConfig) -> dict[str, Any]
         "key_metrics": tables.key_table(metrics, confident),
         "families": tables.family_table(metrics),
         "counts": tables.counts_line(run),
-        "confidence": tables.confidence_table(seen.cells),
+        "confidence": tables.confidence_table(metrics, seen.cells),
         "morphology": tables.morphology_table(metrics),
         "provenance": provenance_page(run, cards),
         **_script(),
@@ -134,9 +134,7 @@ def _words(profile: Profile, seen: Seen, config: ReportConfig) -> dict[str, Any]
 
 
 def _subtitle(slide: Slide) -> str:
-    width_um, height_um = slide.extent_um
-    size = TIMES.join(format_number(side / 1000) for side in (width_um, height_um))
-    return f"H&E, {size} mm at {slide.mpp.x:.4g} µm/px"
+    return f"H&E, {extent(slide)} at {slide.mpp.x:.4g} µm/px"
 
 
 def _caveats(

@@ -13,7 +13,8 @@ from PIL import Image
 from histome.report.palette import rgb
 from histome.slide.maps import ClassMap
 
-FILL_ALPHA = 100  # of 255: the tissue under it stays readable
+FILL_ALPHA = 88  # of 255: the tissue under it stays readable
+VEIL_ALPHA = 165  # for pale colors, which tint little
 _OUTLINE_ALPHA = 255
 _POINT_ALPHA = 235
 
@@ -62,16 +63,16 @@ def _area_share(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(mask.view(np.uint8) * np.uint8(255), (shape[1], shape[0]), interpolation=method)
 
 
-def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, filled: Sequence[bool]) -> Layer:
+def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, alphas: Sequence[int]) -> Layer:
     """Return class codes as a translucent layer with opaque outlines.
 
-    `colors[k - 1]` draws code k (None: not drawn); where `filled[k - 1]` is False only the outline is.
+    `colors[k - 1]` draws code k (None: not drawn), filled with the opacity `alphas[k - 1]` (0-255).
     """
     fills = np.zeros((len(colors) + 1, 4), np.uint8)
     lines = fills.copy()
-    for code, (color, fill) in enumerate(zip(colors, filled, strict=True), start=1):
+    for code, (color, alpha) in enumerate(zip(colors, alphas, strict=True), start=1):
         if color is not None:
-            fills[code] = (*rgb(color), FILL_ALPHA if fill else 0)
+            fills[code] = (*rgb(color), alpha)
             lines[code] = (*rgb(color), _OUTLINE_ALPHA)
     outlined = codes + np.uint8(len(fills)) * _edges(codes)
     return Layer(outlined, np.concatenate([fills, lines]))

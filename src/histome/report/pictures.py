@@ -13,6 +13,8 @@ from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, ReportConfi
 from histome.report import palette
 from histome.report.fields import CellArrays, Field, nuclei_near, outline_paths
 from histome.report.overlays import (
+    FILL_ALPHA,
+    VEIL_ALPHA,
     Layer,
     cell_layer,
     class_layer,
@@ -72,12 +74,13 @@ def draw_overview(seen: Seen, config: ReportConfig) -> Overview:
     if seen.quality is not None:
         codes = shrink_map(seen.quality, extent_um, shape)
         colors = [None if name == "NO_TISSUE" else palette.QC_COLORS[name] for name in QC_CLASSES]
-        filled = [name != "VALID_TISSUE" for name in QC_CLASSES]
-        layers["qc"] = class_layer(codes, colors, filled=filled)
+        alphas = [0 if name == "VALID_TISSUE" else FILL_ALPHA for name in QC_CLASSES]
+        layers["qc"] = class_layer(codes, colors, alphas=alphas)
     if seen.tissue is not None:
         codes = shrink_map(seen.tissue, extent_um, shape)
         colors = [palette.TISSUE_COLORS[name] for name in TISSUE_CLASSES]
-        layers["tissue"] = class_layer(codes, colors, filled=[True] * len(colors))
+        alphas = [VEIL_ALPHA if name == "OTHER" else FILL_ALPHA for name in TISSUE_CLASSES]
+        layers["tissue"] = class_layer(codes, colors, alphas=alphas)
     if seen.table is not None:
         layers["cells"] = cell_layer(
             seen.cells.y_um * shape[0] / extent_um[1],

@@ -21,7 +21,7 @@ def slide_facts(slide: Slide, run: Mapping[str, Any]) -> list[Fact]:
         ("Name", slide.id),
         ("Format", slide.reader.format),
         ("Size", f"{format_count(width)}{TIMES}{format_count(height)} px"),
-        ("Extent", f"{_length(width_um)}{TIMES}{_length(height_um)}"),
+        ("Extent", extent(slide)),
         ("Area scanned", f"{format_number(width_um * height_um / 1e6)} mm²"),
         ("Pixel size", _pixel_size(slide)),
         ("Source of the pixel size", slide.mpp.source + (" (estimated)" if slide.mpp.estimated else "")),
@@ -43,6 +43,11 @@ def _broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
 
 def _has(slide: Slide, key: str) -> bool:
     return bool(slide.reader.properties.get(key))
+
+
+def extent(slide: Slide) -> str:
+    """Return width and height of the slide in mm, or in um where it is small."""
+    return TIMES.join(_length(side) for side in slide.extent_um)
 
 
 def _length(um: float) -> str:

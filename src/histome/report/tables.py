@@ -21,16 +21,22 @@ KEY_METRICS = (
     "RELATIVE_AREA_CARCINOMA",
     "RELATIVE_AREA_STROMA",
     "RELATIVE_AREA_NECROSIS",
+    "NECROSIS_FRACTION_OF_TUMOR",
     "TUMOR_STROMA_RATIO",
     "REGION_COUNT_CARCINOMA",
     "LARGEST_FILLED_AREA_CARCINOMA",
     "CELL_N_TOTAL",
+    "TUMOR_PURITY",
+    "IMMUNE_CELL_FRACTION",
     "CELL_DENSITY_CARCINOMA_CELL_CARCINOMA",
     "CELL_PERCENTAGE_LYMPHOCYTE",
     "CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
     "CELL_DENSITY_LYMPHOCYTE_STROMA",
     "STROMAL_TIL_PERCENT",
     "INTRATUMORAL_TIL",
+    "IMMUNE_INFLAMED_SHARE",
+    "IMMUNE_EXCLUDED_SHARE",
+    "IMMUNE_DESERT_SHARE",
     "CELL_DENSITY_PLASMA_CELL_STROMA",
     "CELL_DENSITY_MACROPHAGE_STROMA",
     "CELL_DENSITY_GRANULOCYTE_STROMA",
@@ -38,6 +44,10 @@ KEY_METRICS = (
     "NUCLEUS_AVG_AREA_CARCINOMA_CELL",
     "NUCLEUS_AVG_ROUNDNESS_CARCINOMA_CELL",
     "NUCLEUS_CV_AREA_CARCINOMA_CELL",
+    "TISSUE_FRAGMENT_COUNT",
+    "FOCUS_SCORE",
+    "HEMATOXYLIN_OD_MEAN",
+    "EOSIN_OD_MEAN",
 )
 # Label, metric, and what its n counts.
 _TILES = (
@@ -168,32 +178,37 @@ def _family_row(name: str, members: Sequence[Metric]) -> dict[str, str]:
     }
 
 
-def confidence_table(cells: CellArrays) -> dict[str, Any]:
-    """Return the histogram of confidence and the numbers of each class, from the cells table."""
+def confidence_table(metrics: MetricTable, cells: CellArrays) -> dict[str, Any]:
+    """Return the histogram of confidence and the numbers of each class.
+
+    The numbers are metrics where the profile has family U1, else computed from the cells in the same way.
+    """
     if len(cells) == 0:
         return {"rows": []}
     everything = np.ones(len(cells), bool)
-    rows = [_confidence_row("All cells", "", everything, cells)]
+    rows = [{"label": "All cells", "color": "", **_certainty("ALL", everything, metrics, cells)}]
     for code, name in enumerate(CELL_CLASSES):
-        mine = cells.codes == code
-        rows.append(_confidence_row(palette.CELL_LABELS[name], palette.CELL_COLORS[name], mine, cells))
+        numbers = _certainty(name.upper(), cells.codes == code, metrics, cells)
+        rows.append({"label": palette.CELL_LABELS[name], "color": palette.CELL_COLORS[name], **numbers})
     columns = histogram(cells.confidence, cells.abstained)
     highest = max(column.count for column in columns)
     return {"rows": rows, "columns": columns, "highest": from_cells(highest, n=len(cells), count=True)}
 
 
-def _confidence_row(label: str, color: str, mine: np.ndarray, cells: CellArrays) -> dict[str, Any]:
+def _certainty(whose: str, mine: np.ndarray, metrics: MetricTable, cells: CellArrays) -> dict[str, Shown]:
     confidence, n = cells.confidence[mine], int(mine.sum())
     left_open = int(cells.abstained[mine].sum())
-    return {
-        "label": label,
-        "color": color,
-        "n": from_cells(n, n=n, count=True),
-        "mean": from_cells(float(confidence.mean()) if n else None, n=n),
-        "p10": from_cells(float(np.quantile(confidence, 0.1)) if n else None, n=n),
-        "abstained": from_cells(left_open, n=n, count=True),
-        "share": from_cells(100 * left_open / n if n else None, n=n),
+    computed = {
+        "mean": (f"CONFIDENCE_MEAN_{whose}", float(confidence.mean()) if n else None),
+        "p10": (f"CONFIDENCE_P10_{whose}", float(np.quantile(confidence, 0.1)) if n else None),
+        "abstained": (f"ABSTAINED_COUNT_{whose}", left_open),
+        "share": (f"ABSTAINED_FRACTION_{whose}", left_open / n if n else None),
     }
+    numbers = {
+        key: metrics.shown(name) if name in metrics else from_cells(value, n=n, count=key == "abstained")
+        for key, (name, value) in computed.items()
+    }
+    return {"n": from_cells(n, n=n, count=True), **numbers}
 
 
 def morphology_table(metrics: MetricTable) -> dict[str, Any]:
