@@ -67,7 +67,7 @@ _MORPHOLOGY = (
     ("Roundness", "NUCLEUS_AVG_ROUNDNESS_{}"),
     ("Mean major axis", "NUCLEUS_MEAN_MAJOR_AXIS_{}"),
     ("Mean minor axis", "NUCLEUS_MEAN_MINOR_AXIS_{}"),
-    ("Hematoxylin OD", "NUCLEUS_MEAN_HEMATOXYLIN_OD_MEAN_{}"),
+    ("Hematoxylin", "NUCLEUS_MEAN_HEMATOXYLIN_OD_MEAN_{}"),
 )
 
 
@@ -215,7 +215,15 @@ def morphology_table(metrics: MetricTable) -> dict[str, Any]:
     """Return the means of nuclear shape of each class: those of the wanted metrics that this profile has."""
     kept = [(head, form) for head, form in _MORPHOLOGY if form.format(CELL_CLASSES[0].upper()) in metrics]
     rows = [_morphology_row(name, kept, metrics) for name in CELL_CLASSES]
-    return {"heads": [head for head, _ in kept], "rows": rows}
+    units = [_unit(form, metrics) for _, form in kept]
+    heads = [f"{head}, {unit}" if unit else head for (head, _), unit in zip(kept, units, strict=True)]
+    return {"heads": heads, "rows": rows}
+
+
+def _unit(form: str, metrics: MetricTable) -> str:
+    """Unit of a column as shown: that of its first class with a value."""
+    shown = (metrics.shown(form.format(name.upper())) for name in CELL_CLASSES)
+    return next((number.unit for number in shown if number.raw is not None), "")
 
 
 def _morphology_row(name: str, kept: Sequence[tuple[str, str]], metrics: MetricTable) -> dict[str, Any]:
