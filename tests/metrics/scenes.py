@@ -3,7 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from histome.config import CELL_CLASSES, TISSUE_CLASSES
+from histome.config import CELL_CLASSES, TISSUE_CLASSES, MetricsConfig
+from histome.metrics.measure import measure
 from histome.slide.maps import ClassMap
 
 CODE = {name: k + 1 for k, name in enumerate(TISSUE_CLASSES)}
@@ -45,3 +46,30 @@ def patchwork(rng, shape_px=(500, 500), mpp=2.0, patch_px=50):
 def by_name(table, column="value"):
     """The metrics table as a dict."""
     return dict(zip(table["name"].to_pylist(), table[column].to_pylist(), strict=True))
+
+
+def two_halves(shape_px=(500, 500), mpp=2.0, left="CARCINOMA", right="STROMA"):
+    """Two half-planes of tissue that meet in the middle column."""
+    array = np.full(shape_px, CODE[right], np.uint8)
+    array[:, : shape_px[1] // 2] = CODE[left]
+    return ClassMap(array, mpp, TISSUE_CLASSES)
+
+
+def disc_of_tumor(radius_um=1000.0, side_um=3600.0, mpp=10.0):
+    """A disc of carcinoma in the middle of a square of stroma."""
+    n = round(side_um / mpp)
+    rows, columns = np.indices((n, n)) + 0.5
+    inside = np.hypot(rows - n / 2, columns - n / 2) * mpp <= radius_um
+    return ClassMap(np.where(inside, CODE["CARCINOMA"], CODE["STROMA"]).astype(np.uint8), mpp, TISSUE_CLASSES)
+
+
+def lattice(n, spacing_um, start_um=0.0):
+    """x and y of an n x n square lattice."""
+    axis = start_um + np.arange(n) * spacing_um
+    return tuple(each.ravel() for each in np.meshgrid(axis, axis))
+
+
+def family(name, tissue, cells, **more):
+    """The metrics of one family as a dict."""
+    table = measure(None, tissue, None, cells, MetricsConfig(families=(name,)), workers=1, **more)
+    return by_name(table)

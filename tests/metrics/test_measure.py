@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from metrics.scenes import by_name, cell_table, one_tissue, patchwork, random_cells
+from metrics.scenes import CODE, by_name, cell_table, one_tissue, patchwork, random_cells
 
-from histome.config import MetricsConfig
+from histome.config import TISSUE_CLASSES, MetricsConfig
 from histome.errors import HistomeError
-from histome.metrics.catalogue import catalogue
+from histome.metrics.catalogue import FAMILIES, catalogue
 from histome.metrics.measure import SCHEMA, count_metrics, measure
+from histome.slide.maps import ClassMap
 
 
 @pytest.fixture
@@ -44,13 +45,18 @@ def test_confident_values_are_those_without_the_abstained(rng, tissue):
     both = measure(None, tissue, None, cells)
     only = measure(None, tissue, None, cells, MetricsConfig(confident_only=True))
     left = measure(None, tissue, None, cells.filter(pa.array(~abstained)))
-    assert by_name(both)["CELL_N_TOTAL"] == 900
-    assert by_name(both, "value_confident")["CELL_N_TOTAL"] == (~abstained).sum()
-    same = [m.name for m in catalogue(MetricsConfig().families) if "ABSTAINED" not in m.name]
-    for name in same:
-        value = by_name(left)[name]
-        assert by_name(both, "value_confident")[name] == value
-        assert by_name(only)[name] == value
+    whole, sure, alone, expected = (
+        by_name(both),
+        by_name(both, "value_confident"),
+        by_name(only),
+        by_name(left),
+    )
+    assert whole["CELL_N_TOTAL"] == 900
+    assert sure["CELL_N_TOTAL"] == (~abstained).sum()
+    for name, value in expected.items():
+        if "ABSTAINED" not in name:
+            assert sure[name] == value, name
+            assert alone[name] == value, name
 
 
 def test_counts_are_honest(rng, tissue):
@@ -61,10 +67,47 @@ def test_counts_are_honest(rng, tissue):
     assert 0 < counts.non_redundant < counts.declared
 
 
-def test_the_order_of_rows_and_the_workers_change_nothing(rng, tissue):
-    cells = random_cells(rng, 2000, area_um2=rng.uniform(10, 90, 2000))
-    table = measure(None, tissue, None, cells, workers=1)
-    assert measure(None, tissue, None, cells.take(rng.permutation(2000)), workers=3).equals(table)
+def whole_scene(rng, n=3000):
+    """A patchwork with a tumor large enough for zones, and cells with all their columns, off every edge."""
+    array = patchwork(rng, (500, 500), mpp=4.0, patch_px=100).array
+    array[100:350, 150:380] = CODE["CARCINOMA"]
+    x, y = (np.floor(rng.uniform(0, 2000 * 64, (2, n))) + 0.5) / 64
+    columns = {name: rng.gamma(5, 2, n) for name in ("area_um2", "perimeter_um", "hematoxylin_od_mean")}
+    columns |= {"confidence": rng.random(n), "abstained": rng.random(n) < 0.2}
+    return array, cell_table(x, y, rng.integers(0, 9, n), **columns)
+
+
+def moved(cells, x, y):
+    return cells.set_column(0, "x_um", pa.array(x)).set_column(1, "y_um", pa.array(y))
+
+
+@pytest.mark.parametrize("turn", ["rotated", "mirrored", "moved"])
+def test_turning_or_moving_the_slide_changes_nothing(rng, turn):
+    array, cells = whole_scene(rng)
+    x, y = cells["x_um"].to_numpy(), cells["y_um"].to_numpy()
+    if turn == "rotated":
+        turned, place = np.rot90(array), (y, 2000 - x)
+    elif turn == "mirrored":
+        turned, place = np.fliplr(array), (2000 - x, y)
+    else:
+        turned, place = np.pad(array, ((40, 3), (17, 0))), (x + 17 * 4, y + 40 * 4)
+    before, after = (
+        measure(None, ClassMap(np.ascontiguousarray(codes), 4.0, TISSUE_CLASSES), None, table)
+        for codes, table in ((array, cells), (turned, moved(cells, *place)))
+    )
+    assert before["reason"].equals(after["reason"])
+    assert count_metrics(before).finite > 6500
+    other = by_name(after)
+    for name, value in by_name(before).items():
+        assert other[name] == (pytest.approx(value, rel=1e-7, abs=1e-9) if value is not None else None), name
+
+
+def test_every_family_has_values_on_a_whole_scene(rng):
+    array, cells = whole_scene(rng)
+    found = by_name(measure(None, ClassMap(array, 4.0, TISSUE_CLASSES), None, cells))
+    for family in FAMILIES:
+        if family not in ("qc-areas", "tissue-regions", "Q1"):  # they need a slide
+            assert any(found[metric.name] is not None for metric in catalogue([family])), family
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, None])
@@ -90,3 +133,25 @@ def test_dictionary_encoded_classes_are_read():
     cells = cell_table([1.0, 2.0], [1.0, 2.0], "MACROPHAGE")
     cells = cells.set_column(2, "class", cells["class"].dictionary_encode())
     assert by_name(measure(None, one_tissue(), None, cells))["CELL_COUNT_MACROPHAGE"] == 2
+
+
+def test_the_order_of_rows_and_the_workers_change_nothing(rng):
+    array, cells = whole_scene(rng)
+    tissue = ClassMap(array, 4.0, TISSUE_CLASSES)
+    table = measure(None, tissue, None, cells, workers=1)
+    assert measure(None, tissue, None, cells.take(rng.permutation(len(cells))), workers=3).equals(table)
+
+
+@pytest.mark.parametrize("kind", ["one place", "one class", "outside"])
+def test_odd_cells_are_measured(rng, kind):
+    cells = random_cells(rng, 300)
+    if kind == "one place":
+        cells = moved(cells, np.full(300, 100.0), np.full(300, 100.0))
+    elif kind == "one class":
+        cells = cells.set_column(2, "class", pa.array(["plasma_cell"] * 300))
+    else:
+        cells = moved(cells, np.linspace(-5e4, 5e4, 300), np.full(300, 1e5))
+    found = by_name(measure(None, one_tissue(), None, cells))
+    assert found["CELL_N_TOTAL"] == 300
+    in_stroma = {"one class": 300, "outside": 0}.get(kind, found["CELL_COUNT_PLASMA_CELL"])
+    assert found["CELL_COUNT_PLASMA_CELL_STROMA"] == in_stroma

@@ -135,10 +135,9 @@ def _core_to_margin(scene: Scene) -> dict[str, Values]:
 def _immune_phenotypes(scene: Scene) -> dict[str, Values]:
     """Return the shares of tumor tiles that are inflamed, excluded, desert."""
     tiles = scene.once(small_tiles)
-    mm2 = tiles.tissue_px * scene.ground.um2_per_px / 1e6
     tissue = [scene.ground.tissue.code(name) for name in ("CARCINOMA", "STROMA")]
-    tumor = mm2[..., tissue[0]] >= _TUMOR_TILE_SHARE * (tiles.lattice.size_um / 1000) ** 2
-    density = [quotient(_til_per_tile(scene, code), mm2[..., code])[tumor] for code in tissue]
+    tumor = tiles.tissue_mm2[..., tissue[0]] >= _TUMOR_TILE_SHARE * (tiles.lattice.size_um / 1000) ** 2
+    density = [quotient(_til_per_tile(scene, code), tiles.tissue_mm2[..., code])[tumor] for code in tissue]
     inflamed, around = (np.nan_to_num(each) >= _IMMUNE_PER_MM2 for each in density)
     n = np.count_nonzero(tumor)
     none = (n == 0, "no tile of 250 um is at least a tenth carcinoma")

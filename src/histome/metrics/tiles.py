@@ -27,7 +27,7 @@ class Tiles(NamedTuple):
     """What lies in the tiles of a lattice; all (rows, columns, ...)."""
 
     lattice: Lattice
-    tissue_px: NDArray[np.int64]  # (rows, columns, 8): pixels per code of the tissue map
+    tissue_mm2: NDArray[np.float64]  # (rows, columns, 8): area per code of the tissue map
     counts: NDArray[np.int64]  # (rows, columns, 9): cells per class in nucleated tissue
     used: NDArray[np.bool_]  # (rows, columns): enough nucleated tissue
     density: NDArray[np.float64]  # (rows, columns, 9): cells per mm2 of nucleated tissue, 0 where unused
@@ -36,17 +36,18 @@ class Tiles(NamedTuple):
 def tiles_of(scene: Scene, size_um: float) -> Tiles:
     """Cut a scene into tiles of one size."""
     lattice = lattice_over(scene.ground, size_um)
-    pixels = scene.ground.once(tissue_px_per_tile, lattice)
+    areas = scene.ground.once(tissue_mm2_per_tile, lattice)
     inside = scene.nucleated >= 0
     row, column = tile_of(lattice, scene.cells.x_um[inside], scene.cells.y_um[inside])
     place = (row * lattice.columns + column) * N_CELL_CLASSES + scene.cells.label[inside]
     shape = (lattice.rows, lattice.columns, N_CELL_CLASSES)
     counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
-    nucleated_mm2 = pixels[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1) * scene.ground.um2_per_px / 1e6
-    used = nucleated_mm2 >= SMALLEST_SHARE * (size_um / 1000) ** 2
+    nucleated_mm2 = areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1)
+    # A hair less, so that rounding decides no tile of exactly this share.
+    used = nucleated_mm2 >= SMALLEST_SHARE * (size_um / 1000) ** 2 * (1 - 1e-9)
     density = np.zeros(shape)
     density[used] = counts[used] / nucleated_mm2[used][:, None]
-    return Tiles(lattice, pixels, counts, used, density)
+    return Tiles(lattice, areas, counts, used, density)
 
 
 def lattice_over(ground: Ground, size_um: float) -> Lattice:
@@ -68,22 +69,40 @@ def tile_of(
     return np.clip(row, 0, lattice.rows - 1), np.clip(column, 0, lattice.columns - 1)
 
 
-def tissue_px_per_tile(ground: Ground, lattice: Lattice) -> NDArray[np.int64]:
-    """Count the pixels per tile and code, (rows, columns, 8); a pixel belongs to the tile of its center."""
-    height, width = ground.tissue.array.shape
-    mpp = ground.tissue.mpp
-    x_um = (ground.corner_px[1] + np.arange(width) + 0.5) * mpp
-    y_um = (ground.corner_px[0] + np.arange(height) + 0.5) * mpp
-    row = tile_of(lattice, np.full(height, x_um[:1].sum()), y_um)[0]
-    column = tile_of(lattice, x_um, np.full(width, y_um[:1].sum()))[1]
-    counts = np.zeros((lattice.rows, lattice.columns, len(NUCLEATED_OF_CODE)), np.int64)
-    _count_pixels(ground.tissue.array, row, column, counts)
-    return counts
+def tissue_mm2_per_tile(ground: Ground, lattice: Lattice) -> NDArray[np.float64]:
+    """Return the area of each code per tile, (rows, columns, 8); pixels on a border are shared by area."""
+    tissue = ground.tissue
+    axes = []
+    for corner, count, start, tiles in zip(
+        ground.corner_px,
+        tissue.array.shape,
+        (lattice.top_um, lattice.left_um),
+        (lattice.rows, lattice.columns),
+        strict=True,
+    ):
+        # Each pixel begins in one tile and may end in the next.
+        edge = ((corner + np.arange(count)) * tissue.mpp - start) / lattice.size_um
+        first = np.clip(np.floor(edge), 0, max(tiles - 1, 0))
+        share = np.clip((first + 1 - edge) * lattice.size_um / tissue.mpp, 0, 1)
+        share[first == tiles - 1] = 1
+        axes.append((first.astype(np.int64), share))
+    areas = np.zeros((lattice.rows, lattice.columns, len(NUCLEATED_OF_CODE)))
+    _add_pixels(tissue.array, axes[0], axes[1], areas)
+    return areas * ground.um2_per_px / 1e6
 
 
 @njit(cache=True, nogil=True)
-def _count_pixels(codes, row, column, counts):
-    """Add every pixel to the count of its tile and code."""
+def _add_pixels(codes, rows, columns, areas):
+    """Add every pixel to its tiles: `rows` and `columns` are (first tile, share of the pixel in it)."""
+    row, row_share = rows
+    column, column_share = columns
     for r in range(codes.shape[0]):
-        for c in range(codes.shape[1]):
-            counts[row[r], column[c], codes[r, c]] += 1
+        for dr in range(2):
+            across = row_share[r] if dr == 0 else 1 - row_share[r]
+            if across <= 0:
+                continue
+            for c in range(codes.shape[1]):
+                share = column_share[c]
+                areas[row[r] + dr, column[c], codes[r, c]] += across * share
+                if share < 1:
+                    areas[row[r] + dr, column[c] + 1, codes[r, c]] += across * (1 - share)
