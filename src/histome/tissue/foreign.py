@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import struct
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -220,7 +221,8 @@ def _read_label_image(path: Path, mapping: Mapping[str, str], mpp: float) -> Cla
                 raise HistomeError(f"{path} claims {page.imagewidth} x {page.imagelength} px.")
             labels = None if own else page.asarray()
             stated = _stated_mpp(tiff.ome_metadata)
-    except (OSError, ValueError, KeyError, IndexError, tifffile.TiffFileError) as error:
+    # struct.error: a header cut short; RuntimeError: what the decoders of imagecodecs raise.
+    except (OSError, ValueError, LookupError, RuntimeError, struct.error, tifffile.TiffFileError) as error:
         raise HistomeError(f"{path}: not a TIFF that can be read ({error}).") from error
     if labels is None:
         loaded = ClassMap.load(path)
