@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histome.slide.tiles import Box, TileGrid
@@ -8,6 +8,7 @@ from histome.slide.tiles import Box, TileGrid
 sides = st.integers(1, 60)
 
 
+@settings(deadline=None)
 @given(width=sides, height=sides, core=st.integers(1, 25), halo=st.integers(0, 9))
 def test_cores_partition_the_extent(width: int, height: int, core: int, halo: int) -> None:
     grid = TileGrid((width, height), core, halo)
@@ -22,6 +23,7 @@ def test_cores_partition_the_extent(width: int, height: int, core: int, halo: in
     assert (count == 1).all()
 
 
+@settings(deadline=None)
 @given(width=sides, height=sides, core=st.integers(1, 25), x=st.floats(0, 59.9), y=st.floats(0, 59.9))
 def test_each_point_has_one_owner(width: int, height: int, core: int, x: float, y: float) -> None:
     grid = TileGrid((width, height), core, 4)
