@@ -137,12 +137,16 @@ class Ground:
 def make_ground(
     tissue: ClassMap,
     *,
+    corner_px: tuple[int, int] = (0, 0),
     quality: ClassMap | None = None,
     regions: pa.Table | None = None,
     facts: Mapping[str, float] | None = None,
     workers: int = 1,
 ) -> Ground:
-    """Return the ground of a tissue map, cropped to what is analyzed; the map itself is not copied."""
+    """Return the ground of a tissue map, cropped to what is analyzed; the map itself is not copied.
+
+    corner_px: where pixel (0, 0) of `tissue` lies, for a part of a slide.
+    """
     rows = np.flatnonzero(tissue.array.any(axis=1))
     columns = np.flatnonzero(tissue.array.any(axis=0))
     corner, end = (0, 0), (0, 0)
@@ -150,7 +154,8 @@ def make_ground(
         corner = int(rows[0]), int(columns[0])
         end = int(rows[-1]) + 1, int(columns[-1]) + 1
     part = ClassMap(tissue.array[corner[0] : end[0], corner[1] : end[1]], tissue.mpp, tissue.classes)
-    return Ground(part, corner, quality, regions, facts or {}, workers)
+    place = (corner_px[0] + corner[0], corner_px[1] + corner[1])
+    return Ground(part, place, quality, regions, facts or {}, workers)
 
 
 def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ from histome.metrics import (
     zones,
 )
 from histome.metrics.catalogue import FAMILIES, catalogue, select_families
+from histome.metrics.declaration import Metric
 from histome.metrics.ground import make_ground
 from histome.metrics.scene import Scene, read_cells
 from histome.metrics.values import Values
@@ -108,10 +109,13 @@ def measure(
     for the confident cells only; with `confident_only` the first three hold those already. Families that
     measure no cells repeat their value. Raises HistomeError for unusable cells.
     """
-    config = config or MetricsConfig()
     workers = workers or available_cpus()
     ground = make_ground(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
-    scene = Scene(ground, read_cells(cells, tissue))
+    return measure_scene(Scene(ground, read_cells(cells, tissue)), config or MetricsConfig())
+
+
+def measure_scene(scene: Scene, config: MetricsConfig) -> pa.Table:
+    """Measure a scene, see `measure`."""
     wanted = select_families(config.families)
     confident = _without_abstained(scene)
     if config.confident_only:
@@ -150,14 +154,22 @@ def _compute(scene: Scene, wanted: Sequence[str]) -> dict[str, Values]:
 def _table(wanted: Sequence[str], everything: Mapping[str, Values], sure: Mapping[str, Values]) -> pa.Table:
     """Spell the values out in catalogue order."""
     metrics = catalogue(wanted)
-    columns: dict[str, list] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
-    for suffix, found in (("", everything), ("_confident", sure)):
-        cells = [(found[m.template.pattern], m) for m in metrics]
-        columns[f"value{suffix}"] = [_number(v.value[m.index]) for v, m in cells]
-        columns[f"n{suffix}"] = [int(v.n[m.index]) for v, m in cells]
-        columns[f"reason{suffix}"] = [v.reason[m.index].format_map(m.words) or None for v, m in cells]
+    columns: dict[str, Sequence] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
+    columns |= dict(zip(("value", "n", "reason"), _columns(metrics, everything), strict=True))
+    again = (
+        _columns(metrics, sure) if sure is not everything else [columns[k] for k in ("value", "n", "reason")]
+    )
+    columns |= dict(zip(("value_confident", "n_confident", "reason_confident"), again, strict=True))
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _columns(metrics: Sequence[Metric], found: Mapping[str, Values]) -> tuple[Sequence, Sequence, Sequence]:
+    """Return value, n and reason of every metric."""
+    value, n = np.empty(len(metrics)), np.empty(len(metrics), np.int64)
+    reason: list[str | None] = [None] * len(metrics)
+    for k, metric in enumerate(metrics):
+        cell, place = found[metric.template.pattern], metric.index
+        value[k], n[k] = cell.value[place], cell.n[place]
+        if np.isnan(value[k]):
+            reason[k] = cell.reason[place].format_map(metric.words)
+    return pa.array(value, mask=np.isnan(value)), pa.array(n), reason
