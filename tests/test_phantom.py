@@ -14,6 +14,7 @@ from histome.phantom import PhantomTruth, draw_phantom
 from histome.phantom.layout import make_layout
 from histome.phantom.nuclei import NAMES, make_nuclei
 from histome.phantom.paint import Scene, paint_block
+from histome.phantom.pyramid import BLOCK_PX, write_pyramid
 from histome.phantom.texture import make_textures
 from histome.slide import open_slide
 from histome.slide.stain import hematoxylin_eosin_od, to_od
@@ -187,3 +188,33 @@ def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
         assert slide.size_px == (16_384, 8192)
         assert slide.broken.count == 0
         assert slide.thumbnail(512).shape == (256, 512, 3)
+
+
+@pytest.mark.parametrize("size", [(4096, 4096), (4500, 2300), (1024, 5000), (700, 300)])
+def test_every_level_is_complete(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A ramp over the slide, bare glass in one block: each level shows both, to its last tile."""
+
+    def paint(x: int, y: int) -> np.ndarray | None:
+        if (x, y) == (0, 0) and max(size) > 1024:
+            return None
+        columns = 200 * (x + np.arange(BLOCK_PX)) / size[0]
+        rows = 200 * (y + np.arange(BLOCK_PX)) / size[1]
+        ramp = np.clip((columns[None] + rows[:, None]) / 2, 0, 255)
+        return np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
+
+    write_pyramid(tmp_path / "x.tif", size, 0.5, paint)
+    with open_slide(tmp_path / "x.tif") as slide:
+        levels = slide.reader.levels
+        assert len(levels) == (3 if max(size) > 2048 else 2)
+        for number, level in enumerate(levels):
+            y, x = np.mgrid[: level.height : 7, : level.width : 7]
+            expected = 100 * ((x + 0.5) * level.downsample / size[0] + (y + 0.5) * level.downsample / size[1])
+            glass = (x + 1) * level.downsample <= BLOCK_PX
+            glass &= (y + 1) * level.downsample <= BLOCK_PX
+            read = slide.reader.read(number, 0, 0, level.width, level.height)[::7, ::7, 0]
+            if max(size) > 1024:
+                assert np.abs(read[glass] - 243.0).mean() < 3
+                expected = np.where(glass, read, expected)
+            # JPEG, rounding and the slack at the border of the bare block.
+            assert np.percentile(np.abs(read - expected), 98) < 4
+            assert np.abs(read - expected)[-3:].mean() < 4

@@ -65,7 +65,7 @@ def _base_tiles(size_px: tuple[int, int], paint: Paint, upper: list[_Level]) -> 
     columns, rows = -(-size_px[0] // TILE_PX), -(-size_px[1] // TILE_PX)
     for block_row in range(-(-rows // FACTOR)):
         blocks = [_painted(block, block_row, paint, upper) for block in range(-(-columns // FACTOR))]
-        # Before the tiles are handed out: nobody asks for more after the last one, what follows would not run.
+        # Before the tiles are handed out: nobody asks for more after the last, so nothing after it would run.
         _flush(upper, 1, block_row)
         for row in range(min(FACTOR, rows - block_row * FACTOR)):
             for column in range(columns):
