@@ -13,22 +13,20 @@ from histome.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from histome.tissue.foreign import Shapes
+
 PARTS_TABLE = "parts.parquet"
 _MPP_UM = (0.01, 10.0)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What another program found: files of cells and tissue, their um per px, and a class map (map.toml).
-
-    `polygons`: GeoJSON in the same px, for metrics per region.
-    """
+    """What another program found: files of cells and tissue, their um per px, and a class map (map.toml)."""
 
     cells: Path
     tissue: Path
     mpp: float
     classes: Path | None = None
-    polygons: Path | None = None
 
 
 def measure_files(
@@ -41,7 +39,8 @@ def measure_files(
 ) -> "pa.Table":
     """Measure foreign cells and tissue; write metrics.parquet, slide.csv and run.json to `out`.
 
-    per: "piece", "region" or "tile:<size>um" writes parts.parquet as well, see `metrics.parts`.
+    per: "piece", "tile:<size>um" or "region:<file of polygons, in the same px>" writes parts.parquet as well,
+    see `metrics.parts`.
     Returns the metrics table. Raises UsageError for an implausible mpp, and HistomeError for files that
     cannot be read, unmapped classes, and cells and tissue that are not at one resolution.
     """
@@ -64,8 +63,8 @@ def measure_files(
     if per is not None:
         from histome.metrics.parts import measure_parts
 
-        polygons = None if findings.polygons is None else _polygons(findings)
-        parts = measure_parts(tissue, cells, per, polygons=polygons, config=config, workers=workers)
+        kind, polygons = _polygons(per, findings.mpp)
+        parts = measure_parts(tissue, cells, kind, polygons=polygons, config=config, workers=workers)
     counts = count_metrics(table)._asdict()
     _write(
         out, table, parts, _about(findings, config, {"cells": len(cells), "regions": len(regions)} | counts)
@@ -73,21 +72,26 @@ def measure_files(
     return table
 
 
-def _polygons(findings: Findings) -> Any:
-    """Read the user's polygons and bring them from px to um."""
+def _polygons(per: str, mpp: float) -> "tuple[str, Shapes | None]":
+    """Return the kind of part, and for regions the user's polygons brought from px to um."""
     import shapely
 
     from histome.tissue.foreign import Shapes, read_shapes
 
-    shapes = read_shapes(findings.polygons or "")
-    return Shapes(shapely.transform(shapes.geometry, lambda xy: xy * findings.mpp), shapes.label)
+    kind, _, file = per.partition(":")
+    if kind != "region":
+        return per, None
+    if not file:
+        raise UsageError("metrics per region need polygons: --per region:<polygons.geojson>")
+    shapes = read_shapes(file)
+    return kind, Shapes(shapely.transform(shapes.geometry, lambda xy: xy * mpp), shapes.label)
 
 
 def _about(findings: Findings, config: MetricsConfig | None, counts: Mapping[str, int]) -> dict[str, Any]:
     """Return what run.json says: names of the files, not where they lie."""
     named = {
         name: path.name
-        for name in ("cells", "tissue", "classes", "polygons")
+        for name in ("cells", "tissue", "classes")
         if (path := getattr(findings, name)) is not None
     }
     return {

@@ -278,7 +278,7 @@ def test_info_tells_size_and_resolution(cli: Cli, tmp_path: Path) -> None:
 
 def test_metrics_are_listed_and_explained(cli: Cli) -> None:
     _, out, _ = cli("metrics", "list", "cells-per-class")
-    assert "CELL_DENSITY_LYMPHOCYTE\t" in out
+    assert "CELL_DENSITY_LYMPHOCYTE" in out.splitlines()
     _, out, _ = cli("metrics", "explain", "CELL_DENSITY_LYMPHOCYTE")
     assert "cells/um2" in out
 

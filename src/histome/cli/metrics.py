@@ -1,10 +1,13 @@
-"""histome metrics: what is measured, in words."""
+"""histome metrics: what is measured, in words, and measuring what other programs found."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histome.cli import console
+from histome.config import MetricsConfig
+from histome.errors import UsageError
 
 if TYPE_CHECKING:
     from histome.metrics.declaration import Family, Metric
@@ -15,12 +18,67 @@ metrics = typer.Typer(help="What is measured, with definitions.")
 @metrics.command("list")
 def list_(
     families: Annotated[list[str] | None, typer.Argument(metavar="[FAMILY]...", help="Only these.")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="Only this family; may be repeated.")] = None,
+    long: Annotated[bool, typer.Option("--long", help="Print unit and family too, after tabs.")] = False,
 ) -> None:
-    """List the metrics with unit and family."""
+    """Print the names of the metrics, one a line, in the order of the output.
+
+    A family is one of those that `histome metrics families` prints, or core, or extended.
+    """
     from histome.metrics.catalogue import catalogue
 
-    for metric in catalogue(families or ()):
-        console.say(f"{metric.name}\t{metric.unit}\t{metric.family}")
+    for metric in catalogue([*(families or ()), *(family or ())]):
+        console.say(f"{metric.name}\t{metric.unit}\t{metric.family}" if long else metric.name)
+
+
+@metrics.command("families")
+def families_() -> None:
+    """List the families with the number of their metrics."""
+    from histome.metrics.catalogue import FAMILIES, catalogue
+
+    for family in FAMILIES.values():
+        console.say(f"{family.id:<22}{len(catalogue([family.id])):>6}  {family.title}")
+
+
+@metrics.command()
+def schema(
+    format_: Annotated[str, typer.Option("--format", help="json, yaml or markdown.")] = "json",
+) -> None:
+    """Print the whole catalogue: axes, names as formatter strings, definitions."""
+    from histome.metrics.schema import FORMATS
+
+    if format_ not in FORMATS:
+        raise UsageError(f"no format {format_!r}; choose from {', '.join(FORMATS)}")
+    console.say(FORMATS[format_]().rstrip("\n"))
+
+
+@metrics.command()
+def run(
+    cells: Annotated[Path, typer.Option(help="GeoParquet, QuPath GeoJSON, CellViT or HoVer-Net JSON, CSV.")],
+    tissue: Annotated[Path, typer.Option(help="Polygons (GeoJSON, GeoParquet) or a label image (TIFF).")],
+    mpp: Annotated[float, typer.Option(help="um per px of the coordinates in these files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")],
+    classes: Annotated[
+        Path | None, typer.Option(help="TOML: tables [cells] and [tissue], their label = ours.")
+    ] = None,
+    per: Annotated[
+        str | None, typer.Option(help="Also each piece, tile:<size>um or region:<polygons.geojson>.")
+    ] = None,
+    confident_only: Annotated[
+        bool, typer.Option("--confident-only", help="Leave out the cells that the model abstained from.")
+    ] = False,
+) -> None:
+    """Measure cells and tissue that another program found."""
+    from histome.foreign import Findings, measure_files
+    from histome.metrics.measure import count_metrics
+
+    config = MetricsConfig(confident_only=confident_only)
+    table = measure_files(Findings(cells, tissue, mpp, classes), out, config=config, per=per)
+    counts = count_metrics(table)
+    console.say(
+        f"{out}: {counts.declared:,} metrics, {counts.non_redundant:,} not a function of others, "
+        f"{counts.finite:,} with a value"
+    )
 
 
 @metrics.command()
