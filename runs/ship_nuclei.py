@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
 import tomli_w
 import torch
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from scipy.optimize import minimize_scalar
 
 from histome.cells import find_cells
 from histome.cells.pixels import class_probabilities, mean_logits
-from histome.cells.stardist import decode
+from histome.cells.stardist import centroids, decode, polygons
 from histome.config import CELL_CLASSES, TISSUE_CLASSES, CellsConfig
 from histome.models.card import load_card
 from histome.models.runtime import Network
@@ -108,8 +109,11 @@ def choose_thresholds(outputs: Sequence[tuple[Field, dict]]) -> dict[str, float]
             counts: dict[str, Counts] = {}
             for field, out in outputs:
                 if field.shapes:
-                    centers, *_ = decode(out["prob"][0], out["dist"], prob_threshold=prob, nms_threshold=nms)
-                    new = detection_counts(field.points_px * field.label_mpp, centers * IMAGE_MPP)
+                    centers, _, rays, _ = decode(
+                        out["prob"][0], out["dist"], prob_threshold=prob, nms_threshold=nms
+                    )
+                    found_um = centroids(polygons(centers, rays)) * IMAGE_MPP
+                    new = detection_counts(field.points_px * field.label_mpp, found_um)
                     counts[field.data_set] = counts.get(field.data_set, Counts(0, 0, 0)) + new
             score = float(np.mean([c.f1 for c in counts.values()]))
             if score > best:
@@ -122,12 +126,13 @@ def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float
     """Temperature of least label-set log-loss, and the confidence that `COVERAGE` of the nuclei reach."""
     logits, masks, everything = [], [], []
     for field, out in outputs:
-        centers, _, _, labels = decode(
+        centers, _, rays, labels = decode(
             out["prob"][0], out["dist"], prob_threshold=thresholds["prob"], nms_threshold=thresholds["nms"]
         )
         mine = mean_logits(out["logits"], labels, centers)
         everything.append(mine)
-        pairs = match_centers(field.points_px * field.label_mpp, centers * IMAGE_MPP)
+        found_um = centroids(polygons(centers, rays)) * IMAGE_MPP
+        pairs = match_centers(field.points_px * field.label_mpp, found_um)
         sets = field.sets[1:][pairs[:, 0]]
         logits.append(mine[pairs[sets > 0, 1]])
         masks.append((sets[sets > 0, None] >> np.arange(len(CELL_CLASSES))) & 1)
@@ -159,29 +164,31 @@ class Everywhere(NamedTuple):
         )
 
 
-def score(fields: Sequence[Field], data: Path, network: Network) -> list[FieldScore]:
-    """Score fields through the code that profiles a slide."""
-    files = {
-        (n, r["image"]): data / n / r["file"] for n in DATA_SETS for r in read_rows(data / n / "images.csv")
+def find(field: Field, data: Path, network: Network) -> pa.Table:
+    """The cells of one field, through the code that profiles a slide."""
+    rows = read_rows(data / field.data_set / "images.csv")
+    file = next(row["file"] for row in rows if row["image"] == field.name)
+    with open_slide(data / field.data_set / file, mpp=field.label_mpp) as slide:
+        return find_cells(slide, Everywhere.over(slide.extent_um), network, CellsConfig())
+
+
+def stain_range(fields: Sequence[Field], data: Path, network: Network) -> dict[str, list[float]]:
+    """Smallest and largest mean of each stain column over the fields that trained the outlines."""
+    columns = ("hematoxylin_od_mean", "hematoxylin_od_sd", "eosin_od_mean")
+    tables = [find(field, data, network) for field in fields if field.shapes]
+    means = [[np.nanmean(table[name].to_numpy()) for name in columns] for table in tables if len(table) > 20]
+    low, high = np.min(means, axis=0), np.max(means, axis=0)
+    return {
+        name: [round(a, 4), round(b, 4)]
+        for name, a, b in zip(columns, low.tolist(), high.tolist(), strict=True)
     }
-    scores = []
-    for field in fields:
-        with open_slide(files[field.data_set, field.name], mpp=field.label_mpp) as slide:
-            cells = find_cells(slide, Everywhere.over(slide.extent_um), network, CellsConfig(), workers=1)
-        scores.append(
-            score_field(
-                found_from_table(cells, field.label_mpp),
-                data_set=field.data_set,
-                name=field.name,
-                source=field.source,
-                labels=field.labels,
-                mpp=field.label_mpp,
-                centers_um=field.points_px * field.label_mpp,
-                sets=field.sets,
-                shapes=field.shapes,
-            )
-        )
-    return scores
+
+
+def label_marks(fields: Sequence[Field]) -> dict[str, str]:
+    """How each class was learned: from n nuclei labelled as it alone, or as a member of wider groups."""
+    sets = np.concatenate([field.sets[1:] for field in fields])
+    alone = {name: int((sets == 1 << k).sum()) for k, name in enumerate(CELL_CLASSES)}
+    return {name: f"direct, n = {n}" if n else "indirect" for name, n in alone.items()}
 
 
 def score_tables(scores: Sequence[FieldScore]) -> dict:
@@ -225,7 +232,14 @@ def main() -> None:
     card["temperature"], card["thresholds"]["abstain"] = calibrate(outputs, card["thresholds"])
     card["training"] |= {"tuning_sources": sources(split.tuning), "held_out_sources": sources(split.held_out)}
     write_card(card)
-    scores = score(split.held_out, args.data, Network(load_card(ZOO)))
+    network = Network(load_card(ZOO))
+    card["training"] |= {
+        "labels": label_marks(split.train),
+        "stain": stain_range(split.train, args.data, network),
+    }
+    scores = [
+        score_field(found_from_table(find(f, args.data, network), f.label_mpp), f) for f in split.held_out
+    ]
     card["scores"] = {
         "held_out": score_tables(scores),
         "interval": "95 % percentile bootstrap over sources (fields when < 5)",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from histome.cells.stardist import candidates, decode, paint, polygons
+from histome.cells.stardist import candidates, centroids, decode, paint, polygons
 
 RAYS = 32
 
@@ -74,6 +74,12 @@ def test_equal_probabilities_are_taken_in_reading_order():
 def test_polygons_put_ray_k_at_its_angle_with_y_down():
     outline = polygons(np.array([[10.0, 20.0]]), np.full((1, 4), 2.0, np.float32))[0]
     np.testing.assert_allclose(outline, [[12, 20], [10, 22], [8, 20], [10, 18]], atol=1e-6)
+
+
+def test_the_centroid_of_an_outline_is_its_area_center():
+    triangle = np.array([[[0.0, 0.0], [6.0, 0.0], [0.0, 3.0]]])
+    np.testing.assert_allclose(centroids(triangle), [[2.0, 1.0]])
+    np.testing.assert_allclose(centroids(triangle[:, ::-1] + 5), [[7.0, 6.0]])
 
 
 def test_a_nucleus_over_the_edge_is_kept_and_painted_inside_only():

@@ -35,9 +35,10 @@ def test_f_c_parts_counted_by_hand():
     )
     typed, detection = typed_counts(true, types, found, GROUP)
     assert detection == (3, 1, 1)
-    assert typed.f_class(0).tolist() == [1, 0, 1, 1, 1]
-    assert f_c(typed.f_class(0)) == pytest.approx(2 / (2 + 2 + 2))
-    assert f_c(typed.f_class(1)) == pytest.approx(2 / (2 + 2 + 2))
+    assert typed.f_class(0).tolist() == [1, 0, 1, 0, 0]
+    assert typed.f_class(1).tolist() == [1, 1, 0, 1, 1]
+    assert f_c(typed.f_class(0)) == pytest.approx(2 / (2 + 2))
+    assert f_c(typed.f_class(1)) == pytest.approx(2 / (2 + 2 + 1 + 1))
 
 
 def test_cells_of_unknown_type_are_not_in_the_confusion():

@@ -12,11 +12,11 @@ RAYS = 32
 
 
 @njit(cache=True, nogil=True)
-def _sample(labels, depth, weight, sets, matrix, size, stride, rays, step):  # pragma: no cover (compiled)
+def _sample(labels, depth, weight, sets, matrix, size, stride):  # pragma: no cover (compiled)
     n = size // stride
     prob = np.zeros((n, n), np.float32)
     prob_weight = np.ones((n, n), np.float32)
-    dist = np.zeros((rays, n, n), np.float32)
+    dist = np.zeros((RAYS, n, n), np.float32)
     mask = np.zeros((n, n), np.int32)
     height, width = labels.shape
     zoom = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
@@ -35,18 +35,18 @@ def _sample(labels, depth, weight, sets, matrix, size, stride, rays, step):  # p
                 continue
             prob[i, j] = depth[row, col] / 255.0
             mask[i, j] = sets[label]
-            for k in range(rays):
-                angle = 2 * np.pi * k / rays
+            for k in range(RAYS):
+                angle = 2 * np.pi * k / RAYS
                 c, s = np.cos(angle), np.sin(angle)
-                du = (matrix[0, 0] * c + matrix[0, 1] * s) / zoom * step
-                dv = (matrix[1, 0] * c + matrix[1, 1] * s) / zoom * step
+                du = (matrix[0, 0] * c + matrix[0, 1] * s) / zoom
+                dv = (matrix[1, 0] * c + matrix[1, 1] * s) / zoom
                 t = 0
                 while True:
                     t += 1
                     col, row = int(np.floor(u + t * du)), int(np.floor(v + t * dv))
                     if col < 0 or row < 0 or col >= width or row >= height or labels[row, col] != label:
                         break
-                dist[k, i, j] = (t - 0.5) * step / zoom
+                dist[k, i, j] = (t - 0.5) / zoom
     return prob, prob_weight, dist, mask
 
 
@@ -80,4 +80,4 @@ def sample_targets(
     sets
         (n, n) label set, 0 where no type is known.
     """
-    return _sample(labels, depth, weight, sets, matrix, size, stride, RAYS, 1.0)
+    return _sample(labels, depth, weight, sets, matrix, size, stride)

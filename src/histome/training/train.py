@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from histome.cells.stardist import decode
+from histome.cells.stardist import centroids, decode, polygons
 from histome.config import CELL_CLASSES
 from histome.training.augment import appearance, similarity, warp
 from histome.training.datasets import IMAGE_MPP, Field
@@ -165,7 +165,7 @@ def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.fl
     }
 
 
-def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float = 0.45) -> dict[str, float]:
+def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float = 0.3) -> dict[str, float]:
     """Detection F1 (3 um) of each data set with outlines, to follow the training."""
     counts: dict[str, Counts] = {}
     net.eval()
@@ -173,8 +173,10 @@ def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float 
         if not f.shapes:
             continue
         out = predict(net, f.image)
-        centers, *_ = decode(out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3)
-        new = detection_counts(f.points_px * f.label_mpp, centers * IMAGE_MPP)
+        centers, _, rays, _ = decode(
+            out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3
+        )
+        new = detection_counts(f.points_px * f.label_mpp, centroids(polygons(centers, rays)) * IMAGE_MPP)
         counts[f.data_set] = counts.get(f.data_set, Counts(0, 0, 0)) + new
     net.train()
     return {name: round(c.f1, 4) for name, c in counts.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -12,6 +13,9 @@ from histome.config import CELL_CLASSES
 from histome.validation.bootstrap import Estimate, bootstrap, f1, ratio
 from histome.validation.matching import Panoptic
 from histome.validation.scores import Found, TypedCounts, f_c, outline_scores, typed_counts
+
+if TYPE_CHECKING:
+    from histome.training.datasets import Field
 
 LEUKOCYTES = ("lymphocyte", "plasma_cell", "macrophage", "granulocyte")
 EPITHELIAL = ("carcinoma_cell", "epithelial_cell")
@@ -72,24 +76,19 @@ class FieldScore:
     outlines: Panoptic | None
 
 
-def score_field(
-    found: Found,
-    *,
-    data_set: str,
-    name: str,
-    source: str,
-    labels: NDArray[np.int32],
-    mpp: float,
-    centers_um: NDArray[np.floating],
-    sets: NDArray[np.integer],
-    shapes: bool,
-) -> FieldScore:
-    """Score one field; `labels`, `sets` and the centers as in `training.datasets.Field`."""
-    groups = GROUPS.get(data_set, {"any": CELL_CLASSES})
-    typed, detection = typed_counts(centers_um, group_of_sets(sets[1:], groups), found, groups)
-    outlines = outline_scores(labels, found, mpp) if shapes else None
-    parts = np.array(detection)
-    return FieldScore(data_set, name, source, parts, typed if data_set in GROUPS else None, outlines)
+def score_field(found: Found, field: "Field") -> FieldScore:
+    """Score the cells found on one labelled field."""
+    groups = GROUPS.get(field.data_set, {"any": CELL_CLASSES})
+    true_um = field.points_px * field.label_mpp
+    typed, detection = typed_counts(true_um, group_of_sets(field.sets[1:], groups), found, groups)
+    return FieldScore(
+        field.data_set,
+        field.name,
+        field.source,
+        np.array(detection),
+        typed if field.data_set in GROUPS else None,
+        outline_scores(field.labels, found, field.label_mpp) if field.shapes else None,
+    )
 
 
 def _groups(scores: Sequence[FieldScore]) -> list[str]:
@@ -101,7 +100,9 @@ def _groups(scores: Sequence[FieldScore]) -> list[str]:
 def summarize(scores: Sequence[FieldScore], rng: np.random.Generator) -> dict[str, Estimate]:
     """Figures of one data set: detection F1 (3 um), PQ and AJI (means over fields), F_c of each group."""
     names = _groups(scores)
-    figures = {"detection_f1": bootstrap(np.stack([s.detection for s in scores]).astype(float), names, f1, rng=rng)}
+    figures = {
+        "detection_f1": bootstrap(np.stack([s.detection for s in scores]).astype(float), names, f1, rng=rng)
+    }
     shaped = [(s, n) for s, n in zip(scores, names, strict=True) if s.outlines is not None]
     for k, figure in ((2, "pq"), (3, "aji")):
         if shaped:

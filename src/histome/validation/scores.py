@@ -48,18 +48,18 @@ def merged_probabilities(
 
 @dataclass(frozen=True)
 class TypedCounts:
-    """HoVer-Net's parts of F_c: pairs by type, unmatched found and true cells."""
+    """HoVer-Net's parts of F_c: pairs by true and found type; unmatched cells by their own type."""
 
     confusion: NDArray[np.int64]
-    unpaired_found: int
-    unpaired_true: int
+    unpaired_found: NDArray[np.int64]
+    unpaired_true: NDArray[np.int64]
 
     def f_class(self, k: int) -> NDArray[np.int64]:
         """(tp, fp, fn, fp_d, fn_d) of class k."""
         tp = self.confusion[k, k]
         fp = self.confusion[:, k].sum() - tp
         fn = self.confusion[k].sum() - tp
-        return np.array([tp, fp, fn, self.unpaired_found, self.unpaired_true])
+        return np.array([tp, fp, fn, self.unpaired_found[k], self.unpaired_true[k]])
 
 
 def f_c(sums: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -81,5 +81,10 @@ def typed_counts(
     known = true_type[pairs[:, 0]] >= 0
     confusion = np.zeros((len(groups), len(groups)), np.int64)
     np.add.at(confusion, (true_type[pairs[known, 0]], guess[pairs[known, 1]]), 1)
-    detection = Counts(len(pairs), len(found.centers_um) - len(pairs), len(true_um) - len(pairs))
-    return TypedCounts(confusion, detection.fp, detection.fn), detection
+    missed = np.delete(true_type, pairs[:, 0])
+    invented = np.delete(guess, pairs[:, 1])
+    n = len(groups)
+    typed = TypedCounts(
+        confusion, np.bincount(invented, minlength=n), np.bincount(missed[missed >= 0], minlength=n)
+    )
+    return typed, Counts(len(pairs), len(invented), len(missed))
