@@ -17,8 +17,12 @@ Mask = NDArray[np.bool_]
 
 # Glass of the scanners seen is 240-246; used where a field shows no glass at all.
 ASSUMED_GLASS = (243.0, 243.0, 243.0)
-# Glass is bright and neutral: density under 0.12 a channel, channels within 0.025; pale mucus has 0.03-0.06.
-_GLASS_DENSITY, _GLASS_TINT = 0.12, 0.025
+# Glass is bright (density under 0.12 a channel) and neutral (channels within 0.02), or tinted by the lamp
+# from red to blue, never by a green of its own: pale mucus and eosin absorb green most. Warm tints stay
+# small: beige is stroma.
+_GLASS_DENSITY, _NEUTRAL_TINT, _WARM_TINT, _BLUE_TINT = 0.12, 0.02, 0.04, 0.12
+# Smooth over 10 um: within 6 gray levels. Pale stroma looks as bright, but its fibers do not.
+GLASS_MPP, _GLASS_SIDE_PX, _GLASS_ROUGHNESS = 2.0, 5, 6
 _GLASS_SHARE = 0.003
 
 # Bits of the evidence map.
@@ -29,6 +33,7 @@ TISSUE, STAINED, GREENISH, COLD_INK, RED_INK, RED_TRACE, BROWN_INK, BLACK, GRAY 
 GREEN_EXCESS, STAINED_EXCESS = 0.010, 0.020
 # The other way round is noise of color compression: 5-26 % of the pixels of shaded glass, under 0.5 % of fat.
 GREEN_LACK = -0.006
+_BEIGE_DENSITY = 0.12
 # Under this summed density colors are noise of the camera and of JPEG.
 _COLORED = 0.20
 # Blue, green and black inks absorb red more than green; hematoxylin never does (99.9 % of tissue: -0.02).
@@ -56,20 +61,29 @@ class Glass(NamedTuple):
 def find_glass(thumbnail: Rgb) -> Glass:
     """Return the most frequent color among bright, neutral, smooth pixels of a thumbnail (h, w, 3).
 
-    A field that is all tissue has none: then `ASSUMED_GLASS`.
+    The thumbnail's pixels should not be finer than 2 um, or fibers look smooth. A field that is all tissue
+    has no such pixels: then `ASSUMED_GLASS`.
     """
-    density = -np.log10(np.maximum(thumbnail, 1) / 255.0)
-    tint = density.max(axis=2) - density.min(axis=2)
-    brightness = thumbnail.mean(axis=2).astype(np.float32)
-    rough = cv2.morphologyEx(brightness, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 6
-    glass = (density.max(axis=2) < _GLASS_DENSITY) & (tint < _GLASS_TINT) & ~rough
-    if glass.mean() < _GLASS_SHARE:
-        return Glass(ASSUMED_GLASS, seen=False)
+    density = [_density_of_byte(255.0)[thumbnail[..., k]] for k in range(3)]
+    low, high = np.minimum.reduce(density), np.maximum.reduce(density)
+    brightness = thumbnail.mean(axis=2, dtype=np.float32)
+    side = np.ones((_GLASS_SIDE_PX, _GLASS_SIDE_PX), np.uint8)
+    smooth = cv2.morphologyEx(brightness, cv2.MORPH_GRADIENT, side) <= _GLASS_ROUGHNESS
+    bright, tint = (high < _GLASS_DENSITY) & smooth, high - low
+    red, green, blue = density
+    warm = (red <= green) & (green <= blue) & (tint < _WARM_TINT)
+    cold = (red >= green) & (green >= blue) & (tint < _BLUE_TINT)
+    for glass in (bright & ((tint < _NEUTRAL_TINT) | warm), bright & cold):
+        if glass.mean() >= _GLASS_SHARE:
+            return Glass(_common_color(thumbnail, glass, brightness), seen=True)
+    return Glass(ASSUMED_GLASS, seen=False)
+
+
+def _common_color(thumbnail: Rgb, glass: Mask, brightness: NDArray[np.float32]) -> tuple[float, float, float]:
     counts = np.bincount(brightness[glass].astype(int), minlength=256)
     mode = int(np.convolve(counts, np.ones(5), mode="same").argmax())
-    common = thumbnail[glass & (np.abs(brightness - mode) <= 3)]
-    red, green, blue = np.median(common, axis=0)
-    return Glass((float(red), float(green), float(blue)), seen=True)
+    red, green, blue = np.median(thumbnail[glass & (np.abs(brightness - mode) <= 3)], axis=0)
+    return float(red), float(green), float(blue)
 
 
 class Evidence(NamedTuple):
@@ -103,8 +117,10 @@ def color_evidence(rgb: Rgb, glass: Glass) -> Evidence:
     high = np.maximum(np.maximum(red_share, green_share), blue_share)
     chroma = high - np.minimum(np.minimum(red_share, green_share), blue_share)
     excess = green - (red + blue) / 2
+    # Stroma that has lost its eosin is beige: blue is absorbed, too, and red the least.
+    beige = (total > _BEIGE_DENSITY) & (chroma > _INK_CHROMA) & (red_share < green_share)
     found = {
-        TISSUE: excess > GREEN_EXCESS,
+        TISSUE: (excess > GREEN_EXCESS) | beige,
         STAINED: excess > STAINED_EXCESS,
         GREENISH: excess < GREEN_LACK,
         COLD_INK: (total > _COLORED) & (red_share - green_share > _COLD) & (chroma > _INK_CHROMA),

@@ -19,7 +19,7 @@ HOLE_UM2 = 20_000.0
 # Judged within 330 um. Dried mounting medium has a trace of color in many pixels but a real one in next to
 # none; fat has it in its septa (5 % and more). Shaded glass has its noise both ways (a seventh and more is
 # greenish), fat and tissue have not (under a fiftieth).
-_AROUND_UM, _STAINED_SHARE, _GREENISH_PER_STAINED = 330.0, 0.03, 0.1
+_AROUND_UM, _STAINED_SHARE, _GREENISH_PER_STAINED = 330.0, 0.02, 0.1
 _RIM_UM = 100.0
 # Smaller than 80 x 80 um is a floater; a field smaller than 20 such pieces keeps what it has.
 FRAGMENT_UM2 = 6_400.0
@@ -37,11 +37,15 @@ def read_strip(slide: Slide, mpp: float, rows: tuple[int, int]) -> NDArray[np.ui
     return slide.read(0, rows[0] * mpp / slide.mpp.y, size=(width, rows[1] - rows[0]), mpp=mpp)
 
 
-def find_tissue(evidence: Evidence, excluded: Mask, *, mpp: float) -> Mask:
-    """Return the tissue of a map at `mpp` um/px, bool (h, w); `excluded` (ink, debris) is never tissue."""
+def find_tissue(evidence: Evidence, excluded: Mask, *, mpp: float, glass_seen: bool = True) -> Mask:
+    """Return the tissue of a map at `mpp` um/px, bool (h, w); `excluded` (ink, debris) is never tissue.
+
+    Where no glass was seen there is none to be told from tissue: any stained pixel counts.
+    """
     stained = evidence.has(TISSUE) & ~excluded
     stained &= morphology.share_around(stained, _NOISE_SIDE_PX) > _NOISE_SHARE
-    stained &= _plausible(evidence, excluded, mpp)
+    if glass_seen:
+        stained &= _plausible(evidence, excluded, mpp)
     closed = morphology.close_gaps(stained, CLOSING_UM / mpp)
     closed = morphology.fill_small_holes(closed, HOLE_UM2 / mpp**2) & ~excluded
     smallest_um2 = min(FRAGMENT_UM2, _FIELD_SHARE * closed.size * mpp**2)

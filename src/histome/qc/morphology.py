@@ -21,11 +21,9 @@ def erode(mask: Mask, radius_px: float) -> Mask:
 
 
 def close_gaps(mask: Mask, radius_px: float) -> Mask:
-    """Return the morphological closing; the border mirrors, so a cut hole closes like a whole one."""
-    pad = int(np.ceil(2 * radius_px)) + 1
-    padded = np.pad(mask, pad, mode="symmetric")
-    closed = erode(dilate(padded, radius_px), radius_px)[pad:-pad, pad:-pad]
-    return closed | mask
+    """Return the morphological closing; beyond the border is nothing, so no gap closes against it."""
+    pad = int(np.ceil(radius_px)) + 1
+    return erode(dilate(np.pad(mask, pad), radius_px), radius_px)[pad:-pad, pad:-pad] | mask
 
 
 def label(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -45,11 +43,15 @@ def keep_large(mask: Mask, min_px: float) -> Mask:
 
 
 def fill_small_holes(mask: Mask, max_px: float) -> Mask:
-    """Return the mask with its holes of at most `max_px` pixels filled; holes do not touch the border."""
+    """Return the mask with its holes of at most `max_px` pixels filled.
+
+    What touches the border may be a hole or the outside: half as many, and at most a tenth of the map.
+    """
     labels, areas = label(~mask)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    small = areas <= max_px
-    small[edge] = False
+    limit = np.full(len(areas), max_px)
+    limit[edge] = min(max_px / 2, mask.size / 10)
+    small = areas <= limit
     small[0] = False
     return mask | small[labels]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from histome.config import QC_CLASSES, QcConfig
 from histome.errors import NoTissueError
 from histome.qc.artifacts import find_debris, find_folds, find_ink
-from histome.qc.colors import DENSITY_STEP, Evidence, Glass, color_evidence, find_glass
+from histome.qc.colors import DENSITY_STEP, GLASS_MPP, Evidence, Glass, color_evidence, find_glass
 from histome.qc.focus import find_out_of_focus, measure_focus
 from histome.qc.foreground import find_tissue, read_strip, strips
 from histome.qc.fragments import label_fragments
@@ -55,11 +55,12 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
 
     The map is made from the pyramid level nearest 8 um/px in strips; focus reads tissue windows at 1 um/px.
     """
-    glass = find_glass(slide.thumbnail(2048))
+    glass = find_glass(_thumbnail(slide))
     evidence = _read_evidence(slide, glass)
     ink = find_ink(evidence, mpp=MAP_MPP)
     debris = find_debris(evidence, ink, mpp=MAP_MPP)
-    tissue = find_tissue(evidence, ink | debris | _broken(slide), mpp=MAP_MPP)
+    excluded = ink | debris | _broken(slide)
+    tissue = find_tissue(evidence, excluded, mpp=MAP_MPP, glass_seen=glass.seen)
     folds = find_folds(evidence, tissue, mpp=MAP_MPP)
     focus = measure_focus(slide, tissue, mpp=MAP_MPP)
     soft = find_out_of_focus(focus, tissue, mpp=MAP_MPP, below=config.out_of_focus_below)
@@ -72,6 +73,11 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
     if not valid.any():
         raise NoTissueError(f"{slide.path.name}: no valid tissue found; is it an H&E slide?", quality=quality)
     return quality
+
+
+def _thumbnail(slide: Slide) -> NDArray[np.uint8]:
+    """The whole slide, at most 1,024 px long and at least 2 um a pixel."""
+    return slide.thumbnail(max(1, min(1024, int(max(slide.extent_um) / GLASS_MPP))))
 
 
 def _read_evidence(slide: Slide, glass: Glass) -> Evidence:

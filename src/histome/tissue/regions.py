@@ -129,7 +129,7 @@ def _hull_area_px(padded: NDArray[np.uint8]) -> float:
 
 
 def _moments(padded: NDArray[np.uint8], area: int) -> tuple[float, float, float, float]:
-    """Centroid (x, y) from the corner inside the free border, and the axes of the equal-moment ellipse, px."""
+    """Centroid (x, y) from the corner inside the free border, and axes of the equal-moment ellipse, px."""
     m = cv2.moments(padded, binaryImage=True)
     # 1/12: the second moment of a pixel about its own center.
     xx, yy, xy = m["mu20"] / area + 1 / 12, m["mu02"] / area + 1 / 12, m["mu11"] / area

@@ -25,7 +25,7 @@ class Runs(NamedTuple):
 
 
 def find_runs(codes: NDArray[np.uint8], *, min_px: int) -> Runs:
-    """Return the 8-connected regions of one nonzero code with `min_px` pixels or more, by their first pixel."""
+    """Return the 8-connected regions of one nonzero code with at least `min_px` pixels, in reading order."""
     row, start, stop, code, root = _label(codes, int(_count(codes)))
     length = (stop - start).astype(np.int64)
     area = np.zeros(len(root) + 1, np.int64)

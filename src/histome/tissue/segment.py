@@ -41,7 +41,7 @@ def segment_tissue(
     """Return the tissue of a slide, from the network's fixed windows that hold valid tissue.
 
     The windows form one lattice given by the card, so the result does not depend on `workers`. Pixels outside
-    the slide are white to the network.
+    the slide are its mirror image to the network: a small field on white would look like a biopsy on glass.
     """
     card = network.card
     map_mpp = card.mpp * card.stride
@@ -82,12 +82,24 @@ def _predict(slide: Slide, network: Predictor, tile: Tile) -> Planes:
     card = network.card
     x_px, y_px = tile.read.x0 * card.mpp / slide.mpp.x, tile.read.y0 * card.mpp / slide.mpp.y
     image = slide.read(x_px, y_px, size=(card.window_px, card.window_px), mpp=card.mpp)
-    probabilities = network(image[None])["probabilities"][0]
+    probabilities = network(_mirrored(image, slide, tile, card)[None])["probabilities"][0]
     halo = card.halo_px // card.stride
     rows, columns = _map_box(tile, card)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     core = probabilities[:, halo : halo + height, halo : halo + width]
     return np.clip(np.rint(core * 255), 0, 255).astype(np.uint8)
+
+
+def _mirrored(image: NDArray[np.uint8], slide: Slide, tile: Tile, card: Card) -> NDArray[np.uint8]:
+    """Replace what lies beyond the slide's edges by the mirror image of what lies within."""
+    width, height = (max(1, int(extent / card.mpp + 1e-6)) for extent in slide.extent_um)
+    box, side = tile.read, card.window_px
+    left, top = max(0, -box.x0), max(0, -box.y0)
+    right, bottom = max(0, box.x1 - width), max(0, box.y1 - height)
+    if not (left or top or right or bottom):
+        return image
+    inside = image[top : side - bottom, left : side - right]
+    return np.pad(inside, ((top, bottom), (left, right), (0, 0)), mode="symmetric")
 
 
 def _map_box(tile: Tile, card: Card) -> tuple[slice, slice]:

@@ -330,3 +330,11 @@ FOLDERS = tuple(_READERS)
 def load_tissue_fields(root: Path, folders: tuple[str, ...] = FOLDERS) -> list[TissueField]:
     """All labelled fields of the data sets under `root`, split by source."""
     return split_tissue_fields([field for folder in folders for field in _READERS[folder](root / folder)])
+
+
+def sources_by_part(fields: Sequence[TissueField]) -> dict[str, dict[str, list[str]]]:
+    """Sources of each part and data set, for the card."""
+    table: dict[str, dict[str, set[str]]] = {}
+    for f in fields:
+        table.setdefault(f.part, {}).setdefault(f.data_set, set()).add(f.source)
+    return {part: {name: sorted(names) for name, names in sets.items()} for part, sets in table.items()}

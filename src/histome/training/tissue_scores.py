@@ -75,7 +75,7 @@ def bootstrap(
     for _ in range(1000):
         rows = np.concatenate([groups[k] for k in rng.integers(len(groups), size=len(groups))])
         draws.append(statistic(array[rows]))
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    low, high = map(float, np.nanpercentile(draws, [2.5, 97.5]))
     value = round(float(statistic(array)), 4)
     return {
         "value": value,
