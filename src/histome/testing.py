@@ -31,7 +31,6 @@ _LIBRARIES = {
     "tifffile": "tifffile",
     "imagecodecs": "imagecodecs",
     "openslide": "openslide-python",
-    "pyvips": "pyvips",
     "zarr": "zarr",
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
@@ -153,7 +152,6 @@ def examine() -> list[Finding]:
         ("Python", platform.python_version),
         *((package, lambda name=name: _library(name)) for name, package in _LIBRARIES.items()),
         ("OpenSlide", _openslide),
-        ("libvips", _libvips),
         ("CPUs allowed", lambda: str(available_cpus())),
         ("inference", _inference),
         *((f"model {name}", lambda name=name: _model(name)) for name in ("tissue", "nuclei")),
@@ -179,12 +177,6 @@ def _openslide() -> str:
     import openslide
 
     return openslide.__library_version__
-
-
-def _libvips() -> str:
-    import pyvips
-
-    return ".".join(str(pyvips.version(part)) for part in range(3))
 
 
 def _inference() -> str:
