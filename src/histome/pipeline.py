@@ -113,9 +113,13 @@ class _Work:
 
     def measure(self, quality: "Quality", tissue: KeptTissue, cells: "pa.Table") -> "pa.Table":
         from histome.metrics.measure import count_metrics, measure
+        from histome.metrics.slide_facts import slide_facts
 
         config = self.config.metrics
-        metrics = measure(quality.map, tissue.map, tissue.regions, cells, config, workers=self.workers)
+        facts = slide_facts(self.slide, quality)
+        metrics = measure(
+            quality.map, tissue.map, tissue.regions, cells, config, facts=facts, workers=self.workers
+        )
         self.run.tell(metrics=count_metrics(metrics)._asdict())
         return metrics
 

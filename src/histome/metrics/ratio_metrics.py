@@ -152,7 +152,7 @@ SLIDE: tuple[Template | Loop, ...] = in_family(
     declare("MPP_USED", "um/px", "resolution of level 0 that every length was computed with", _NOT_TOLD),
     declare("VALID_AREA", "mm2", "area of valid tissue in the quality map", "no quality map was given"),
     declare("TISSUE_FRAGMENT_COUNT", "pieces", "number of separate pieces of tissue", _NOT_TOLD),
-    declare("BROKEN_TILE_COUNT", "tiles", "number of tiles of the file that could not be decoded", _NOT_TOLD),
+    declare("SCAN_AREA", "mm2", "area of the whole scan, tissue or not", _NOT_TOLD),
     declare(
         "FOCUS_SCORE",
         "1",

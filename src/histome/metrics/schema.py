@@ -101,10 +101,11 @@ def reference_page() -> str:
 
 def _section(family: Family) -> list[str]:
     """Return the lines of one family."""
+    count = len(catalogue([family.id]))
     lines = [
         f"## {family.id}: {family.title}",
         "",
-        f"{len(catalogue([family.id])):,} metrics. {family.definition}",
+        f"{count:,} metric{'s' * (count != 1)}. {family.definition}",
         "",
     ]
     lines += [f"Source: {family.source}.", ""] if family.source else []
@@ -117,18 +118,23 @@ def _section(family: Family) -> list[str]:
 
 
 def _row(template: Template) -> str:
-    low, high = ("" if limit is None else f"{limit:g}" for limit in template.range)
     follows = template.derived or ("its mirror image, for half of the pairs" if template.symmetric else "")
     cells = (
         f"`{template.pattern}`",
         template.unit,
-        f"{low} to {high}" if low or high else "any",
+        _range(*template.range),
         template.formula,
         template.null_when,
         str(template.smallest_sample),
         follows,
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return "any" if high is None else f"up to {high:g}"
+    return f"from {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 FORMATS: Mapping[str, Callable[[], str]] = {

@@ -31,7 +31,7 @@ def slide_facts(slide: Slide, quality: Quality) -> dict[str, float]:
     facts = {
         "mpp_used": float(np.sqrt(slide.mpp.x * slide.mpp.y)),
         "tissue_fragment_count": float(quality.fragments.max(initial=0)),
-        "broken_tile_count": float(slide.broken.count),
+        "scan_area": slide.extent_um[0] * slide.extent_um[1] / 1e6,
         "focus_score": quality.focus_score,
         "background_level": float(np.mean(quality.background_rgb)),
         "hematoxylin_od_mean": float(density[:, 0].mean()) if len(rgb) else np.nan,
