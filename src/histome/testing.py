@@ -35,7 +35,6 @@ _LIBRARIES = {
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
     "numba": "numba",
-    "matplotlib": "matplotlib",
 }
 
 
