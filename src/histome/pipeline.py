@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STAGES = ("qc", "tissue", "cells", "metrics", "report")
 # What decides numbers besides our own code: recorded, not compared.
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "openvino", "onnxruntime", "numba")
+_LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "openvino", "onnxruntime", "numba")
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _log = logging.getLogger(__name__)
 

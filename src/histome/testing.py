@@ -24,7 +24,6 @@ MATCH_UM = 3.0
 _LIBRARIES = {
     "numpy": "numpy",
     "scipy": "scipy",
-    "skimage": "scikit-image",
     "cv2": "opencv-python-headless",
     "shapely": "shapely",
     "pyarrow": "pyarrow",
