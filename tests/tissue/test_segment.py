@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from drawn_tissue import glass, tissue_texture, write_field
+from phantoms import numbered, tiled_tiff
+
+from histome.config import QC_CLASSES, TISSUE_CLASSES, QcConfig, TissueConfig
+from histome.models.card import Card
+from histome.qc import Quality, assess
+from histome.slide import ClassMap, open_slide
+from histome.tissue import segment_tissue
+from histome.tissue.segment import PROBABILITY_CHUNK_PX
+
+VALID = QC_CLASSES.index("VALID_TISSUE") + 1
+
+
+def card(**changes):
+    fields = {"window_px": 128, "halo_px": 16, "stride": 2, "mpp": 1.0} | changes
+    return Card(
+        name="test", task="segmenter", description="d", classes=TISSUE_CLASSES, sha256="0" * 64, **fields
+    )
+
+
+class MeanColor:
+    """Probability k of a cell is a fixed mix of the mean color of its 2 x 2 pixels: blind to windows."""
+
+    def __init__(self, **changes):
+        self.card = card(**changes)
+        self.windows = 0
+
+    def __call__(self, image):
+        self.windows += 1
+        side = self.card.window_px // 2
+        mean = image[0].reshape(side, 2, side, 2, 3).mean(axis=(1, 3)) / 255
+        mix = np.random.default_rng(0).dirichlet(np.ones(3), 7)
+        return {"probabilities": np.einsum("kc,ijc->kij", mix, mean)[None].astype(np.float32)}
+
+
+def quality_of(slide, valid=None):
+    codes = np.full(slide.shape_at(8.0), VALID, np.uint8)
+    if valid is not None:
+        codes[~valid] = QC_CLASSES.index("NO_TISSUE") + 1
+    map_ = ClassMap(codes, 8.0, QC_CLASSES)
+    return Quality(
+        map_, np.zeros((1, 1), np.float32), np.zeros(codes.shape, np.uint16), (243.0,) * 3, True, 0.5
+    )
+
+
+@pytest.fixture
+def slide(tmp_path):
+    path = tiled_tiff(tmp_path / "s.tif", numbered(611, 777), mpp=0.5, tile=64)
+    with open_slide(path) as opened:
+        yield opened
+
+
+def test_windows_leave_no_seam(slide):
+    wide = segment_tissue(slide, quality_of(slide), MeanColor(window_px=512), TissueConfig())
+    for changes in (
+        {"window_px": 96, "halo_px": 16},
+        {"window_px": 64, "halo_px": 0},
+        {"window_px": 200, "halo_px": 30},
+    ):
+        other = segment_tissue(slide, quality_of(slide), MeanColor(**changes), TissueConfig())
+        assert np.array_equal(other.map.array, wide.map.array)
+        assert np.array_equal(np.asarray(other.probabilities.array), np.asarray(wide.probabilities.array))
+
+
+def test_workers_change_nothing(slide):
+    results = [
+        segment_tissue(slide, quality_of(slide), MeanColor(), TissueConfig(), workers=n) for n in (1, 3)
+    ]
+    assert np.array_equal(*(np.asarray(r.probabilities.array) for r in results))
+    assert np.array_equal(*(r.map.array for r in results))
+
+
+def test_the_map_is_the_most_probable_class_of_valid_tissue(slide):
+    shape = slide.shape_at(8.0)
+    valid = np.zeros(shape, bool)
+    valid[5:20, 10:30] = True
+    network = MeanColor()
+    tissue = segment_tissue(slide, quality_of(slide, valid), network, TissueConfig())
+    assert tissue.map.mpp == 2.0
+    assert tissue.map.array.shape == slide.shape_at(2.0)
+    planes = np.asarray(tissue.probabilities.array)
+    inside = np.kron(valid, np.ones((4, 4), bool))[: planes.shape[1], : planes.shape[2]]
+    assert np.array_equal(tissue.map.array > 0, inside)
+    assert np.array_equal(tissue.map.array[inside], planes.argmax(axis=0)[inside] + 1)
+    # Cores of 96 um: rows 40-160 and columns 80-240 um touch 2 x 3 of them.
+    assert network.windows == 6
+
+
+def test_probabilities_fill_more_than_one_row_of_chunks(tmp_path):
+    height = 2 * (PROBABILITY_CHUNK_PX + 70)
+    path = tiled_tiff(tmp_path / "tall.tif", numbered(height, 90), mpp=1.0, tile=64)
+    with open_slide(path) as slide:
+        tissue = segment_tissue(slide, quality_of(slide), MeanColor(), TissueConfig())
+        mean = (
+            slide.read(0, 0, size=(90, height), mpp=1.0).reshape(height // 2, 2, 45, 2, 3).mean(axis=(1, 3))
+            / 255
+        )
+    mix = np.random.default_rng(0).dirichlet(np.ones(3), 7)
+    expected = np.rint(255 * np.einsum("kc,ijc->kij", mix, mean)).astype(int)
+    assert np.abs(np.asarray(tissue.probabilities.array).astype(int) - expected).max() <= 1
+
+
+def test_beyond_the_edges_the_network_sees_a_mirror_image(tmp_path):
+    seen = []
+
+    class Watching(MeanColor):
+        def __call__(self, image):
+            seen.append(image[0].copy())
+            return super().__call__(image)
+
+    pixels = numbered(40, 50)
+    slide = write_field(tmp_path / "small.png", pixels, 1.0)
+    segment_tissue(slide, quality_of(slide), Watching(), TissueConfig())
+    assert np.array_equal(seen[0], np.pad(pixels, ((16, 72), (16, 62), (0, 0)), mode="symmetric"))
+
+
+def test_only_valid_tissue_gets_a_class(tmp_path):
+    image = glass(800, 1000)
+    image[200:600, 100:500] = tissue_texture(400, 400, mpp=1.0)
+    slide = write_field(tmp_path / "square.png", image, 1.0)
+    quality = assess(slide, QcConfig())
+    tissue = segment_tissue(slide, quality, MeanColor(window_px=256), TissueConfig())
+    assert not tissue.map.array[:80].any()
+    assert (tissue.map.array[110:290, 60:240] > 0).all()
