@@ -19,7 +19,6 @@ import pyarrow as pa
 import tomli_w
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from histome.cells import find_cells
 from histome.cells.pixels import class_probabilities, mean_logits
@@ -31,7 +30,7 @@ from histome.slide import ClassMap, open_slide
 from histome.training.datasets import IMAGE_MPP, Field, load_fields, read_rows
 from histome.training.networks import StardistExport, export_onnx
 from histome.training.splits import sources, split_fields
-from histome.training.train import Recipe, make_network
+from histome.training.train import Recipe, Sampler, make_network
 from histome.validation.matching import Counts, detection_counts, match_centers
 from histome.validation.nuclei import FieldScore, found_from_table, score_field, summarize
 
@@ -76,13 +75,15 @@ def base_card(recipe: Recipe, sha256: str) -> dict:
     }
 
 
-def export(run: Path, recipe: Recipe) -> str:
-    """Write the averaged network as ONNX into the zoo; returns its sha256."""
+def export(run: Path, recipe: Recipe, shift: NDArray[np.float64] | None = None) -> str:
+    """Write the averaged network as ONNX into the zoo, class logits moved by `shift`; returns its sha256."""
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["average"]
     net = make_network(recipe)
     net.load_state_dict(
         {name.removeprefix("module."): v for name, v in state.items() if name != "n_averaged"}
     )
+    if shift is not None:
+        net.heads["logits"].bias.data += torch.from_numpy(shift).float()
     ZOO.mkdir(parents=True, exist_ok=True)
     export_onnx(StardistExport(net.eval()), str(ZOO / "model.onnx"), 1024, ["prob", "dist", "logits"])
     return hashlib.sha256((ZOO / "model.onnx").read_bytes()).hexdigest()
@@ -122,8 +123,20 @@ def choose_thresholds(outputs: Sequence[tuple[Field, dict]]) -> dict[str, float]
     return chosen
 
 
-def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float]) -> tuple[float, float]:
-    """Temperature of least label-set log-loss, and the confidence that `COVERAGE` of the nuclei reach."""
+def loss_tilt(fields: Sequence[Field], recipe: Recipe) -> NDArray[np.float64]:
+    """How far training moved each class' logit: the log of its own label's loss weight, 0 where it has none.
+
+    Rare labels weigh more in training so that they are learned at all; on tissue that training never saw this
+    makes everything a macrophage.
+    """
+    weight = Sampler(fields, recipe).set_weight[[1 << k for k in range(len(CELL_CLASSES))]]
+    return np.log(np.where(weight > 0, weight, 1.0)).astype(np.float64)
+
+
+def calibrate(
+    outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float], tilt: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Share of the tilt to take back and temperature (least log-loss), confidence that `COVERAGE` reach."""
     logits, masks, everything = [], [], []
     for field, out in outputs:
         centers, _, rays, labels = decode(
@@ -138,16 +151,16 @@ def calibrate(outputs: Sequence[tuple[Field, dict]], thresholds: dict[str, float
         masks.append((sets[sets > 0, None] >> np.arange(len(CELL_CLASSES))) & 1)
     x, member = np.concatenate(logits).astype(float), np.concatenate(masks).astype(bool)
 
-    def loss(temperature: float) -> float:
-        p = class_probabilities(x, temperature)
+    def loss(share: float, temperature: float) -> float:
+        p = class_probabilities(x - share * tilt, temperature)
         return -float(np.log(np.maximum((p * member).sum(1), 1e-12)).mean())
 
-    temperature = float(minimize_scalar(loss, bounds=(0.3, 5.0), method="bounded").x)
-    confidence = class_probabilities(np.concatenate(everything), temperature).max(1)
-    print(
-        "tuning: temperature", temperature, "typed nuclei", len(x), "NLL", loss(1.0), "->", loss(temperature)
-    )
-    return round(temperature, 3), round(float(np.quantile(confidence, 1 - COVERAGE)), 3)
+    grid = [(s, t) for s in np.arange(0, 1.01, 0.1).round(1) for t in np.arange(0.4, 2.01, 0.02).round(2)]
+    share, temperature = min(grid, key=lambda point: loss(*point))
+    confidence = class_probabilities(np.concatenate(everything) - share * tilt, temperature).max(1)
+    print("tuning: tilt taken back", share, "temperature", temperature, "typed nuclei", len(x))
+    print("tuning: log-loss", loss(0.0, 1.0), "->", loss(share, temperature), flush=True)
+    return float(share), float(temperature), round(float(np.quantile(confidence, 1 - COVERAGE)), 3)
 
 
 class Everywhere(NamedTuple):
@@ -229,7 +242,10 @@ def main() -> None:
     network = Network(load_card(ZOO))
     outputs = [(field, run_network(network, field)) for field in split.tuning]
     card["thresholds"] = choose_thresholds(outputs)
-    card["temperature"], card["thresholds"]["abstain"] = calibrate(outputs, card["thresholds"])
+    tilt = loss_tilt(split.train, recipe)
+    share, card["temperature"], card["thresholds"]["abstain"] = calibrate(outputs, card["thresholds"], tilt)
+    card["sha256"] = export(args.run, recipe, -share * tilt)
+    card["training"]["tilt_taken_back"] = share
     card["training"] |= {"tuning_sources": sources(split.tuning), "held_out_sources": sources(split.held_out)}
     write_card(card)
     network = Network(load_card(ZOO))

@@ -24,15 +24,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/out/nuclei"))
     parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--decay-steps", type=int, default=Recipe.decay_steps)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     split = split_fields(field for name in DATA_SETS for field in load_fields(args.data / name, name))
     print({part: len(fields) for part, fields in vars(split).items()}, flush=True)
-    recipe = Recipe(steps=args.steps, decay_steps=args.decay_steps)
-    train(recipe, split.train, split.tuning, args.out, device=device)
+    train(Recipe(steps=args.steps), split.train, split.tuning, args.out, device=device)
 
 
 if __name__ == "__main__":

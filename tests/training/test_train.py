@@ -8,7 +8,9 @@ torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 from histome.training.datasets import Field, _centers, _normalised_depth  # noqa: E402
 from histome.training.train import Recipe, Sampler, Trainer, learning_rate, predict, train  # noqa: E402
 
-RECIPE = Recipe(widths=(8, 8, 16), crop_px=64, batch=2, steps=6, decay_steps=2, mix={"consep": 1.0})
+RECIPE = Recipe(
+    widths=(8, 8, 16), crop_px=64, batch=2, steps=6, restarts=(), decay_steps=2, mix={"consep": 1.0}
+)
 
 
 @pytest.fixture
@@ -74,7 +76,10 @@ def test_outputs_cover_the_field_on_a_stride_of_two(field, tmp_path):
 
 
 def test_learning_rate_warms_up_stays_and_ends_at_zero():
-    recipe = Recipe(steps=1000, decay_steps=400)
+    recipe = Recipe(steps=1000, restarts=(), decay_steps=400)
     assert learning_rate(0, recipe) < recipe.learning_rate / 100
     assert learning_rate(500, recipe) == recipe.learning_rate
     assert learning_rate(999, recipe) < 0.002 * recipe.learning_rate + 1e-6
+    again = Recipe(steps=1000, restarts=(600,), decay_steps=400)
+    assert learning_rate(599, again) < 0.002 * recipe.learning_rate + 1e-6
+    assert learning_rate(600, again) == recipe.learning_rate

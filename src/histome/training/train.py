@@ -31,7 +31,8 @@ class Recipe:
     widths: tuple[int, ...] = (32, 48, 96, 160, 224)
     crop_px: int = 256
     batch: int = 8
-    steps: int = 5200
+    steps: int = 7000
+    restarts: tuple[int, ...] = (5200,)
     decay_steps: int = 1800
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
@@ -132,8 +133,9 @@ def batches(sampler: Sampler, first: int, last: int, seed: int) -> Iterator[list
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
-    """Warm up over 200 steps, stay, fall to zero over the last `decay_steps` (1 - root)."""
-    left = (recipe.steps - step) / recipe.decay_steps
+    """Warm up over 200 steps, stay, fall to 0 (1 - root) over the `decay_steps` before a restart and the end."""
+    end = min(s for s in (*recipe.restarts, recipe.steps) if s > step)
+    left = (end - step) / recipe.decay_steps
     return recipe.learning_rate * min(1.0, (step + 1) / 200) * (1.0 if left >= 1 else 1 - (1 - left) ** 0.5)
 
 
