@@ -155,3 +155,9 @@ def test_odd_cells_are_measured(rng, kind):
     assert found["CELL_N_TOTAL"] == 300
     in_stroma = {"one class": 300, "outside": 0}.get(kind, found["CELL_COUNT_PLASMA_CELL"])
     assert found["CELL_COUNT_PLASMA_CELL_STROMA"] == in_stroma
+
+
+def test_a_crowd_at_one_position_is_refused():
+    cells = cell_table(np.append(np.zeros(1001), 5.0), np.append(np.zeros(1001), 5.0), "OTHER")
+    with pytest.raises(HistomeError, match="1,001 cells lie at x 0, y 0 um"):
+        measure(None, one_tissue(), None, cells)

@@ -46,7 +46,7 @@ SCHEMA = pa.schema(
 )
 
 # Family id -> the function that computes it.
-_COMPUTED_BY: Mapping[str, Callable[[Scene], Mapping[str, Values]]] = {
+COMPUTED_BY: Mapping[str, Callable[[Scene], Mapping[str, Values]]] = {
     "total-area": areas.total_area,
     "qc-areas": areas.quality_areas,
     "tissue-areas": areas.tissue_areas,
@@ -146,7 +146,7 @@ def _without_abstained(scene: Scene) -> Scene:
 def _compute(scene: Scene, wanted: Sequence[str]) -> dict[str, Values]:
     """Return the values by pattern for the wanted families."""
     found: dict[str, Values] = {}
-    for compute in dict.fromkeys(_COMPUTED_BY[name] for name in wanted):  # a function may serve two families
+    for compute in dict.fromkeys(COMPUTED_BY[name] for name in wanted):  # a function may serve two families
         found.update(compute(scene))
     return found
 

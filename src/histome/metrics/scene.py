@@ -18,6 +18,8 @@ from histome.metrics.nearest import build_tree, nearest_squared
 from histome.slide.maps import ClassMap
 
 N_CELL_CLASSES = len(CELL_CLASSES)
+# More nuclei than this at exactly one position are none; each would be a neighbor of all the others.
+_LARGEST_CROWD = 1000
 
 T = TypeVar("T")
 
@@ -142,7 +144,8 @@ def read_cells(table: pa.Table, tissue: ClassMap) -> Cells:
     """Return a cells table as arrays; the tissue of each cell is read from the map.
 
     Needs x_um, y_um and class; takes confidence, abstained and the nuclear features where they are.
-    Raises HistomeError for missing columns, unknown classes and coordinates that are not finite.
+    Raises HistomeError for missing columns, unknown classes, coordinates that are not finite, and more than
+    1,000 cells at one position.
     """
     missing = [name for name in ("x_um", "y_um", "class") if name not in table.column_names]
     if missing:
@@ -166,7 +169,22 @@ def read_cells(table: pa.Table, tissue: ClassMap) -> Cells:
     )
     # Sums of floats depend on their order: a canonical one makes every metric independent of the rows' order.
     area = columns.get("area_um2", np.zeros(len(x_um)))
-    return cells.select(np.lexsort((area, cells.label, x_um, y_um)))
+    cells = cells.select(np.lexsort((area, cells.label, x_um, y_um)))
+    _refuse_crowds(cells)
+    return cells
+
+
+def _refuse_crowds(cells: Cells) -> None:
+    """Refuse many cells at one place: what missing positions look like when they were filled in."""
+    same = (np.diff(cells.x_um) == 0) & (np.diff(cells.y_um) == 0)
+    ends = np.flatnonzero(~np.append(same, False))
+    crowd = np.diff(ends, prepend=-1)
+    if len(crowd) and crowd.max() > _LARGEST_CROWD:
+        row = ends[crowd.argmax()]
+        raise HistomeError(
+            f"cells: {crowd.max():,} cells lie at x {cells.x_um[row]:g}, y {cells.y_um[row]:g} um; "
+            "that is no position: remove them."
+        )
 
 
 def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:

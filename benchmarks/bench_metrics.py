@@ -1,0 +1,264 @@
+"""How fast the metrics are, how their cost grows, and how they compare with the usual libraries.
+
+    python benchmarks/bench_metrics.py slide --data FOLDER   all metrics of one whole slide, by family; the
+                                                             folder holds hgsc_nuclei_wsi.parquet and
+                                                             hgsc_tissue_wsi.parquet
+    python benchmarks/bench_metrics.py growth [--most N]     CPU-seconds of 10,000 to 4,000,000 cells, and the
+                                                             slope of the log-log fit
+    python benchmarks/bench_metrics.py peers [--cells N]     neighbor counts, nearest neighbors, contacts and
+                                                             enrichment beside scipy, and squidpy where it is
+
+Random cells at 3,000 per mm2. Seconds are CPU-seconds unless they say wall; ratios compare between machines,
+seconds do not.
+"""
+
+import argparse
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.spatial import Delaunay, cKDTree
+
+from histome.cells.foreign import read_foreign_cells
+from histome.cells.neighbors import neighbor_counts
+from histome.config import CELL_CLASSES, TISSUE_CLASSES, available_cpus
+from histome.metrics.contacts import contact_counts
+from histome.metrics.enrichment import enrichment
+from histome.metrics.ground import make_ground
+from histome.metrics.measure import COMPUTED_BY, count_metrics, measure
+from histome.metrics.nearest import build_tree, nearest_rows
+from histome.metrics.scene import Scene, read_cells
+from histome.slide import ClassMap
+from histome.tissue.foreign import read_tissue
+from histome.tissue.regions import find_regions
+
+PER_MM2 = 3000
+SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 4_000_000)
+CELLS = {
+    "neoplastic": "carcinoma_cell",
+    "connective": "fibroblast",
+    "inflammatory": "lymphocyte",
+    "macrophage_cell": "macrophage",
+    "macrophage_nucleus": "macrophage",
+    "dead": "other",
+}
+TISSUE = {
+    "stroma": "STROMA",
+    "tumor": "CARCINOMA",
+    "omental_fat": "OTHER",
+    "hemorragia": "BLOOD",
+    "necrosis": "NECROSIS",
+    "serum": "OTHER",
+}
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """CPU-seconds and wall seconds of one call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def random_slide(n: int, rng: np.random.Generator) -> tuple[ClassMap, pa.Table]:
+    """Cells at random over patches of 200 um of all tissues."""
+    side_px = int(np.sqrt(n / PER_MM2) * 500)
+    patches = rng.integers(1, 8, (side_px // 100 + 1,) * 2).astype(np.uint8)
+    array = np.kron(patches, np.ones((100, 100), np.uint8))[:side_px, :side_px]
+    x, y = rng.uniform(0, side_px * 2.0, (2, n))
+    classes = pa.DictionaryArray.from_arrays(rng.integers(0, 9, n).astype(np.int8), list(CELL_CLASSES))
+    columns = {
+        name: rng.gamma(4, 8, n) for name in ("area_um2", "perimeter_um", "roundness", "hematoxylin_od_mean")
+    }
+    cells = pa.table({"x_um": x, "y_um": y, "class": classes} | columns)
+    return ClassMap(array, 2.0, TISSUE_CLASSES), cells
+
+
+def warm_up() -> None:
+    """Load the compiled functions: compiling happens once an installation."""
+    tissue, cells = random_slide(3000, np.random.default_rng(0))
+    measure(None, tissue, None, cells)
+
+
+def bench_slide(data: Path, workers: int) -> None:
+    warm_up()
+    steps: dict[str, Any] = {}
+    print(
+        f"{'read cells':<24}",
+        "{:7.2f} s CPU {:7.2f} s wall".format(
+            *timed(
+                lambda: steps.update(
+                    cells=read_foreign_cells(data / "hgsc_nuclei_wsi.parquet", CELLS, mpp=0.5)
+                )
+            )
+        ),
+    )
+    print(
+        f"{'read tissue':<24}",
+        "{:7.2f} s CPU {:7.2f} s wall".format(
+            *timed(
+                lambda: steps.update(tissue=read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5))
+            )
+        ),
+    )
+    print(
+        f"{'find regions':<24}",
+        "{:7.2f} s CPU {:7.2f} s wall".format(
+            *timed(lambda: steps.update(regions=find_regions(steps["tissue"])))
+        ),
+    )
+    tissue, cells, regions = steps["tissue"], steps["cells"], steps["regions"]
+    before = peak_gb()
+    cost = timed(lambda: steps.update(table=measure(None, tissue, regions, cells, workers=workers)))
+    print(
+        f"{'measure, all families':<24}",
+        "{:7.2f} s CPU {:7.2f} s wall".format(*cost),
+        f"on {workers} threads",
+    )
+    print(
+        f"peak memory {peak_gb():.2f} GB, of which {before:.2f} GB before measuring; {len(cells):,} cells, "
+        f"{len(regions):,} regions, map {tissue.array.shape}; {count_metrics(steps['table'])}"
+    )
+    scene = Scene(make_ground(tissue, regions=regions, workers=workers), read_cells(cells, tissue))
+    print("by family, each with what it is the first to need:")
+    for name, compute in COMPUTED_BY.items():
+        cpu, _ = timed(lambda compute=compute: compute(scene))
+        if cpu >= 0.01:
+            print(f"  {name:<22} {cpu:7.2f} s CPU")
+
+
+def bench_growth(most: int, workers: int) -> None:
+    """Each size in a process of its own, so that its peak memory is its own."""
+    sizes, seconds = [n for n in SIZES if n <= most], []
+    for n in sizes:
+        command = [sys.executable, __file__, "once", "--cells", str(n), "--workers", str(workers)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        cpu, wall, memory = map(float, done.stdout.split())
+        seconds.append(cpu)
+        cost = f"{cpu:8.2f} s CPU {wall:8.2f} s wall {memory:6.2f} GB"
+        print(f"{n:>9,} cells {cost} {1e6 * cpu / n:7.1f} us a cell", flush=True)
+    slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+    print(f"slope of the log-log fit {slope:.3f}")
+
+
+def bench_once(n: int, workers: int) -> None:
+    tissue, cells = random_slide(n, np.random.default_rng(1))
+    warm_up()
+    cpu, wall = timed(lambda: measure(None, tissue, None, cells, workers=workers))
+    print(cpu, wall, peak_gb())
+
+
+def scipy_counts(x: np.ndarray, y: np.ndarray, label: np.ndarray) -> None:
+    """Neighbors of each class within 20 and 40 um of each cell, as one would with a k-d tree."""
+    tree = cKDTree(np.column_stack([x, y]))
+    for radius in (20, 40):
+        pairs = tree.query_pairs(radius, output_type="ndarray")
+        counts = np.zeros((len(x), 9), np.int64)
+        np.add.at(counts, (pairs[:, 0], label[pairs[:, 1]]), 1)
+        np.add.at(counts, (pairs[:, 1], label[pairs[:, 0]]), 1)
+
+
+def scipy_ball(x: np.ndarray, y: np.ndarray, label: np.ndarray) -> None:
+    """The same by query_ball_point, the usual way."""
+    points = np.column_stack([x, y])
+    tree = cKDTree(points)
+    for radius in (20, 40):
+        for i, near in enumerate(tree.query_ball_point(points, radius)):
+            np.bincount(label[near], minlength=9)[label[i]] -= 1
+
+
+def bench_peers(n: int) -> None:
+    warm_up()
+    rng = np.random.default_rng(2)
+    side = np.sqrt(n / PER_MM2) * 1000
+    x, y = rng.uniform(0, side, (2, n))
+    label = rng.integers(0, 9, n)
+    points = np.column_stack([x, y])
+    px = int(side / 2) + 1
+    tissue = ClassMap(np.full((px, px), 4, np.uint8), 2.0, TISSUE_CLASSES)
+    cells = pa.table({"x_um": x, "y_um": y, "class": np.array(CELL_CLASSES)[label].tolist()})
+    scene = Scene(make_ground(tissue), read_cells(cells, tissue))
+    print(f"{n:,} cells, one thread, CPU-seconds")
+    ours = timed(lambda: neighbor_counts(x, y, label))[0]
+    compare(
+        "neighbor counts, 20 and 40 um, 9 classes",
+        ours,
+        "scipy query_ball_point",
+        lambda: scipy_ball(x, y, label),
+    )
+    compare("", ours, "scipy query_pairs", lambda: scipy_counts(x, y, label))
+    ours = timed(lambda: nearest_rows(build_tree(x, y), x, y, 6))[0]
+    compare("six nearest neighbors", ours, "scipy cKDTree", lambda: cKDTree(points).query(points, k=7))
+    ours = timed(lambda: contact_counts(x, y, label))[0]
+    compare("Delaunay contacts", ours, "scipy Delaunay", lambda: Delaunay(points))
+    if importlib.util.find_spec("squidpy"):
+        bench_squidpy(scene, points, label)
+    else:
+        print("squidpy is not installed here: no comparison with it")
+
+
+def bench_squidpy(scene: Scene, points: np.ndarray, label: np.ndarray) -> None:
+    import anndata
+    import pandas
+    import squidpy
+
+    data = anndata.AnnData(np.zeros((len(label), 1), np.float32), obsm={"spatial": points})
+    data.obs["class"] = pandas.Categorical(np.array(CELL_CLASSES)[label])
+
+    def graph() -> None:
+        squidpy.gr.spatial_neighbors(data, coord_type="generic", radius=40.0)
+
+    def z() -> None:
+        graph()
+        squidpy.gr.nhood_enrichment(
+            data, cluster_key="class", n_perms=1000, n_jobs=1, show_progress_bar=False
+        )
+
+    ours = timed(lambda: neighbor_counts(scene.cells.x_um, scene.cells.y_um, scene.cells.label))[0]
+    compare("neighbor counts", ours, "squidpy radius graph alone", graph)
+    ours = timed(lambda: enrichment(scene))[0]
+    compare("enrichment z", ours, "squidpy, 1,000 permutations", z)
+
+
+def compare(what: str, ours: float, peer: str, work: Callable[[], Any]) -> None:
+    theirs = timed(work)[0]
+    print(f"{what:<42} {ours:7.2f}   {peer:<28} {theirs:8.2f}   {theirs / ours:6.1f} times ours", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("slide", "growth", "peers", "once"))
+    parser.add_argument("--data", type=Path, help="folder of hgsc_cells")
+    parser.add_argument("--cells", type=int, default=1_000_000)
+    parser.add_argument("--most", type=int, default=SIZES[-1])
+    parser.add_argument("--workers", type=int, default=available_cpus())
+    given = parser.parse_args()
+    # Threads of libraries would blur CPU-seconds.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if given.what == "slide":
+        if given.data is None:
+            parser.error("slide needs --data")
+        bench_slide(given.data, given.workers)
+    elif given.what == "growth":
+        bench_growth(given.most, given.workers)
+    elif given.what == "once":
+        bench_once(given.cells, given.workers)
+    else:
+        bench_peers(given.cells)
+
+
+if __name__ == "__main__":
+    main()
