@@ -133,7 +133,7 @@ def batches(sampler: Sampler, first: int, last: int, seed: int) -> Iterator[list
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
-    """Warm up over 200 steps, stay, fall to 0 (1 - root) over the `decay_steps` before a restart and the end."""
+    """Warm up over 200 steps, stay, fall to 0 (1 - root) over `decay_steps` before a restart and the end."""
     end = min(s for s in (*recipe.restarts, recipe.steps) if s > step)
     left = (end - step) / recipe.decay_steps
     return recipe.learning_rate * min(1.0, (step + 1) / 200) * (1.0 if left >= 1 else 1 - (1 - left) ** 0.5)
