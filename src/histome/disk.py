@@ -1,6 +1,7 @@
 """Writing that is whole or not at all, and errors about disks that a user can act on."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
+        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         raise OutputError(
             f"{path}: cannot be written ({reason}); make room or permit writing there, or give another "
             "folder with -o, and run again: finished stages are kept"
