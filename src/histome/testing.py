@@ -84,7 +84,7 @@ def score_phantom(profile: Profile, truth: "PhantomTruth") -> list[Score]:
     return [
         Score("nucleus detection F1", counts.f1, f"{counts.f1:.3f}  {found}"),
         Score("class of the found nuclei", accuracy, f"{accuracy:.3f}  right (n = {matched:,})"),
-        _counted(profile.cells.num_rows, drawn),
+        _counted(matched + counts.fp, drawn),
         _agreement("quality map", profile.quality.array, truth.qc_map(profile.quality.mpp)),
         _agreement("tissue map", profile.tissue.array, truth.tissue_map(profile.tissue.mpp)),
         _valid_area(profile, truth),
