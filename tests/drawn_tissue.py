@@ -50,3 +50,23 @@ def write_field(path: Path, rgb: RGB, mpp: float) -> Slide:
     slide = open_slide(path, mpp=min(mpp, 5.0))
     slide.mpp = Mpp(mpp, mpp, "given")
     return slide
+
+
+def section_at_8um() -> RGB:
+    """Return 3.2 x 4 mm of glass with 1.6 x 2.4 mm of tissue at 8 um/px."""
+    image = glass(400, 500)
+    image[100:300, 100:400] = tissue_texture(200, 300, mpp=8.0)
+    return image
+
+
+def stroke_at_8um(
+    shape: tuple[int, ...],
+    *,
+    width_um: float,
+    start: tuple[int, int] = (60, 40),
+    end: tuple[int, int] = (430, 350),
+) -> NDArray[np.bool_]:
+    """Return a straight stroke between two points (x, y) of a map at 8 um/px."""
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.line(mask, start, end, 1, round(width_um / 8.0))
+    return mask > 0

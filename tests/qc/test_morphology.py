@@ -63,4 +63,20 @@ def test_empty_masks_stay_empty():
         morphology.keep_large(empty, 1),
     ):
         assert not result.any()
-    assert morphology.share_around(~empty, 3) == pytest.approx(1)
+    assert (morphology.share_around(~empty, 3) == 255).all()
+
+
+@pytest.mark.parametrize("radius", [2.0, 5.5, 6.4, 6.6, 9.0])
+def test_kernel_and_distance_give_the_same_discs(radius, monkeypatch):
+    mask = np.random.default_rng(0).random((60, 70)) < 0.01
+    by_default = morphology.dilate(mask, radius)
+    monkeypatch.setattr(morphology, "_KERNEL_RADIUS_PX", 0.0 if radius < 6.5 else 20.0)
+    assert np.array_equal(morphology.dilate(mask, radius), by_default)
+
+
+def test_components_know_their_extent():
+    mask = np.zeros((20, 30), bool)
+    mask[2:5, 3:7] = True
+    found = morphology.components(mask)
+    assert found.areas_px.tolist() == [0, 12]
+    assert found.lengths_px.tolist() == [0, 5]

@@ -10,16 +10,16 @@ from histome.slide import Slide
 Mask = NDArray[np.bool_]
 
 STRIP_ROWS = 256
-# Single stained pixels on glass are noise of JPEG: 3 of 25 is what one thin fat septum leaves in its square.
-_NOISE_SIDE_PX, _NOISE_SHARE = 5, 0.12
-# Fat cells are 50-130 um wide and show only their septa: gaps up to 96 um close.
-CLOSING_UM = 48.0
+# A single stained pixel on glass is noise of JPEG: the thinnest septum of fat leaves two in its square of 25.
+_NOISE_SIDE_PX, _NOISE_SHARE = 5, 0.05
+# Fat cells are 50-130 um wide and show only their septa: gaps up to 128 um close.
+CLOSING_UM = 64.0
 # A lumen or vacuole up to 160 um across belongs to its tissue.
 HOLE_UM2 = 20_000.0
 # Judged within 330 um. Dried mounting medium has a trace of color in many pixels but a real one in next to
 # none; fat has it in its septa (5 % and more). Shaded glass has its noise both ways (a seventh and more is
 # greenish), fat and tissue have not (under a fiftieth).
-_AROUND_UM, _STAINED_SHARE, _GREENISH_PER_STAINED = 330.0, 0.02, 0.1
+_AROUND_UM, _STAINED_SHARE, _STAINED_PER_GREENISH = 330.0, 0.02, 10
 _RIM_UM = 100.0
 # Smaller than 80 x 80 um is a floater; a field smaller than 20 such pieces keeps what it has.
 FRAGMENT_UM2 = 6_400.0
@@ -43,7 +43,7 @@ def find_tissue(evidence: Evidence, excluded: Mask, *, mpp: float, glass_seen: b
     Where no glass was seen there is none to be told from tissue: any stained pixel counts.
     """
     stained = evidence.has(TISSUE) & ~excluded
-    stained &= morphology.share_around(stained, _NOISE_SIDE_PX) > _NOISE_SHARE
+    stained &= morphology.share_around(stained, _NOISE_SIDE_PX) > 255 * _NOISE_SHARE
     if glass_seen:
         stained &= _plausible(evidence, excluded, mpp)
     closed = morphology.close_gaps(stained, CLOSING_UM / mpp)
@@ -58,5 +58,7 @@ def _plausible(evidence: Evidence, excluded: Mask, mpp: float) -> Mask:
     # The pale rim of an ink is greenish too and says nothing of the glass.
     greenish = evidence.has(GREENISH) & ~morphology.dilate(excluded, _RIM_UM / mpp)
     side_px = round(_AROUND_UM / mpp)
-    around = [morphology.share_around(mask, side_px) for mask in (strong, stained, greenish)]
-    return (around[0] > _STAINED_SHARE) & (around[2] < _GREENISH_PER_STAINED * around[1])
+    real = morphology.share_around(strong, side_px) > 255 * _STAINED_SHARE
+    limit = morphology.share_around(stained, side_px) // _STAINED_PER_GREENISH
+    # One step of 255 is rounding and no color.
+    return real & (morphology.share_around(greenish, side_px) <= limit + 1)

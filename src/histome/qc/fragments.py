@@ -18,7 +18,7 @@ def label_fragments(tissue: Mask, *, mpp: float) -> NDArray[np.uint16]:
     Pieces closer than 2 x 100 um are one. A piece under 0.1 mm2 is a crumb, unless it is the largest there
     is.
     """
-    labels, _ = morphology.label(morphology.dilate(tissue, JOIN_UM / mpp) if tissue.any() else tissue)
+    labels = morphology.components(morphology.dilate(tissue, JOIN_UM / mpp)).labels
     areas = np.bincount(labels[tissue], minlength=int(labels.max()) + 1)
     areas[0] = 0
     order = np.argsort(-areas, kind="stable")

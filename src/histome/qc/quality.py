@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from histome.config import QC_CLASSES, QcConfig
 from histome.errors import NoTissueError
-from histome.qc.artifacts import find_debris, find_folds, find_ink
+from histome.qc.artifacts import find_debris, find_ink
 from histome.qc.colors import DENSITY_STEP, GLASS_MPP, Evidence, Glass, color_evidence, find_glass
 from histome.qc.focus import find_out_of_focus, measure_focus
+from histome.qc.folds import find_folds
 from histome.qc.foreground import find_tissue, read_strip, strips
 from histome.qc.fragments import label_fragments
 from histome.slide import ClassMap, Slide
@@ -17,6 +18,8 @@ from histome.slide import ClassMap, Slide
 Mask = NDArray[np.bool_]
 
 MAP_MPP = 8.0
+# A pixel of the map that lies by more than a fifth beyond the slide is too pale to be judged.
+_COVERED = 0.8
 _CODE = {name: np.uint8(code) for code, name in enumerate(QC_CLASSES, start=1)}
 
 
@@ -88,7 +91,19 @@ def _read_evidence(slide: Slide, glass: Glass) -> Evidence:
         part = color_evidence(read_strip(slide, MAP_MPP, (first, last)), glass)
         for plane, rows in zip(whole, part, strict=True):
             plane[first:last] = rows
+    _complete_edge(whole, slide)
     return whole
+
+
+def _complete_edge(evidence: Evidence, slide: Slide) -> None:
+    """Give a last row or column that is more white beyond the slide than slide the values beside it."""
+    height, width = slide.shape_at(MAP_MPP)
+    covered_x, covered_y = (extent / MAP_MPP % 1.0 or 1.0 for extent in slide.extent_um)
+    for plane in evidence:
+        if covered_y < _COVERED and height > 1:
+            plane[-1] = plane[-2]
+        if covered_x < _COVERED and width > 1:
+            plane[:, -1] = plane[:, -2]
 
 
 def _broken(slide: Slide) -> Mask:

@@ -17,6 +17,8 @@ def outline(mask: Mask, *, offset: tuple[int, int], scale: float) -> shapely.Geo
     points, ends = _rings(np.pad(mask, 1))
     loops = [loop for ring in np.split(points, ends[:-1]) for loop in _simple_loops(ring)]
     coordinates = (np.concatenate(loops) - 1 + np.array(offset)) * scale
+    if len(loops) == 1:
+        return shapely.Polygon(coordinates)
     rings = np.split(coordinates, np.cumsum([len(loop) for loop in loops])[:-1])
     return shapely.build_area(shapely.MultiLineString(rings))
 

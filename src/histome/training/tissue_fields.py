@@ -50,14 +50,15 @@ LABEL_SETS: dict[str, LabelSet] = {
     "outside glands": LabelSet((*_SOFT, "NECROSIS", "OTHER"), ("STROMA",), 0.2),
     # A sarcoma with bone: it teaches what is not necrosis and not epithelium, little else.
     "viable sarcoma": LabelSet(("CARCINOMA", *_SOFT, "OTHER"), weight=0.3),
-    "necrotic sarcoma": LabelSet(("NECROSIS", "OTHER"), ("NECROSIS",), 0.5, 0.7),
+    "necrotic sarcoma": LabelSet(("NECROSIS", "OTHER"), ("NECROSIS",), 1.0, 0.7),
     "bone": LabelSet((*_SOFT, "OTHER"), ("OTHER",), 0.1, 0.5),
     "STR": LabelSet(("STROMA", "VESSEL"), ("STROMA",), 0.5),
     "NORM": LabelSet(("EPITHELIAL_TISSUE", "STROMA"), ("EPITHELIAL_TISSUE",), 0.3, 0.7),
-    "MUS": LabelSet(("OTHER", "STROMA"), ("OTHER",), 0.3),
+    # Muscle is "other" by our words, but fibrous stroma must not become muscle for looking like it.
+    "MUS": LabelSet(("OTHER", "STROMA")),
     "LYM": LabelSet(("STROMA", "OTHER")),
     "other": LabelSet(("OTHER",)),
-    "debris": LabelSet(("NECROSIS", "BLOOD", "OTHER"), ("NECROSIS",), 0.5),
+    "debris": LabelSet(("NECROSIS", "BLOOD", "OTHER"), ("NECROSIS",), 1.0),
     "complex stroma": LabelSet(("STROMA", "OTHER", "CARCINOMA"), weight=0.3),
     "carcinoma tile": LabelSet(("CARCINOMA", "STROMA"), ("CARCINOMA",), 0.2, 0.5),
     "benign tile": LabelSet(_NOT_TUMOR, ("EPITHELIAL_TISSUE",), 0.1, 0.5),
@@ -69,7 +70,7 @@ LABEL_SETS: dict[str, LabelSet] = {
     "epithelial nuclei of a tumor": LabelSet(("CARCINOMA", "EPITHELIAL_TISSUE"), ("CARCINOMA",), 0.5, 0.7),
     "fibroblasts": LabelSet(("STROMA", "VESSEL"), ("STROMA",), 0.3),
     "endothelium": LabelSet(("VESSEL", "STROMA"), ("VESSEL",), 0.5),
-    "muscle nuclei": LabelSet(("OTHER", "STROMA"), ("OTHER",), 0.3, 0.7),
+    "muscle nuclei": LabelSet(("OTHER", "STROMA"), weight=0.7),
     "breast cancer": LabelSet(("CARCINOMA", *_SOFT, "OTHER", "NECROSIS"), weight=0.3),
 }
 CODES = {name: code for code, name in enumerate(LABEL_SETS, start=1)}
