@@ -1,6 +1,6 @@
 """How fast a slide is profiled, with how much memory, and how soon a finished profile is recognized.
 
-    python benchmarks/bench_profile.py speed     mm2 per minute on one core and on two, the share of each stage
+    python benchmarks/bench_profile.py speed     mm2 per minute on one and two cores, share of each stage
     python benchmarks/bench_profile.py memory    peak memory of 100,000 x 100,000 px, 5 % of it tissue
     python benchmarks/bench_profile.py again     wall time of a run that finds everything done
 

@@ -44,7 +44,7 @@ class SlideConfig(Settings):
 
 
 class QcConfig(Settings):
-    """Quality control. out_of_focus_below: focus (see histome.qc.focus) under which tissue is not measured."""
+    """Quality control. out_of_focus_below: focus (histome.qc.focus) under which tissue is not measured."""
 
     out_of_focus_below: float = -1.0
 
@@ -58,7 +58,7 @@ class TissueConfig(Settings):
 class CellsConfig(Settings):
     """Nucleus detection and classes. model: name of a shipped model, or a path to a card or its folder.
 
-    abstain_below: confidence (0-1) under which a cell's class is marked as abstained; None for the model's own.
+    abstain_below: confidence (0-1) under which a cell's class is marked abstained; None for the model's own.
     """
 
     model: str = "nuclei"
@@ -79,8 +79,8 @@ class MetricsConfig(Settings):
 class ReportConfig(Settings):
     """What the report shows.
 
-    thumbnail_px: longer side of the overview. field_um, field_px: side of a field shown in detail, and the most
-    pixels it may have a side. max_bytes: the pictures are compressed harder until the file is this small.
+    thumbnail_px: longer side of the overview. field_um, field_px: side of a field shown in detail, and the
+    most pixels it may have a side. max_bytes: the pictures are compressed harder until the file is this small.
     low_valid_percent, low_confidence, high_abstained_percent: where a warning begins.
     seed: of the field and the nuclei that are drawn by lot.
     """

@@ -155,7 +155,7 @@ def paint(outlines_px: NDArray[np.float64], shape: tuple[int, int]) -> Int32:
 
 
 def centroids(outlines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, k, 2) open outlines -> (n, 2) x, y of their areas' centers (a nucleus' place, not its winning cell)."""
+    """(n, k, 2) open outlines -> (n, 2) x, y of their areas' centers (a nucleus' place, not its cell)."""
     after = np.roll(outlines, -1, axis=1)
     cross = outlines[..., 0] * after[..., 1] - after[..., 0] * outlines[..., 1]
     return ((outlines + after) * cross[..., None]).sum(1) / (3 * cross.sum(1))[:, None]
