@@ -191,3 +191,16 @@ def test_real_polygons(data_dir):
     cells = read_foreign_cells(path, mapping, mpp=0.5)
     assert len(cells) == 1295
     assert 10 < np.nanmedian(cells["area_um2"].to_numpy()) < 100
+
+
+def test_our_own_table_keeps_what_it_knows(tmp_path):
+    classes = pa.array(["lymphocyte", "other"]).dictionary_encode()
+    columns = {"x": [20.0, 110.0], "x_um": [10.0, 55.0], "confidence": pa.array([0.9, 0.4], pa.float32())}
+    columns |= {"abstained": [False, True], "class": classes, "geometry": shapely.to_wkb(OUTLINES)}
+    pq.write_table(pa.table(columns), tmp_path / "cells.parquet")
+    cells = read_foreign_cells(tmp_path / "cells.parquet", {}, mpp=0.5)
+    assert cells["class"].to_pylist() == ["lymphocyte", "other"]
+    assert cells["abstained"].to_pylist() == [False, True]
+    assert cells["confidence"].to_pylist() == pytest.approx([0.9, 0.4])
+    with pytest.raises(HistomeError, match="made at 0.5 um/px"):
+        read_foreign_cells(tmp_path / "cells.parquet", {}, mpp=0.25)
