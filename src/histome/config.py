@@ -80,7 +80,7 @@ class ReportConfig(Settings):
     """What the report shows.
 
     thumbnail_px: longer side of the overview. field_um, field_px: side of a field shown in detail, and the
-    most pixels it may have a side. max_bytes: the pictures are compressed harder until the file is this small.
+    most pixels it may have a side. max_bytes: pictures are compressed harder until the file is this small.
     low_valid_percent, low_confidence, high_abstained_percent: where a warning begins.
     seed: of the field and the nuclei that are drawn by lot.
     """
