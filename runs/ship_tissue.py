@@ -117,8 +117,8 @@ def main() -> None:
     }
     # Said in the card because the recipe moved on after these weights: a new run is made as the code has it.
     training["note"] = (
-        "version 1 was trained before single tiles were always mirrored beyond their border and before muscle "
-        "lost its preference for OTHER; a new run has both"
+        "version 1 was trained before single tiles were always mirrored beyond their border and before "
+        "muscle lost its preference for OTHER; a new run has both"
     )
     training["encoder"] = "EfficientNet-lite0 with ImageNet weights (Apache-2.0)"
     sha256 = export(args.run)

@@ -202,5 +202,5 @@ def test_our_own_table_keeps_what_it_knows(tmp_path):
     assert cells["class"].to_pylist() == ["lymphocyte", "other"]
     assert cells["abstained"].to_pylist() == [False, True]
     assert cells["confidence"].to_pylist() == pytest.approx([0.9, 0.4])
-    with pytest.raises(HistomeError, match="made at 0.5 um/px"):
+    with pytest.raises(HistomeError, match=r"made at 0\.5 um/px"):
         read_foreign_cells(tmp_path / "cells.parquet", {}, mpp=0.25)

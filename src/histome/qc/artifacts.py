@@ -13,7 +13,7 @@ _INK_UM2, _DEBRIS_UM2 = 3_000.0, 2_000.0
 # Ink fades over two pixels at 8 um/px: the fringe has neither the tissue's colors nor the ink's.
 _FRINGE_UM = 16.0
 # Red ink has the colors of bone and of packed red cells (both pass on up to 80 % of a field of bone), so it
-# must be a stroke: at least 1.2 mm long, dense (upper decile of a pen's stroke 1.97; of 16 fields of bone with
+# must be a stroke: at least 1.2 mm long, dense (upper decile of a stroke 1.97; of 16 fields of bone with
 # anything as long, at most 1.20), and not most of what is on the slide.
 _RED_LENGTH_UM, _RED_CORE_DENSITY, _RED_LARGEST_SHARE = 1_200.0, 1.5, 0.4
 _RED_GAP_UM, _RED_REACH_UM, _RED_PIECE_UM2 = 24.0, 96.0, 2_500.0

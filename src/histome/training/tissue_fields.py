@@ -135,7 +135,7 @@ def around_points(
     values[rows, cols] = codes
     if not len(points_px):
         return values
-    distance, (r, c) = distance_transform_edt(seeds == 0, return_indices=True)
+    distance, (r, c) = distance_transform_edt(seeds == 0, return_indices=True)  # type: ignore[misc]
     return np.where(distance <= radius_px, values[r, c], 0).astype(np.uint8)
 
 
