@@ -7,6 +7,7 @@ Plain 3x3 convolutions with a stride-2 stem and output are the fastest shape on 
 from collections.abc import Sequence
 from itertools import pairwise
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -111,3 +112,22 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
         dynamo=True,
         external_data=False,
     )
+    _drop_traces(path)
+
+
+def _drop_traces(path: str) -> None:
+    """Remove the source lines that the exporter notes at every node: they name folders of this machine."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+        graph,
+        model,
+    ):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.save(model, path)
