@@ -50,12 +50,13 @@ DATA_SETS = {
     "tnbc": ("CC BY 4.0 (Naylor et al. 2018)", "breast; only: not normal epithelium"),
 }
 LIMITS = (
-    "blood is indirect: red cells found by color in 6 colon and 140 lung tiles that a person chose; next to none in "
-    "the map",
+    "blood is indirect: red cells found by color in 6 colon and 140 lung tiles that a person chose; next to "
+    "none in the map",
     "vessel is indirect: allowed by many labels, named by 40 endothelial nuclei; next to none in the map",
     "normal epithelium is direct in colon only; normal lung is one word for alveoli and all between them",
-    "necrosis is direct in one osteosarcoma patient and in 15 colon tiles; its probability rises to 0.3-0.4 in dead "
-    "tissue but OTHER stays higher: next to none in the map, and the scores of debris and non-viable tiles count OTHER",
+    "necrosis is direct in one osteosarcoma patient and 15 colon tiles; its probability rises to 0.3-0.4 in "
+    "dead tissue but OTHER stays higher: next to none in the map, and the scores of debris and non-viable "
+    "tiles count OTHER",
     "carcinoma is direct in colon and lung; elsewhere it follows from untyped nuclei of tumors",
     "never saw: liver, stomach, bladder, brain, skin, lymph node, pancreas, soft tissue, frozen sections",
 )
