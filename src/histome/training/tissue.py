@@ -4,7 +4,6 @@ EfficientNet-lite0 with ImageNet weights (Apache-2.0) is the encoder, because th
 labeled fields; the plain decoder stops at stride 4 and the logits are interpolated to stride 2.
 """
 
-import csv
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from histome.slide import TileGrid
 from histome.training.augment import appearance, similarity, warp
 from histome.training.networks import conv_block
 from histome.training.tissue_fields import TissueField, label_table
-from histome.training.train import batches, learning_rate
+from histome.training.train import batches, learning_rate, log_row
 
 STRIDE = 2
 # Share of the crops from each data set: by how well its labels fit ours, not by how many pixels it has.
@@ -284,16 +283,6 @@ def train_tissue(
                 "seconds": round(time.monotonic() - start),
                 "loss": round(total / every, 4),
             }
-            _log(folder / "log.csv", row | (follow(trainer.average.module.eval()) if follow else {}))
+            log_row(folder / "log.csv", row | (follow(trainer.average.module.eval()) if follow else {}))
             total = 0.0
     return trainer.average.module.eval()
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(row, flush=True)

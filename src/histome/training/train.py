@@ -262,13 +262,14 @@ def train(
             row = {"step": trainer.step, "seconds": round(time.monotonic() - start)}
             row |= {name: round(total / summed, 4) for name, total in sums.items()}
             row |= {f"f1_{name}": score for name, score in scores.items()}
-            _log(folder / "log.csv", row)
+            log_row(folder / "log.csv", row)
             trainer.save()
             sums, summed = {}, 0
     return trainer.average.module.eval()
 
 
-def _log(path: Path, row: dict[str, float]) -> None:
+def log_row(path: Path, row: dict[str, float]) -> None:
+    """Append a row to the training log, a CSV file that gets its header first, and print it."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
