@@ -15,6 +15,9 @@ from histome.cli.info import info
 from histome.cli.metrics import metrics
 from histome.cli.models import models
 from histome.cli.profile import profile
+from histome.cli.tme import tme
+from histome.cli.train import train
+from histome.cli.validate import validate
 
 # May stand anywhere on the line; the value says whether an argument follows.
 _EVERYWHERE = {"--quiet": False, "-q": False, "--debug": False, "--log": True}
@@ -25,6 +28,9 @@ app.command()(demo)
 app.command()(info)
 app.add_typer(models, name="models")
 app.add_typer(metrics, name="metrics")
+app.add_typer(tme, name="tme")
+app.add_typer(train, name="train")
+app.add_typer(validate, name="validate")
 app.command()(doctor)
 
 

@@ -1,0 +1,1 @@
+"""What does it say? Features, phenotype labels, tokens and text that says nothing the numbers do not."""
