@@ -2,8 +2,10 @@
 
     python runs/train_nuclei.py --data ../shared/data --out runs/out/nuclei
 
-Then `python runs/ship_nuclei.py` chooses the thresholds on the tuning sources, scores the held-out ones and
-writes the ONNX file and its card.
+First a network with star-convex outlines alone. It labels the nuclei of glas (see training/selftrain.py), and
+the second network goes on from its weights with these, the mask and the offsets besides. Then
+`python runs/ship_nuclei.py` chooses the thresholds on the tuning sources, scores the held-out ones and writes
+the ONNX file and its card.
 """
 
 import argparse
@@ -12,25 +14,37 @@ from pathlib import Path
 import torch
 
 from histome.training.datasets import load_fields
+from histome.training.selftrain import pseudo_fields
 from histome.training.splits import split_fields
-from histome.training.train import Recipe, train
+from histome.training.tissue_fields import GLAS_PARTS
+from histome.training.train import Recipe, load_average, make_network, train
 
 DATA_SETS = ("consep", "monuseg", "tnbc", "monusac", "crchistophenotypes")
+MIX = {"consep": 0.38, "monuseg": 0.24, "tnbc": 0.12, "monusac": 0.10, "crchistophenotypes": 0.16}
+FIRST = Recipe(steps=7000, restarts=(5200,), decay_steps=1800, mix=MIX, fine_outlines=False)
+SECOND = Recipe()
 
 
 def main() -> None:
-    """Load, split, train."""
+    """Load, split, train, label glas, train on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/out/nuclei"))
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     split = split_fields(field for name in DATA_SETS for field in load_fields(args.data / name, name))
     print({part: len(fields) for part, fields in vars(split).items()}, flush=True)
-    train(Recipe(steps=args.steps), split.train, split.tuning, args.out, device=device)
+    train(FIRST, split.train, split.tuning, args.out / "first", device=device)
+    teacher = make_network(FIRST)
+    teacher.load_state_dict(load_average(args.out / "first"))
+    unused = {patient for part in GLAS_PARTS.values() for patient in part}
+    taught = list(pseudo_fields(teacher.eval(), args.data / "glas", "glas", unused))
+    typed = sum(int((field.sets > 0).sum()) for field in taught)
+    print(f"glas: {typed} typed nuclei in {len(taught)} fields", flush=True)
+    start = args.out / "first"
+    train(SECOND, split.train + taught, split.tuning, args.out, device=device, start=start)
 
 
 if __name__ == "__main__":

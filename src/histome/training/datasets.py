@@ -8,13 +8,14 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histome.training.labelsets import NUCLEUS_LABEL_SETS
+from histome.training.labelsets import NUCLEUS_LABEL_SETS, set_of
 
 IMAGE_MPP = 0.5
 # The rebuilt monuseg masks (watershed of a 3-class mask) have merged groups: their nuclei count half.
@@ -70,7 +71,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
     """RGB pixels at `to_mpp` um/px (area averaging when that is coarser)."""
-    rgb = np.asarray(Image.open(path).convert("RGB"))
+    return resize_image(np.asarray(Image.open(path).convert("RGB")), mpp, to_mpp)
+
+
+def resize_image(rgb: NDArray[np.uint8], mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
+    """RGB pixels of `mpp` um/px at `to_mpp` um/px (area averaging when that is coarser)."""
     scale = mpp / to_mpp
     size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -102,26 +107,50 @@ def _centers(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     return np.stack([x, y], axis=1)[1:].astype(np.float32)
 
 
+class Place(NamedTuple):
+    """Which image a field is: its data set, its name there, the slide or patient it was cut from."""
+
+    data_set: str
+    name: str
+    source: str
+
+
+def instance_field(
+    place: Place,
+    rgb: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    sets: NDArray[np.uint16],
+    *,
+    mpp: float,
+    weight: NDArray[np.uint8] | None = None,
+    shapes: bool = True,
+) -> Field:
+    """A field of labelled instances.
+
+    Parameters
+    ----------
+    rgb, labels, mpp
+        (h, w, 3) pixels and (h, w) instances 0..n, both at `mpp` um/px.
+    sets
+        (n + 1,) label set of each instance, 0 = no type.
+    weight, shapes
+        As in `Field`; without a weight every pixel counts in full.
+    """
+    full = np.full(labels.shape, 255, np.uint8) if weight is None else weight
+    image, depth, centers = resize_image(rgb, mpp), _normalised_depth(labels), _centers(labels)
+    return Field(*place, image, labels, depth, full, mpp, sets, shapes, centers)
+
+
 def _instance_field(
     data_set: str, root: Path, row: dict[str, str], labels_of: dict[int, str], weight: float
 ) -> Field:
     labels = np.asarray(Image.open(root / row["instances"])).astype(np.int32)
-    table = NUCLEUS_LABEL_SETS.get(data_set, {})
-    sets = np.array([table.get(labels_of.get(i, ""), 0) for i in range(labels.max() + 1)], np.uint16)
-    mpp = float(row["mpp"])
-    return Field(
-        data_set,
-        row["image"],
-        row["source"],
-        read_image(root / row["file"], mpp),
-        labels,
-        _normalised_depth(labels),
-        np.full(labels.shape, round(255 * weight), np.uint8),
-        mpp,
-        sets,
-        True,
-        _centers(labels),
-    )
+    known = {i: set_of(data_set, label) for i, label in labels_of.items()}
+    sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
+    rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
+    full = np.full(labels.shape, round(255 * weight), np.uint8)
+    place = Place(data_set, row["image"], row["source"])
+    return instance_field(place, rgb, labels, sets, mpp=float(row["mpp"]), weight=full)
 
 
 def _point_field(data_set: str, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
@@ -130,14 +159,13 @@ def _point_field(data_set: str, root: Path, row: dict[str, str], points: list[di
     with Image.open(root / row["file"]) as image:
         shape = image.height, image.width
     labels = np.zeros(shape, np.int32)
-    table = NUCLEUS_LABEL_SETS[data_set]
     centers = np.array([(float(p["x_px"]), float(p["y_px"])) for p in points], np.float32).reshape(-1, 2)
     for k, (x, y) in enumerate(centers):
         cv2.circle(labels, (int(x), int(y)), round(_POINT_RADIUS_UM / mpp), k + 1, -1)
     far = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5) * mpp > _POINT_BACKGROUND_UM
     weight = np.where((labels > 0) | far, 128, 0).astype(np.uint8)
     depth = np.where(labels > 0, 217, 0).astype(np.uint8)
-    sets = np.array([0] + [table[p["label"]] for p in points], np.uint16)
+    sets = np.array([0] + [set_of(data_set, p["label"]) for p in points], np.uint16)
     image = read_image(root / row["file"], mpp)
     return Field(
         data_set, row["image"], row["source"], image, labels, depth, weight, mpp, sets, False, centers

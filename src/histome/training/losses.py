@@ -33,6 +33,20 @@ def polar_iou_loss(predicted: Tensor, dist: Tensor, weight: Tensor) -> Tensor:
     return (loss * w).sum() / w.sum().clamp(min=1.0)
 
 
+def mask_loss(logit: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Weighted binary cross-entropy plus Dice loss of the pixels inside nuclei; (N, H, W) each."""
+    dice = 1 - (2 * (torch.sigmoid(logit) * mask * weight).sum() + 1) / (
+        ((torch.sigmoid(logit) + mask) * weight).sum() + 1
+    )
+    return object_loss(logit, mask, weight) + dice
+
+
+def offset_loss(predicted: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute error of the way to the centroid; (N, 2, H, W), unit of the caller."""
+    error = (predicted - offset).abs().sum(1)
+    return (error * weight).sum() / weight.sum().clamp(min=1.0)
+
+
 def label_set_loss(logits: Tensor, membership: Tensor, weight: Tensor, gamma: float = 1.5) -> Tensor:
     """Focal cross-entropy of the summed probability of each pixel's label set.
 

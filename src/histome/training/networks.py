@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 # ImageNet-free normalisation: H&E pixels sit near 200; this centres them without data set statistics.
 PIXEL_MEAN, PIXEL_SCALE = 190.0, 60.0
+# Pixels a unit of the offset head: 8 px (4 um at 0.5 um/px) is a typical radius.
+OFFSET_PX = 8.0
 
 
 def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -73,17 +75,26 @@ def star_distance(raw: Tensor) -> Tensor:
     return 8.0 * nn.functional.softplus(raw)
 
 
+def full_resolution(raw: Tensor) -> Tensor:
+    """The mask head's four channels a cell -> (N, H, W) logits, one an input pixel."""
+    return nn.functional.pixel_shuffle(raw, 2)[:, 0]
+
+
 class StardistExport(nn.Module):
-    """uint8 image in; probability, ray lengths (pixels) and class logits out."""
+    """uint8 image in; probability, ray lengths (pixels), class logits, nuclear mask and offsets out."""
+
+    outputs = ("prob", "dist", "logits", "mask", "offset")
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(1, H, W, 3) uint8 -> (1, 1, H/2, W/2), (1, 32, H/2, W/2), (1, 9, H/2, W/2)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(1, H, W, 3) uint8 -> channels 1, 32, 9 at half the resolution, mask (1, 1, H, W), offset 2 (px)."""
         out = self.net(normalise(image))
-        return torch.sigmoid(out["prob"]), star_distance(out["dist"]), out["logits"]
+        mask = torch.sigmoid(nn.functional.pixel_shuffle(out["mask"], 2))
+        offset = OFFSET_PX * out["offset"]
+        return torch.sigmoid(out["prob"]), star_distance(out["dist"]), out["logits"], mask, offset
 
 
 class SegmenterExport(nn.Module):

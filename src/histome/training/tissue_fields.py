@@ -140,7 +140,7 @@ def around_points(
 
 
 # Patients 1, 3 and 10 of glas have fields of both grades.
-_GLAS = {
+GLAS_PARTS = {
     "held-out": ("patient 9", "patient 11", "patient 3"),
     "tuning": ("patient 4", "patient 6", "patient 13"),
 }
@@ -150,7 +150,7 @@ _HELD_OUT_SHARE, _TUNING_SHARE = 0.22, 0.12
 def _named_part(data_set: str, source: str) -> str | None:
     """Part of a source whose split is written down: glas by patient, typed nuclei as the nuclei model."""
     if data_set == "glas":
-        return next((part for part, names in _GLAS.items() if source in names), "train")
+        return next((part for part, names in GLAS_PARTS.items() if source in names), "train")
     if data_set in HELD_OUT:
         held, tuning = (any(source in names for names in table.values()) for table in (HELD_OUT, TUNING))
         return "held-out" if held else "tuning" if tuning else "train"

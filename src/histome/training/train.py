@@ -16,8 +16,8 @@ from histome.cells.stardist import centroids, decode, polygons
 from histome.config import CELL_CLASSES
 from histome.training.augment import appearance, similarity, warp
 from histome.training.datasets import IMAGE_MPP, Field
-from histome.training.losses import label_set_loss, object_loss, polar_iou_loss
-from histome.training.networks import UNet, normalise, star_distance
+from histome.training.losses import label_set_loss, mask_loss, object_loss, offset_loss, polar_iou_loss
+from histome.training.networks import OFFSET_PX, UNet, full_resolution, normalise, star_distance
 from histome.training.targets import RAYS, sample_targets
 from histome.validation.matching import Counts, detection_counts
 
@@ -26,32 +26,39 @@ N_SETS = 1 << len(CELL_CLASSES)
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides how a nuclei network is trained."""
+    """All that decides how a nuclei network is trained.
+
+    `fine_outlines`: whether it also learns the mask of nuclei at the input's resolution and the way to each
+    nucleus' centroid, which sharpen the star-convex outlines (see cells/stardist.py).
+    """
 
     widths: tuple[int, ...] = (32, 48, 96, 160, 224)
     crop_px: int = 256
     batch: int = 8
-    steps: int = 7000
-    restarts: tuple[int, ...] = (5200,)
-    decay_steps: int = 1800
+    steps: int = 7600
+    restarts: tuple[int, ...] = (4600,)
+    decay_steps: int = 1600
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     ema: float = 0.998
     seed: int = 1
+    fine_outlines: bool = True
     mix: dict[str, float] = field(
         default_factory=lambda: {
-            "consep": 0.38,
-            "monuseg": 0.24,
+            "consep": 0.42,
+            "monuseg": 0.20,
             "tnbc": 0.12,
-            "monusac": 0.10,
-            "crchistophenotypes": 0.16,
+            "monusac": 0.08,
+            "crchistophenotypes": 0.12,
+            "glas": 0.06,
         }
     )
 
 
 def make_network(recipe: Recipe) -> UNet:
-    """The nuclei network: object probability, 32 star distances, nine class logits."""
-    return UNet(recipe.widths, {"prob": 1, "dist": RAYS, "logits": len(CELL_CLASSES)}, head_width=48)
+    """The nuclei network: object probability, 32 star distances, nine class logits, mask and offsets."""
+    heads = {"prob": 1, "dist": RAYS, "logits": len(CELL_CLASSES)}
+    return UNet(recipe.widths, heads | ({"mask": 4, "offset": 2} if recipe.fine_outlines else {}), 48)
 
 
 class Sampler:
@@ -104,17 +111,14 @@ class Sampler:
         return np.clip(center, margin, extent - margin)
 
     def crop(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
-        """One crop: image (s, s, 3) uint8, prob, prob weight, dist, set mask, shape weight."""
+        """One crop: image (s, s, 3) uint8, the parts of `Targets`, weight of the outlines' losses (n, n)."""
         f, center = self._place(rng)
         size = self.recipe.crop_px
         matrix = similarity(center, size, rng)
         image = appearance(warp(f.image, matrix, size), rng)
         to_labels = matrix * (IMAGE_MPP / f.label_mpp)
-        prob, weight, dist, sets = sample_targets(
-            f.labels, f.depth, f.weight, f.sets, matrix=to_labels, size=size
-        )
-        shape = prob * (weight if f.shapes else 0.0)
-        return image, prob, weight, dist, sets, shape.astype(np.float32)
+        targets = sample_targets(f, matrix=to_labels, size=size)
+        return image, *targets, targets.prob_weight * np.float32(f.shapes)
 
     def batch(self, rng: np.random.Generator) -> list[Tensor]:
         """A batch of crops, each part stacked."""
@@ -140,19 +144,29 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
 
 def losses(out: dict[str, Tensor], parts: list[Tensor], set_weight: Tensor) -> dict[str, Tensor]:
-    """The three losses of one batch."""
-    _, prob, weight, dist, sets, shape = parts
-    bits = torch.arange(len(CELL_CLASSES))
+    """The losses of one batch, to be summed."""
+    _, prob, weight, dist, sets, mask, offset, outlined = parts
+    bits = torch.arange(len(CELL_CLASSES), device=sets.device)
     membership = ((sets[:, None] >> bits[None, :, None, None]) & 1).float()
-    return {
+    parts_of_loss = {
         "object": object_loss(out["prob"].float()[:, 0], prob, weight),
-        "shape": polar_iou_loss(star_distance(out["dist"].float()), dist, shape),
+        "shape": polar_iou_loss(star_distance(out["dist"].float()), dist, prob * outlined),
         "class": label_set_loss(out["logits"].float(), membership, set_weight[sets.long()] * (prob > 0.15)),
     }
+    if "mask" in out:
+        fine = outlined.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        parts_of_loss["mask"] = mask_loss(full_resolution(out["mask"].float()), mask, fine)
+        inside = outlined * (prob > 0)
+        parts_of_loss["offset"] = offset_loss(out["offset"].float(), offset / OFFSET_PX, inside)
+    return parts_of_loss
 
 
 def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Probability (h, w), ray lengths (32, h, w) and logits (9, h, w) of a field, padded white to 64 px."""
+    """Outputs of a field, padded white to 64 px, as the exported network gives them without the batch axis.
+
+    prob (h, w), dist (32, h, w), logits (9, h, w), and where the network has them mask (2 h, 2 w), offset
+    (2, h, w); h and w are half the image's, rounded up.
+    """
     h, w = image.shape[:2]
     padded = np.full((-(-h // 64) * 64, -(-w // 64) * 64, 3), 255, np.uint8)
     padded[:h, :w] = image
@@ -160,11 +174,15 @@ def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.fl
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         out = net(normalise(torch.from_numpy(padded)[None].to(device)))
     rows, cols = -(-h // 2), -(-w // 2)
-    return {
-        "prob": torch.sigmoid(out["prob"].float())[0, 0, :rows, :cols].cpu().numpy(),
-        "dist": star_distance(out["dist"].float())[0, :, :rows, :cols].cpu().numpy(),
-        "logits": out["logits"].float()[0, :, :rows, :cols].cpu().numpy(),
+    maps = {
+        "prob": torch.sigmoid(out["prob"].float())[0, 0, :rows, :cols],
+        "dist": star_distance(out["dist"].float())[0, :, :rows, :cols],
+        "logits": out["logits"].float()[0, :, :rows, :cols],
     }
+    if "mask" in out:
+        maps["mask"] = torch.sigmoid(full_resolution(out["mask"].float()))[0, : 2 * rows, : 2 * cols]
+        maps["offset"] = OFFSET_PX * out["offset"].float()[0, :, :rows, :cols]
+    return {name: part.cpu().numpy() for name, part in maps.items()}
 
 
 def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float = 0.3) -> dict[str, float]:
@@ -184,10 +202,18 @@ def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float 
     return {name: round(c.f1, 4) for name, c in counts.items()}
 
 
+def load_average(folder: Path) -> dict[str, Tensor]:
+    """State of a run's averaged network, to start another run from or to export."""
+    state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")["average"]
+    return {name.removeprefix("module."): v for name, v in state.items() if name != "n_averaged"}
+
+
 class Trainer:
     """Network, averaged network, optimizer and step: what a checkpoint holds."""
 
-    def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, device: str = "cpu", *, start: Path | None = None
+    ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_flush_denormal(True)  # subnormal gradients cost a quarter of a CPU step (0.66 s -> 0.51 s)
         self.recipe, self.folder, self.device = recipe, folder, device
@@ -199,6 +225,10 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._load(torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device))
+        elif start is not None:
+            state = load_average(start)
+            self.net.load_state_dict(state, strict=False)
+            self.average.module.load_state_dict(self.net.state_dict())
 
     def _load(self, state: dict) -> None:
         self.net.load_state_dict(state["net"])
@@ -238,13 +268,16 @@ def train(
     *,
     device: str = "cpu",
     every: int = 500,
+    start: Path | None = None,
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
+
+    A new run begins with the averaged weights of the run in `start`, as far as the two networks share them.
 
     Writes folder/checkpoint.pt and a line of folder/log.csv every `every` steps: step, seconds, losses,
     tuning F1.
     """
-    trainer = Trainer(recipe, folder, device)
+    trainer = Trainer(recipe, folder, device, start=start)
     trainer.net.train()
     sampler = Sampler(fields, recipe)
     set_weight = torch.from_numpy(sampler.set_weight)
