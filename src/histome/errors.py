@@ -27,6 +27,10 @@ class ModelError(HistomeError):
     """A model card or its weights that cannot be used."""
 
 
+class DataError(HistomeError):
+    """Labelled data to learn from or to compare with that cannot be used."""
+
+
 class OutputError(HistomeError):
     """An output folder that cannot be written or is held by another run."""
 
