@@ -5,10 +5,10 @@ import pytest
 from report import profiles
 
 from histome.config import ReportConfig
+from histome.metrics.quantities import MetricTable
 from histome.models.card import Card
 from histome.report.caveats import Evidence, find_caveats
 from histome.report.fields import CellArrays
-from histome.report.quantities import MetricTable
 from histome.slide import Mpp
 
 CONFIG = ReportConfig()

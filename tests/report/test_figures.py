@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from report import profiles
 
+from histome.metrics.quantities import Metric, MetricTable, show
 from histome.report.figures import bars, histogram, shade, stacked
-from histome.report.quantities import Metric, MetricTable, show
 
 COLORS = {"STROMA": "#000000", "BLOOD": "#111111", "VESSEL": "#222222"}
 

@@ -13,9 +13,9 @@ import pytest
 from report import profiles
 
 from histome.config import ReportConfig
+from histome.metrics.quantities import MetricTable
 from histome.report import render_report
 from histome.report.fields import CellArrays, Field, nuclei_near
-from histome.report.quantities import MetricTable
 from histome.slide import Slide
 
 CONFIG = ReportConfig(thumbnail_px=400, field_um=150.0)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from histome.config import CELL_CLASSES, ReportConfig
+from histome.metrics.quantities import MetricTable, format_count, format_number
 from histome.models.card import Card
 from histome.report.fields import CellArrays
 from histome.report.palette import CELL_LABELS
-from histome.report.quantities import MetricTable, format_count, format_number
 from histome.slide.mpp import Mpp
 
 _FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histome.report.quantities import MetricTable, Shown
+from histome.metrics.quantities import MetricTable, Shown
 
 HISTOGRAM_BINS = 20
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 import histome
 from histome.config import ReportConfig
 from histome.errors import OutputError
+from histome.metrics.quantities import Metric, MetricTable
 from histome.report import palette, tables
 from histome.report.caveats import Caveat, Evidence, find_caveats
 from histome.report.fields import CellArrays, choose_fields
@@ -32,7 +33,6 @@ from histome.report.pictures import (
     overview_page,
 )
 from histome.report.provenance import broken_tiles, extent, load_cards, provenance_page, slide_facts
-from histome.report.quantities import Metric, MetricTable
 from histome.run import Profile
 from histome.slide.reader import Slide
 

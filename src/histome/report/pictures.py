@@ -10,6 +10,7 @@ import pyarrow as pa
 import shapely
 
 from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, ReportConfig
+from histome.metrics.quantities import from_cells
 from histome.report import palette
 from histome.report.fields import CellArrays, Field, nuclei_near, outline_paths
 from histome.report.overlays import (
@@ -24,7 +25,6 @@ from histome.report.overlays import (
     scale_bar_um,
     shrink_map,
 )
-from histome.report.quantities import from_cells
 from histome.slide.maps import ClassMap
 from histome.slide.reader import Slide
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from histome.errors import ModelError
+from histome.metrics.quantities import TIMES, format_count, format_number
 from histome.models.card import Card, load_card
-from histome.report.quantities import TIMES, format_count, format_number
 from histome.slide.reader import Slide
 
 Fact = tuple[str, str]

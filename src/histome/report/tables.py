@@ -10,10 +10,10 @@ import pyarrow as pa
 from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import UsageError
 from histome.metrics.catalogue import FAMILIES, find_metric
+from histome.metrics.quantities import Metric, MetricTable, Shown, format_count, from_cells
 from histome.report import palette
 from histome.report.fields import CellArrays
 from histome.report.figures import bars, histogram, shade, stacked
-from histome.report.quantities import Metric, MetricTable, Shown, format_count, from_cells
 
 KEY_METRICS = (
     "ABSOLUTE_AREA",

@@ -3,7 +3,7 @@
 import pytest
 from report import profiles
 
-from histome.report.quantities import Metric, MetricTable, format_count, format_number, from_cells, show
+from histome.metrics.quantities import Metric, MetricTable, format_count, format_number, from_cells, show
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
