@@ -162,7 +162,7 @@ def _cards(config: Config) -> "dict[str, Card]":
 
     return {
         "tissue": find_model(config.tissue.model, task="segmenter"),
-        "cells": find_model(config.cells.model, task="stardist"),
+        "cells": find_model(config.cells.model, task=("stardist", "hover")),
     }
 
 

@@ -53,7 +53,7 @@ def find_cells(
     ----------
     slide : the slide.
     tissue : its tissue; cells are only looked for in the nucleated classes of `tissue.map`.
-    network : a stardist model for the nine cell classes, made for as many threads.
+    network : a stardist model for the nine cell classes or a hover model, made for as many threads.
     config : `abstain_below` overrides the card's threshold.
     progress : called with the mm2 of nucleated tissue done and in all.
 
@@ -63,7 +63,7 @@ def find_cells(
 
     Raises
     ------
-    ModelError : the network is no stardist model for the nine classes.
+    ModelError : the network is neither.
     """
     check_card(network.card)
     search = start_search(slide, tissue.map, network)
@@ -74,8 +74,9 @@ def find_cells(
 
 def check_card(card: Card) -> None:
     """Refuse a model that does not give the nine cell classes."""
-    if card.task != "stardist" or card.classes != CELL_CLASSES:
-        raise ModelError(f"{card.name}: not a stardist model for the classes {', '.join(CELL_CLASSES)}")
+    if card.task != "hover" and (card.task != "stardist" or card.classes != CELL_CLASSES):
+        classes = ", ".join(CELL_CLASSES)
+        raise ModelError(f"{card.name}: not a stardist model for the classes {classes}, nor a hover model")
 
 
 def _find_all(search: Search, workers: int, progress: Progress) -> Nuclei:

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
 from histome.cells.shape import Shapes, measure_shapes
+from histome.cells import hover
 from histome.cells.stardist import decode, polygons
-from histome.config import NUCLEATED_TISSUES
+from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.models.card import Card
-from histome.models.runtime import Predictor
+from histome.models.runtime import Outputs, Predictor
 from histome.slide import ClassMap, Slide, Tile, TileGrid
 
 # Corners are kept to 1/8 level-0 px (0.03 um at 0.25 um/px): exact in float32 up to 2 million px.
@@ -54,7 +55,7 @@ def no_nuclei(card: Card) -> Nuclei:
         np.empty((0, card.n_rays, 2), np.float32),
         np.empty((0, len(Shapes._fields))),
         np.empty((0, len(Stains._fields))),
-        np.empty((0, len(card.classes)), np.float32),
+        np.empty((0, len(CELL_CLASSES)), np.float32),
         np.empty(0, np.float32),
         np.empty(0, np.uint8),
         np.empty(0, np.int32),
@@ -107,29 +108,21 @@ def tissue_windows(search: Search) -> list[tuple[Tile, float]]:
 
 def find_in_window(search: Search, tile: Tile) -> Nuclei:
     """Return the nuclei in nucleated tissue that the window owns, and those it sees just beyond its core."""
-    card, thresholds = search.network.card, search.network.card.thresholds
+    card = search.network.card
     rgb = read_window(search, tile)
-    seen = search.network(rgb[None])
-    centers, scores, distances, labels = decode(
-        seen["prob"][0, 0],
-        seen["dist"][0],
-        prob_threshold=thresholds.prob,
-        nms_threshold=thresholds.nms,
-        stride=card.stride,
-    )
-    outline_px = _outlines_px(search, tile, centers, distances)
+    found = _decode(card, search.network(rgb[None]))
+    outline_px = _outlines_px(search, tile, found.outlines)
     shapes = measure_shapes(outline_px * np.array([search.slide.mpp.x, search.slide.mpp.y]))
     owner, at_seam, wanted = _ownership(search, tile, shapes.x_um, shapes.y_um)
     codes = search.tissue.at(shapes.x_um, shapes.y_um)
-    logits = mean_logits(seen["logits"][0], labels, centers)
     return Nuclei(
         outline_px.astype(np.float32),
         np.stack(shapes, axis=1),
-        np.stack(measure_stains(rgb, labels, len(centers)), axis=1),
-        class_probabilities(logits, card.temperature).astype(np.float32),
-        scores.astype(np.float32),
+        np.stack(measure_stains(rgb, found.labels, len(codes)), axis=1),
+        class_probabilities(found.logits, card.temperature).astype(np.float32),
+        found.scores.astype(np.float32),
         codes,
-        np.full(len(centers), tile.index, np.int32),
+        np.full(len(codes), tile.index, np.int32),
         owner,
         at_seam,
     ).select(wanted & _nucleated_codes(search.tissue)[codes])
@@ -142,10 +135,50 @@ def read_window(search: Search, tile: Tile) -> NDArray[np.uint8]:
     return search.slide.read(float(x_px), float(y_px), size=size, mpp=search.network.card.mpp)
 
 
-def _outlines_px(search: Search, tile: Tile, centers, distances) -> NDArray[np.float64]:
-    """Outlines in level-0 px, (n, rays, 2), corners rounded."""
-    corners = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX)) + np.array(tile.read[:2])
+def _outlines_px(search: Search, tile: Tile, outlines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Outlines of a window's pixels in level-0 px, (n, rays, 2), corners rounded."""
+    corners = outlines + np.array(tile.read[:2])
     return np.round(corners * search.px_per_step * CORNER_STEPS_PER_PX) / CORNER_STEPS_PER_PX
+
+
+class _Decoded(NamedTuple):
+    """n nuclei of one window: outlines (n, rays, 2) in its pixels, scores (n,), logits (n, 9), label map."""
+
+    outlines: NDArray[np.float64]
+    scores: NDArray[np.float32]
+    logits: NDArray[np.float64]
+    labels: NDArray[np.int32]
+
+
+def _decode(card: Card, seen: Outputs) -> _Decoded:
+    """Return the nuclei in the network's outputs, as the card's task wants them read."""
+    return _decode_hover(card, seen) if card.task == "hover" else _decode_stardist(card, seen)
+
+
+def _decode_hover(card: Card, seen: Outputs) -> _Decoded:
+    outlines, scores, shares, labels = hover.decode(
+        hover.upsample(seen["classes"][0], card.stride),
+        hover.upsample(seen["hv"][0], card.stride),
+        mpp=card.mpp,
+        prob_threshold=card.thresholds.prob,
+        split_per_um=card.thresholds.split_per_um,
+        min_area_um2=card.thresholds.min_area_um2,
+        corners=card.n_rays,
+    )
+    columns = np.array([CELL_CLASSES.index(name) for name in card.cell_classes])
+    return _Decoded(outlines, scores, hover.log_shares(shares, columns, len(CELL_CLASSES)), labels)
+
+
+def _decode_stardist(card: Card, seen: Outputs) -> _Decoded:
+    centers, scores, distances, labels = decode(
+        seen["prob"][0, 0],
+        seen["dist"][0],
+        prob_threshold=card.thresholds.prob,
+        nms_threshold=card.thresholds.nms,
+        stride=card.stride,
+    )
+    outlines = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX))
+    return _Decoded(outlines, scores, mean_logits(seen["logits"][0], labels, centers), labels)
 
 
 def _ownership(search: Search, tile: Tile, x_um, y_um):

@@ -27,6 +27,9 @@ def profile(
     ] = "qc,tissue,cells,metrics,report",
     workers: Annotated[int | None, typer.Option(help="Threads; by default all CPUs allowed.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings that differ.")] = None,
+    cells_model: Annotated[
+        str | None, typer.Option(help="Model that finds the cells: a name, or a card or its folder.")
+    ] = None,
 ) -> int:
     """Measure slides: quality, tissues, cells, metrics, report.
 
@@ -39,6 +42,9 @@ def profile(
     if allow_estimated_mpp:
         slide = settings.slide.model_copy(update={"allow_estimated_mpp": True})
         settings = settings.model_copy(update={"slide": slide})
+    if cells_model is not None:
+        cells = settings.cells.model_copy(update={"model": cells_model})
+        settings = settings.model_copy(update={"cells": cells})
     names = [name.strip() for name in stages.split(",")]
     codes = []
     with console.bars() as watch:

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from histome.config import CELL_CLASSES
 from histome.errors import ModelError
 
 ZOO = Path(__file__).parent / "zoo"
 CARD_NAME = "card.toml"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Task = Literal["segmenter", "stardist", "hover"]
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]+$")]
 
 
@@ -27,11 +29,15 @@ class Thresholds(_Strict):
     `prob`: smallest object probability of a nucleus; `nms`: largest overlap (intersection over the smaller
     area's union, as `cells.stardist` defines it) two nuclei may have; `abstain`: calibrated confidence under
     which a class is not trusted. All in 0-1.
+    Of a `hover` model, `prob` is the smallest probability of a nucleus' pixel, `split_per_um` the fall of the
+    HV maps (1 / um) where two nuclei meet, `min_area_um2` the smallest nucleus (see `cells.hover`).
     """
 
     prob: Share = 0.5
     nms: Share = 0.4
     abstain: Share = 0.0
+    split_per_um: Annotated[float, Field(gt=0.0)] = 0.25
+    min_area_um2: Annotated[float, Field(ge=0.0)] = 8.0
 
 
 class DataSource(_Strict):
@@ -48,13 +54,16 @@ class Card(_Strict):
     Attributes
     ----------
     name : lower-case name, equal to its folder's name in the zoo.
-    task : `segmenter` (one output `probabilities`) or `stardist` (outputs `prob`, `dist`, `logits`).
+    task : `segmenter` (one output `probabilities`), `stardist` (outputs `prob`, `dist`, `logits`) or `hover`
+        (outputs `classes`: probabilities, background first, and `hv`: horizontal and vertical map).
     classes : class names in the order of the output channels.
+    cell_classes : of a `hover` model, the one of our cell classes that each of `classes` but the first is
+        counted as; several may be counted as one.
     mpp : um per pixel of the input image.
     window_px : side of the square input window, pixels at `mpp`; a multiple of `stride`.
     halo_px : part of each side of the window that only gives context and is thrown away.
     stride : input pixels per output pixel.
-    n_rays : star-convex rays of a `stardist` model.
+    n_rays : star-convex rays of a `stardist` model, corners of a `hover` model's outlines.
     temperature : logits are divided by it before the softmax (calibration on validation data).
     weights, sha256 : ONNX file beside the card and its checksum.
     training_data : data sets with licenses. `limits`: one line each on what the model never saw.
@@ -63,10 +72,11 @@ class Card(_Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
     version: Line = "1"
-    task: Literal["segmenter", "stardist"]
+    task: Task
     description: Line
     license: Line = "Apache-2.0"
     classes: Annotated[tuple[Line, ...], Field(min_length=1)]
+    cell_classes: tuple[Line, ...] = ()
     mpp: Annotated[float, Field(gt=0.05, lt=100.0)]
     window_px: Annotated[int, Field(ge=32, le=4096)]
     halo_px: Annotated[int, Field(ge=0)]
@@ -93,6 +103,12 @@ class Card(_Strict):
             raise ValueError(f"halo_px {self.halo_px} leaves no core in a window of {self.window_px} px")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes holds a name twice")
+        if len(self.cell_classes) != (len(self.classes) - 1 if self.task == "hover" else 0):
+            raise ValueError("cell_classes must name a cell class for each class but background (hover only)")
+        if unknown := set(self.cell_classes) - set(CELL_CLASSES):
+            raise ValueError(
+                f"cell_classes: {', '.join(sorted(unknown))}: choose from {', '.join(CELL_CLASSES)}"
+            )
         return self
 
     @property

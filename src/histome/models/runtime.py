@@ -85,7 +85,8 @@ class Network:
         Returns
         -------
         float32 arrays by output name: `probabilities` (1, classes, window/stride, window/stride) of a
-        segmenter; `prob` (1, 1, ..), `dist` (1, rays, ..), `logits` (1, classes, ..) of a stardist model.
+        segmenter; `prob` (1, 1, ..), `dist` (1, rays, ..), `logits` (1, classes, ..) of a stardist model;
+        `classes` (1, classes, ..), `hv` (1, 2, ..) of a hover model.
         """
         window = self.card.window_px
         if image.shape != (1, window, window, 3) or image.dtype != np.uint8:
@@ -105,6 +106,8 @@ def expected_outputs(card: Card) -> dict[str, tuple[int, ...]]:
     if card.task == "segmenter":
         return {"probabilities": (1, len(card.classes), side, side)}
     channels = {"prob": 1, "dist": card.n_rays, "logits": len(card.classes)}
+    if card.task == "hover":
+        channels = {"classes": len(card.classes), "hv": 2}
     return {name: (1, n, side, side) for name, n in channels.items()}
 
 

@@ -59,7 +59,7 @@ def _about_pixels(evidence: Evidence) -> Iterator[Caveat]:
             f"The file does not state its pixel size; {mpp.x:.4g} µm/px follows from the nominal "
             "magnification. Scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
         )
-    finest = max((card.mpp for card in evidence.cards.values() if card.task == "stardist"), default=None)
+    finest = max((card.mpp for card in evidence.cards.values() if card.task != "segmenter"), default=None)
     if finest is not None and max(mpp.x, mpp.y) > 1.1 * finest:
         yield Caveat(
             "caution",

@@ -1,0 +1,329 @@
+"""Nuclei from class probabilities and HV maps (HoVer-Net, arXiv:1812.06499; UperHoVer, arXiv:2606.17702).
+
+The HV maps say how far a pixel lies right of and below its nucleus' center: they rise inside a nucleus and
+fall from one nucleus to the next. A distance transform alone splits a spindle wherever it narrows; so its
+basins are only proposals, and two of them stay apart only where the maps fall across their common border.
+All cuts are in um and none depends on what else the window shows, so neither do the instances.
+"""
+
+import heapq
+
+import cv2
+import numpy as np
+import shapely
+from numba import njit
+from numpy.typing import NDArray
+
+from histome.cells.stardist import paint
+
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+
+# A probability that is printed as 0; its logarithm must be finite.
+_LEAST_PROBABILITY = 1e-9
+
+
+def decode(
+    classes: Float32,
+    hv: Float32,
+    *,
+    mpp: float,
+    prob_threshold: float = 0.5,
+    split_per_um: float = 0.25,
+    min_area_um2: float = 8.0,
+    corners: int = 32,
+) -> tuple[NDArray[np.float64], Float32, NDArray[np.float64], Int32]:
+    """Nuclei of one window.
+
+    Parameters
+    ----------
+    classes
+        (1 + k, h, w) probabilities, background first.
+    hv
+        (2, h, w) horizontal and vertical map, -1 to 1, rising to the right and downwards in a nucleus.
+    mpp
+        um per pixel of both.
+    prob_threshold
+        Smallest probability of all classes but background together.
+    split_per_um
+        Fall of the maps across a border, 1 / um, from which on two nuclei meet there.
+    min_area_um2
+        What is smaller is no nucleus.
+    corners
+        Of each outline.
+
+    Returns
+    -------
+    outlines
+        (n, corners, 2) x, y in pixels, from +x to +y.
+    scores
+        (n,) mean foreground probability.
+    class_shares
+        (n, k) each class' summed probability over that of all k.
+    labels
+        (h, w) int32 instance map, 0 = background, row i of the others is i + 1.
+    """
+    foreground = 1 - classes[0]
+    labels = instances(foreground >= prob_threshold, hv, mpp=mpp, split_per_um=split_per_um)
+    labels = _drop_small(labels, min_area_um2 / mpp**2)
+    outlines = outline(labels, corners)
+    # An outline has no holes: what it encloses belongs to the nucleus.
+    filled = paint(outlines, labels.shape)
+    labels = np.where(labels > 0, labels, filled)
+    area = np.maximum(_sums(labels, None), 1)
+    shares = np.stack([_sums(labels, plane) for plane in classes[1:]], axis=1)
+    scores = _sums(labels, foreground) / area
+    total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
+    return outlines, scores.astype(np.float32), shares / total, labels
+
+
+def upsample(maps: Float32, stride: int) -> Float32:
+    """(k, h, w) -> (k, h * stride, w * stride), bilinear between pixel centers."""
+    if stride == 1:
+        return maps
+    size = maps.shape[2] * stride, maps.shape[1] * stride
+    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in maps])
+
+
+def log_shares(shares: NDArray[np.float64], columns: NDArray[np.integer], n: int) -> NDArray[np.float64]:
+    """(m, k) class shares -> (m, n) logarithms, share j added to column `columns[j]`; floored, so finite."""
+    summed = np.zeros((len(shares), n))
+    for share, column in zip(shares.T, columns, strict=True):
+        summed[:, column] += share
+    return np.log(np.maximum(summed, _LEAST_PROBABILITY))
+
+
+def instances(inside: NDArray[np.bool_], hv: Float32, *, mpp: float, split_per_um: float) -> Int32:
+    """Instance map of a foreground mask: basins of its distance transform, joined where the maps agree.
+
+    Parameters
+    ----------
+    inside
+        (h, w) foreground.
+    hv
+        (2, h, w).
+
+    Returns
+    -------
+    (h, w) int32, 4-connected instances numbered 1..n in raster order.
+    """
+    energy = falls(inside, hv) / mpp
+    basins = _basins(inside, energy < split_per_um)
+    root = _join(basins, energy, split_per_um)
+    labels = root[basins]
+    return _in_raster_order(labels)
+
+
+@njit(cache=True, nogil=True)
+def falls(inside, hv):  # pragma: no cover (compiled)
+    """How much the maps fall along their axis at each foreground pixel, per pixel; 0 where they rise.
+
+    A Sobel filter that sees foreground only: beside it the maps mean nothing, and a nucleus' own rim is no
+    fall. (h, w) float32.
+    """
+    height, width = inside.shape
+    energy = np.zeros((height, width), np.float32)
+    for row in range(height):
+        for col in range(width):
+            if not inside[row, col]:
+                continue
+            for axis in range(2):
+                fall, weight = 0.0, 0.0
+                for side in range(-1, 2):
+                    r, c = (row + side, col) if axis == 0 else (row, col + side)
+                    if r < 0 or c < 0 or r >= height or c >= width or not inside[r, c]:
+                        continue
+                    r0, c0, r1, c1 = r, c, r, c
+                    if axis == 0:
+                        c0 = c - 1 if c > 0 and inside[r, c - 1] else c
+                        c1 = c + 1 if c + 1 < width and inside[r, c + 1] else c
+                    else:
+                        r0 = r - 1 if r > 0 and inside[r - 1, c] else r
+                        r1 = r + 1 if r + 1 < height and inside[r + 1, c] else r
+                    steps = (r1 - r0) + (c1 - c0)
+                    if steps > 0:
+                        share = 2.0 if side == 0 else 1.0
+                        fall += share * (hv[axis, r0, c0] - hv[axis, r1, c1]) / steps
+                        weight += share
+                if weight > 0 and fall / weight > energy[row, col]:
+                    energy[row, col] = fall / weight
+    return energy
+
+
+def _basins(inside: NDArray[np.bool_], calm: NDArray[np.bool_]) -> Int32:
+    """Catchment basins of the distance to background and to falls, flooded over all foreground."""
+    depth = cv2.distanceTransform((inside & calm).astype(np.uint8), cv2.DIST_L2, 5)
+    depth = cv2.GaussianBlur(depth, (0, 0), 1.0)
+    top = (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))) & inside & (depth > 0)
+    _, seeds = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)
+    labels = np.ascontiguousarray(seeds, np.int32)
+    _flood(-depth, labels, inside)
+    return labels
+
+
+@njit(cache=True, nogil=True)
+def _flood(relief, labels, inside):  # pragma: no cover (compiled)
+    """Meyer's flooding of `labels` over `inside` in the order of `relief`, 4-connected; ties: first come."""
+    height, width = labels.shape
+    heap = [(np.float32(0.0), 0, 0)]
+    heap.pop()
+    age = 0
+    for row in range(height):
+        for col in range(width):
+            if labels[row, col] > 0:
+                heapq.heappush(heap, (relief[row, col], age, row * width + col))
+                age += 1
+    while len(heap) > 0:
+        _, _, place = heapq.heappop(heap)
+        row, col = place // width, place % width
+        for k in range(4):
+            r = row + (k == 0) - (k == 1)
+            c = col + (k == 2) - (k == 3)
+            if 0 <= r < height and 0 <= c < width and inside[r, c] and labels[r, c] == 0:
+                labels[r, c] = labels[row, col]
+                heapq.heappush(heap, (relief[r, c], age, r * width + c))
+                age += 1
+
+
+def _borders(basins: Int32, energy: Float32) -> dict[int, dict[int, list[float]]]:
+    """Of each basin its neighbors, each with the summed energy of their common border and its length."""
+    n = np.int64(basins.max()) + 1
+    pairs, values = [], []
+    for one, other in (((slice(None), slice(None, -1)), (slice(None), slice(1, None))),) + (
+        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
+    ):
+        a, b = basins[one], basins[other]
+        met = (a != b) & (a > 0) & (b > 0)
+        low, high = np.minimum(a[met], b[met]), np.maximum(a[met], b[met])
+        pairs.append(low * n + high)
+        values.append(np.maximum(energy[one][met], energy[other][met]))
+    codes, index = np.unique(np.concatenate(pairs), return_inverse=True)
+    sums = np.bincount(index, np.concatenate(values), len(codes))
+    lengths = np.bincount(index, minlength=len(codes))
+    graph: dict[int, dict[int, list[float]]] = {}
+    for code, total, length in zip(codes.tolist(), sums.tolist(), lengths.tolist(), strict=True):
+        edge = [total, float(length)]
+        graph.setdefault(code // n, {})[code % n] = edge
+        graph.setdefault(code % n, {})[code // n] = edge
+    return graph
+
+
+def _join(basins: Int32, energy: Float32, split: float) -> Int32:
+    """Basin -> instance: the two with the weakest mean border are joined until none is under `split`.
+
+    Weakest first, and borders are added up as basins join: one gap in a border joins no nuclei.
+    """
+    graph = _borders(basins, energy)
+    root = np.arange(basins.max() + 1, dtype=np.int32)
+    heap = [(e[0] / e[1], a, b) for a, near in graph.items() for b, e in near.items() if a < b]
+    heap = [entry for entry in heap if entry[0] < split]
+    heapq.heapify(heap)
+    while heap:
+        mean, a, b = heapq.heappop(heap)
+        edge = graph.get(a, {}).get(b)
+        if edge is None or edge[0] / edge[1] != mean:
+            continue  # one of them was joined since
+        root[b] = a
+        del graph[a][b]
+        for other, (total, length) in graph.pop(b).items():
+            if other == a:
+                continue
+            del graph[other][b]
+            before = graph[a].get(other, [0.0, 0.0])
+            after = [before[0] + total, before[1] + length]
+            graph[a][other] = graph[other][a] = after
+            if after[0] / after[1] < split:
+                heapq.heappush(heap, (after[0] / after[1], min(a, other), max(a, other)))
+    for b in range(len(root)):  # a basin is always joined to one of a smaller number
+        root[b] = root[root[b]]
+    return root
+
+
+def _in_raster_order(labels: Int32) -> Int32:
+    """Number instances 1..n by their first pixel, without gaps."""
+    ids, first = np.unique(labels, return_index=True)
+    ids, first = ids[ids > 0], first[ids > 0]
+    number = np.zeros(labels.max() + 1, np.int32)
+    number[ids[np.argsort(first)]] = np.arange(1, len(ids) + 1)
+    return number[labels]
+
+
+def _drop_small(labels: Int32, pixels: float) -> Int32:
+    """Leave out instances of fewer pixels; what stays is numbered without gaps."""
+    keep = np.bincount(labels.ravel()) >= pixels
+    keep[0] = False
+    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
+
+
+def _sums(labels: Int32, plane: Float32 | None) -> NDArray[np.float64]:
+    """Sum of a plane over each instance; their pixels without one."""
+    weights = None if plane is None else plane.ravel()
+    return np.bincount(labels.ravel(), weights, int(labels.max()) + 1)[1:].astype(np.float64)
+
+
+def outline(labels: Int32, corners: int) -> NDArray[np.float64]:
+    """(n, corners, 2) outer outlines of 4-connected instances 1..n, x, y in pixels.
+
+    The outline runs through the middles of the pixel edges (so a diagonal is straight), in even steps.
+    """
+    n = int(labels.max())
+    _, first = np.unique(labels, return_index=True)
+    first = first[-n:] if n else first[:0]
+    padded = np.pad(labels, 1)
+    starts = np.stack(np.divmod(first, labels.shape[1]), axis=1) + 1
+    out = np.empty((n, corners, 2))
+    longest = 4 * int(np.bincount(labels.ravel())[1:].max(initial=0)) + 4
+    _trace_all(padded, starts, out, np.empty((longest, 2)))
+    crossed = ~shapely.is_valid(shapely.polygons(out))
+    for k in np.flatnonzero(crossed):  # even steps cut a corner of a hook-shaped one
+        hull = shapely.get_coordinates(shapely.convex_hull(shapely.multipoints(out[k])))[:-1]
+        turned = shapely.is_ccw(shapely.linearrings(hull))
+        _even_steps(np.ascontiguousarray(hull if turned else hull[::-1]), len(hull), out[k])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _trace_all(labels, starts, out, middles):  # pragma: no cover (compiled)
+    """Walk round each instance, it at the right hand, from the upper edge of its first pixel."""
+    step = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])
+    right = np.array([[0, 0], [0, -1], [-1, -1], [-1, 0]])
+    left = np.array([[-1, 0], [0, 0], [0, -1], [-1, -1]])
+    for i in range(starts.shape[0]):
+        r, c, k, n = starts[i, 0], starts[i, 1], 0, 0
+        while True:
+            # -1: the map has a border of one pixel.
+            middles[n, 0] = c + 0.5 * step[k, 1] - 1
+            middles[n, 1] = r + 0.5 * step[k, 0] - 1
+            n += 1
+            r, c = r + step[k, 0], c + step[k, 1]
+            for turn in (1, 0, 3):
+                way = (k + turn) % 4
+                here = labels[r + right[way, 0], c + right[way, 1]] == i + 1
+                if here and labels[r + left[way, 0], c + left[way, 1]] != i + 1:
+                    break
+            k = way
+            if r == starts[i, 0] and c == starts[i, 1] and k == 0:
+                break
+        _even_steps(middles, n, out[i])
+
+
+@njit(cache=True, nogil=True)
+def _even_steps(points, n, out):  # pragma: no cover (compiled)
+    """Fill `out` with corners at even steps along the closed line through the first n points."""
+    length = 0.0
+    for k in range(n):
+        after = (k + 1) % n
+        length += np.hypot(points[after, 0] - points[k, 0], points[after, 1] - points[k, 1])
+    corners = out.shape[0]
+    k, passed, stride = 0, 0.0, length / corners
+    for j in range(corners):
+        while True:
+            after = (k + 1) % n
+            side = np.hypot(points[after, 0] - points[k, 0], points[after, 1] - points[k, 1])
+            if passed + side >= j * stride or k == n - 1:
+                break
+            passed += side
+            k += 1
+        share = (j * stride - passed) / side if side > 0 else 0.0
+        out[j, 0] = points[k, 0] + share * (points[after, 0] - points[k, 0])
+        out[j, 1] = points[k, 1] + share * (points[after, 1] - points[k, 1])
