@@ -189,9 +189,8 @@ def _borders(basins: Int32, energy: Float32) -> dict[int, dict[int, list[float]]
     """Of each basin its neighbors, each with the summed energy of their common border and its length."""
     n = np.int64(basins.max()) + 1
     pairs, values = [], []
-    for one, other in (((slice(None), slice(None, -1)), (slice(None), slice(1, None))),) + (
-        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
-    ):
+    for axis in range(2):
+        one, other = np.s_[: -1 if axis == 0 else None, : -1 if axis else None], np.s_[1 - axis :, axis:]
         a, b = basins[one], basins[other]
         met = (a != b) & (a > 0) & (b > 0)
         low, high = np.minimum(a[met], b[met]), np.maximum(a[met], b[met])

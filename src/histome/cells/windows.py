@@ -5,9 +5,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from histome.cells import hover
 from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
 from histome.cells.shape import Shapes, measure_shapes
-from histome.cells import hover
 from histome.cells.stardist import decode, polygons
 from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.models.card import Card

@@ -1,6 +1,7 @@
 """Which models there are."""
 
 from pathlib import Path
+
 from histome.errors import ModelError
 from histome.models.card import CARD_NAME, ZOO, Card, Task, load_card
 
