@@ -1,6 +1,12 @@
 """histome tme: the tumor microenvironment of a patch or of a slide's tiles."""
 
+import json
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from histome.cli import console
 
 tme = typer.Typer(help="Features, phenotype labels and tokens of a tumor's microenvironment.")
 
@@ -8,3 +14,36 @@ tme = typer.Typer(help="Features, phenotype labels and tokens of a tumor's micro
 @tme.callback()
 def tme_group() -> None:
     """Features, phenotype labels and tokens of a tumor's microenvironment."""
+
+
+@tme.command()
+def patch(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz of two masks, or an image.")],
+    mpp: Annotated[float | None, typer.Option(help="um/px of the masks or the image.")] = None,
+    compatible: Annotated[
+        bool, typer.Option("--compatible", help="Pixels, labels and tokens exactly as SegTME-UNI2 has them.")
+    ] = False,
+) -> None:
+    """Print the features, labels and tokens of a patch as JSON.
+
+    Without --mpp the masks of an .npz are measured in pixels, taken as 0.25 um.
+    """
+    from histome.narrative.patch import describe_file
+
+    document = describe_file(file, mpp=mpp, compatible=compatible)
+    for line in document["warnings"]:
+        console.warn(f"{file}: {line}")
+    console.say(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+@tme.command()
+def tiles(
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="A folder that histome profile wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .csv.")],
+    size: Annotated[str, typer.Option("--tiles", help="Side of a tile, in um.")] = "500um",
+) -> None:
+    """Write the features, labels and tokens of every tile of a profiled slide, one row a tile."""
+    from histome.narrative.tiles import write_profile_tiles
+
+    table = write_profile_tiles(profile, out, tiles=size)
+    console.say(f"{out}: {len(table):,} tiles of {size}")

@@ -76,14 +76,9 @@ def measure_parts(
 
 def find_parts(tissue: ClassMap, per: str, polygons: Shapes | None = None) -> Iterator[Part]:
     """Yield the parts of a tissue map; raises UsageError as `measure_parts`."""
-    tile = re.fullmatch(r"tile:(\d+(?:\.\d+)?)\s*um", per)
-    if tile:
-        size_um = float(tile[1])
-        if not _SMALLEST_TILE_UM <= size_um <= _LARGEST_TILE_UM:
-            raise UsageError(
-                f"tiles of {size_um:g} um: give {_SMALLEST_TILE_UM:g} to {_LARGEST_TILE_UM:g} um"
-            )
-        return _tiles(tissue, size_um)
+    kind, _, size = per.partition(":")
+    if kind == "tile":
+        return _tiles(tissue, tile_size_um(size))
     if per == "piece":
         return _pieces(tissue)
     if per == "region":
@@ -91,6 +86,17 @@ def find_parts(tissue: ClassMap, per: str, polygons: Shapes | None = None) -> It
             raise UsageError("metrics per region need a file of polygons")
         return _polygons(tissue, polygons)
     raise UsageError(f"metrics per {per!r}: give piece, region or tile:<size>um")
+
+
+def tile_size_um(text: str) -> float:
+    """Return the side of a tile in um from a text such as "500um"; raises UsageError for another one."""
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*um", text)
+    if size is None:
+        raise UsageError(f"tiles of {text!r}: give their side in um, such as 500um")
+    size_um = float(size[1])
+    if not _SMALLEST_TILE_UM <= size_um <= _LARGEST_TILE_UM:
+        raise UsageError(f"tiles of {size_um:g} um: give {_SMALLEST_TILE_UM:g} to {_LARGEST_TILE_UM:g} um")
+    return size_um
 
 
 def _tiles(tissue: ClassMap, size_um: float) -> Iterator[Part]:
