@@ -28,7 +28,7 @@ def patch(
 
     Without --mpp the masks of an .npz are measured in pixels, taken as 0.25 um.
     """
-    from histome.narrative.patch import describe_file
+    from histome.narrative.document import describe_file
 
     document = describe_file(file, mpp=mpp, compatible=compatible)
     for line in document["warnings"]:

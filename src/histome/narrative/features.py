@@ -106,7 +106,7 @@ def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> PatchCells:
     # The center of pixel (0, 0) is (0.5, 0.5).
     x, y = (np.bincount(cell, weights=at + 0.5, minlength=len(ids)) / area for at in (columns, rows))
     code = votes[:, 1:].argmax(axis=1) + 1 if len(ids) else np.empty(0, np.int64)
-    return PatchCells(x, y, area, code).select(votes[:, 1:].any(axis=1))
+    return PatchCells(x, y, area, code).select(votes[:, 1:].sum(axis=1) > 0)
 
 
 def _checked(mask: ArrayLike, name: str) -> NDArray[np.integer]:

@@ -14,14 +14,15 @@ from histome.disk import writing
 from histome.errors import UsageError
 from histome.metrics.parts import tile_size_um
 from histome.narrative.axes import phenotypes
+from histome.narrative.document import UNSEEN, pannuke_cells
 from histome.narrative.features import PatchCells, measure_cells
-from histome.narrative.patch import UNSEEN, pannuke_cells
 from histome.narrative.tokens import interpret
 
 
 def _schema() -> pa.Schema:
     """Place, raw data, labels, tokens; names and kinds of the raw data are those of an empty patch."""
-    nothing = measure_cells(PatchCells(*np.empty((3, 0)), np.empty(0, np.int64)), unit="um")
+    none = np.empty(0)
+    nothing = measure_cells(PatchCells(none, none, none, none.astype(np.int64)), unit="um")
     raw = [name for name in nothing if name != "undefined"]
     return pa.schema(
         [
