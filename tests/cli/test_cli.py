@@ -1,50 +1,15 @@
 """The command line: one line an error, the right exit code, for every bad input we know of."""
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from cli.conftest import Cli
 from PIL import Image
-from tiny_models import segmenter_model, stardist_model
-
-from histome.cli import main
-
-
-class Cli:
-    """Runs the command line in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(word) for word in words])
-        out, err = self._capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    def fails(self, *words: object, code: int, word: str) -> str:
-        """Run, expect the exit code and exactly one line on stderr that holds `word`; return it."""
-        found, out, err = self(*words)
-        assert (found, out) == (code, ""), err
-        assert err.startswith("histome: error: ")
-        assert err.count("\n") == 1
-        assert word in err
-        return err
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger("histome").level
-    yield Cli(capsys)
-    logging.captureWarnings(False)
-    for handler in set(logging.getLogger().handlers) - set(handlers):
-        handler.close()
-        logging.getLogger().removeHandler(handler)
-    logging.getLogger("histome").setLevel(level)
+from tiny_models import dark_detector, segmenter_model, stardist_model
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +219,7 @@ def test_the_log_is_json_lines(cli: Cli, tmp_path: Path, settings: Path) -> None
         ["models"],
         ["models", "list"],
         ["models", "show"],
+        ["models", "check"],
         ["metrics", "list"],
         ["metrics", "explain"],
         ["doctor"],
@@ -285,5 +251,19 @@ def test_metrics_are_listed_and_explained(cli: Cli) -> None:
 
 def test_models_are_listed_and_shown(cli: Cli, settings: Path) -> None:
     assert cli("models", "list")[0] == 0
-    _, out, _ = cli("models", "show", settings.parent / "tiny-nuclei")
+    _, out, _ = cli("models", "show", settings.parent / "tiny-nuclei", "--toml")
     assert 'task = "stardist"' in out
+    _, out, _ = cli("models", "show", "nuclei")
+    assert "Scores, with 95 % intervals" in out
+
+
+def test_a_model_is_held_against_its_card(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "dark"
+    dark_detector(folder)
+    code, out, err = cli("models", "check", folder)
+    assert (code, err) == (0, "")
+    assert all(line.startswith("ok") for line in out.splitlines())
+    (folder / "model.onnx").write_bytes(b"\x08")
+    code, out, err = cli("models", "check", folder)
+    assert (code, err) == (1, "")
+    assert out.splitlines()[-2].startswith("FAIL  weights")

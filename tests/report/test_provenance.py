@@ -62,7 +62,7 @@ def test_scores_have_interval_and_n(tmp_path: Path) -> None:
     make_card(tmp_path)
     run = make_run(tmp_path)
     page = provenance_page(run, load_cards(run))
-    assert page["scores"] == [("small, held out, fields b", "f1", "0.800", "0.700 to 0.900", "5")]
+    assert page["scores"] == [("small, held out, fields b", "F1", "0.800", "0.700 to 0.900", "5")]
 
 
 def test_stage_times_and_settings() -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,8 @@ from histome.run import Progress
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
     from rich.progress import TaskID
+
+    from histome.testing import Finding
 
 
 @dataclass
@@ -64,6 +66,15 @@ def say(text: str = "") -> None:
     """Print a result, unless all is to be quiet."""
     if not _voice.quiet:
         print(text, flush=True)
+
+
+def say_findings(findings: "Iterable[Finding]") -> int:
+    """Print what was looked at, a line each; returns 0 when all is fine, else 1."""
+    fine = True
+    for finding in findings:
+        fine = fine and finding.fine
+        say(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.name:<22}{finding.text}")
+    return 0 if fine else 1
 
 
 def warn(text: str) -> None:

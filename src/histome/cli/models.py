@@ -19,8 +19,21 @@ def list_() -> None:
 
 
 @models.command()
-def show(name: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")]) -> None:
-    """Print a model's card: classes, thresholds, training data, held-out scores."""
+def show(
+    name: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")],
+    toml: Annotated[bool, typer.Option("--toml", help="Print the card itself.")] = False,
+) -> None:
+    """Print what is known of a model: training data, labels, limits, split, held-out scores."""
     from histome.models.card import card_to_toml, load_card
+    from histome.models.describe import describe_card
 
-    console.say(card_to_toml(load_card(name)))
+    card = load_card(name)
+    console.say(card_to_toml(card) if toml else describe_card(card))
+
+
+@models.command()
+def check(model: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")]) -> int:
+    """Hold a model against its card: shapes, ranges, repeatability, seams, a blank slide, its reference."""
+    from histome.testing import check_model
+
+    return console.say_findings(check_model(model))

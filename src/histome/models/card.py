@@ -67,6 +67,7 @@ class Card(_Strict):
     temperature : logits are divided by it before the softmax (calibration on validation data).
     weights, sha256 : ONNX file beside the card and its checksum.
     training_data : data sets with licenses. `limits`: one line each on what the model never saw.
+    reference : means of the outputs for a drawn window (`models.reference.summarize`), for `check_model`.
     scores, training : free tables: held-out figures with n and interval; how it was trained.
     """
 
@@ -88,6 +89,7 @@ class Card(_Strict):
     limits: tuple[Line, ...] = ()
     thresholds: Thresholds = Thresholds()
     training_data: tuple[DataSource, ...] = ()
+    reference: dict[str, tuple[float, ...]] = {}
     scores: dict[str, Any] = {}
     training: dict[str, Any] = {}
 

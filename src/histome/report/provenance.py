@@ -1,12 +1,13 @@
 """Where the numbers come from: slide facts, models, stages and settings out of run.json, in words."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from histome.errors import ModelError
 from histome.metrics.quantities import TIMES, format_count, format_number
 from histome.models.card import Card, load_card
+from histome.models.describe import ScoreRow, plain_name, score_rows
 from histome.slide.reader import Slide
 
 Fact = tuple[str, str]
@@ -94,7 +95,9 @@ def provenance_page(run: Mapping[str, Any], cards: Mapping[str, Card]) -> dict[s
         "models": [_model_rows(entry, cards.get(str(entry.get("name")))) for entry in _models(run)],
         "stages": list(_stage_times(run.get("stages", {}))),
         "settings": _pretty(settings) if settings else "",
-        "scores": [row for card in cards.values() for row in _scores(card.scores, (card.name,))],
+        "scores": [
+            _score_cells(row, card.name) for card in cards.values() for row in score_rows(card.scores)
+        ],
     }
 
 
@@ -117,21 +120,11 @@ def _model_rows(entry: Mapping[str, Any], card: Card | None) -> list[Fact]:
     return [(label, text) for label, text in rows if text]
 
 
-def _scores(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Place, figure, value, interval and n of every estimate (value, low, high) that a card's scores hold."""
-    for name, entry in table.items():
-        if not isinstance(entry, Mapping):
-            continue
-        if {"value", "low", "high"} <= entry.keys():
-            value, low, high = (format_number(float(entry[key])) for key in ("value", "low", "high"))
-            n = entry.get("units", entry.get("n", ""))
-            yield ", ".join(map(_plain, place)), _plain(name), value, f"{low} to {high}", str(n)
-        else:
-            yield from _scores(entry, (*place, name))
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
+def _score_cells(row: ScoreRow, model: str) -> tuple[str, ...]:
+    """Place, figure, value, interval and n as the template takes them."""
+    place = ", ".join([model, *map(plain_name, row.place)])
+    value, low, high = (format_number(number) for number in (row.value, row.low, row.high))
+    return place, plain_name(row.figure), value, f"{low} to {high}", row.n
 
 
 def _pretty(value: object) -> str:
