@@ -11,6 +11,7 @@ import shapely
 from histome.cells.foreign import check_same_frame, read_foreign_cells
 from histome.config import TISSUE_CLASSES
 from histome.errors import HistomeError
+from histome.models.marks import CLASS_LABELS, class_labels
 from histome.slide.maps import ClassMap
 
 MAPPING = {
@@ -204,3 +205,14 @@ def test_our_own_table_keeps_what_it_knows(tmp_path):
     assert cells["confidence"].to_pylist() == pytest.approx([0.9, 0.4])
     with pytest.raises(HistomeError, match=r"made at 0\.5 um/px"):
         read_foreign_cells(tmp_path / "cells.parquet", {}, mpp=0.25)
+
+
+def test_what_a_table_of_our_own_says_of_its_model_is_kept(tmp_path):
+    write_geoparquet(tmp_path / "cells.parquet")
+    table = pq.read_table(tmp_path / "cells.parquet")
+    labels = {CLASS_LABELS: b'{"lymphocyte": "indirect"}'}
+    pq.write_table(table.replace_schema_metadata(labels), tmp_path / "ours.parquet")
+    assert class_labels(read_foreign_cells(tmp_path / "ours.parquet", MAPPING, mpp=0.5).schema) == {
+        "lymphocyte": "indirect"
+    }
+    assert class_labels(read_foreign_cells(tmp_path / "cells.parquet", MAPPING, mpp=0.5).schema) == {}

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, ground
+from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
 from histome.cells.table import carcinoma_distance
 from histome.config import CELL_CLASSES, TISSUE_CLASSES
 from histome.errors import HistomeError
+from histome.models.marks import class_labels
 from histome.slide import ClassMap
 
 MPP = (0.25, 0.5)
@@ -187,3 +188,10 @@ def test_other_files_are_refused_in_one_line(tmp_path):
         with pytest.raises(HistomeError, match=name) as caught:
             read_cells(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_the_table_carries_how_its_model_learned_the_classes():
+    card = drawn_card(training={"labels": {"plasma_cell": "indirect"}})
+    slide = draw((200, 200), [Ellipse(50.0, 50.0)])
+    table = find_cells(slide, ground(slide), DrawnNetwork(card))
+    assert class_labels(table.schema) == {"plasma_cell": "indirect"}

@@ -71,7 +71,7 @@ def test_each_reason_has_its_warning(changes: dict[str, object], title: str) -> 
 
 
 def test_classes_without_labels_of_their_own_are_named() -> None:
-    labels = {"lymphocyte": "direct, n = 2083", "plasma_cell": "indirect", "macrophage": "indirect (85)"}
+    labels = {"lymphocyte": "direct, n = 2083", "plasma_cell": "indirect", "macrophage": "direct, n = 85"}
     evidence = Evidence(
         MetricTable(profiles.make_metrics(GOOD)),
         cells(),
@@ -80,7 +80,7 @@ def test_classes_without_labels_of_their_own_are_named() -> None:
         stated=(),
     )
     (caveat,) = find_caveats(evidence, CONFIG)
-    assert "macrophage, plasma cell" in caveat.text
+    assert "macrophage (direct, n = 85), plasma cell (indirect)" in caveat.text
     assert "lymphocyte" not in caveat.text
 
 

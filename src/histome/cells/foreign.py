@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 from pyarrow import csv
@@ -15,6 +16,7 @@ from histome.cells.shape import Shapes as NuclearShapes
 from histome.cells.shape import measure_shapes
 from histome.config import CELL_CLASSES
 from histome.errors import HistomeError
+from histome.models.marks import CLASS_LABELS
 from histome.slide.maps import ClassMap
 from histome.tissue.foreign import (
     Shapes,
@@ -83,7 +85,14 @@ def read_foreign_cells(path: Path | str, mapping: Mapping[str, str], *, mpp: flo
         "class": pa.DictionaryArray.from_arrays(pa.array(code, pa.int8()), list(CELL_CLASSES)),
     }
     shapes = {} if found.outlines is None else _measure(found.outlines, mpp)
-    return pa.table(columns | dict(found.columns) | shapes)
+    table = pa.table(columns | dict(found.columns) | shapes)
+    return table.replace_schema_metadata(_class_labels(path))
+
+
+def _class_labels(path: Path) -> dict[bytes, bytes] | None:
+    """Keep what a table of our own says of its model."""
+    metadata = (pq.read_schema(path).metadata or {}) if path.suffix.lower() == ".parquet" else {}
+    return {CLASS_LABELS: metadata[CLASS_LABELS]} if CLASS_LABELS in metadata else None
 
 
 def check_same_frame(cells: pa.Table, tissue: ClassMap) -> None:

@@ -15,6 +15,7 @@ from histome.cells.shape import Shapes
 from histome.cells.windows import Nuclei, Search
 from histome.config import CELL_CLASSES, CellsConfig
 from histome.errors import HistomeError
+from histome.models.marks import class_labels_metadata
 from histome.slide import ClassMap
 from histome.tissue.distance import distance_to
 from histome.tissue.zones import ZONE_CLASSES, find_zones
@@ -96,6 +97,7 @@ SCHEMA = pa.schema(
 def cells_table(nuclei: Nuclei, search: Search, config: CellsConfig, *, workers: int = 1) -> pa.Table:
     """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
 
+    Its metadata hold how the model learned each class, too: see `models.marks`.
     Every value follows from the nuclei, the tissue map and the card: equal input gives equal bytes.
     """
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
@@ -109,7 +111,8 @@ def cells_table(nuclei: Nuclei, search: Search, config: CellsConfig, *, workers:
     columns |= {"geometry": _polygons(nuclei.outline_px)}
     arrays = [_arrow(columns[field.name], field.type) for field in SCHEMA]
     geo = json.dumps(_geo_metadata(nuclei.outline_px)).encode()
-    return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata({"geo": geo}))
+    metadata = {b"geo": geo, **class_labels_metadata(search.network.card)}
+    return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
 
 
 def write_cells(table: pa.Table, path: Path | str) -> None:

@@ -79,6 +79,10 @@ def run(
         f"{out}: {counts.declared:,} metrics, {counts.non_redundant:,} not a function of others, "
         f"{counts.finite:,} with a value"
     )
+    if marked := len(table) - table["evidence"].null_count:
+        console.say(
+            f"{marked:,} of them are of classes that the model learned from few labels or none: column evidence"
+        )
 
 
 @metrics.command()

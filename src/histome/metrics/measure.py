@@ -26,9 +26,11 @@ from histome.metrics import (
 )
 from histome.metrics.catalogue import FAMILIES, catalogue, select_families
 from histome.metrics.declaration import Metric
+from histome.metrics.evidence import evidence_column
 from histome.metrics.ground import make_ground
 from histome.metrics.scene import Scene, read_cells
 from histome.metrics.values import Values
+from histome.models.marks import weak_marks
 from histome.slide.maps import ClassMap
 
 SCHEMA = pa.schema(
@@ -42,6 +44,8 @@ SCHEMA = pa.schema(
         ("value_confident", pa.float64()),
         ("n_confident", pa.int64()),
         ("reason_confident", pa.string()),
+        # Marks of the classes in the name that the model was hardly taught; null where there is none.
+        ("evidence", pa.string()),
     ]
 )
 
@@ -107,7 +111,8 @@ def measure(
 
     Returns name, value (null with a reason), unit, n (items behind the value), reason, and the three again
     for the confident cells only; with `confident_only` the first three hold those already. Families that
-    measure no cells repeat their value. Raises HistomeError for unusable cells.
+    measure no cells repeat their value. `evidence` marks the metrics of classes that the model had no or few
+    labels of (see `metrics.evidence`), where the cells table says so. Raises HistomeError for unusable cells.
     """
     workers = workers or available_cpus()
     ground = make_ground(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
@@ -124,7 +129,7 @@ def measure_scene(scene: Scene, config: MetricsConfig) -> pa.Table:
     sure = everything
     if confident is not scene:
         sure = {**everything, **_compute(confident, [name for name in wanted if FAMILIES[name].of_cells])}
-    return _table(wanted, everything, sure)
+    return _table(wanted, everything, sure, weak_marks(scene.cells.class_labels))
 
 
 def count_metrics(table: pa.Table) -> Counts:
@@ -151,7 +156,12 @@ def _compute(scene: Scene, wanted: Sequence[str]) -> dict[str, Values]:
     return found
 
 
-def _table(wanted: Sequence[str], everything: Mapping[str, Values], sure: Mapping[str, Values]) -> pa.Table:
+def _table(
+    wanted: Sequence[str],
+    everything: Mapping[str, Values],
+    sure: Mapping[str, Values],
+    weak: Mapping[str, str],
+) -> pa.Table:
     """Spell the values out in catalogue order."""
     metrics = catalogue(wanted)
     columns: dict[str, Sequence] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
@@ -160,6 +170,7 @@ def _table(wanted: Sequence[str], everything: Mapping[str, Values], sure: Mappin
         _columns(metrics, sure) if sure is not everything else [columns[k] for k in ("value", "n", "reason")]
     )
     columns |= dict(zip(("value_confident", "n_confident", "reason_confident"), again, strict=True))
+    columns["evidence"] = evidence_column(metrics, weak)
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 

@@ -36,13 +36,17 @@ _UNITS = {
 
 
 class Metric(NamedTuple):
-    """One row of the metrics table; `value` is None where the metric is null, with its `reason`."""
+    """One row of the metrics table; `value` is None where the metric is null, with its `reason`.
+
+    `evidence` marks a metric of classes that the model was hardly taught, see `metrics.evidence`.
+    """
 
     name: str
     value: float | None
     unit: str
     n: int | None
     reason: str | None
+    evidence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Shown:
     """A number ready for the page.
 
     `raw` is the unrounded value as stored, `source` the name of the metric or the table it comes from; `text`
-    and `unit` are what the reader sees; a null has `raw` None and a `reason`.
+    and `unit` are what the reader sees; a null has `raw` None and a `reason`; `mark` is its `evidence`.
     """
 
     source: str
@@ -59,13 +63,15 @@ class Shown:
     n: str
     raw: float | None
     reason: str = ""
+    mark: str = ""
 
 
 class MetricTable(Mapping[str, Metric]):
     """The metrics table (name, value, unit, n, reason) by name."""
 
     def __init__(self, table: pa.Table) -> None:
-        columns = [table.column(name).to_pylist() for name in Metric._fields]
+        given = [name for name in Metric._fields if name != "evidence" or name in table.column_names]
+        columns = [table.column(name).to_pylist() for name in given]
         self._rows = {row[0]: Metric(row[0], _finite(row[1]), *row[2:]) for row in zip(*columns, strict=True)}
 
     def __getitem__(self, name: str) -> Metric:
@@ -92,14 +98,14 @@ def show(row: Metric) -> Shown:
     """Return a metric ready for the page, in a unit that reads well."""
     n = "" if row.n is None else format_count(row.n)
     if row.value is None:
-        return Shown(row.name, "n/a", "", n, None, row.reason or "no value")
+        return Shown(row.name, "n/a", "", n, None, row.reason or "no value", row.evidence or "")
     unit = (row.unit or "").replace("µ", "u").replace("²", "2")
     factor, label = _UNITS.get(unit, (1.0, row.unit or ""))
     if unit == "um2" and not row.name.startswith("NUCLEUS_"):
         factor, label = 1e-6, "mm²"
     counted = unit in ("count", "cells", "regions")
     text = format_count(row.value) if counted else format_number(row.value * factor)
-    return Shown(row.name, text, label, n, row.value)
+    return Shown(row.name, text, label, n, row.value, mark=row.evidence or "")
 
 
 def from_cells(value: float | None, *, n: int, count: bool = False) -> Shown:

@@ -15,6 +15,7 @@ from histome.errors import HistomeError
 from histome.metrics.axes import NUCLEUS_FEATURES
 from histome.metrics.ground import NUCLEATED_OF_CODE, Ground
 from histome.metrics.nearest import build_tree, nearest_squared
+from histome.models.marks import class_labels
 from histome.slide.maps import ClassMap
 
 N_CELL_CLASSES = len(CELL_CLASSES)
@@ -29,7 +30,8 @@ class Cells:
     """Cells as arrays of length n, in an order that depends on the cells and not on the rows they came in.
 
     `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside);
-    `features` are columns of NUCLEUS_FEATURES that were measured, NaN where one cell lacks a value.
+    `features` are columns of NUCLEUS_FEATURES that were measured, NaN where one cell lacks a value;
+    `class_labels` says how the model learned each class, empty where that is not known.
     """
 
     x_um: NDArray[np.float64]
@@ -39,6 +41,7 @@ class Cells:
     confidence: NDArray[np.float64] | None
     abstained: NDArray[np.bool_] | None
     features: Mapping[str, NDArray[np.float64]]
+    class_labels: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -54,6 +57,7 @@ class Cells:
             None if self.confidence is None else self.confidence[rows],
             None if self.abstained is None else self.abstained[rows],
             {name: column[rows] for name, column in self.features.items()},
+            self.class_labels,
         )
 
 
@@ -166,6 +170,7 @@ def read_cells(table: pa.Table, tissue: ClassMap) -> Cells:
         _floats(table, "confidence") if "confidence" in table.column_names else None,
         _booleans(table, "abstained") if "abstained" in table.column_names else None,
         columns,
+        class_labels(table.schema),
     )
     # Sums of floats depend on their order: a canonical one makes every metric independent of the rows' order.
     area = columns.get("area_um2", np.zeros(len(x_um)))

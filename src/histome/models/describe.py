@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from histome.models.card import Card
+from histome.models.marks import labels_of
 
 _WIDTH = 100
 _ACRONYMS = {name: name.upper() for name in ("pq", "aji", "f1", "iou", "auc", "ece")} | {"f-c": "F_c"}
@@ -74,10 +75,9 @@ def _data(card: Card) -> list[str]:
 
 
 def _marks(card: Card) -> list[str]:
-    marks = card.training.get("labels", {})
-    if not isinstance(marks, Mapping) or not marks:
+    rows = list(labels_of(card).items())
+    if not rows:
         return []
-    rows = [(name, str(mark)) for name, mark in marks.items()]
     return [
         "Labels of each class in training (indirect: only as a member of wider groups)",
         *_table((), rows),

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from histome.config import CELL_CLASSES, ReportConfig
+from histome.config import ReportConfig
 from histome.metrics.quantities import MetricTable, format_count, format_number
 from histome.models.card import Card
+from histome.models.marks import labels_of, weak_marks
 from histome.report.fields import CellArrays
 from histome.report.palette import CELL_LABELS
 from histome.slide.mpp import Mpp
@@ -122,13 +123,16 @@ def _about_cells(evidence: Evidence, config: ReportConfig) -> Iterator[Caveat]:
 
 def _about_models(evidence: Evidence) -> Iterator[Caveat]:
     for card in evidence.cards.values():
-        indirect = [name for name in CELL_CLASSES if _is_indirect(card, name)]
-        if indirect:
-            names = ", ".join(CELL_LABELS[name].lower() for name in indirect)
+        weak = weak_marks(labels_of(card))
+        if weak:
+            names = ", ".join(
+                f"{CELL_LABELS.get(name, name).lower()} ({mark})" for name, mark in weak.items()
+            )
             yield Caveat(
                 "note",
-                "Classes learned without labels of their own",
-                f"Training knew these only as members of wider groups: {names}. Their counts are tentative.",
+                "Classes learned from few labels of their own, or from none",
+                f"Indirect means: only as a member of wider groups. Numbers of these are tentative and carry "
+                f"a †: {names}.",
             )
         yield from _about_stain(card, evidence.stain)
         if card.limits:
@@ -146,8 +150,3 @@ def _about_stain(card: Card, stain: Mapping[str, float]) -> Iterator[Caveat]:
                 f"The mean {name.replace('_', ' ')} is {format_number(stain[name])}; the slides "
                 f"in training had {format_number(low)} to {format_number(high)}. Expect more errors.",
             )
-
-
-def _is_indirect(card: Card, name: str) -> bool:
-    labels = card.training.get("labels", {})
-    return isinstance(labels, Mapping) and str(labels.get(name, "")).startswith("indirect")

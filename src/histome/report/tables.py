@@ -144,10 +144,10 @@ def confident_table(table: pa.Table) -> MetricTable:
     """Return the metrics without the abstained cells; as they are where the table has no such columns."""
     if "value_confident" not in table.column_names:
         return MetricTable(table)
-    columns = [
-        table.column(name) for name in ("name", "value_confident", "unit", "n_confident", "reason_confident")
-    ]
-    return MetricTable(pa.table(columns, names=list(Metric._fields)))
+    given = {"name": "name", "value": "value_confident", "unit": "unit", "n": "n_confident"}
+    given |= {"reason": "reason_confident", "evidence": "evidence"}
+    kept = {name: table.column(column) for name, column in given.items() if column in table.column_names}
+    return MetricTable(pa.table(kept))
 
 
 def family_table(metrics: MetricTable) -> list[dict[str, str]]:

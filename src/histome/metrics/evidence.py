@@ -1,0 +1,45 @@
+"""Which metrics rest on classes that the model was hardly taught: the column `evidence` of the metrics."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from histome.config import CELL_CLASSES
+from histome.metrics.axes import AXES, CELLS, PAIR_OF
+from histome.metrics.declaration import Metric
+
+# How patterns spell a class that stands in them by name; PLASMA alone is in one of them.
+_SPELLED = {name: name.upper() for name in CELL_CLASSES if name != "other"} | {"plasma_cell": "PLASMA"}
+
+
+def evidence_column(metrics: Sequence[Metric], weak: Mapping[str, str]) -> list[str | None]:
+    """Return `plasma_cell: indirect; macrophage: direct, n = 55` for each metric that names weak classes.
+
+    weak: marks by class, see `models.marks.weak_marks`. None where a metric names none of them.
+    """
+    return [evidence_of(metric, weak) for metric in metrics] if weak else [None] * len(metrics)
+
+
+def evidence_of(metric: Metric, weak: Mapping[str, str]) -> str | None:
+    """Return the marks of the weak classes that one metric names, see `evidence_column`."""
+    named = classes_of(metric)
+    return "; ".join(f"{name}: {mark}" for name, mark in weak.items() if name in named) or None
+
+
+def classes_of(metric: Metric) -> set[str]:
+    """Return the cell classes in a metric's name, be it on an axis or spelled in the pattern.
+
+    Sums over several classes, such as immune cells, name none.
+    """
+    places = zip(metric.template.axes, metric.index, strict=True)
+    values = [AXES[axis][k] for axis, k in places if not set(AXES[axis]).isdisjoint((*CELLS[:1], *PAIR_OF))]
+    on_axes = {name.lower() for value in values for name in PAIR_OF.get(value, (value,))}
+    return on_axes | _spelled(metric.template.pattern)
+
+
+@cache
+def _spelled(pattern: str) -> frozenset[str]:
+    words = re.sub(r"\{\w+\}", "", pattern)
+    return frozenset(
+        name for name, word in _SPELLED.items() if re.search(rf"(?<![A-Z]){word}(?![A-Z])", words)
+    )
