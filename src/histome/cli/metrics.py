@@ -81,7 +81,7 @@ def run(
     )
     if marked := len(table) - table["evidence"].null_count:
         console.say(
-            f"{marked:,} of them are of classes that the model learned from few labels or none: column evidence"
+            f"{marked:,} of them are of classes that the model hardly learned: see the column evidence"
         )
 
 
