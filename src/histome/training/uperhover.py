@@ -347,7 +347,9 @@ class FeatheredExport(nn.Module):
     def __init__(self, net: UperHoVer, tile_px: int = 224, *, stride: int = 1, batch: int = 64) -> None:
         super().__init__()
         if tile_px % (2 * net.patch_px) or (tile_px // 2) % stride:
-            raise UsageError(f"tile of {tile_px} px: give a multiple of {2 * net.patch_px} (and of the stride)")
+            raise UsageError(
+                f"tile of {tile_px} px: give a multiple of {2 * net.patch_px} (and of the stride)"
+            )
         self.net, self.tile_px, self.stride, self.batch = net, tile_px, stride, batch
         at = torch.arange(tile_px // stride)
         ramp = torch.sin(torch.pi * (at + 0.5) / len(at)).square()
