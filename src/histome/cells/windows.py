@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.cells import hover
+from histome.cells.outline import sharpen
 from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
 from histome.cells.shape import Shapes, measure_shapes
 from histome.cells.stardist import decode, polygons
@@ -178,6 +179,8 @@ def _decode_stardist(card: Card, seen: Outputs) -> _Decoded:
         stride=card.stride,
     )
     outlines = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX))
+    if "mask" in seen:
+        outlines, labels = sharpen(outlines, seen["mask"][0, 0], seen["offset"][0], stride=card.stride)
     return _Decoded(outlines, scores, mean_logits(seen["logits"][0], labels, centers), labels)
 
 

@@ -85,7 +85,8 @@ class Network:
         Returns
         -------
         float32 arrays by output name: `probabilities` (1, classes, window/stride, window/stride) of a
-        segmenter; `prob` (1, 1, ..), `dist` (1, rays, ..), `logits` (1, classes, ..) of a stardist model;
+        segmenter; `prob` (1, 1, ..), `dist` (1, rays, ..), `logits` (1, classes, ..) of a stardist model,
+        which may have `mask` (1, 1, window, window) and `offset` (1, 2, ..) besides (see cells/outline.py);
         `classes` (1, classes, ..), `hv` (1, 2, ..) of a hover model.
         """
         window = self.card.window_px
@@ -111,9 +112,18 @@ def expected_outputs(card: Card) -> dict[str, tuple[int, ...]]:
     return {name: (1, n, side, side) for name, n in channels.items()}
 
 
+def optional_outputs(card: Card) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what a stardist model may give besides: both outputs or none."""
+    side = card.window_px // card.stride
+    if card.task != "stardist":
+        return {}
+    return {"mask": (1, 1, card.window_px, card.window_px), "offset": (1, 2, side, side)}
+
+
 def check_outputs(card: Card, shapes: Shapes) -> None:
     """Refuse a model whose outputs are not those of its card's task; None in a shape is an unknown length."""
-    for name, wanted in expected_outputs(card).items():
+    optional = optional_outputs(card) if "mask" in shapes else {}
+    for name, wanted in (expected_outputs(card) | optional).items():
         got = shapes.get(name)
         if got is None:
             raise ModelError(f"{card.weights_path}: no output {name!r} (a {card.task} model has it)")

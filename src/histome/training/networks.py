@@ -90,7 +90,7 @@ class StardistExport(nn.Module):
         self.net = net
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(1, H, W, 3) uint8 -> channels 1, 32, 9 at half the resolution, mask (1, 1, H, W), offset 2 (px)."""
+        """(1, H, W, 3) uint8 -> 1, 32, 9 and (last) 2 channels at half the resolution, mask (1, 1, H, W)."""
         out = self.net(normalise(image))
         mask = torch.sigmoid(nn.functional.pixel_shuffle(out["mask"], 2))
         offset = OFFSET_PX * out["offset"]

@@ -92,9 +92,7 @@ def _sample(labels, depth, weight, sets, centers, matrix, size, stride):  # prag
     return prob, prob_weight, dist, mask, offset
 
 
-def sample_targets(
-    field: "Field", *, matrix: NDArray[np.float64], size: int, stride: int = 2
-) -> Targets:
+def sample_targets(field: "Field", *, matrix: NDArray[np.float64], size: int, stride: int = 2) -> Targets:
     """Targets of a crop of `size` px of a labelled field.
 
     Parameters

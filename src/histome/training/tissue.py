@@ -44,9 +44,9 @@ _ENCODER_CHANNELS = (24, 40, 112, 320)
 class TissueRecipe:
     """Everything that decides a run: the same recipe and fields give the same weights on one machine."""
 
-    steps: int = 2200
+    steps: int = 2750
     decay_steps: int = 1300
-    restarts: tuple[int, ...] = ()
+    restarts: tuple[int, ...] = (2200,)
     batch: int = 8
     crop_px: int = 256
     learning_rate: float = 1e-3

@@ -283,7 +283,7 @@ def train(
     set_weight = torch.from_numpy(sampler.set_weight)
     sums: dict[str, float] = {}
     summed = 0
-    start = time.monotonic()
+    began = time.monotonic()
     for parts in batches(sampler, trainer.step, recipe.steps, recipe.seed):
         for name, loss in trainer.update(parts, set_weight).items():
             sums[name] = sums.get(name, 0.0) + loss
@@ -292,7 +292,7 @@ def train(
             trainer.save()
         if trainer.step % every == 0 or trainer.step == recipe.steps:
             scores = tuning_f1(trainer.average.module, tuning)
-            row = {"step": trainer.step, "seconds": round(time.monotonic() - start)}
+            row = {"step": trainer.step, "seconds": round(time.monotonic() - began)}
             row |= {name: round(total / summed, 4) for name, total in sums.items()}
             row |= {f"f1_{name}": score for name, score in scores.items()}
             log_row(folder / "log.csv", row)

@@ -15,7 +15,7 @@ def calibration_parts(confidence: Floats, correct: NDArray[np.bool_], bins: int 
     """(3 * bins,) number, summed confidence and right answers of each of `bins` equal steps of confidence."""
     step = np.minimum((np.asarray(confidence, float) * bins).astype(int), bins - 1)
     columns = (None, confidence, correct.astype(float))
-    return np.concatenate([np.bincount(step, weights, minlength=bins) for weights in columns])
+    return np.concatenate([np.bincount(step, weights, minlength=bins).astype(float) for weights in columns])
 
 
 def expected_calibration_error(sums: Floats) -> Floats:

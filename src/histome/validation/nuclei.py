@@ -11,8 +11,23 @@ from pyarrow import Table
 
 from histome.config import CELL_CLASSES
 from histome.validation.bootstrap import Estimate, bootstrap, f1, ratio
-from histome.validation.matching import Panoptic
-from histome.validation.scores import Found, TypedCounts, f_c, outline_scores, typed_counts
+from histome.validation.confidence import (
+    balanced_accuracy,
+    calibration_parts,
+    confusion_parts,
+    coverage_curve,
+    expected_calibration_error,
+    macro_f1,
+)
+from histome.validation.matching import Panoptic, match_centers
+from histome.validation.scores import (
+    Found,
+    TypedCounts,
+    f_c,
+    merged_probabilities,
+    outline_scores,
+    typed_counts,
+)
 
 if TYPE_CHECKING:
     from histome.training.datasets import Field
@@ -65,6 +80,34 @@ def found_from_table(cells: Table, mpp: float) -> Found:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Types of the matched nuclei whose type is known: true group, given group, its probability.
+
+    `malignant`: (2, 2) confusion of {carcinoma cell} and {epithelial cell} where the label says which.
+    """
+
+    true: NDArray[np.int64]
+    guess: NDArray[np.int64]
+    confidence: NDArray[np.floating]
+    malignant: NDArray[np.floating]
+
+
+def answers(found: Found, field: "Field", groups: Mapping[str, tuple[str, ...]]) -> Answers:
+    """What was said of the types of one field's nuclei."""
+    pairs = match_centers(field.points_px * field.label_mpp, found.centers_um)
+    sets, p = field.sets[1:][pairs[:, 0]], found.probabilities[pairs[:, 1]]
+    true = group_of_sets(sets, groups)
+    known = true >= 0
+    merged = merged_probabilities(p[known], groups)
+    epithelial = [CELL_CLASSES.index(name) for name in EPITHELIAL]
+    sure = np.isin(sets, [1 << k for k in epithelial])
+    grades = confusion_parts(
+        (sets[sure] == 1 << epithelial[1]).astype(int), p[sure][:, epithelial].argmax(1), 2
+    )
+    return Answers(true[known], merged.argmax(1), merged.max(1, initial=0.0), grades)
+
+
+@dataclass(frozen=True)
 class FieldScore:
     """Additive parts of one field: what every figure of a card is made of."""
 
@@ -74,6 +117,7 @@ class FieldScore:
     detection: NDArray[np.int64]
     typed: TypedCounts | None
     outlines: Panoptic | None
+    answers: Answers | None = None
 
 
 def score_field(found: Found, field: "Field") -> FieldScore:
@@ -88,6 +132,7 @@ def score_field(found: Found, field: "Field") -> FieldScore:
         np.array(detection),
         typed if field.data_set in GROUPS else None,
         outline_scores(field.labels, found, field.label_mpp) if field.shapes else None,
+        answers(found, field, groups) if field.data_set in GROUPS else None,
     )
 
 
@@ -114,4 +159,37 @@ def summarize(scores: Sequence[FieldScore], rng: np.random.Generator) -> dict[st
         if parts[:, [0, 2]].sum():
             figures[f"f_c_{group}"] = bootstrap(parts, [n for _, n in typed], f_c, rng=rng)
             figures[f"f1_matched_{group}"] = bootstrap(parts[:, :3], [n for _, n in typed], f1, rng=rng)
+    return figures | _confidence_figures(scores, names, rng)
+
+
+def _confidence_figures(
+    scores: Sequence[FieldScore], names: Sequence[str], rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """Macro F1 and calibration error of the matched nuclei's groups; malignant against healthy epithelium."""
+    given = [(s.answers, name) for s, name in zip(scores, names, strict=True) if s.answers is not None]
+    if not given:
+        return {}
+    n = len(GROUPS[scores[0].data_set])
+    names = [name for _, name in given]
+    confusion = np.stack([confusion_parts(a.true, a.guess, n) for a, _ in given])
+    calibration = np.stack([calibration_parts(a.confidence, a.true == a.guess) for a, _ in given])
+    malignant = np.stack([a.malignant for a, _ in given])
+    figures = {
+        "macro_f1_matched": bootstrap(confusion, names, macro_f1, rng=rng),
+        "calibration_error": bootstrap(calibration, names, expected_calibration_error, rng=rng),
+    }
+    if malignant.reshape(-1, 2, 2).sum((0, 2)).all():
+        figures["malignant_or_healthy_balanced_accuracy"] = bootstrap(
+            malignant, names, balanced_accuracy, rng=rng
+        )
     return figures
+
+
+def f1_by_coverage(scores: Sequence[FieldScore]) -> list[dict[str, float]]:
+    """Macro F1 of the surest share of all matched nuclei of one data set (see `coverage_curve`)."""
+    given = [s.answers for s in scores if s.answers is not None]
+    if not given:
+        return []
+    true, guess = (np.concatenate([getattr(a, name) for a in given]) for name in ("true", "guess"))
+    confidence = np.concatenate([a.confidence for a in given])
+    return coverage_curve(confidence, true, guess, len(GROUPS[scores[0].data_set]))

@@ -1,0 +1,192 @@
+"""Score the shipped `nuclei` model on its held-out sources and compare with what its card says.
+
+    python runs/evaluate_nuclei.py --data ../shared/data            # ends with 1 where a figure differs
+    python runs/evaluate_nuclei.py --data ../shared/data --write    # puts the figures into the card
+    python runs/evaluate_nuclei.py --data ../shared/data --failures runs/out/failures
+
+All in 32-bit floats, so that the figures do not depend on the processor, but for the table of precisions.
+Nothing is chosen here: thresholds, temperature and tilt come from the card.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+from PIL import Image
+from ship_nuclei import DATA_SETS, ZOO, score_tables
+
+from histome.cells import find_cells
+from histome.cells.everywhere import everywhere
+from histome.config import CellsConfig
+from histome.models.card import load_card
+from histome.models.runtime import Network
+from histome.slide import open_slide
+from histome.training.datasets import Field, load_fields, read_image, read_rows
+from histome.training.splits import split_fields
+from histome.validation.nuclei import FieldScore, f1_by_coverage, found_from_table, score_field
+from histome.validation.scores import Found
+from histome.validation.staining import CONDITIONS, RESOLUTIONS_MPP, rescan, restain
+
+# Figures that the tables of conditions and precisions show, one line a data set.
+SHOWN = ("detection_f1", "pq", "aji", "macro_f1_matched")
+DIGITS = 3
+
+
+def score_all(
+    fields: Sequence[Field],
+    data: Path,
+    network: Network,
+    change: Callable[[NDArray[np.uint8], float], tuple[NDArray[np.uint8], float]] | None = None,
+) -> list[FieldScore]:
+    """Score fields through the code that profiles a slide; `change` maps (pixels, um/px) to others."""
+    return [score_field(find(field, data, network, change), field) for field in fields]
+
+
+def find(field: Field, data: Path, network: Network, change=None) -> Found:
+    """The cells of one field, in um."""
+    root = data / field.data_set
+    path = root / next(r["file"] for r in read_rows(root / "images.csv") if r["image"] == field.name)
+    if change is None:
+        return _find(path, field.label_mpp, network)
+    image, mpp = change(read_image(path, field.label_mpp, field.label_mpp), field.label_mpp)
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "field.png"
+        Image.fromarray(image).save(changed)
+        return _find(changed, mpp, network)
+
+
+def _find(path: Path, mpp: float, network: Network) -> Found:
+    with open_slide(path, mpp=mpp) as slide:
+        return found_from_table(find_cells(slide, everywhere(slide), network, CellsConfig()), mpp)
+
+
+def short(scores: Sequence[FieldScore]) -> dict[str, dict[str, float]]:
+    """The shown figures of each data set, without intervals."""
+    return {
+        name: {figure: table[figure]["value"] for figure in SHOWN if figure in table}
+        for name, table in score_tables(scores).items()
+    }
+
+
+def robustness(fields: Sequence[Field], data: Path, network: Network) -> dict:
+    """Scores under the stain conditions and resolutions, and the largest less the smallest of each."""
+    tables = {"as_scanned": short(score_all(fields, data, network))}
+    for name, condition in CONDITIONS.items():
+        change = lambda image, mpp, c=condition: (restain(image, c), mpp)  # noqa: E731
+        tables[name] = short(score_all(fields, data, network, change))
+    stains = list(tables)
+    resolutions = []
+    for to_mpp in RESOLUTIONS_MPP:
+        change = lambda image, mpp, to=to_mpp: (rescan(image, mpp, to), to)  # noqa: E731
+        resolutions.append(f"{to_mpp:g} um/px")
+        tables[resolutions[-1]] = short(score_all(fields, data, network, change))
+    return {
+        "tables": tables,
+        "spread_over_stains": spread([tables[name] for name in stains]),
+        "spread_over_resolutions": spread([tables[name] for name in resolutions]),
+    }
+
+
+def spread(tables: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Largest less smallest of each figure."""
+    return {
+        name: {figure: round(np.ptp([t[name][figure] for t in tables]).item(), 4) for figure in figures}
+        for name, figures in tables[0].items()
+    }
+
+
+def evaluate(data: Path) -> dict:
+    """All figures, as the card holds them."""
+    split = split_fields(field for name in DATA_SETS for field in load_fields(data / name, name))
+    network = Network(load_card(ZOO), precision="f32", backend="openvino")
+    held_out, tuning = (score_all(part, data, network) for part in (split.held_out, split.tuning))
+    typed = ("consep", "monusac", "crchistophenotypes")
+    outlined = [field for field in split.held_out if field.shapes]
+    lower = Network(load_card(ZOO), precision="bf16", backend="openvino")
+    return {
+        "held_out": score_tables(held_out),
+        "tuning": score_tables(tuning),
+        "coverage": {name: f1_by_coverage([s for s in held_out if s.data_set == name]) for name in typed},
+        "robustness": robustness(outlined, data, network),
+        "precision": {"f32": short(held_out), "bf16": short(score_all(split.held_out, data, lower))},
+        "interval": "95 % percentile bootstrap over sources (fields when < 5)",
+        "note": "thresholds, temperature and tilt were chosen on the tuning sources: those figures flatter",
+    }
+
+
+def differences(said: object, found: object, path: str = "scores") -> list[str]:
+    """Where two tables of figures differ in the digits that are promised."""
+    if isinstance(said, dict) and isinstance(found, dict):
+        keys = dict.fromkeys([*said, *found])
+        return [line for k in keys for line in differences(said.get(k), found.get(k), f"{path}.{k}")]
+    if isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
+        pairs = enumerate(zip(said, found, strict=True))
+        return [line for i, (a, b) in pairs for line in differences(a, b, f"{path}[{i}]")]
+    if isinstance(said, int | float) and isinstance(found, int | float):
+        same = abs(said - found) <= 0.5 * 10**-DIGITS or (np.isnan(said) and np.isnan(found))
+    else:
+        same = said == found
+    return [] if same else [f"{path}: card {said}, now {found}"]
+
+
+def rounded(figures: object) -> object:
+    """The same tables with numbers of four digits; NaN (nothing to score) is left out."""
+    if isinstance(figures, dict):
+        return {k: rounded(v) for k, v in figures.items() if not (isinstance(v, float) and np.isnan(v))}
+    if isinstance(figures, list):
+        return [rounded(row) for row in figures]
+    return round(figures, 4) if isinstance(figures, float) else figures
+
+
+def draw_failures(data: Path, out: Path, worst: int = 8) -> None:
+    """Draw the held-out fields with the lowest PQ: truth green, found red, both at 0.25 um/px."""
+    split = split_fields(field for name in DATA_SETS for field in load_fields(data / name, name))
+    network = Network(load_card(ZOO), precision="f32", backend="openvino")
+    fields = [field for field in split.held_out if field.shapes]
+    found = [find(field, data, network) for field in fields]
+    quality = [score_field(cells, f).outlines.pq for cells, f in zip(found, fields, strict=True)]
+    out.mkdir(parents=True, exist_ok=True)
+    for place, k in enumerate(np.argsort(quality)[:worst], start=1):
+        field = fields[k]
+        picture = cv2.resize(field.image, field.labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        for outline in found[k].outlines_um / field.label_mpp:
+            cv2.polylines(picture, [np.round(outline).astype(np.int32)], True, (230, 30, 30), 1, cv2.LINE_AA)
+        for label in range(1, field.labels.max() + 1):
+            lines, _ = cv2.findContours(
+                (field.labels == label).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+            )
+            cv2.drawContours(picture, lines, -1, (0, 170, 0), 1)
+        Image.fromarray(picture).save(out / f"{place}_{field.data_set}_{field.name}_pq{quality[k]:.2f}.png")
+    print(f"{out}: the {min(worst, len(fields))} fields with the lowest PQ of {len(fields)}")
+
+
+def main() -> int:
+    """Evaluate; write, compare or draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--failures", type=Path)
+    args = parser.parse_args()
+    if args.failures:
+        draw_failures(args.data, args.failures)
+        return 0
+    card = load_card(ZOO)
+    scores = rounded(evaluate(args.data))
+    if args.write:
+        (ZOO / "card.toml").write_text(
+            tomli_w.dumps(card.model_dump(exclude_none=True) | {"scores": scores}), encoding="utf-8"
+        )
+        return 0
+    lines = differences(card.scores, scores)
+    print("\n".join(lines) or f"every figure of the card came out again, to {DIGITS} digits")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
