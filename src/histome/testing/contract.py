@@ -21,6 +21,7 @@ CELL_TASKS = ("stardist", "hover")
 # Lowest and highest value of each output, by its name; an output that is not listed may be any finite number.
 RANGES: Mapping[str, tuple[float, float]] = {
     "prob": (0.0, 1.0),
+    "mask": (0.0, 1.0),
     "dist": (0.0, float("inf")),
     "classes": (0.0, 1.0),
     "probabilities": (0.0, 1.0),
@@ -215,7 +216,7 @@ def _threads(network: "Predictor") -> str:
 
 
 def _seam(network: "Predictor") -> str:
-    """Compare two neighboring windows in a strip of four outputs round the line where their cores meet."""
+    """Compare two neighboring windows in a strip of 4 px of output round the line where their cores meet."""
     import numpy as np
 
     from histome.models.reference import reference_window
@@ -226,9 +227,10 @@ def _seam(network: "Predictor") -> str:
     wide = reference_window(card, columns=card.window_px + card.core_px)
     left = _copy(network(np.ascontiguousarray(wide[:, :, : card.window_px])))
     right = _copy(network(np.ascontiguousarray(wide[:, :, card.core_px :])))
-    at, halo = (card.window_px - card.halo_px) // card.stride, card.halo_px // card.stride
     worst = {}
     for name in left:
+        halo = card.halo_px * left[name].shape[-1] // card.window_px
+        at = left[name].shape[-1] - halo
         a, b = left[name][..., at - 2 : at + 2], right[name][..., halo - 2 : halo + 2]
         spread = max(float(np.abs(left[name] - left[name].mean()).mean()), 1e-3)
         worst[name] = float(np.abs(a - b).mean()) / spread
