@@ -20,7 +20,8 @@ def list_models(folder: Path = ZOO) -> tuple[Card, ...]:
 def find_model(name_or_path: str | Path, *, task: Task | tuple[Task, ...] | None = None) -> Card:
     """Return the card of one model and check that it is made for `task` (or one of several).
 
-    Names of registered models go first, then those of shipped ones, then paths. Raises `ModelError` when there is no such model or it does something else.
+    Names of registered models go first, then those of shipped ones, then paths. Raises `ModelError` when
+    there is no such model or it does something else.
     """
     own = _OWN.get(str(name_or_path))
     card = load_card(name_or_path) if own is None else own.card
