@@ -40,7 +40,7 @@ def patch(
 def tiles(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="A folder that histome profile wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .csv.")],
-    size: Annotated[str, typer.Option("--tiles", help="Side of a tile, in um.")] = "500um",
+    size: Annotated[str, typer.Option("--tiles", help="Side of a tile.")] = "250um",
 ) -> None:
     """Write the features, labels and tokens of every tile of a profiled slide, one row a tile."""
     from histome.narrative.tiles import write_profile_tiles

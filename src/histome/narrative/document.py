@@ -99,19 +99,25 @@ def describe(
         "undefined": found.undefined,
         "mode": mode,
         "mpp": mpp,
-        "units": {"length": unit, "area": f"{unit}2"},
+        "units": {name: _unit(name, unit) for name in raw_data if name != "undefined"},
         "warnings": [told] if mode == "pixels" else [],
     }
 
 
+def _unit(name: str, length: Unit) -> str:
+    """Return the unit of a value of the raw data."""
+    units = {"count": "cells", "area": f"{length}2", "dist": length, "entropy": "bits"}
+    return next((unit for part, unit in units.items() if part in name), "1")
+
+
 def pannuke_cells(table: pa.Table) -> tuple[PatchCells, int]:
-    """Return a cells table's cells by the six classes, in um, and how many of the class other were left out."""
+    """Return a cells table's cells by the six classes, in um, and how many of class other were left out."""
     names = table["class"].cast(pa.string())
     place = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
     code = _CODES[pc.fill_null(place, len(CELL_CLASSES)).to_numpy().astype(np.int64)]
-    x_um, y_um, area_um2 = (
-        table[name].to_numpy().astype(np.float64) for name in ("x_um", "y_um", "area_um2")
-    )
+    x_um, y_um = (table[name].to_numpy().astype(np.float64) for name in ("x_um", "y_um"))
+    known = "area_um2" in table.column_names  # cells found elsewhere may be points
+    area_um2 = table["area_um2"].to_numpy().astype(np.float64) if known else np.full(len(x_um), np.nan)
     cells = PatchCells(x_um, y_um, area_um2, code).select(code > 0)
     return cells, len(code) - len(cells.code)
 

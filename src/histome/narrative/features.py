@@ -162,8 +162,9 @@ def _per_class(cells: PatchCells, unseen: Sequence[str]) -> Iterator[_Found]:
     for name, count, reason in zip(PANNUKE_CLASSES, counts, blind, strict=True):
         yield f"ratio_{name}", *_quotient(count, total, reason or "there are no cells", known=reason is None)
     for name, count, area, reason in zip(PANNUKE_CLASSES, counts, sums, blind, strict=True):
-        why = reason or f"there are no {name.lower()} cells"
-        yield f"mean_area_{name}", *_quotient(area, count, why, known=reason is None)
+        measured = math.isfinite(area)
+        why = reason or (f"there are no {name.lower()} cells" if measured else "the nuclei have no area")
+        yield f"mean_area_{name}", *_quotient(area, count, why, known=reason is None and measured)
 
 
 def _fractions(cells: PatchCells) -> Iterator[_Found]:
