@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from histome.training.datasets import load_fields
+from histome.training.datasets import Field, load_fields
 from histome.training.selftrain import pseudo_fields
-from histome.training.splits import split_fields
+from histome.training.splits import Split, split_fields
 from histome.training.tissue_fields import GLAS_PARTS
 from histome.training.train import Recipe, load_average, make_network, train
 
@@ -23,6 +23,19 @@ DATA_SETS = ("consep", "monuseg", "tnbc", "monusac", "crchistophenotypes")
 MIX = {"consep": 0.38, "monuseg": 0.24, "tnbc": 0.12, "monusac": 0.10, "crchistophenotypes": 0.16}
 FIRST = Recipe(steps=7000, restarts=(5200,), decay_steps=1800, mix=MIX, fine_outlines=False)
 SECOND = Recipe()
+
+
+def load_split(data: Path) -> Split:
+    """The labelled fields, by the sources of training/splits.py."""
+    return split_fields(field for name in DATA_SETS for field in load_fields(data / name, name))
+
+
+def pseudo_labelled(data: Path, out: Path) -> list[Field]:
+    """The fields of glas labelled by the first network, less the patients that other models are scored on."""
+    teacher = make_network(FIRST)
+    teacher.load_state_dict(load_average(out / "first"))
+    unused = {patient for part in GLAS_PARTS.values() for patient in part}
+    return list(pseudo_fields(teacher.eval(), data / "glas", "glas", unused))
 
 
 def main() -> None:
@@ -34,16 +47,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    split = split_fields(field for name in DATA_SETS for field in load_fields(args.data / name, name))
+    split = load_split(args.data)
     print({part: len(fields) for part, fields in vars(split).items()}, flush=True)
-    train(FIRST, split.train, split.tuning, args.out / "first", device=device)
-    teacher = make_network(FIRST)
-    teacher.load_state_dict(load_average(args.out / "first"))
-    unused = {patient for part in GLAS_PARTS.values() for patient in part}
-    taught = list(pseudo_fields(teacher.eval(), args.data / "glas", "glas", unused))
+    start = args.out / "first"
+    train(FIRST, split.train, split.tuning, start, device=device)
+    taught = pseudo_labelled(args.data, args.out)
     typed = sum(int((field.sets > 0).sum()) for field in taught)
     print(f"glas: {typed} typed nuclei in {len(taught)} fields", flush=True)
-    start = args.out / "first"
     train(SECOND, split.train + taught, split.tuning, args.out, device=device, start=start)
 
 

@@ -111,7 +111,7 @@ def find_in_window(search: Search, tile: Tile) -> Nuclei:
     """Return the nuclei in nucleated tissue that the window owns, and those it sees just beyond its core."""
     card = search.network.card
     rgb = read_window(search, tile)
-    found = _decode(card, search.network(rgb[None]))
+    found = decode_outputs(card, search.network(rgb[None]))
     outline_px = _outlines_px(search, tile, found.outlines)
     shapes = measure_shapes(outline_px * np.array([search.slide.mpp.x, search.slide.mpp.y]))
     owner, at_seam, wanted = _ownership(search, tile, shapes.x_um, shapes.y_um)
@@ -142,7 +142,7 @@ def _outlines_px(search: Search, tile: Tile, outlines: NDArray[np.float64]) -> N
     return np.round(corners * search.px_per_step * CORNER_STEPS_PER_PX) / CORNER_STEPS_PER_PX
 
 
-class _Decoded(NamedTuple):
+class Decoded(NamedTuple):
     """n nuclei of one window: outlines (n, rays, 2) in its pixels, scores (n,), logits (n, 9), label map."""
 
     outlines: NDArray[np.float64]
@@ -151,12 +151,12 @@ class _Decoded(NamedTuple):
     labels: NDArray[np.int32]
 
 
-def _decode(card: Card, seen: Outputs) -> _Decoded:
+def decode_outputs(card: Card, seen: Outputs) -> Decoded:
     """Return the nuclei in the network's outputs, as the card's task wants them read."""
     return _decode_hover(card, seen) if card.task == "hover" else _decode_stardist(card, seen)
 
 
-def _decode_hover(card: Card, seen: Outputs) -> _Decoded:
+def _decode_hover(card: Card, seen: Outputs) -> Decoded:
     outlines, scores, shares, labels = hover.decode(
         hover.upsample(seen["classes"][0], card.stride),
         hover.upsample(seen["hv"][0], card.stride),
@@ -167,10 +167,10 @@ def _decode_hover(card: Card, seen: Outputs) -> _Decoded:
         corners=card.n_rays,
     )
     columns = np.array([CELL_CLASSES.index(name) for name in card.cell_classes])
-    return _Decoded(outlines, scores, hover.log_shares(shares, columns, len(CELL_CLASSES)), labels)
+    return Decoded(outlines, scores, hover.log_shares(shares, columns, len(CELL_CLASSES)), labels)
 
 
-def _decode_stardist(card: Card, seen: Outputs) -> _Decoded:
+def _decode_stardist(card: Card, seen: Outputs) -> Decoded:
     centers, scores, distances, labels = decode(
         seen["prob"][0, 0],
         seen["dist"][0],
@@ -181,7 +181,7 @@ def _decode_stardist(card: Card, seen: Outputs) -> _Decoded:
     outlines = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX))
     if "mask" in seen:
         outlines, labels = sharpen(outlines, seen["mask"][0, 0], seen["offset"][0], stride=card.stride)
-    return _Decoded(outlines, scores, mean_logits(seen["logits"][0], labels, centers), labels)
+    return Decoded(outlines, scores, mean_logits(seen["logits"][0], labels, centers), labels)
 
 
 def _ownership(search: Search, tile: Tile, x_um, y_um):
