@@ -35,6 +35,15 @@ CELL_COLORS = {
     "plasma_cell": "#4C2C2C",
 }
 
+# What a tile's value is on a phenotype axis; the two grays say that there is no label.
+LEVEL_COLORS = {
+    "low": "#1F5FBF",
+    "between": "#FFE680",
+    "high": "#C01A1A",
+    "undefined": "#4D4D4D",
+    "few": "#B8B8B8",
+}
+
 QC_LABELS = {
     "TISSUE_ARTIFACT": "Artifact",
     "NO_TISSUE": "No tissue",

@@ -126,12 +126,12 @@ def overview_page(overview: Overview, quality: int) -> dict[str, Any]:
             {"key": key, "title": titles[key], "picture": png_uri(layer), "legend": palette.legend(key)}
             for key, layer in overview.layers.items()
         ],
-        "bar": _bar(overview.extent_um[0], (height, width), font),
+        "bar": picture_bar(overview.extent_um[0], (height, width), font),
     }
 
 
-def _bar(width_um: float, shape: tuple[int, int], font: float) -> dict[str, Any]:
-    """Scale bar in the lower left corner of a picture `width_um` wide, in the picture's pixels."""
+def picture_bar(width_um: float, shape: tuple[int, int], font: float) -> dict[str, Any]:
+    """Return the scale bar in the lower left corner of a picture `width_um` wide, in the picture's pixels."""
     length_um = scale_bar_um(width_um)
     length, label = length_um * shape[1] / width_um, length_text(length_um)
     pad = font * 0.5
@@ -160,7 +160,7 @@ def field_page(number: int, picture: FieldPicture, seen: Seen, *, quality: int) 
         "height": height,
         "picture": jpeg_uri(picture.pixels, quality),
         "groups": [group for group in groups if group["nuclei"]],
-        "bar": _bar(field.width_um, (height, width), max(8.0, round(width / 34, 1))),
+        "bar": picture_bar(field.width_um, (height, width), max(8.0, round(width / 34, 1))),
         "legend": _counts(cells.codes[inside]),
         "mean": from_cells(float(cells.confidence[inside].mean()) if n else None, n=n),
         "n": from_cells(n, n=n, count=True),
