@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from report import profiles
 
 from histome.config import ReportConfig
 from histome.metrics.quantities import MetricTable
+from histome.models.marks import CLASS_LABELS
 from histome.report import render_report
 from histome.report.fields import CellArrays, Field, nuclei_near
 from histome.slide import Slide
@@ -232,3 +234,26 @@ def test_nothing_but_the_slide(slide: Slide) -> None:
 def test_size_is_bounded(slide: Slide, whole: str) -> None:
     small = render_report(profiles.make_profile(), slide, CONFIG.model_copy(update={"max_bytes": 420_000}))
     assert len(small.encode()) <= 420_000 < len(whole.encode()) <= 6_000_000
+
+
+def test_numbers_of_hardly_taught_classes_are_marked(slide: Slide, whole: str) -> None:
+    labels = {"plasma_cell": "indirect", "macrophage": "direct, n = 55", "lymphocyte": "direct, n = 1464"}
+    cells = profiles.make_cells().replace_schema_metadata({CLASS_LABELS: json.dumps(labels).encode()})
+    metrics = profiles.make_metrics()
+    weak = [
+        "plasma_cell: indirect" if "PLASMA_CELL" in name else None for name in metrics["name"].to_pylist()
+    ]
+    metrics = metrics.append_column("evidence", pa.array(weak, pa.string()))
+    text = render(slide, cells=cells, metrics=metrics)
+    marked = re.findall(
+        r'<data data-source="(\w+)"[^>]*>[^<]*</data><sup class="weak" title="([^"]+)">', text
+    )
+    assert {mark for _, mark in marked} == {"plasma_cell: indirect"}
+    sources = {source for source, _ in marked}
+    assert {"CELL_COUNT_PLASMA_CELL", "CELL_DENSITY_PLASMA_CELL_STROMA"} <= sources
+    assert all("PLASMA_CELL" in source for source in sources)
+    beside = re.findall(
+        r"([A-Z][a-z ]+cell|Macrophage)(?:&nbsp;<data[^>]*>[^<]*</data>)? <span class=\"taught\"", text
+    )
+    assert set(beside) == {"Plasma cell", "Macrophage"}
+    assert 'class="taught"' not in whole

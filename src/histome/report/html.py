@@ -16,6 +16,8 @@ import histome
 from histome.config import ReportConfig
 from histome.errors import OutputError
 from histome.metrics.quantities import Metric, MetricTable
+from histome.models.card import Card
+from histome.models.marks import class_labels, labels_of, weak_marks
 from histome.report import palette, tables
 from histome.report.caveats import Caveat, Evidence, find_caveats
 from histome.report.fields import CellArrays, choose_fields
@@ -120,6 +122,7 @@ def _words(profile: Profile, seen: Seen, config: ReportConfig) -> dict[str, Any]
         "caveats": _caveats(metrics, seen, run=run, config=config),
         "facts": slide_facts(seen.slide, run),
         "cell_legend": palette.legend("cells"),
+        "weak_classes": _weak_classes(seen.table, cards),
         **tables.composition(metrics),
         "density": tables.density_table(metrics),
         "has_confident": "value_confident" in table.column_names,
@@ -131,6 +134,14 @@ def _words(profile: Profile, seen: Seen, config: ReportConfig) -> dict[str, Any]
         "provenance": provenance_page(run, cards),
         **_script(),
     }
+
+
+def _weak_classes(cells: pa.Table | None, cards: Mapping[str, Card]) -> dict[str, str]:
+    """Marks by label of the classes that the model was hardly taught: as the cells say, else their card."""
+    marks = {} if cells is None else class_labels(cells.schema)
+    for card in cards.values():
+        marks = marks or labels_of(card)
+    return {palette.CELL_LABELS[name]: mark for name, mark in weak_marks(marks).items()}
 
 
 def _subtitle(slide: Slide) -> str:
