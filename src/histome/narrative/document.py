@@ -1,6 +1,7 @@
 """A patch as JSON: its numbers, what they mean, and in which unit; from masks in a file or from an image."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,18 +134,17 @@ _CODES = _codes(CELL_CLASSES)
 
 
 def _is_npz(path: Path) -> bool:
-    if path.suffix.lower() == ".npz":
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-    except OSError:
+    if not path.is_file():
         return False  # open_slide says what is wrong
+    with path.open("rb") as file:
+        return path.suffix.lower() == ".npz" or file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
 
 
 def _read_masks(path: Path) -> list[NDArray[Any]]:
     """Return the two masks of an .npz file; nothing in it is executed."""
     try:
+        if not zipfile.is_zipfile(path):
+            raise UsageError(f"{path}: is not an .npz file, or it is damaged")
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in MASKS if name not in file]
             if missing:
@@ -153,6 +153,5 @@ def _read_masks(path: Path) -> list[NDArray[Any]]:
                     f"save both with numpy.savez(path, {MASKS[0]}=..., {MASKS[1]}=...)"
                 )
             return [file[name] for name in MASKS]
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        # AttributeError: a lone .npy under this name has no `files`.
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read as an .npz of plain arrays ({error})") from error

@@ -1,0 +1,64 @@
+"""histome tme: JSON on standard output, all else on stderr; one line an error."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from narrative import drawn_patch
+from pyarrow import parquet
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    path = tmp_path / "patch.npz"
+    inst_mask, cls_mask = drawn_patch.draw([(0, 0, 1), (40, 0, 2)])
+    np.savez(path, inst_mask=inst_mask, cls_mask=cls_mask)
+    return path
+
+
+def test_patch_prints_json_and_nothing_else(cli, masks: Path) -> None:
+    code, out, err = cli("tme", "patch", masks, "--mpp", 0.5)
+    found = json.loads(out)
+    assert (code, err, found["mode"]) == (0, "", "physical")
+    assert found["raw_data"]["mean_dist_Inflammatory_to_Neoplastic"] == 20.0
+    assert found["interpretation"]["interaction"] == "Excluded"
+
+
+def test_patch_without_a_resolution_says_so_on_stderr(cli, masks: Path) -> None:
+    code, out, err = cli("tme", "patch", masks)
+    assert (code, json.loads(out)["mode"]) == (0, "pixels")
+    assert err.count("\n") == 1
+    assert "no um per px was given" in err
+
+
+def test_compatible_is_asked_for_and_not_warned_of(cli, masks: Path) -> None:
+    code, out, err = cli("tme", "patch", masks, "--compatible")
+    assert (code, err, json.loads(out)["mode"]) == (0, "", "compatible")
+
+
+def test_bad_masks_are_one_line(cli, tmp_path: Path) -> None:
+    path = tmp_path / "bad.npz"
+    np.savez(path, inst_mask=np.zeros((4, 4, 3)), cls_mask=np.zeros((4, 4)))
+    cli.fails("tme", "patch", path, code=2, word="inst_mask has 3 dimensions")
+    np.savez(path, inst_mask=np.zeros((4, 4), int), cls_mask=np.full((4, 4), 9))
+    cli.fails("tme", "patch", path, code=2, word="cls_mask holds class 9")
+    np.savez(path, inst_mask=np.zeros((4, 4), int), cls_mask=np.zeros((4, 4), int))
+    cli.fails("tme", "patch", path, "--mpp", 0, code=2, word="um per px")
+    cli.fails("tme", "patch", tmp_path / "none.npz", code=1, word="does not exist")
+
+
+def test_tiles_of_a_profile(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finished:
+        cells = pa.table({"x_um": [1.0], "y_um": [260.0], "class": ["lymphocyte"], "area_um2": [30.0]})
+
+    monkeypatch.setattr("histome.run.load_profile", lambda folder: Finished())
+    code, out, _ = cli("tme", "tiles", tmp_path, "--tiles", "250um", "-o", tmp_path / "t.parquet")
+    assert (code, out) == (0, f"{tmp_path / 't.parquet'}: 1 tiles of 250um\n")
+    assert parquet.read_table(tmp_path / "t.parquet")["y_um"].to_pylist() == [250.0]
+
+
+def test_tiles_of_no_profile_is_one_line(cli, tmp_path: Path) -> None:
+    cli.fails("tme", "tiles", tmp_path, "-o", tmp_path / "t.csv", code=1, word="no profile here")
+    cli.fails("tme", "tiles", tmp_path, "-o", tmp_path / "t.txt", code=2, word=".parquet or .csv")
