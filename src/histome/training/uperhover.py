@@ -8,6 +8,7 @@ et al. 2018, arXiv:1807.10221) has weights of its own. Any encoder with timm's `
 import importlib
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -93,7 +94,7 @@ class _PatchEmbed(nn.Module):
         halvings = patch_size.bit_length() - 1
         channels = [3, *(max(16, width >> (halvings - k)) for k in range(halvings)), width]
         steps = []
-        for k, (a, b) in enumerate(zip(channels, channels[1:-1], strict=False)):
+        for a, b in pairwise(channels[:-1]):
             steps += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.GroupNorm(8, b), nn.GELU()]
         self.proj = nn.Sequential(*steps, nn.Conv2d(channels[-2], width, 1))
 

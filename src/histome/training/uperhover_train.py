@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from histome.training.datasets import IMAGE_MPP
 from histome.training.train import log_row
 from histome.training.uperhover import (
+    IGNORE,
     PANNUKE_CLASSES,
     FeatheredExport,
     UperHoVer,
@@ -48,7 +49,7 @@ class HoverRecipe:
 
 
 class Place(NamedTuple):
-    """This process among those of torchrun: its rank, their number, its device."""
+    """Where this process stands among those of torchrun: its rank, their number, its device."""
 
     rank: int
     processes: int
@@ -143,7 +144,7 @@ def fit(
 ) -> UperHoVer:
     """Train until `recipe.steps`, resuming from `folder`; returns the network with its best weights.
 
-    Writes checkpoint.pt and the best two by validation mean IoU, best-<step>.pt, and a line of log.csv at each
+    Writes checkpoint.pt, the best two by validation mean IoU as best-<step>.pt, and a line of log.csv at each
     evaluation: step, loss, mean IoU.
     """
     place = start()
@@ -211,6 +212,8 @@ def validation_miou(net: UperHoVer, patches: Sequence[Patch], recipe: HoverRecip
     n = len(PANNUKE_CLASSES)
     total = np.zeros((n, n), np.int64)
     for patch in patches:
+        if (patch.classes == IGNORE).all():
+            continue
         found = predict(net, patch.image, recipe.crop_px)[0].argmax(0)
         total += confusion(patch.classes, found, n)
     return float(mean_iou(total.reshape(-1)))
