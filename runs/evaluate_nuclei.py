@@ -20,7 +20,7 @@ import pyarrow as pa
 import tomli_w
 from numpy.typing import NDArray
 from PIL import Image
-from train_nuclei import DATA_SETS, load_split
+from train_nuclei import load_split
 
 from histome.cells import find_cells
 from histome.cells.everywhere import everywhere
@@ -29,7 +29,14 @@ from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.slide import open_slide
 from histome.training.datasets import Field, read_image, read_rows
-from histome.validation.nuclei import FieldScore, f1_by_coverage, found_from_table, score_field, summarize
+from histome.validation.nuclei import (
+    FieldScore,
+    f1_by_coverage,
+    found_from_table,
+    rounded,
+    score_field,
+    score_tables,
+)
 from histome.validation.scores import outline_scores
 from histome.validation.staining import CONDITIONS, RESOLUTIONS_MPP, rescan, restain
 
@@ -70,29 +77,6 @@ def find_in_field(field: Field, data: Path, network: Network, change=None) -> pa
 def _find(path: Path, mpp: float, network: Network) -> pa.Table:
     with open_slide(path, mpp=mpp) as slide:
         return find_cells(slide, everywhere(slide), network, CellsConfig())
-
-
-def score_tables(scores: Sequence[FieldScore]) -> dict:
-    """Figures of each data set as the card holds them, with the number of fields and true nuclei."""
-    rng = np.random.default_rng(0)
-    tables = {}
-    for name in DATA_SETS:
-        mine = [s for s in scores if s.data_set == name]
-        if not mine:
-            continue
-        figures = {figure: e.as_dict() for figure, e in summarize(mine, rng).items()}
-        # Nuclei of other types are not labelled there: what is found beside is not false.
-        if name == "monusac":
-            del figures["detection_f1"]
-            figures = {figure: e for figure, e in figures.items() if not figure.startswith("f_c")}
-        nuclei = int(sum(s.detection[0] + s.detection[2] for s in mine))
-        tables[name] = {
-            "fields": len(mine),
-            "sources": len({s.source for s in mine}),
-            "nuclei": nuclei,
-            **figures,
-        }
-    return tables
 
 
 def short(scores: Sequence[FieldScore]) -> dict[str, dict[str, float]]:
@@ -162,15 +146,6 @@ def differences(said: object, found: object, path: str = "scores") -> list[str]:
     else:
         same = said == found
     return [] if same else [f"{path}: card {said}, now {found}"]
-
-
-def rounded(figures: object) -> object:
-    """The same tables with numbers of four digits; NaN (nothing to score) is left out."""
-    if isinstance(figures, dict):
-        return {k: rounded(v) for k, v in figures.items() if not (isinstance(v, float) and np.isnan(v))}
-    if isinstance(figures, list):
-        return [rounded(row) for row in figures]
-    return round(figures, 4) if isinstance(figures, float) else figures
 
 
 def draw_failures(data: Path, out: Path, worst: int = 8) -> None:

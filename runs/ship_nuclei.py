@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 import torch
-from evaluate_nuclei import ZOO, evaluate, find_in_field, rounded
+from evaluate_nuclei import ZOO, evaluate, find_in_field
 from numpy.typing import NDArray
 from train_nuclei import SECOND, load_split, pseudo_labelled
 
@@ -31,6 +31,7 @@ from histome.training.networks import StardistExport, export_onnx
 from histome.training.splits import sources
 from histome.training.train import Recipe, Sampler, load_average, make_network
 from histome.validation.matching import detection_counts, instance_scores, match_centers
+from histome.validation.nuclei import rounded
 
 COVERAGE = 0.9
 LICENSES = {

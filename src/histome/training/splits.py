@@ -5,8 +5,11 @@ patient may appear in two data sets (TCGA-G9-6356 in monuseg and monusac), so th
 not of files.
 """
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from histome.training.datasets import Field
 
@@ -52,6 +55,25 @@ def split_fields(fields: Iterable[Field]) -> Split:
     parts: tuple[list[Field], ...] = ([], [], [])
     for field in fields:
         parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
+    return Split(*parts)
+
+
+def split_by_source(fields: Sequence[Field], seed: int = 0) -> Split:
+    """Split any fields by source: a fifth of each data set's sources is held out, an eighth tunes.
+
+    At least one source each where a data set has three; one with fewer trains only. The same seed gives the
+    same split, whatever else is trained on; a source that two data sets share stays in one part.
+    """
+    part: dict[str, int] = {}
+    for name in sorted({field.data_set for field in fields}):
+        own = sorted({field.source for field in fields if field.data_set == name} - part.keys())
+        rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+        held_out, tuning = (max(1, round(len(own) * share)) if len(own) >= 3 else 0 for share in (0.2, 0.125))
+        for k, source in enumerate(rng.permutation(own).tolist()):
+            part[source] = 2 if k < held_out else 1 if k < held_out + tuning else 0
+    parts: tuple[list[Field], ...] = ([], [], [])
+    for field in fields:
+        parts[part[field.source]].append(field)
     return Split(*parts)
 
 

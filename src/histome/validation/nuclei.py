@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyarrow import Table
 
 from histome.config import CELL_CLASSES
+from histome.training.labelsets import NUCLEUS_LABEL_SETS, members
 from histome.validation.bootstrap import Estimate, bootstrap, f1, ratio
 from histome.validation.confidence import (
     balanced_accuracy,
@@ -55,7 +56,40 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "macrophage": ("macrophage",),
         "none of these": ("fibroblast", "endothelial_cell", "other"),
     },
+    "nucls": {
+        "tumor": ("carcinoma_cell",),
+        "stromal": ("fibroblast", "endothelial_cell"),
+        "lymphocyte": ("lymphocyte",),
+        "plasma_cell": ("plasma_cell",),
+        "macrophage": ("macrophage",),
+        "granulocyte": ("granulocyte",),
+        "epithelium_other": ("epithelial_cell", "other"),
+    },
 }
+
+# Nuclei of other types are not labelled in these: what is found beside is not false.
+PARTLY_LABELLED = ("monusac",)
+
+
+def groups_for(data_set: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the groups of classes that a data set's labels can tell apart, by name.
+
+    Those of `GROUPS`; else labels whose sets share a class are one group, and classes that no label names are
+    another; else, for data labelled with our classes, the nine classes.
+    """
+    table = NUCLEUS_LABEL_SETS.get(data_set)
+    if data_set in GROUPS or table is None:
+        return GROUPS.get(data_set) or {name: (name,) for name in CELL_CLASSES}
+    groups: list[tuple[list[str], int]] = []
+    for label, mask in table.items():
+        joined = [group for group in groups if group[1] & mask]
+        groups = [group for group in groups if not group[1] & mask]
+        names, bits = [name for group in joined for name in group[0]], [group[1] for group in joined]
+        if mask:
+            groups.append(([*names, label], int(np.bitwise_or.reduce([mask, *bits]))))
+    found = {"_".join(names): members(bits) for names, bits in groups}
+    rest = tuple(name for name in CELL_CLASSES if not any(name in group for group in found.values()))
+    return found | ({"none of these": rest} if rest else {})
 
 
 def group_of_sets(sets: NDArray[np.integer], groups: Mapping[str, tuple[str, ...]]) -> NDArray[np.int64]:
@@ -122,7 +156,8 @@ class FieldScore:
 
 def score_field(found: Found, field: "Field") -> FieldScore:
     """Score the cells found on one labelled field."""
-    groups = GROUPS.get(field.data_set, {"any": CELL_CLASSES})
+    groups = groups_for(field.data_set)
+    has_types = field.data_set in GROUPS or bool(field.sets.any())
     true_um = field.points_px * field.label_mpp
     typed, detection = typed_counts(true_um, group_of_sets(field.sets[1:], groups), found, groups)
     return FieldScore(
@@ -130,9 +165,9 @@ def score_field(found: Found, field: "Field") -> FieldScore:
         field.name,
         field.source,
         np.array(detection),
-        typed if field.data_set in GROUPS else None,
+        typed if has_types else None,
         outline_scores(field.labels, found, field.label_mpp) if field.shapes else None,
-        answers(found, field, groups) if field.data_set in GROUPS else None,
+        answers(found, field, groups) if has_types else None,
     )
 
 
@@ -154,7 +189,7 @@ def summarize(scores: Sequence[FieldScore], rng: np.random.Generator) -> dict[st
             parts = np.array([[s.outlines[k], 1.0] for s, _ in shaped if s.outlines])
             figures[figure] = bootstrap(parts, [n for _, n in shaped], ratio, rng=rng)
     typed = [(s.typed, n) for s, n in zip(scores, names, strict=True) if s.typed is not None]
-    for k, group in enumerate(GROUPS.get(scores[0].data_set, {})):
+    for k, group in enumerate(groups_for(scores[0].data_set) if typed else ()):
         parts = np.stack([t.f_class(k) for t, _ in typed]).astype(float)
         if parts[:, [0, 2]].sum():
             figures[f"f_c_{group}"] = bootstrap(parts, [n for _, n in typed], f_c, rng=rng)
@@ -169,7 +204,7 @@ def _confidence_figures(
     given = [(s.answers, name) for s, name in zip(scores, names, strict=True) if s.answers is not None]
     if not given:
         return {}
-    n = len(GROUPS[scores[0].data_set])
+    n = len(groups_for(scores[0].data_set))
     names = [name for _, name in given]
     confusion = np.stack([confusion_parts(a.true, a.guess, n) for a, _ in given])
     calibration = np.stack([calibration_parts(a.confidence, a.true == a.guess) for a, _ in given])
@@ -192,4 +227,31 @@ def f1_by_coverage(scores: Sequence[FieldScore]) -> list[dict[str, float]]:
         return []
     true, guess = (np.concatenate([getattr(a, name) for a in given]) for name in ("true", "guess"))
     confidence = np.concatenate([a.confidence for a in given])
-    return coverage_curve(confidence, true, guess, len(GROUPS[scores[0].data_set]))
+    return coverage_curve(confidence, true, guess, len(groups_for(scores[0].data_set)))
+
+
+def score_tables(scores: Sequence[FieldScore]) -> dict[str, dict]:
+    """Figures of each data set as a card holds them, with the numbers of fields, sources and true nuclei.
+
+    Data sets stand in the order of the scores; the intervals are drawn with one generator from seed 0.
+    """
+    rng = np.random.default_rng(0)
+    tables = {}
+    for name in dict.fromkeys(s.data_set for s in scores):
+        mine = [s for s in scores if s.data_set == name]
+        figures = {figure: e.as_dict() for figure, e in summarize(mine, rng).items()}
+        if name in PARTLY_LABELLED:
+            figures = {k: e for k, e in figures.items() if k != "detection_f1" and not k.startswith("f_c")}
+        nuclei = int(sum(s.detection[0] + s.detection[2] for s in mine))
+        sizes = {"fields": len(mine), "sources": len({s.source for s in mine}), "nuclei": nuclei}
+        tables[name] = sizes | figures
+    return tables
+
+
+def rounded(figures: Any) -> Any:
+    """Return the same tables with numbers of four digits; NaN (nothing to score) is left out."""
+    if isinstance(figures, Mapping):
+        return {k: rounded(v) for k, v in figures.items() if not (isinstance(v, float) and np.isnan(v))}
+    if isinstance(figures, list):
+        return [rounded(row) for row in figures]
+    return round(figures, 4) if isinstance(figures, float) else figures
