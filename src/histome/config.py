@@ -5,7 +5,7 @@ import math
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -76,11 +76,29 @@ class MetricsConfig(Settings):
     confident_only: bool = False
 
 
+class NarrativeConfig(Settings):
+    """Who writes the narrative.
+
+    writer: "grounded" (offline, deterministic), "transformers" (a causal language model on this machine) or
+    "openai" (an OpenAI-compatible endpoint; its key, if any, is taken from the environment variable
+    HISTOME_API_KEY). model: the language model's folder, or its name at the endpoint. endpoint: base address,
+    such as http://localhost:8000/v1. on_unsupported: what happens where its text claims what the numbers do
+    not: "refuse" (the grounded text is taken) or "drop" (the sentences go).
+    """
+
+    writer: Literal["grounded", "transformers", "openai"] = "grounded"
+    model: str | None = None
+    endpoint: str | None = None
+    timeout_s: Annotated[float, Field(gt=0.0, le=3600.0)] = 60.0
+    on_unsupported: Literal["refuse", "drop"] = "refuse"
+
+
 class ReportConfig(Settings):
     """What the report shows.
 
     thumbnail_px: longer side of the overview. field_um, field_px: side of a field shown in detail, and the
-    most pixels it may have a side. max_bytes: pictures are compressed harder until the file is this small.
+    most pixels it may have a side. tile_um: side of the tiles of the phenotype maps.
+    max_bytes: pictures are compressed harder until the file is this small.
     low_valid_percent, low_confidence, high_abstained_percent: where a warning begins.
     seed: of the field and the nuclei that are drawn by lot.
     """
@@ -88,6 +106,7 @@ class ReportConfig(Settings):
     thumbnail_px: Annotated[int, Field(ge=64, le=4096)] = 1400
     field_um: Annotated[float, Field(ge=20.0, le=2000.0)] = 250.0
     field_px: Annotated[int, Field(ge=64, le=4096)] = 1000
+    tile_um: Annotated[float, Field(ge=50.0, le=100_000.0)] = 250.0
     max_bytes: Annotated[int, Field(ge=100_000)] = 6_000_000
     low_valid_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 80.0
     low_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
@@ -103,6 +122,7 @@ class Config(Settings):
     tissue: TissueConfig = TissueConfig()
     cells: CellsConfig = CellsConfig()
     metrics: MetricsConfig = MetricsConfig()
+    narrative: NarrativeConfig = NarrativeConfig()
     report: ReportConfig = ReportConfig()
 
     @classmethod

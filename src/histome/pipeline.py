@@ -16,7 +16,7 @@ import histome
 from histome.config import Config, available_cpus
 from histome.errors import HistomeError, UsageError
 from histome.run import Profile, Progress, Run, Stage, load_profile
-from histome.store import CELLS, METRICS, QUALITY, REPORT, TISSUE, KeptTissue
+from histome.store import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE, KeptTissue
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from histome.qc import Quality
     from histome.slide import Slide
 
-STAGES = ("qc", "tissue", "cells", "metrics", "report")
+STAGES = ("qc", "tissue", "cells", "metrics", "narrative", "report")
 # What decides numbers besides our own code: recorded, not compared.
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "openvino", "onnxruntime", "numba")
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -74,7 +74,8 @@ def profile(
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality()), TISSUE)
             cells = run.stage("cells", lambda: work.find_cells(tissue()), CELLS)
-            run.stage("metrics", lambda: work.measure(quality(), tissue(), cells()), METRICS)
+            metrics = run.stage("metrics", lambda: work.measure(quality(), tissue(), cells()), METRICS)
+            run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)
             run.stage("report", work.render_report, REPORT)
         return load_profile(folder)
 
@@ -122,6 +123,13 @@ class _Work:
         )
         self.run.tell(metrics=count_metrics(metrics)._asdict())
         return metrics
+
+    def narrate(self, metrics: "pa.Table") -> dict[str, Any]:
+        from histome.metrics.quantities import MetricTable
+        from histome.narrative.slide_facts import slide_facts
+        from histome.narrative.writers import write
+
+        return write(slide_facts(MetricTable(metrics), self.cards), self.config.narrative).to_json()
 
     def render_report(self) -> str:
         from histome.report import render_report

@@ -66,7 +66,8 @@ def code_version() -> str:
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        if path.suffix in (".py", ".html", ".css", ".js", ".j2"):
+        # Of the TOML files, models' cards stand in the keys of their stages; thresholds are as code.
+        if path.suffix in (".py", ".html", ".css", ".js", ".j2") or path.name == "phenotypes.toml":
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return f"{histome.__version__}+{digest.hexdigest()[:12]}"
 
@@ -359,6 +360,11 @@ class Profile:
     def metrics(self) -> "pa.Table":
         """Table of the metrics: name, value, unit, n, reason."""
         return self._load("metrics", store.METRICS.load)
+
+    @cached_property
+    def narrative(self) -> dict[str, Any]:
+        """The narrative as `histome.narrative.sentences.Narrative.to_json` wrote it."""
+        return self._load("narrative", store.NARRATIVE.load)
 
     @property
     def report(self) -> Path:

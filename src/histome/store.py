@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from histome.disk import read_json, write_json
 
@@ -30,6 +30,7 @@ REGIONS = "regions.parquet"
 CELLS_TABLE = "cells.parquet"
 METRICS_TABLE = "metrics.parquet"
 METRICS_ROW = "slide.csv"
+NARRATIVE_TEXT = "narrative.json"
 REPORT_PAGE = "index.html"
 
 
@@ -161,6 +162,10 @@ def _save_metrics(table: "pa.Table", folder: Path) -> None:
         writer.writerow("" if value is None else repr(value) for value in values)
 
 
+def _save_narrative(narrative: dict[str, Any], folder: Path) -> None:
+    write_json(folder / NARRATIVE_TEXT, narrative)
+
+
 def _save_report(page: str, folder: Path) -> None:
     (folder / REPORT_PAGE).write_text(page, encoding="utf-8")
 
@@ -169,4 +174,5 @@ QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
 TISSUE: Files[KeptTissue] = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
 METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
+NARRATIVE: Files[dict[str, Any]] = Files(_save_narrative, lambda folder: read_json(folder / NARRATIVE_TEXT))
 REPORT: Files[str] = Files(_save_report, lambda folder: (folder / REPORT_PAGE).read_text(encoding="utf-8"))

@@ -159,11 +159,12 @@ FINDINGS = {
     "necrosis": r"necrosis|necrotic",
     "blood": r"h(?:a?em)orrhag\w+",
     "vessels": r"vascular\w*|angiogenesis|vessels?",
-    "lymphoid aggregates": r"lymphoid (?:aggregates?|follicles?)|tertiary lymphoid structures?|germinal cent\w+",
+    "lymphoid aggregates": r"lymphoid (?:aggregat|follicl)\w+|tertiary lymphoid structures?|germinal cent\w+",
     "mitoses": r"mitos[ei]s|mitotic\w*",
     "invasion": r"(?:perineural|lymphovascular|vascular) invasion|tumou?r budding|metasta\w+",
     "marker": r"\bCD\d+\w*|PD-?L?1|Ki-?67|HER-?2|\bp53\b|\bER\b|\bPR\b|\bMSI\b|\bTMB\b|FoxP3",
-    "feature": r"granuloma\w*|calcifi\w+|keratini[sz]\w+|mucin\w*|signet\w*|psammoma\w*|gland(?:s|ular)\b|fibrosis",
+    "feature": r"granuloma\w*|calcifi\w+|keratini[sz]\w+|mucin\w*|signet\w*|psammoma\w*|"
+    r"gland(?:s|ular)\b|fibrosis",
 }
 CLINICAL = re.compile(
     r"\b(?:prognos\w+|surviv\w+|therap\w+|treat\w+|immunotherap\w+|chemotherap\w+|recommend\w*|diagnos\w+|"

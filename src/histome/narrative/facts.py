@@ -91,7 +91,7 @@ class Fact:
 class Facts:
     """All numbers, the number of cells of each class (None where unknown), labels and tokens said.
 
-    `kind` is "slide" or "patch": it decides what the classes are called. `labels` maps each axis to its label.
+    `kind` is "slide" or "patch": it decides what the classes are called. `labels`: axis -> label.
     """
 
     kind: str

@@ -115,8 +115,8 @@ class _Patch:
             "Excluded": "an excluded phenotype",
         }
         text = (
-            f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell; the closest lies "
-            "{min_dist_Inflammatory_to_Neoplastic} away, and {count_engaged_immune} of {count_Inflammatory} "
+            f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell; the "
+            "closest lies {min_dist_Inflammatory_to_Neoplastic} away, and {count_engaged_immune} of {count_Inflammatory} "
             "inflammatory cells are engaged"
         )
         label = self.labels.get("interaction")

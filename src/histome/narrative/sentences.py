@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from histome.metrics.quantities import Metric, format_count, format_number, show
 from histome.narrative.facts import DIMENSIONS
 
+NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit
 # Units of patch features as they are printed; those of metrics are printed by `metrics.quantities.show`.
 _LABELS = {"px": "px", "px2": "px²", "um": "µm", "um2": "µm²", "bits": "bits", "cells": "", "1": "", "": ""}
 
@@ -137,7 +138,7 @@ class Teller:
             n = self.samples[name]
             return Source(f"{self.prefix}{name}.n", n, "", format_count(n))
         value, unit = float(self.values[name]), self.units.get(name, "")
-        text = f"{format_number(100 * value)} %" if form == "%" else _printed(name, value, unit)
+        text = f"{format_number(100 * value)}{NO_BREAK}%" if form == "%" else _printed(name, value, unit)
         return Source(self.prefix + name, value, unit, text)
 
 
@@ -150,4 +151,8 @@ def _printed(name: str, value: float, unit: str) -> str:
         shown = show(Metric(name, value, unit, None, None))
         counted = DIMENSIONS.get(unit, ("", 1.0))[0] == "count"
         label, text = ("", format_count(value)) if counted else (shown.unit, shown.text)
-    return f"{text} {label}".rstrip().replace(" /", " per ") if label else text
+    return (
+        f"{text}{NO_BREAK}{label.replace('/', 'per ', 1) if label.startswith('/') else label}"
+        if label
+        else text
+    )

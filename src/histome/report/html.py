@@ -21,6 +21,8 @@ from histome.models.marks import class_labels, labels_of, weak_marks
 from histome.report import palette, tables
 from histome.report.caveats import Caveat, Evidence, find_caveats
 from histome.report.fields import CellArrays, choose_fields
+from histome.report.narrative import narrative_page
+from histome.report.phenotypes import phenotype_page
 from histome.report.pictures import (
     JPEG_QUALITIES,
     FieldPicture,
@@ -57,7 +59,7 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
     """
     seen = _see(profile, slide)
     pictures = _draw(seen, config)
-    page = _words(profile, seen, config)
+    page = _words(profile, seen, config) | {"phenotypes": _phenotypes(seen, pictures.overview, config)}
     template = _templates().get_template("report.html.j2")
     text = ""
     for quality in JPEG_QUALITIES:
@@ -95,6 +97,12 @@ def _draw(seen: Seen, config: ReportConfig) -> _Pictures:
     return _Pictures(draw_overview(seen, config), drawn, draw_gallery(seen, lot))
 
 
+def _phenotypes(seen: Seen, overview: Overview, config: ReportConfig) -> dict[str, Any] | None:
+    if seen.table is None:
+        return None
+    return phenotype_page(seen.table, seen.tissue, config.tile_um, overview=overview)
+
+
 def _pictured(pictures: _Pictures, seen: Seen, quality: int) -> dict[str, Any]:
     """What the template takes that depends on the quality of the pictures."""
     pages = []
@@ -119,6 +127,7 @@ def _words(profile: Profile, seen: Seen, config: ReportConfig) -> dict[str, Any]
         "version": histome.__version__,
         "subtitle": _subtitle(seen.slide),
         "tiles": tables.headline(metrics),
+        "narrative": narrative_page(_part(profile, "narrative")),
         "caveats": _caveats(metrics, seen, run=run, config=config),
         "facts": slide_facts(seen.slide, run),
         "cell_legend": palette.legend("cells"),
