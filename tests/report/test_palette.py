@@ -27,7 +27,12 @@ def seen(colors: list[str], vision: str) -> np.ndarray:
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize(
     ("colors", "smallest"),
-    [(palette.QC_COLORS, 23), (palette.TISSUE_COLORS, 19), (palette.CELL_COLORS, 14.5)],
+    [
+        (palette.QC_COLORS, 23),
+        (palette.TISSUE_COLORS, 19),
+        (palette.CELL_COLORS, 14.5),
+        (palette.LEVEL_COLORS, 20),
+    ],
 )
 def test_any_two_classes_differ(colors: dict[str, str], smallest: float, vision: str) -> None:
     lab = seen(list(colors.values()), vision)

@@ -37,11 +37,11 @@ CELL_COLORS = {
 
 # What a tile's value is on a phenotype axis; the two grays say that there is no label.
 LEVEL_COLORS = {
-    "low": "#1F5FBF",
-    "between": "#FFE680",
-    "high": "#C01A1A",
-    "undefined": "#4D4D4D",
-    "few": "#B8B8B8",
+    "low": "#115AC4",
+    "between": "#F7D97B",
+    "high": "#C24119",
+    "undefined": "#2C2C2C",
+    "few": "#969696",
 }
 
 QC_LABELS = {
