@@ -116,8 +116,8 @@ class _Patch:
         }
         text = (
             f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell; the "
-            "closest lies {min_dist_Inflammatory_to_Neoplastic} away, and {count_engaged_immune} of {count_Inflammatory} "
-            "inflammatory cells are engaged"
+            "closest lies {min_dist_Inflammatory_to_Neoplastic} away, and {count_engaged_immune} of "
+            "{count_Inflammatory} inflammatory cells are engaged"
         )
         label = self.labels.get("interaction")
         said, sources = self._said("interaction") if label else ("", [])

@@ -46,9 +46,9 @@ class Dropped(NamedTuple):
 class Narrative:
     """Sentences about one slide or patch.
 
-    `asked` is the writer that was asked for, `writer` the one whose sentences these are. `claims` were checked
-    in what `asked` wrote, `unsupported` of them trace to no fact; `dropped` says which sentences went and why;
-    `note` tells in a line where the grounded text stands in for another writer's; empty otherwise.
+    `asked` is the writer that was asked for, `writer` the one whose sentences these are. `claims` were
+    checked in what `asked` wrote, `unsupported` of them trace to no fact; `dropped` says which sentences went
+    and why; `note` tells in a line where the grounded text stands in for another writer's; else it is empty.
     """
 
     sentences: tuple[Sentence, ...]

@@ -1,4 +1,4 @@
-"""What a narrative of a slide may rest on: some hundred metrics, labels that follow from them, the models' limits."""
+"""What a narrative of a slide may rest on: some hundred metrics, labels from them, the models' limits."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The grounded paragraph of a slide: what a pathologist says of a tumor's microenvironment, from the metrics."""
+"""The grounded text of a slide: what a pathologist says of a tumor's microenvironment, from the metrics."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ class _Slide:
         regions = self.teller.get("REGION_COUNT_CARCINOMA")
         if regions == 0:
             yield tell(
-                "No carcinoma was segmented, so nothing is said of its border, its infiltration or its shape.",
+                "No carcinoma was segmented, so nothing is said of its border or its infiltration.",
                 topic,
                 ["REGION_COUNT_CARCINOMA", "ABSOLUTE_AREA_CARCINOMA"],
             )
@@ -102,8 +102,8 @@ class _Slide:
         yield from self._sides()
         if has("STROMAL_TIL_PERCENT", "INTRATUMORAL_TIL"):
             yield tell(
-                "Stromal TILs cover {STROMAL_TIL_PERCENT} of the stroma by nuclear area, and the intratumoral TIL "
-                "score, TILs per hundred carcinoma cells, is {INTRATUMORAL_TIL}.",
+                "Stromal TILs cover {STROMAL_TIL_PERCENT} of the stroma by nuclear area, and the intratumoral "
+                "TIL score, TILs per hundred carcinoma cells, is {INTRATUMORAL_TIL}.",
                 topic,
             )
         if has("DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE"):
@@ -129,22 +129,22 @@ class _Slide:
         lead = f"the tumor reads as {str(label).lower().replace(' ', '-')}"
         lead = lead if label in PHENOTYPE_SHARES else "no immune phenotype leads"
         yield self.teller.tell(
-            f"{'in the few tiles there are, ' * few}{lead}: {{{names[0]}:%}} of the tiles with tumor are inflamed, "
-            f"{{{names[1]}:%}} excluded and {{{names[2]}:%}} desert (n = {{{names[0]}:n}}).",
+            f"{'in the few tiles there are, ' * few}{lead}: {{{names[0]}:%}} of the tiles with tumor are "
+            f"inflamed, {{{names[1]}:%}} excluded and {{{names[2]}:%}} desert (n = {{{names[0]}:n}}).",
             "immune",
             [Source("interpretation.immune", label)],
         )
 
     def _sides(self) -> Iterator[Sentence]:
-        """Yield the density of lymphocytes in carcinoma and stroma, and across the zones where there are any."""
+        """Yield the density of lymphocytes in carcinoma and stroma, and across the zones if there are any."""
         inside, outside = "CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "CELL_DENSITY_LYMPHOCYTE_STROMA"
         if self.teller.has(inside, outside):
             a, b = self.teller.get(inside) or 0.0, self.teller.get(outside) or 0.0
             if max(a, b) <= _ALIKE * min(a, b):
-                text = f"Lymphocytes are about as dense in carcinoma ({{{inside}}}) as in stroma ({{{outside}}})."
+                first, second = "about as dense", "as"
             else:
-                word = "denser" if a > b else "sparser"
-                text = f"Lymphocytes are {word} in carcinoma ({{{inside}}}) than in stroma ({{{outside}}})."
+                first, second = "denser" if a > b else "sparser", "than"
+            text = f"Lymphocytes are {first} in carcinoma ({{{inside}}}) {second} in stroma ({{{outside}}})."
             yield self.teller.tell(text, "immune")
         places = {
             "TUMOR_CORE": "tumor core",
@@ -182,14 +182,14 @@ class _Slide:
         label = self.labels.get("stroma")
         if has("TUMOR_STROMA_RATIO") and label:
             yield tell(
-                f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: the tissue is {label.lower()}.",
+                f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: it is {label.lower()} tissue.",
                 topic,
                 [Source("interpretation.stroma", label)],
             )
         if has("CELL_PERCENTAGE_FIBROBLAST_STROMA", "CELL_DENSITY_FIBROBLAST_STROMA"):
             yield tell(
-                "Fibroblasts are {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in stroma, at a density there of "
-                "{CELL_DENSITY_FIBROBLAST_STROMA}.",
+                "Fibroblasts are {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in stroma, at a density there "
+                "of {CELL_DENSITY_FIBROBLAST_STROMA}.",
                 topic,
             )
         if self.teller.get("ABSOLUTE_AREA_NECROSIS") and has("NECROSIS_FRACTION_OF_TUMOR"):
@@ -207,15 +207,15 @@ class _Slide:
         }
         if label in words:
             yield self.teller.tell(
-                f"{words[str(label)]}: the distance to the nearest other one is {{CLARK_EVANS_LYMPHOCYTE}} times that "
-                "of a random pattern.",
+                f"{words[str(label)]}: the distance to the nearest other one is {{CLARK_EVANS_LYMPHOCYTE}} times "
+                "that of a random pattern.",
                 "architecture",
                 [Source("interpretation.architecture", label)],
             )
         if self.teller.has("MEAN_SPATIAL_ENTROPY", "SHANNON"):
             yield self.teller.tell(
-                "The entropy of the cell classes is {MEAN_SPATIAL_ENTROPY} among nearest neighbors and {SHANNON} over "
-                "the slide.",
+                "The entropy of the cell classes is {MEAN_SPATIAL_ENTROPY} among nearest neighbors and {SHANNON} "
+                "over the slide.",
                 "architecture",
             )
 
@@ -261,8 +261,8 @@ class _Doubts:
         if not self.teller.has("ABSTAINED_COUNT_ALL", "ABSTAINED_FRACTION_ALL", "CONFIDENCE_MEAN_ALL"):
             return
         yield self._tell(
-            "The model abstained on {ABSTAINED_COUNT_ALL} cells ({ABSTAINED_FRACTION_ALL:%}), which are counted under "
-            "their likeliest class; its mean confidence in a class is {CONFIDENCE_MEAN_ALL:%}."
+            "The model abstained on {ABSTAINED_COUNT_ALL} cells ({ABSTAINED_FRACTION_ALL:%}), which are counted "
+            "under their likeliest class; its mean confidence in a class is {CONFIDENCE_MEAN_ALL:%}."
         )
         confidence = {name: self.teller.get(f"CONFIDENCE_MEAN_{name.upper()}") for name in CELL_CLASSES}
         known = {
@@ -284,8 +284,8 @@ class _Doubts:
             return
         few = f"Only {{{inside}}}" if a else "None"
         yield self._tell(
-            f"{few} of the {{{every}}} cells classed as carcinoma cells lie in tissue classed as carcinoma: the "
-            "models disagree, and every number on the tumor needs a look at the overlay.",
+            f"{few} of the {{{every}}} cells classed as carcinoma cells lie in tissue classed as carcinoma: "
+            "the models disagree, and every number on the tumor needs a look at the overlay.",
             [] if a else [inside],
         )
 

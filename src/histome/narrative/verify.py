@@ -28,9 +28,9 @@ _BETWEEN = re.compile(r"[\s:=(\u202f\u00a0-]*(?:are |were |is |of )?$")
 class Claim(NamedTuple):
     """One thing that a sentence says.
 
-    `kind` is number, unit, class, phenotype, finding, comparison or clinical: for an unsupported number it says
-    what is wrong, its unit, its class or the number itself. `source` is the path of the value, or the label or
-    token, that it traces to, None where it traces to nothing; then `reason` says why.
+    `kind` is number, unit, class, phenotype, finding, comparison or clinical: for an unsupported number it
+    says what is wrong, its unit, its class or the number itself. `source` is the path of the value, or the
+    label or token, that it traces to, None where it traces to nothing; then `reason` says why.
     """
 
     text: str
@@ -187,7 +187,7 @@ class _Reading:
         )
 
     def classes_claimed(self) -> Iterator[Claim]:
-        """Yield a claim for each unknown kind of cell, each one said to prevail, each said without a number."""
+        """Yield a claim for each unknown kind of cell, each said to prevail, each named without a number."""
         for start, end, name in claims.find_strangers(self.text, self.facts.kind):
             yield Claim(self.text[start:end], "class", None, f"the facts know no {name.lower()}")
         if claims.ABOUT_MODEL.search(self.text) or not self.facts.counts:

@@ -19,12 +19,13 @@ _log = logging.getLogger(__name__)
 def write(facts: Mapping[str, Any], config: NarrativeConfig | None = None) -> Narrative:
     """Return the narrative of a slide (`slide_facts`) or a patch (the JSON of `histome tme patch`).
 
-    The grounded writer (default) is deterministic and offline. A language model's text is verified first: where
-    it says nothing, cannot be had or claims what traces to no fact, the grounded text is returned and `note`
-    says why (`on_unsupported = "drop"` only drops the sentences concerned). What the grounded writer holds
-    uncertain is always added.
+    The grounded writer (default) is deterministic and offline. A language model's text is verified first:
+    where it says nothing, cannot be had or claims what traces to no fact, the grounded text is returned and
+    `note` says why (`on_unsupported = "drop"` only drops the sentences concerned). What the grounded writer
+    holds uncertain is always added.
 
-    Raises UsageError for facts of another form or incomplete settings, ModelError for a folder without a model.
+    Raises UsageError for facts of another form or incomplete settings, ModelError for a folder without a
+    language model.
     """
     config = config or NarrativeConfig()
     grounded = describe(facts)

@@ -32,11 +32,12 @@ class Part(NamedTuple):
 
 
 def narrative_page(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what the template takes of a narrative as its stage kept it; None where there is none to show."""
+    """Return what the template takes of a narrative as its stage kept it; None where there is none."""
     if not content or not content["sentences"]:
         return None
     narrative = Narrative.from_json(content)
     numbered = list(enumerate(narrative.sentences, start=1))
+    rate = narrative.hallucination_rate
     return {
         "paragraphs": [
             {
