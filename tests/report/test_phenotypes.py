@@ -75,11 +75,11 @@ def test_the_legend_counts_every_tile_once() -> None:
     counts = {label: entry["shown"].raw for label, entry in legend.items()}
     assert counts == {"High Tumour Purity": 1, "Intermediate": 0, "Low Tumour Purity": 1, "Too few cells": 1}
     assert legend["High Tumour Purity"]["meaning"] == "over 60 %"
-    assert legend["Intermediate"]["meaning"] == "30 % to 60 %"
+    assert legend["Intermediate"]["meaning"] == "30 to 60 %"
     last = page()["maps"][-1]["legend"]
     assert [entry["meaning"] for entry in last[:3]] == [
         "over 18.75 µm²",
-        "9.375 µm² to 18.75 µm²",
+        "9.375 to 18.75 µm²",
         "under 9.375 µm²",
     ]
 

@@ -20,7 +20,7 @@ _TITLES = {
     "stroma": ("Stroma", "connective cells, share of all"),
     "interaction": (
         "Immune cells to tumor",
-        "from each inflammatory to the nearest neoplastic cell, mean",
+        "inflammatory to nearest neoplastic cell, mean",
     ),
     "architecture": ("Mixing of cell kinds", "entropy of the kinds of the five nearest cells, mean"),
     "morphology": ("Tumor nuclei", "neoplastic nuclei, mean area"),
@@ -91,22 +91,22 @@ def _codes(axis: Axis, labels: list[str | None], few: np.ndarray) -> np.ndarray:
 def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield color, label, meaning and number of tiles; few cells and no value only where there are any."""
     labeled = int(counts[:3].sum())
-    below, above = (_limit(axis, value) for value in (axis.below, axis.above))
+    share = axis.value.startswith("ratio_")
+    below, above = (f"{100 * limit if share else limit:g}" for limit in (axis.below, axis.above))
+    unit = " %" if share else _UNITS.get(axis.unit, "")
     meanings = {"high": f"over {above}", "between": f"{below} to {above}", "low": f"under {below}"}
     for level in ("high", "between", "low"):
         count = int(counts[_KINDS.index(level)])
         shown = from_cells(count, n=labeled, count=True)
-        share = from_cells(100 * count / labeled if labeled else None, n=labeled)
-        said = {"color": LEVEL_COLORS[level], "label": axis.said(level).label, "meaning": meanings[level]}
-        yield said | {"shown": shown, "share": share}
+        percent = from_cells(100 * count / labeled if labeled else None, n=labeled)
+        said = {
+            "color": LEVEL_COLORS[level],
+            "label": axis.said(level).label,
+            "meaning": meanings[level] + unit,
+        }
+        yield said | {"shown": shown, "share": percent}
     for kind, label in ((_NO_VALUE, "No value"), (_FEW, "Too few cells")):
         count = int(counts[_KINDS.index(kind)])
         if count:
             shown = from_cells(count, n=count, count=True)
             yield {"color": LEVEL_COLORS[kind], "label": label, "meaning": "", "shown": shown, "share": None}
-
-
-def _limit(axis: Axis, value: float) -> str:
-    """Return a limit as it is read: shares of cells in percent."""
-    share = axis.value.startswith("ratio_")
-    return f"{100 * value:g} %" if share else f"{value:g}{_UNITS.get(axis.unit, '')}"
