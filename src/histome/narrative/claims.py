@@ -52,7 +52,8 @@ _PATCH_TERMS = {
     "least": r"minimum|minimal|least|closest|shortest|smallest",
 }
 _SLIDE_TERMS = {
-    "til": r"lymphocytes and plasma cells|TILs?\b|tumou?r[- ]infiltrating lymphocytes",
+    "til": r"TILs?\b|tumou?r[- ]infiltrating lymphocytes",
+    "aggregate": r"lymphoid aggregates?",
     "carcinoma_cell": r"(?:carcinoma|tumou?r|malignant|neoplastic|cancer)[- ](?:cells?|nuclei|nucleus)",
     "endothelial_cell": r"endothelial(?: cells?)?",
     "epithelial_cell": r"(?:normal |benign )?epithelial (?:cells?|nuclei)",

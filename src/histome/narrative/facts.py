@@ -50,6 +50,8 @@ _ABOUT: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "IMMUNE_INFLAMED_SHARE": (("inflamed",), ("inflamed", "CARCINOMA")),
     "IMMUNE_EXCLUDED_SHARE": (("excluded",), ("excluded", "CARCINOMA")),
     "IMMUNE_DESERT_SHARE": (("desert",), ("desert", "CARCINOMA")),
+    "LYMPHOID_AGGREGATE_COUNT": (("aggregate",),),
+    "LYMPHOID_AGGREGATE_AREA": (("aggregate",),),
     "VALID_AREA": (("VALID_TISSUE",),),
     "RELATIVE_AREA_VALID_TISSUE": (("VALID_TISSUE",),),
     "ABSOLUTE_AREA": ((),),

@@ -102,8 +102,8 @@ class _Slide:
         yield from self._sides()
         if has("STROMAL_TIL_PERCENT", "INTRATUMORAL_TIL"):
             yield tell(
-                "Stromal TILs cover {STROMAL_TIL_PERCENT} of the stroma by nuclear area, and the intratumoral "
-                "TIL score, TILs per hundred carcinoma cells, is {INTRATUMORAL_TIL}.",
+                "Stromal TILs cover {STROMAL_TIL_PERCENT} of the stroma by nuclear area, and the "
+                "intratumoral TIL score, TILs per hundred carcinoma cells, is {INTRATUMORAL_TIL}.",
                 topic,
             )
         if has("DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE"):
@@ -182,14 +182,14 @@ class _Slide:
         label = self.labels.get("stroma")
         if has("TUMOR_STROMA_RATIO") and label:
             yield tell(
-                f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: it is {label.lower()} tissue.",
+                f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: {label.lower()} tissue.",
                 topic,
                 [Source("interpretation.stroma", label)],
             )
         if has("CELL_PERCENTAGE_FIBROBLAST_STROMA", "CELL_DENSITY_FIBROBLAST_STROMA"):
             yield tell(
-                "Fibroblasts are {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in stroma, at a density there "
-                "of {CELL_DENSITY_FIBROBLAST_STROMA}.",
+                "Fibroblasts are {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in stroma, at a density "
+                "there of {CELL_DENSITY_FIBROBLAST_STROMA}.",
                 topic,
             )
         if self.teller.get("ABSOLUTE_AREA_NECROSIS") and has("NECROSIS_FRACTION_OF_TUMOR"):
@@ -207,15 +207,15 @@ class _Slide:
         }
         if label in words:
             yield self.teller.tell(
-                f"{words[str(label)]}: the distance to the nearest other one is {{CLARK_EVANS_LYMPHOCYTE}} times "
-                "that of a random pattern.",
+                f"{words[str(label)]}: the distance to the nearest other one is {{CLARK_EVANS_LYMPHOCYTE}} "
+                "times that of a random pattern.",
                 "architecture",
                 [Source("interpretation.architecture", label)],
             )
         if self.teller.has("MEAN_SPATIAL_ENTROPY", "SHANNON"):
             yield self.teller.tell(
-                "The entropy of the cell classes is {MEAN_SPATIAL_ENTROPY} among nearest neighbors and {SHANNON} "
-                "over the slide.",
+                "The entropy of the cell classes is {MEAN_SPATIAL_ENTROPY} among nearest neighbors and "
+                "{SHANNON} over the slide.",
                 "architecture",
             )
 
@@ -261,8 +261,8 @@ class _Doubts:
         if not self.teller.has("ABSTAINED_COUNT_ALL", "ABSTAINED_FRACTION_ALL", "CONFIDENCE_MEAN_ALL"):
             return
         yield self._tell(
-            "The model abstained on {ABSTAINED_COUNT_ALL} cells ({ABSTAINED_FRACTION_ALL:%}), which are counted "
-            "under their likeliest class; its mean confidence in a class is {CONFIDENCE_MEAN_ALL:%}."
+            "The model abstained on {ABSTAINED_COUNT_ALL} cells ({ABSTAINED_FRACTION_ALL:%}), which are "
+            "counted under their likeliest class; its mean confidence in a class is {CONFIDENCE_MEAN_ALL:%}."
         )
         confidence = {name: self.teller.get(f"CONFIDENCE_MEAN_{name.upper()}") for name in CELL_CLASSES}
         known = {

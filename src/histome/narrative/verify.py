@@ -22,6 +22,7 @@ _AT_MOST = re.compile(r"(?:less than|fewer than|\bunder|\bbelow|at most|up to|<|
 _OF_ALL = re.compile(
     r"(?:\bof|\bamong|\ball|\btotal(?: of)?|\bn\s?=)\s*(?:the\s+|all\s+|a total of\s+)*$", re.I
 )
+_IN_ORDER = re.compile(r"\brespectively\b|\([^()]*\d[^()]*\b(?:against|versus|vs)\b[^()]*\d[^()]*\)", re.I)
 _BETWEEN = re.compile(r"[\s:=(\u202f\u00a0-]*(?:are |were |is |of )?$")
 
 
@@ -123,17 +124,36 @@ class _Reading:
 
     def numbers_claimed(self) -> Iterator[Claim]:
         """Yield a claim for each number."""
-        before: Subjects = frozenset()
-        for start, end in claims.split_chunks(self.text, list(self.numbers)):
+        subjects = {*self._cells, *claims.PLACES}
+        chunks = list(claims.split_chunks(self.text, list(self.numbers)))
+        paired = self._paired()
+        # "With an area of 30 um2, lymphocytes ...": the subject of the first part comes after it.
+        before = self._first_subject(chunks[0][1])
+        for start, end in chunks:
             own = frozenset(m.term for m in self.mentions if start <= m.start < end)
             for number in self.numbers:
                 if start <= number.start < end:
-                    yield self._number(number, own, before)
-            before = own if own & {*self._cells, *claims.PLACES} else before
+                    yield self._number(number, paired.get(number, own), before)
+            before = own if own & subjects else before
+
+    def _paired(self) -> dict[Number, Subjects]:
+        """Return what each number is about in "a and b (1 against 2)" and "a and b are 1 and 2, respectively"."""
+        kinds = self._cells | set(claims.PLACES)
+        named = [m.term for m in self.mentions if m.term in kinds]
+        if len(named) != len(self.numbers) or not _IN_ORDER.search(self.text):
+            return {}
+        return {number: frozenset([term]) for number, term in zip(self.numbers, named, strict=True)}
+
+    def _first_subject(self, start: int) -> Subjects:
+        """Return the first kind of cell named from `start` to the next number, and the tissues there."""
+        end = min((n.start for n in self.numbers if n.start >= start), default=len(self.text))
+        named = [m.term for m in self.mentions if start <= m.start < end]
+        cells = [term for term in named if term in self._cells]
+        return frozenset([*cells[:1], *(term for term in named if term in claims.PLACES)])
 
     @property
     def _cells(self) -> frozenset[str]:
-        groups = ("immune", "til", "inflamed", "excluded", "desert", "other", "VALID_TISSUE")
+        groups = ("immune", "til", "aggregate", "inflamed", "excluded", "desert", "other", "VALID_TISSUE")
         return frozenset((*claims.CELL_TERMS[self.facts.kind], *groups))
 
     def _number(self, number: Number, own: Subjects, before: Subjects) -> Claim:
@@ -154,13 +174,15 @@ class _Reading:
         """Whether the words round a number are those for what a fact is about; see `facts.Fact.about`."""
         beside = self._beside(number)
         everywhere = {m.term for m in self.mentions} - self._cells - set(claims.PLACES)
-        of_all = _OF_ALL.search(self.text[: number.start]) is not None and not beside
+        of_all = number.dimension is None and not beside and bool(_OF_ALL.search(self.text[: number.start]))
         own_cells, own_places = own & self._cells, own & set(claims.PLACES)
         cells = own_cells or before & self._cells
         places = own_places or before & set(claims.PLACES)
         for about in fact.about:
             if not about <= cells | places | everywhere or not beside <= about:
                 continue
+            if of_all and not own_cells and about & cells:
+                continue  # "of the 4,501 cells, ...": the subject that follows is a part of them
             if of_all and not about:
                 return True
             if own_cells and not about & own_cells:

@@ -37,7 +37,6 @@ def narrative_page(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     narrative = Narrative.from_json(content)
     numbered = list(enumerate(narrative.sentences, start=1))
-    rate = narrative.hallucination_rate
     return {
         "paragraphs": [
             {
