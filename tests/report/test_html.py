@@ -137,7 +137,7 @@ def test_says_research_use_only_and_has_its_parts(whole: str) -> None:
     page = Page(whole)
     words = page.words()
     assert "Research use only." in words
-    sections = "caveats slide overview fields composition metrics confidence nuclei provenance"
+    sections = "caveats slide overview phenotypes fields composition metrics confidence nuclei provenance"
     assert [attrs["id"] for attrs in page.all("section")] == sections.split()
     for label in (
         "1\N{NARROW NO-BREAK SPACE}200 \N{MULTIPLICATION SIGN} 1\N{NARROW NO-BREAK SPACE}200 px",
@@ -157,7 +157,8 @@ def test_every_picture_has_a_text_and_a_scale_bar(whole: str) -> None:
     assert all(a["alt"] for a in page.all("img"))
     fields = whole.count('class="field"')
     assert 4 <= fields <= 6
-    assert whole.count('class="scale"') == fields + 2
+    maps = 6
+    assert whole.count('class="scale"') == fields + maps + 2
 
 
 def test_every_nucleus_of_a_field_is_outlined_once(whole: str) -> None:
