@@ -1,8 +1,11 @@
 """Texts with known faults: random facts told in other words than the grounded writer's, half of them corrupted.
 
 Each text is made of templates; a corrupted one has one sentence in which one thing is changed and known to be
-false: a number, a class, a unit, a phenotype, a finding, or a clinical statement is added.
+false: a number, a class, a unit, a phenotype, a finding, or a clinical statement is added. Some phrases use
+words that the verifier does not know.
 """
+
+# ruff: noqa: E501  (one template a line)
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +15,8 @@ import numpy as np
 from histome.narrative.axes import PANNUKE_CLASSES
 from histome.narrative.tokens import interpret
 
-KINDS = ("number", "class", "swap", "unit", "phenotype", "finding", "clinical")
+EXCHANGED = ("number", "class", "swap", "unit")
+KINDS = (*EXCHANGED, "phenotype", "finding", "clinical")
 
 
 class Made(NamedTuple):
@@ -37,15 +41,14 @@ def make_texts(n: int, seed: int) -> list[Made]:
 def _make(source: Callable[..., Any], kind: str, rng: np.random.Generator) -> Made:
     facts, templates, phenotypes = source(rng)
     chosen = [templates[i] for i in rng.choice(len(templates), 4, replace=False)]
-    if kind == "swap":  # one that names two classes must be among them
-        chosen[0] = next(
-            t for t in (templates[i] for i in rng.permutation(len(templates))) if _corrupted(t, "", kind, rng)
-        )
+    if kind in EXCHANGED:  # one that can be corrupted in this way must be among them
+        able = (templates[i] for i in rng.permutation(len(templates)))
+        chosen[0] = next(t for t in able if _corrupted(t, "", kind, rng))
     sentences = [template(rng) for template in chosen]
     sentences += [str(rng.choice(phenotypes(True)))]
     if not kind:
         return Made(facts, sentences, None, "")
-    if kind in ("number", "class", "swap", "unit"):
+    if kind in EXCHANGED:
         for at in rng.permutation(len(chosen)):
             false = _corrupted(chosen[at], sentences[at], kind, rng)
             if false:

@@ -137,7 +137,7 @@ class _Reading:
             before = own if own & subjects else before
 
     def _paired(self) -> dict[Number, Subjects]:
-        """Return what each number is about in "a and b (1 against 2)" and "a and b are 1 and 2, respectively"."""
+        """Return what each number is about in "a, b (1 against 2)" and "a and b: 1 and 2, respectively"."""
         kinds = self._cells | set(claims.PLACES)
         named = [m.term for m in self.mentions if m.term in kinds]
         if len(named) != len(self.numbers) or not _IN_ORDER.search(self.text):
