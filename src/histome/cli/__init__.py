@@ -14,6 +14,7 @@ from histome.cli.doctor import doctor
 from histome.cli.info import info
 from histome.cli.metrics import metrics
 from histome.cli.models import models
+from histome.cli.narrative import narrative
 from histome.cli.profile import profile
 from histome.cli.tme import tme
 from histome.cli.train import train
@@ -25,6 +26,7 @@ _EVERYWHERE = {"--quiet": False, "-q": False, "--debug": False, "--log": True}
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(profile)
 app.command()(demo)
+app.command()(narrative)
 app.command()(info)
 app.add_typer(models, name="models")
 app.add_typer(metrics, name="metrics")

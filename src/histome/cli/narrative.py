@@ -1,0 +1,27 @@
+"""histome narrative: a profile in words, and what each sentence rests on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histome.cli import console
+
+
+def narrative(
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Folder that histome profile wrote.")],
+    sources: Annotated[
+        bool, typer.Option("--sources/--no-sources", help="Print what each sentence rests on.")
+    ] = True,
+) -> None:
+    """Print a profile's narrative, each sentence with the metrics it rests on. For research use only."""
+    from histome.narrative.sentences import Narrative
+    from histome.run import load_profile
+
+    found = Narrative.from_json(load_profile(profile).narrative)
+    if found.note:
+        console.warn(found.note)
+    for sentence in found.sentences:
+        console.say(sentence.text)
+        for source in sentence.sources if sources else ():
+            console.say(f"    {source.name} = {source.value} {source.unit}".rstrip())

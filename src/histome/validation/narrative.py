@@ -1,0 +1,124 @@
+"""Scores of narratives: BLEU-4, ROUGE-L, hallucination rate, and the agreement of two raters.
+
+BLEU: Papineni et al. 2002 (doi:10.3115/1073083.1073135), by sacrebleu; ROUGE-L: Lin 2004, by rouge-score.
+"""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from histome.errors import UsageError
+from histome.narrative.verify import verify
+from histome.validation.agreement import cohen_kappa
+from histome.validation.bootstrap import Estimate, bootstrap, ratio
+
+
+class Case(NamedTuple):
+    """One narrative: a person's text (reference), the writer's, and the facts, None where not given."""
+
+    reference: str
+    hypothesis: str
+    facts: Mapping[str, Any] | None
+
+
+class NarrativeScores(NamedTuple):
+    """Scores over all cases.
+
+    bleu_4 : corpus BLEU, 0-100, and sacrebleu's signature. rouge_l : mean F1 of the longest common
+    subsequence, 0-1. hallucination_rate : unsupported / all claims of the cases with facts; None without.
+    Intervals (95 %) resample cases.
+    """
+
+    cases: int
+    bleu_4: float
+    bleu_signature: str
+    rouge_l: Estimate
+    hallucination_rate: Estimate | None
+    claims: int
+
+
+def read_cases(path: str | Path) -> list[Case]:
+    """Read cases from a JSONL file with `reference`, `hypothesis` and, if any, `facts` on each line.
+
+    Raises UsageError, one line, naming the line of the file.
+    """
+    path, cases = Path(path), []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read; give a JSONL file") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            one = json.loads(line)
+            cases.append(Case(str(one["reference"]), str(one["hypothesis"]), one.get("facts")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}: line {number} has no reference and hypothesis; give both") from error
+    if not cases:
+        raise UsageError(f"{path}: there is no case in it")
+    return cases
+
+
+def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> NarrativeScores:
+    """Return the scores of narratives; needs the `validate` extra."""
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU(max_ngram_order=4)
+    total = bleu.corpus_score([case.hypothesis for case in cases], [[case.reference for case in cases]])
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    rouge = [scorer.score(case.reference, case.hypothesis)["rougeL"].fmeasure for case in cases]
+    names = [str(k) for k in range(len(cases))]
+    verdicts = [verify(case.hypothesis, case.facts) for case in cases if case.facts is not None]
+    parts = np.array([[len(v.unsupported), v.claims] for v in verdicts], float).reshape(-1, 2)
+    claims = int(parts[:, 1].sum())
+    return NarrativeScores(
+        len(cases),
+        float(total.score),
+        str(bleu.get_signature()),
+        bootstrap(np.array([[score, 1.0] for score in rouge]), names, ratio, rng=rng),
+        bootstrap(parts, names[: len(parts)], ratio, rng=rng) if claims else None,
+        claims,
+    )
+
+
+class RaterAgreement(NamedTuple):
+    """Cohen's kappa of two raters with its interval (over items), the share they agree on, and n."""
+
+    kappa: Estimate
+    agreement: float
+    items: int
+
+
+def read_ratings(path: str | Path) -> tuple[list[str], list[str]]:
+    """Read two raters' labels from a CSV file: the last two columns, one row an item; blanks are left out.
+
+    Raises UsageError, one line, for a file without two columns or without a row that both rated.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head, *rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read; give a CSV file with a column for each rater") from error
+    if len(head) < 2 or any(len(row) != len(head) for row in rows):
+        raise UsageError(
+            f"{path}: give a CSV file with a column for each rater, every row as long as the head"
+        )
+    both = [(row[-2].strip(), row[-1].strip()) for row in rows if row[-2].strip() and row[-1].strip()]
+    if not both:
+        raise UsageError(f"{path}: no row has a label of both raters")
+    return [a for a, _ in both], [b for _, b in both]
+
+
+def rater_agreement(
+    first: Sequence[str], second: Sequence[str], *, rng: np.random.Generator
+) -> RaterAgreement:
+    """Return how far two raters agree on the same items."""
+    same = float(np.mean([a == b for a, b in zip(first, second, strict=True)]))
+    return RaterAgreement(cohen_kappa(first, second, rng=rng), same, len(first))
