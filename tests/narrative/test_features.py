@@ -10,7 +10,7 @@ from narrative.drawn_patch import draw
 
 from histome.errors import UsageError
 from histome.narrative.axes import PANNUKE_CLASSES
-from histome.narrative.features import PatchCells, measure_cells, patch_features
+from histome.narrative.features import PatchCells, cells_of_masks, measure_cells, patch_features
 
 NEO, INF, CON, DEAD, EPI = range(1, 6)
 DISTANCES = ("min_dist_Inflammatory_to_Neoplastic", "mean_dist_Inflammatory_to_Neoplastic")
@@ -248,3 +248,26 @@ def test_turning_and_mirroring_a_patch_changes_nothing() -> None:
     whole = measured(points)
     for turned in (points[:, ::-1], points * [-1, 1], np.stack([-points[:, 1], points[:, 0]], axis=1)):
         assert measured(turned) == pytest.approx(whole, rel=1e-12)
+
+
+def test_a_real_field_against_another_way_to_count(data_dir) -> None:
+    """Ovarian carcinoma, 1,294 nuclei: every number again, by brute force over all pairs."""
+    folder = data_dir("hgsc_cells")
+    inst_mask, cls_mask = (
+        np.load(folder / f"hgsc_nest_{name}_mask.npz")["nuc_raster"] for name in ("inst", "type")
+    )
+    raw = patch_features(inst_mask, cls_mask, mpp=0.5)
+    found = cells_of_masks(inst_mask, cls_mask)
+    assert raw["total_cell_count"] == len(np.unique(inst_mask)) - 1
+    for code, name in enumerate(PANNUKE_CLASSES, start=1):
+        assert raw[f"count_{name}"] == len(np.unique(inst_mask[(cls_mask == code) & (inst_mask > 0)]))
+    pairs = 0.5 * np.hypot(found.x[:, None] - found.x, found.y[:, None] - found.y)
+    nearest = pairs[np.ix_(found.code == INF, found.code == NEO)].min(axis=1)
+    assert raw["min_dist_Inflammatory_to_Neoplastic"] == pytest.approx(nearest.min(), rel=1e-12)
+    assert raw["mean_dist_Inflammatory_to_Neoplastic"] == pytest.approx(nearest.mean(), rel=1e-12)
+    assert raw["count_engaged_immune"] == np.count_nonzero(nearest <= 12.5)
+    np.fill_diagonal(pairs, np.inf)
+    near = found.code[np.argsort(pairs, axis=1)[:, :5]]
+    share = np.stack([(near == code).mean(axis=1) for code in range(1, 6)])
+    bits = -np.where(share > 0, share * np.log2(np.where(share > 0, share, 1)), 0).sum(axis=0)
+    assert raw["mean_spatial_entropy"] == pytest.approx(bits.mean(), rel=1e-12)
