@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from histome.disk import writing
-from histome.errors import HistomeError
+from histome.errors import HistomeError, UsageError
 from histome.run import Progress
 
 if TYPE_CHECKING:
@@ -93,6 +93,15 @@ def fail(error: BaseException, *, hint: str = "") -> int:
         text = f"unexpected {type(error).__name__}: {text}; please report it with what --debug prints"
     print(f"histome: error: {text}{hint}", file=sys.stderr, flush=True)
     return getattr(error, "exit_code", 1)
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Say in one line which extra to install where a library that it brings is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"no module {error.name!r}; install it: pip install 'histome[{name}]'") from error
 
 
 @contextmanager

@@ -1,6 +1,12 @@
 """histome train: make models of your own labels; needs the `train` extra."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from histome.cli import console
+from histome.errors import UsageError
 
 train = typer.Typer(help="Train models on your own data (needs the `train` extra).")
 
@@ -8,3 +14,86 @@ train = typer.Typer(help="Train models on your own data (needs the `train` extra
 @train.callback()
 def train_group() -> None:
     """Train models on your own data (needs the `train` extra)."""
+
+
+@train.command()
+def nuclei(
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FOLDER",
+            help="Labelled data; may be repeated. NAME: pannuke, lizard, conic, nucls, puma, monusac, or any "
+            "for a folder with images.csv.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
+    start: Annotated[
+        str | None, typer.Option("--from", help="Begin with this model: a name, or a card or its folder.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 0.5 um/px.")] = 7600,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
+) -> None:
+    """Train a nuclei model on your labels: split by source, train, choose thresholds, score, write the card.
+
+    Run the same line again after an interruption. Then: histome profile SLIDE --cells-model OUT.
+    """
+    with console.extra("train"):
+        from histome.models.describe import describe_card
+        from histome.training.own import Plan, train_nuclei
+
+        pairs = [_pair(text) for text in data]
+        card = train_nuclei(pairs, out, Plan(steps=steps, start=start, seed=seed, device=device))
+    console.say(describe_card(card))
+
+
+@train.command()
+def curriculum(
+    config: Annotated[Path, typer.Option("--config", "-c", help="TOML file; see docs/curriculum.md.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stages and the model.")],
+) -> None:
+    """Train a UperHoVer in stages on human labels, then on its own, each scored on the same held-out fields.
+
+    Run the same line again after an interruption, or with torchrun for several devices. The best stage is
+    OUT/model at the end; then: histome profile SLIDE --cells-model OUT/model.
+    """
+    with console.extra("train"):
+        from histome.training.curriculum import run_curriculum, table
+        from histome.training.curriculum_config import CurriculumConfig
+
+        results = run_curriculum(CurriculumConfig.from_toml(config), out)
+    for result in results:
+        console.say(result.verdict())
+    console.say(table(results))
+
+
+@train.command()
+def narrative(
+    data: Annotated[
+        Path, typer.Argument(metavar="PAIRS", help="JSONL: prompt or facts, and narrative, on each line.")
+    ],
+    model: Annotated[Path, typer.Option(help="Folder of a causal language model (safetensors).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint, log and model.")],
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 2e-5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the pairs and of dropout.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Teach a language model to write narratives; a line without one takes the grounded writer's.
+
+    Run the same line again after an interruption. Then set narrative.writer to "transformers" and
+    narrative.model to OUT/model.
+    """
+    with console.extra("train"):
+        from histome.training.narrative import NarrativeRecipe, read_pairs, train_narrative
+
+        recipe = NarrativeRecipe(epochs=epochs, learning_rate=learning_rate, seed=seed)
+        taught = train_narrative(read_pairs(data), model, out, recipe=recipe, device=device)
+    console.say(f"{taught.folder}: taught with {taught.pairs} pairs, last loss {taught.loss:.4f}")
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise UsageError(f"--data {text}: give NAME=FOLDER")
+    return name, Path(folder)

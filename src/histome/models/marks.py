@@ -44,11 +44,11 @@ def _texts(marks: Any) -> dict[str, str]:
 
 def weak_marks(marks: Mapping[str, str]) -> dict[str, str]:
     """Return the marks of the classes without labels of their own or with fewer than `FEW_LABELS`."""
-    return {name: mark for name, mark in sorted(marks.items()) if _own_labels(mark) < FEW_LABELS}
+    return {name: mark for name, mark in sorted(marks.items()) if own_labels(mark) < FEW_LABELS}
 
 
-def _own_labels(mark: str) -> float:
-    """Number of labels that a mark states; 0 when indirect, infinite when it says neither."""
+def own_labels(mark: str) -> float:
+    """Return the number of labels that a mark states; 0 when indirect, infinite when it says neither."""
     found = _DIRECT.fullmatch(mark)
     if found:
         return int(found[1].replace(",", ""))

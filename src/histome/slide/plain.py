@@ -12,8 +12,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from histome.errors import SlideError
 from histome.slide.broken import BrokenTiles
-from histome.slide.mpp import MppHints
-from histome.slide.reader import Level, check_levels
+from histome.slide.mpp import Mpp, MppHints
+from histome.slide.reader import Level, Slide, check_levels
 from histome.slide.rgb import gray_to_rgb, over_white, refuse_channels, refuse_depth, white
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -58,6 +58,13 @@ class PlainReader:
     def close(self) -> None:
         """Release the pixels."""
         self._pixels = np.empty((0, 0, 3), np.uint8)
+
+
+def array_slide(pixels: NDArray[np.uint8], mpp: float, *, name: str = "array") -> Slide:
+    """Return (h, w, 3) uint8 pixels of `mpp` um/px as a slide, as if they had been read from a file."""
+    path = Path(f"{name}.png")
+    reader = PlainReader(path, np.ascontiguousarray(pixels), format="array", hints=MppHints())
+    return Slide(path, reader, Mpp(mpp, mpp, "given"))
 
 
 def open_plain(path: Path) -> PlainReader:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from histome.models.card import Card
     from histome.models.runtime import Outputs, Predictor
-    from histome.slide import Slide
 
 Check = tuple[str, Callable[[], str]]
 CELL_TASKS = ("stardist", "hover")
@@ -243,23 +242,14 @@ def _seam(network: "Predictor") -> str:
     return f"two windows differ where they meet by {worst[name]:.2g} of the spread ({name})"
 
 
-def _drawn_slide(network: "Predictor", pixels: "np.ndarray") -> "Slide":
-    from histome.slide import Mpp, Slide
-    from histome.slide.mpp import MppHints
-    from histome.slide.plain import PlainReader
-
-    path, mpp = Path("drawn.png"), network.card.mpp
-    reader = PlainReader(path, pixels, format="array", hints=MppHints())
-    return Slide(path, reader, Mpp(mpp, mpp, "drawn"))
-
-
 def _blank(network: "Predictor") -> str:
     import numpy as np
 
     from histome.cells import everywhere, find_cells
+    from histome.slide.plain import array_slide
 
     side = network.card.window_px
-    slide = _drawn_slide(network, np.full((side, side, 3), 255, np.uint8))
+    slide = array_slide(np.full((side, side, 3), 255, np.uint8), network.card.mpp)
     found = len(find_cells(slide, everywhere(slide), network))
     if found:
         raise ModelError(f"{found:,} nuclei on a blank slide")
@@ -272,11 +262,12 @@ def _edge(network: "Predictor") -> str:
 
     from histome.cells import everywhere, find_cells
     from histome.models.reference import reference_window
+    from histome.slide.plain import array_slide
 
     window, side = network.card.window_px, 2 * network.card.window_px // 5
     pixels = np.full((window, window, 3), 255, np.uint8)
     pixels[:side, :side] = reference_window(network.card)[0, :side, :side]
-    slide = _drawn_slide(network, pixels)
+    slide = array_slide(pixels, network.card.mpp)
     found = find_cells(slide, everywhere(slide), network)
     beyond = (
         np.maximum(found["x_um"].to_numpy(), found["y_um"].to_numpy()) > side * network.card.mpp + _REACH_UM

@@ -4,7 +4,10 @@ Plain 3x3 convolutions with a stride-2 stem and output are the fastest shape on 
 (measured: output resolution is the biggest lever, 3.7-5x; see benchmarks/).
 """
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import onnx
@@ -113,17 +116,33 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
     """Write `module` as ONNX with the static input "image" (1, window_px, window_px, 3) uint8."""
     image = torch.zeros((1, window_px, window_px, 3), dtype=torch.uint8)
     module.eval()
-    torch.onnx.export(
-        module,
-        (image,),
-        path,
-        input_names=["image"],
-        output_names=list(output_names),
-        opset_version=18,
-        dynamo=True,
-        external_data=False,
-    )
+    with _quiet():
+        torch.onnx.export(
+            module,
+            (image,),
+            path,
+            input_names=["image"],
+            output_names=list(output_names),
+            opset_version=18,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     _drop_traces(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's words about torchvision and its own deprecated parts."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _drop_traces(path: str) -> None:
