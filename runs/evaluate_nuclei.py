@@ -10,7 +10,6 @@ Nothing is chosen here: thresholds, temperature and tilt come from the card.
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,8 +25,9 @@ from histome.cells import find_cells
 from histome.cells.everywhere import everywhere
 from histome.config import CellsConfig
 from histome.models.card import load_card
-from histome.models.runtime import Network
+from histome.models.runtime import Network, Predictor
 from histome.slide import open_slide
+from histome.slide.plain import array_slide
 from histome.training.datasets import Field, read_image, read_rows
 from histome.validation.nuclei import (
     FieldScore,
@@ -49,7 +49,7 @@ ZOO = Path(__file__).parents[1] / "src/histome/models/zoo/nuclei"
 def score_all(
     fields: Sequence[Field],
     data: Path,
-    network: Network,
+    network: Predictor,
     change: Callable[[NDArray[np.uint8], float], tuple[NDArray[np.uint8], float]] | None = None,
 ) -> list[FieldScore]:
     """Score fields through the code that profiles a slide; `change` maps (pixels, um/px) to others."""
@@ -61,21 +61,15 @@ def score_all(
     return scores
 
 
-def find_in_field(field: Field, data: Path, network: Network, change=None) -> pa.Table:
+def find_in_field(field: Field, data: Path, network: Predictor, change=None) -> pa.Table:
     """The cells of one field, through the code that profiles a slide."""
     root = data / field.data_set
     path = root / next(r["file"] for r in read_rows(root / "images.csv") if r["image"] == field.name)
     if change is None:
-        return _find(path, field.label_mpp, network)
-    image, mpp = change(read_image(path, field.label_mpp, field.label_mpp), field.label_mpp)
-    with tempfile.TemporaryDirectory() as folder:
-        changed = Path(folder) / "field.png"
-        Image.fromarray(image).save(changed)
-        return _find(changed, mpp, network)
-
-
-def _find(path: Path, mpp: float, network: Network) -> pa.Table:
-    with open_slide(path, mpp=mpp) as slide:
+        slide = open_slide(path, mpp=field.label_mpp)
+    else:
+        slide = array_slide(*change(read_image(path, field.label_mpp, field.label_mpp), field.label_mpp))
+    with slide:
         return find_cells(slide, everywhere(slide), network, CellsConfig())
 
 
@@ -87,9 +81,21 @@ def short(scores: Sequence[FieldScore]) -> dict[str, dict[str, float]]:
     }
 
 
-def robustness(fields: Sequence[Field], data: Path, network: Network) -> dict:
+class StarConvex:
+    """The network without its mask: star-convex outlines alone, on the same features."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.card = network.card
+
+    def __call__(self, image: NDArray[np.uint8], /) -> dict[str, NDArray[np.float32]]:
+        """Outputs less those that sharpen the outlines."""
+        return {k: v for k, v in self._network(image).items() if k not in ("mask", "offset")}
+
+
+def robustness(fields: Sequence[Field], data: Path, network: Network, as_scanned: dict) -> dict:
     """Scores under the stain conditions and resolutions, and the largest less the smallest of each."""
-    tables = {"as_scanned": short(score_all(fields, data, network))}
+    tables = {"as_scanned": as_scanned}
     for name, condition in CONDITIONS.items():
         change = lambda image, mpp, c=condition: (restain(image, c), mpp)  # noqa: E731
         tables[name] = short(score_all(fields, data, network, change))
@@ -121,13 +127,18 @@ def evaluate(data: Path) -> dict:
     held_out, tuning = (score_all(part, data, network) for part in (split.held_out, split.tuning))
     typed = ("consep", "monusac", "crchistophenotypes")
     outlined = [field for field in split.held_out if field.shapes]
+    plain = short([score for score in held_out if score.outlines is not None])
     lower = Network(load_card(ZOO), precision="bf16", backend="openvino")
     return {
         "held_out": score_tables(held_out),
         "tuning": score_tables(tuning),
         "coverage": {name: f1_by_coverage([s for s in held_out if s.data_set == name]) for name in typed},
-        "robustness": robustness(outlined, data, network),
+        "robustness": robustness(outlined, data, network, plain),
         "precision": {"f32": short(held_out), "bf16": short(score_all(split.held_out, data, lower))},
+        "decoding": {
+            "mask_and_votes": plain,
+            "star_convex": short(score_all(outlined, data, StarConvex(network))),
+        },
         "interval": "95 % percentile bootstrap over sources (fields when < 5)",
         "note": "thresholds, temperature and tilt were chosen on the tuning sources: those figures flatter",
     }
