@@ -5,7 +5,7 @@ from typing import Any
 
 from histome.config import CELL_CLASSES, TISSUE_CLASSES
 from histome.metrics.axes import ZONES
-from histome.metrics.quantities import MetricTable
+from histome.metrics.quantities import Metric
 from histome.models.card import Card
 from histome.models.marks import labels_of
 
@@ -22,7 +22,7 @@ _CLUSTERED_BELOW, _EVEN_ABOVE = 0.9, 1.1  # Clark-Evans; 1 for a random pattern
 _PURITY = (0.30, 0.60)  # as for patches, arXiv:2606.17702
 
 
-def slide_facts(metrics: MetricTable, cards: Mapping[str, Card]) -> dict[str, Any]:
+def slide_facts(metrics: Mapping[str, Metric], cards: Mapping[str, Card]) -> dict[str, Any]:
     """Return the facts of a slide in the form that every writer takes, plain Python and ready for JSON.
 
     raw_data : value of each metric that a narrative may use, by name; None for a null.

@@ -1,0 +1,84 @@
+"""The patch's paragraph: the worked example, nulls with their reasons, and nothing that is not in the JSON."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from narrative.given_facts import example
+from narrative.paraphrases import make_texts
+
+from histome.errors import UsageError
+from histome.narrative.document import describe
+from histome.narrative.patch_writer import describe_patch, listed
+from histome.narrative.verify import verify
+
+
+def test_the_worked_example_in_words() -> None:
+    text = " ".join(sentence.text for sentence in describe_patch(example()))
+    text = text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
+    for part in (
+        "The patch holds 4 501 nuclei: 3 133 inflammatory (69.6 %), 1 290 neoplastic (28.7 %), 71 connective",
+        "no epithelial cell was found",
+        "Tumor purity is low (immune-dominant and lymphocyte-rich).",
+        "It is immune hot (heavy infiltrate)",
+        "lies 136 px from the nearest neoplastic cell; the closest lies 30.9 px away, and 257 of 3 133",
+        "stroma-free (non-desmoplastic and lack of fibrosis)",
+        "segregated (homogeneous and compartmentalized), with a mean spatial entropy of 0.268 bits",
+        "large/pleomorphic (nuclear enlargement and anisocytosis)",
+        "in pixels",
+    ):
+        assert part in text
+
+
+def test_every_token_of_the_example_is_told() -> None:
+    facts = example()
+    told = {str(source.value) for s in describe_patch(facts) for source in s.sources}
+    assert set(facts["generated_tokens"]) <= told
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_verifier_finds_nothing_false_in_it(seed: int) -> None:
+    facts = make_texts(2, seed)[1].facts
+    sentences = describe_patch(facts)
+    verdict = verify(" ".join(s.text for s in sentences), facts)
+    assert len(verdict.sentences) == len(sentences)
+    assert verdict.unsupported == []
+    assert verdict.claims > 15
+
+
+def test_a_null_is_told_with_its_reason() -> None:
+    raw = {
+        **{f"count_{name}": 0 for name in ("Neoplastic", "Connective", "Dead", "Epithelial")},
+        "total_cell_count": 300,
+        "count_Inflammatory": 300,
+        "ratio_Inflammatory": 1.0,
+        "mean_dist_Inflammatory_to_Neoplastic": None,
+        "undefined": {"mean_dist_Inflammatory_to_Neoplastic": "there are no neoplastic cells"},
+    }
+    facts = describe(raw, unit="um")
+    text = " ".join(sentence.text for sentence in describe_patch(facts))
+    assert "is undefined: there are no neoplastic cells." in text
+    assert "None" not in text
+    assert not re.search(r"\bnan\b", text)
+
+
+def test_no_cells() -> None:
+    sentences = describe_patch(describe({"total_cell_count": 0}, unit="um"))
+    assert [s.text for s in sentences] == ["No nuclei were found in this patch."]
+
+
+@pytest.mark.parametrize("facts", [{}, {"raw_data": {}}, {"raw_data": 1, "interpretation": {}}, []])
+def test_other_json_is_refused(facts: object) -> None:
+    with pytest.raises(UsageError, match="histome tme patch"):
+        describe_patch(facts)  # type: ignore[arg-type]
+
+
+def test_a_list_in_words() -> None:
+    assert [listed([]), listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or")] == [
+        "",
+        "a",
+        "a and b",
+        "a, b or c",
+    ]
