@@ -17,6 +17,7 @@ import torch
 from histome.config import TISSUE_CLASSES, QcConfig, TissueConfig
 from histome.errors import NoTissueError
 from histome.models.card import Card, load_card, write_card
+from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network, weights_sha256
 from histome.qc import assess
 from histome.slide import open_slide
@@ -78,7 +79,7 @@ def make_card(sha256: str, scores: dict, training: dict) -> Card:
         name="tissue",
         task="segmenter",
         description="Seven tissue classes (multilabel) at 2 um/px from H&E at 1 um/px",
-        license="research use, non-commercial: see LICENSE-WEIGHTS",
+        license="CC BY-NC-SA 4.0, research use only: see LICENSE-WEIGHTS",
         classes=TISSUE_CLASSES,
         mpp=FIELD_MPP,
         window_px=WINDOW_PX,
@@ -137,7 +138,9 @@ def main() -> None:
     parts = sources_by_part(fields)
     training["sources"] = {part: parts[part] for part in ("tuning", "held-out")} | {"train": "all the others"}
     shutil.copy(args.run / "log.csv", ZOO / "training_log.csv")
-    write_card(make_card(sha256, {"held_out": scores, "held_out_whole_pipeline": again}, training), ZOO)
+    card = make_card(sha256, {"held_out": scores, "held_out_whole_pipeline": again}, training)
+    reference = summarize(network(reference_window(card)))
+    write_card(card.model_copy(update={"reference": reference}), ZOO)
     for part, values in (("network", scores), ("pipeline", again)):
         for name, score in values.items():
             print(part, name, score, flush=True)

@@ -10,6 +10,7 @@ from tiny_models import dark_detector, segmenter_model, stardist_model
 from histome.config import CELL_CLASSES
 from histome.models.card import load_card, write_card
 from histome.models.reference import reference_window, summarize
+from histome.models.registry import list_models
 from histome.models.runtime import Network, Predictor
 from histome.testing import check_model
 
@@ -43,6 +44,11 @@ def test_a_right_segmenter_passes_without_the_checks_of_cells(tmp_path):
     findings = check_model(segmenter_model(tmp_path / "tissue"))
     assert [finding.name for finding in findings] == [*CHECKS, "backends", "reference"]
     assert all(finding.fine for finding in findings)
+
+
+@pytest.mark.parametrize("shipped", list_models(), ids=lambda card: card.name)
+def test_the_shipped_models_keep_the_contract(shipped):
+    assert [finding for finding in check_model(shipped) if not finding.fine] == []
 
 
 def test_a_folder_a_card_file_and_a_name_will_do(card):
