@@ -1,4 +1,4 @@
-"""The patch's paragraph: the worked example, nulls with their reasons, and nothing that is not in the JSON."""
+"""The patch's paragraph: the worked example, nulls with their reasons, nothing that is not in the JSON."""
 
 import re
 

@@ -8,6 +8,7 @@ checked; a sentence without any claim rests on nothing.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from histome.narrative import claims
@@ -23,6 +24,7 @@ _OF_ALL = re.compile(
     r"(?:\bof|\bamong|\ball|\btotal(?: of)?|\bn\s?=)\s*(?:the\s+|all\s+|a total of\s+)*$", re.I
 )
 _IN_ORDER = re.compile(r"\brespectively\b|\([^()]*\d[^()]*\b(?:against|versus|vs)\b[^()]*\d[^()]*\)", re.I)
+_CLAUSE = re.compile(r"[,;:]|\b(?:but|while|whereas|although|though)\b", re.I)
 _BETWEEN = re.compile(r"[\s:=(\u202f\u00a0-]*(?:are |were |is |of )?$")
 
 
@@ -250,12 +252,17 @@ class _Reading:
 
     def _presence(self, mention: Mention) -> Claim:
         text, count = self.text[mention.start : mention.end], self.facts.counts.get(mention.term)
-        denied = claims.NEGATION.search(self.text) is not None
+        denied = claims.NEGATION.search(self._clause(mention)) is not None
         if count is None:
             return Claim(text, "class", None, "the facts hold no count of them")
         if (count > 0) == denied:
             return Claim(text, "class", None, "there are such cells" if denied else "there are no such cells")
         return Claim(text, "class", f"count of {mention.term}")
+
+    def _clause(self, mention: Mention) -> str:
+        """Return the words round a mention up to the next comma, semicolon or contrast."""
+        cuts = [0, *(m.end() for m in _CLAUSE.finditer(self.text)), len(self.text)]
+        return next(self.text[a:b] for a, b in pairwise(cuts) if mention.start < b)
 
     def findings_claimed(self) -> Iterator[Claim]:
         """Yield a claim for each histological finding that carries no number of its own."""
@@ -294,10 +301,10 @@ class _Fit(NamedTuple):
 
     def __call__(self, fact: Fact, *, units: bool = True) -> bool:
         number = self.number
-        if number.dimension is not None and number.dimension == fact.dimension:
-            return self._near(fact.base / number.factor)
         if number.dimension is None:
             return self._near(fact.value)
+        if number.dimension == fact.dimension and self._near(fact.base / number.factor):
+            return True
         return not units and any(self._near(fact.value * k) for k in (1.0, 100.0, 1e-6, 1e6))
 
     def _near(self, value: float) -> bool:
