@@ -11,6 +11,7 @@ from PIL import Image
 
 from histome.config import CELL_CLASSES
 from histome.errors import MppError, SlideError, UsageError
+from histome.models import registry
 from histome.narrative.document import PANNUKE_OF, describe_file, describe_image
 
 MASKS = drawn_patch.draw([(0, 0, 1), (50, 0, 2), (0, 60, 2), *((20 * k, 200, 3) for k in range(6))], side=10)
@@ -61,11 +62,19 @@ def test_pixels_count_as_the_papers(masks: Path) -> None:
     assert known["raw_data"] != unknown["raw_data"]
 
 
-def test_the_nuclei_of_an_image_are_found_and_mapped() -> None:
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a model that finds drawn ellipses, known while a test runs."""
+    network = DrawnNetwork()
+    monkeypatch.setitem(registry._OWN, network.card.name, network)
+    return network.card.name
+
+
+def test_the_nuclei_of_an_image_are_found_and_mapped(drawn: str) -> None:
     """One drawn nucleus of each of our nine classes, 60 um apart; no tissue model is asked."""
     ellipses = [Ellipse(40 + 60 * (k % 3), 40 + 60 * (k // 3), 5.0, 5.0, code=k) for k in range(9)]
     slide = draw((480, 440), ellipses)
-    found = describe_image(slide, network=DrawnNetwork())
+    found = describe_image(slide, model=drawn)
     raw = found["raw_data"]
     wanted = {kind: list(PANNUKE_OF.values()).count(kind) for kind in set(PANNUKE_OF.values())}
     assert {kind: raw[f"count_{kind}"] for kind in wanted} == wanted
@@ -74,11 +83,10 @@ def test_the_nuclei_of_an_image_are_found_and_mapped() -> None:
     assert found["mode"] == "physical"
 
 
-def test_an_image_in_compatible_mode_is_in_its_pixels() -> None:
+def test_an_image_in_compatible_mode_is_in_its_pixels(drawn: str) -> None:
     ellipses = [Ellipse(40, 40, code=0), Ellipse(100, 40, code=CELL_CLASSES.index("lymphocyte"))]
     slide = draw((280, 160), ellipses)
-    network = DrawnNetwork()
-    um, px = (describe_image(slide, network=network, compatible=compatible) for compatible in (False, True))
+    um, px = (describe_image(slide, model=drawn, compatible=compatible) for compatible in (False, True))
     name = "mean_dist_Inflammatory_to_Neoplastic"
     assert px["raw_data"][name] == pytest.approx(2 * um["raw_data"][name])
     assert px["raw_data"]["mean_area_Neoplastic"] == pytest.approx(4 * um["raw_data"]["mean_area_Neoplastic"])

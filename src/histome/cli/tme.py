@@ -23,6 +23,9 @@ def patch(
     compatible: Annotated[
         bool, typer.Option("--compatible", help="Pixels, labels and tokens exactly as SegTME-UNI2 has them.")
     ] = False,
+    cells_model: Annotated[
+        str, typer.Option(help="Model that finds the nuclei of an image: a name, or a card or its folder.")
+    ] = "nuclei",
 ) -> None:
     """Print the features, labels and tokens of a patch as JSON.
 
@@ -30,7 +33,7 @@ def patch(
     """
     from histome.narrative.document import describe_file
 
-    document = describe_file(file, mpp=mpp, compatible=compatible)
+    document = describe_file(file, mpp=mpp, compatible=compatible, model=cells_model)
     for line in document["warnings"]:
         console.warn(f"{file}: {line}")
     console.say(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))

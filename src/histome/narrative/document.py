@@ -18,7 +18,6 @@ from histome.narrative.features import PatchCells, in_um, measure_cells, patch_f
 from histome.narrative.tokens import interpret
 
 if TYPE_CHECKING:
-    from histome.models.runtime import Predictor
     from histome.slide import Slide
 
 # Ours to PanNuke's. What is "other" is none of its five kinds, and is left out rather than guessed.
@@ -37,13 +36,16 @@ MASKS = ("inst_mask", "cls_mask")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
-def describe_file(path: str | Path, *, mpp: float | None = None, compatible: bool = False) -> dict[str, Any]:
+def describe_file(
+    path: str | Path, *, mpp: float | None = None, compatible: bool = False, model: str = "nuclei"
+) -> dict[str, Any]:
     """Return the JSON document of a patch, see `describe`.
 
     path : an .npz with the arrays `inst_mask` and `cls_mask` (see `features.patch_features`), or an image,
-        of which the shipped model finds the nuclei. mpp : um per px; an image needs it unless its file says.
+        of which `model` (as in `CellsConfig`) finds the nuclei. mpp : um per px; an image needs it unless
+        its file says.
 
-    Raises UsageError for masks that are refused, SlideError and MppError for an image.
+    Raises UsageError for masks that are refused; SlideError, MppError and ModelError for an image.
     """
     from histome.slide import open_slide
 
@@ -54,22 +56,16 @@ def describe_file(path: str | Path, *, mpp: float | None = None, compatible: boo
         unit: Unit = "px" if mpp is None or compatible else "um"
         return describe(raw_data, unit=unit, mpp=mpp, compatible=compatible)
     with open_slide(path, mpp=mpp) as slide:
-        return describe_image(slide, compatible=compatible)
+        return describe_image(slide, model=model, compatible=compatible)
 
 
-def describe_image(
-    slide: "Slide", *, network: "Predictor | None" = None, compatible: bool = False
-) -> dict[str, Any]:
-    """Return the JSON document of an image, with the nuclei that a model finds in all of it.
-
-    network : of the nine cell classes, by default the shipped one.
-    """
+def describe_image(slide: "Slide", *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
+    """Return the JSON document of an image, with the nuclei that a model finds anywhere in it."""
     from histome.cells import everywhere, find_cells
-    from histome.models.registry import find_model
-    from histome.models.runtime import Network
+    from histome.models.registry import find_model, open_model
 
     workers = available_cpus()
-    network = network or Network(find_model("nuclei"), threads=workers)
+    network = open_model(find_model(model, task=("stardist", "hover")), threads=workers)
     table = find_cells(slide, everywhere(slide), network, workers=workers)
     cells, left_out = pannuke_cells(table)
     mpp = slide.mpp
