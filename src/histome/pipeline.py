@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from histome.models.card import Card
-    from histome.models.runtime import Network
+    from histome.models.runtime import Predictor
     from histome.qc import Quality
     from histome.slide import Slide
 
@@ -136,11 +136,11 @@ class _Work:
 
         return render_report(load_profile(self.run.path), self.slide, self.config.report)
 
-    def _network(self, stage: str) -> "Network":
-        from histome.models.runtime import Network
+    def _network(self, stage: str) -> "Predictor":
+        from histome.models.registry import describe_model, open_model
 
-        network = Network(self.cards[stage], threads=self.workers)
-        self.run.tell(**{f"{stage}_network": network.describe()})
+        network = open_model(self.cards[stage], threads=self.workers)
+        self.run.tell(**{f"{stage}_network": describe_model(network)})
         return network
 
     def _progress(self, stage: str) -> Callable[[float, float], object]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from histome.errors import ModelError
 from histome.metrics.quantities import TIMES, format_count, format_number
-from histome.models.card import Card, load_card
+from histome.models.card import Card
 from histome.models.describe import ScoreRow, plain_name, score_rows
+from histome.models.registry import find_model
 from histome.slide.reader import Slide
 
 Fact = tuple[str, str]
@@ -68,7 +69,7 @@ def load_cards(run: Mapping[str, Any]) -> dict[str, Card]:
     cards = {}
     for model in filter(None, chosen):
         try:
-            card = load_card(model)
+            card = find_model(model)
         except ModelError:  # a model that was given by its path, and is gone
             continue
         if card.sha256 in used:
