@@ -35,7 +35,7 @@ class Recipe:
     widths: tuple[int, ...] = (32, 48, 96, 160, 224)
     crop_px: int = 256
     batch: int = 8
-    steps: int = 7600
+    steps: int = 6600
     restarts: tuple[int, ...] = (4600,)
     decay_steps: int = 1600
     learning_rate: float = 1.5e-3
