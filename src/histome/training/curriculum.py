@@ -18,6 +18,7 @@ from torch import nn
 
 from histome.cells.hover import decode
 from histome.errors import DataError, OutputError, UsageError
+from histome.models.card import CARD_NAME
 from histome.training.curriculum_config import CurriculumConfig, EncoderConfig, LabelledConfig, StageConfig
 from histome.training.datasets import Field
 from histome.training.hover_scores import Cuts, HoverScore, choose_cuts, miou_gain, score, see, summary
@@ -26,6 +27,7 @@ from histome.training.published import load_labelled
 from histome.training.splits import HELD_OUT, TUNING, Split
 from histome.training.uperhover import UNI2_H, PlainViT, UperHoVer, timm_encoder
 from histome.training.uperhover_data import patch_of
+from histome.training.uperhover_export import export_hover, label_marks
 from histome.training.uperhover_train import HoverRecipe, Place, fit, predict, start, wait
 
 
@@ -124,6 +126,8 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
                 path.write_text(json.dumps(asdict(result), indent=1))
             wait(work.place)
         results.append(StageResult(**json.loads(path.read_text())))
+    if work.place.rank == 0:
+        _export(work, best_stage(results))
     return results
 
 
@@ -247,6 +251,25 @@ def _judge(
         promoted=gain is None or gain["value"] > 0,
         **told,
     )
+
+
+def _export(work: Curriculum, best: StageResult) -> None:
+    """Write the best stage as a model into `model/`."""
+    config, folder = work.config, work.out / "model"
+    if (folder / CARD_NAME).exists():
+        return
+    names = [labelled.data_set for labelled in config.labelled]
+    about = {
+        "name": "uperhover",
+        "description": f"UperHoVer, stage {best.stage} of a curriculum on {', '.join(names)}",
+        "license": "that of the data it learned from; research use only",
+        "training_data": [{"name": name, "license": "see its publication"} for name in names],
+        "scores": {"held_out": best.scores, "interval": "95 % percentile bootstrap over sources"},
+        "training": {"stage": best.stage, "steps": best.steps, "labels": label_marks(work.fields.train)},
+        "limits": ["classes are PanNuke's six: inflammatory counts as lymphocyte, connective as fibroblast"],
+    }
+    recipe = config.recipe(config.stages[best.stage - 1])
+    export_hover(work.network(best.stage), recipe, folder, cuts=Cuts(**best.cuts), about=about)
 
 
 def score_held_out(

@@ -79,7 +79,7 @@ class StageConfig(Settings):
 
 
 class TrainingConfig(Settings):
-    """As in `uperhover_train.HoverRecipe`; patch_px: side of the squares that unlabelled images are cut to."""
+    """As in `uperhover_train.HoverRecipe`; patch_px: side of the squares that images are cut to."""
 
     crop_px: Positive = 224
     patch_px: Positive = 256

@@ -87,8 +87,8 @@ def label_pieces(
 ) -> tuple[PatchFiles, dict[str, Any]]:
     """Label pieces with the teacher and keep the most confident; resumes in `folder`.
 
-    Writes `<number>.png`, `_sem_map.png` (uint8 codes), `_inst_map.png` of each and labels.json. The processes
-    of torchrun share the work.
+    Writes `<number>.png`, `_sem_map.png` (uint8 codes), `_inst_map.png` of each and labels.json. The
+    processes of torchrun share the work.
 
     Returns
     -------

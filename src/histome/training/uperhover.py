@@ -167,7 +167,7 @@ def tap_indices(depth: int) -> list[int]:
 
 def _conv(a: int, b: int, size: int) -> nn.Sequential:
     """Convolution, group norm (no batch statistics: batch size and devices change nothing), ReLU."""
-    groups = next(g for g in (8, 4, 2, 1) if b % g == 0)
+    groups = next(g for g in (8, 4, 2, 1) if b % g == 0 and b > g)
     return nn.Sequential(
         nn.Conv2d(a, b, size, padding=size // 2, bias=False), nn.GroupNorm(groups, b), nn.ReLU(inplace=True)
     )
@@ -358,17 +358,10 @@ class FeatheredExport(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(1, H, W, 3) -> (1, classes, H / stride, W / stride) probabilities, (1, 2, ..) HV maps."""
-        half, tile = self.tile_px // 2, self.tile_px
-        rows, cols = image.shape[1] // half - 1, image.shape[2] // half - 1
-        tiles = torch.cat(
-            [
-                image[:, r * half : r * half + tile, c * half : c * half + tile]
-                for r in range(rows)
-                for c in range(cols)
-            ]
-        )
+        tiles = _half_steps(image[0], self.tile_px // 2)
+        rows, cols = tiles.shape[:2]
         parts = []
-        for some in tiles.split(self.batch):
+        for some in tiles.flatten(0, 1).split(self.batch):
             logits, hv = self.net(normalize(some))
             both = torch.cat([logits.float().softmax(1), hv.float()], 1)
             parts.append(F.avg_pool2d(both, self.stride) if self.stride > 1 else both)
@@ -376,6 +369,13 @@ class FeatheredExport(nn.Module):
         weight = cast(Tensor, self.weight)
         total = _overlap_add(seen * weight) / _overlap_add(weight.expand(rows, cols, 1, -1, -1))
         return total[None, :-2], total[None, -2:]
+
+
+def _half_steps(image: Tensor, half: int) -> Tensor:
+    """(H, W, 3) -> (rows, cols, 2 half, 2 half, 3) tiles half a tile apart."""
+    blocks = image.reshape(image.shape[0] // half, half, image.shape[1] // half, half, 3).transpose(1, 2)
+    bands = torch.cat([blocks[:-1], blocks[1:]], 2)
+    return torch.cat([bands[:, :-1], bands[:, 1:]], 3)
 
 
 def _overlap_add(tiles: Tensor) -> Tensor:
