@@ -190,6 +190,18 @@ COMPARISON = re.compile(
 ABOUT_MODEL = re.compile(
     r"\b(?:model|labels?|learned|trained|training|never saw|abstain\w*|classed|named)\b", re.I
 )
+_PATTERNS = {
+    name: [(term, re.compile(rf"\b(?:{pattern})", re.I)) for term, pattern in terms.items()]
+    for name, terms in (
+        ("patch", _PATCH_TERMS),
+        ("slide", _SLIDE_TERMS),
+        ("phenotypes", {pattern: pattern for pattern in PHENOTYPES}),
+        ("findings", FINDINGS),
+    )
+}
+_STRANGE = {
+    kind: re.compile(rf"\b(?:{own}{_ALWAYS_STRANGE})\b", re.I) for kind, own in _STRANGERS.items()
+}
 
 
 class Number(NamedTuple):
@@ -254,24 +266,22 @@ def _with_unit(sentence: str, start: int, end: int, value: float, half: float) -
 
 def find_mentions(sentence: str, kind: str) -> list[Mention]:
     """Return the classes, tissues and words for a quantity that a sentence names."""
-    terms = _PATCH_TERMS if kind == "patch" else _SLIDE_TERMS
-    return _matches(sentence, _compiled(terms))
+    return _matches(sentence, _PATTERNS[kind])
 
 
 def find_strangers(sentence: str, kind: str) -> list[Mention]:
     """Return the cells that it names and that this kind of facts has no class for."""
-    strange = re.compile(rf"\b(?:{_STRANGERS[kind]}{_ALWAYS_STRANGE})\b", re.I)
-    return [Mention(match.start(), match.end(), match[0]) for match in strange.finditer(sentence)]
+    return [Mention(match.start(), match.end(), match[0]) for match in _STRANGE[kind].finditer(sentence)]
 
 
 def find_phenotypes(sentence: str) -> list[Mention]:
     """Return the phenotype phrases of a sentence; `term` is the pattern, a key of `PHENOTYPES`."""
-    return _matches(sentence, _compiled({pattern: pattern for pattern in PHENOTYPES}))
+    return _matches(sentence, _PATTERNS["phenotypes"])
 
 
 def find_findings(sentence: str) -> list[Mention]:
     """Return the histological findings that a sentence names."""
-    return _matches(sentence, _compiled(FINDINGS))
+    return _matches(sentence, _PATTERNS["findings"])
 
 
 def masked(sentence: str, mentions: list[Mention]) -> str:
@@ -279,10 +289,6 @@ def masked(sentence: str, mentions: list[Mention]) -> str:
     for start, end, _ in mentions:
         sentence = sentence[:start] + " " * (end - start) + sentence[end:]
     return sentence
-
-
-def _compiled(terms: Mapping[str, str]) -> list[tuple[str, re.Pattern[str]]]:
-    return [(term, re.compile(rf"\b(?:{pattern})", re.I)) for term, pattern in terms.items()]
 
 
 def _matches(sentence: str, patterns: list[tuple[str, re.Pattern[str]]]) -> list[Mention]:

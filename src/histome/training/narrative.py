@@ -76,7 +76,7 @@ def read_pairs(path: str | Path) -> list[Pair]:
         if line.strip():
             try:
                 pairs.append(_pair(json.loads(line)))
-            except (ValueError, KeyError, TypeError, UsageError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
                 raise UsageError(
                     f"{path}: line {number} is no pair ({error}); give prompt and narrative, or facts"
                 ) from error
