@@ -120,7 +120,7 @@ def test_hv_loss_is_exactly_0_without_foreground():
     error = (predicted - 1).square() * nothing[:, None]
     assert torch.isnan(
         error.sum() / nothing.sum()
-    )  # divided by the number of foreground pixels: not a number
+    )  # divided by no pixels: not a number
     loss = hv_loss(predicted, torch.ones(1, 2, 8, 8), nothing)
     assert loss.item() == 0
     loss.backward()
