@@ -1,4 +1,8 @@
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,9 +122,7 @@ def test_hv_loss_is_exactly_0_without_foreground():
     predicted = torch.rand(1, 2, 8, 8, requires_grad=True)
     nothing = torch.zeros(1, 8, 8, dtype=torch.bool)
     error = (predicted - 1).square() * nothing[:, None]
-    assert torch.isnan(
-        error.sum() / nothing.sum()
-    )  # divided by no pixels: not a number
+    assert torch.isnan(error.sum() / nothing.sum())  # divided by no pixels: not a number
     loss = hv_loss(predicted, torch.ones(1, 2, 8, 8), nothing)
     assert loss.item() == 0
     loss.backward()
@@ -327,3 +329,40 @@ def test_an_exported_model_profiles_a_drawn_slide(exported):
     slide = draw((200, 150), [Ellipse(30, 30), Ellipse(60, 40)])
     cells = find_cells(slide, ground(slide), Network(card))
     assert np.isfinite(cells["area_um2"].to_numpy()).all()
+
+
+TWO_PROCESSES = """
+import sys, torch
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from training.test_uperhover import patches_of_one_nucleus, small_net
+from histome.training.uperhover_train import HoverRecipe, fit, start
+place = start()
+patches = patches_of_one_nucleus()
+net = fit(small_net(), HoverRecipe(crop_px=32, steps=2, batch=2, every=2), patches, patches, Path({out!r}))
+mine = torch.cat([p.detach().flatten() for p in net.parameters()])
+both = [torch.empty_like(mine) for _ in range(2)]
+torch.distributed.all_gather(both, mine)
+assert place.processes == 2 and torch.equal(*both)
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_torchrun_trains_one_network_in_two_processes(tmp_path):
+    script = tmp_path / "two.py"
+    tests = str(Path(__file__).resolve().parents[1])
+    script.write_text(TWO_PROCESSES.format(tests=tests, out=str(tmp_path / "out")))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        str(script),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*torchrun, str(script)], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len((tmp_path / "out" / "log.csv").read_text().splitlines()) == 2  # written once
