@@ -44,6 +44,26 @@ def test_random_masks_have_valid_polygons_of_their_exact_area(seed):
     assert np.array_equal(inside.reshape(mask.shape), mask)
 
 
+def test_rings_in_a_knot_that_geos_cannot_build_an_area_of():
+    """Cut out of the tissue map of an untrained network."""
+    mask = of(
+        [
+            ".......######.",
+            ".....###..#.#.",
+            ".....#....#.##",
+            ".....#.....#.#",
+            ".....#....#.##",
+            ".....#....#..#",
+            "..#..####.####",
+            "........#.#...",
+            "........##....",
+        ]
+    )
+    polygon = outline(mask, offset=(0, 0), scale=2.0)
+    assert polygon.is_valid
+    assert polygon.area == 4.0 * mask.sum()
+
+
 def test_offset_and_scale_are_microns():
     found = outline(np.ones((2, 3), bool), offset=(10, 20), scale=0.5)
     assert found.bounds == (5.0, 10.0, 6.5, 11.0)
