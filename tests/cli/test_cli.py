@@ -1,6 +1,7 @@
 """The command line: one line an error, the right exit code, for every bad input we know of."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -267,3 +268,30 @@ def test_a_model_is_held_against_its_card(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("models", "check", folder)
     assert (code, err) == (1, "")
     assert out.splitlines()[-2].startswith("FAIL  weights")
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "word"),
+    [
+        ("mine", 2, "give NAME=FOLDER"),
+        ("=folder", 2, "give NAME=FOLDER"),
+        ("mine=no-such-folder", 1, "no such folder"),
+        ("mine={empty}", 1, "no images.csv"),
+        ("pannuke={empty}", 1, "not PanNuke as it is published"),
+    ],
+)
+def test_labelled_data_that_cannot_be_read_end_before_training(
+    cli: Cli, tmp_path: Path, data: str, code: int, word: str
+) -> None:
+    pytest.importorskip("torch", reason="training needs the [train] extra")
+    empty_folder = tmp_path / "empty"
+    empty_folder.mkdir()
+    words = ["train", "nuclei", "--data", data.format(empty=empty_folder), "-o", tmp_path / "out"]
+    cli.fails(*words, code=code, word=word)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "histome.training.own", None)
+    err = cli.fails("train", "nuclei", "--data", "mine=x", "-o", tmp_path, code=2, word="histome[train]")
+    assert "histome.training.own" in err
