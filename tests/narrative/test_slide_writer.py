@@ -89,16 +89,15 @@ def test_it_reads_as_meant() -> None:
     for part in (
         "Of 2.50 mm² of measured tissue, 60.0 % is stroma and 40.0 % carcinoma.",
         "It holds 12 000 cells: 50.0 % carcinoma cells, 37.5 % lymphocytes and 12.5 % macrophages.",
-        "The tumor reads as immune-excluded: 25.0 % of the tiles with tumor are inflamed, 62.5 % excluded and "
-        "12.5 % desert (n = 24).",
+        "The tumor reads as immune-excluded: 25.0 % of the tiles with tumor are inflamed, ",
+        "62.5 % excluded and 12.5 % desert (n = 24).",
         "Lymphocytes are sparser in carcinoma (400 per mm²) than in stroma (2 700 per mm²).",
         "No lymphoid aggregate was found.",
         "Carcinoma has 0.667 times the area of stroma: stroma-rich tissue.",
         "Lymphocytes are clustered",
         "Only 61.2 % of the tissue passed quality control.",
         "The model abstained on 900 cells (7.50 %)",
-        "Plasma cells were learned without labels of their own: that the model named none is no sign of their "
-        "absence.",
+        "Plasma cells were learned without labels of their own: that the model named none is no sign of",
         "Macrophages were learned from few labels: their numbers are tentative.",
         "No blood was segmented, which the model hardly learned",
         "The nuclei model never saw brain, skin: of such tissue nothing here holds.",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from histome.metrics.quantities import Metric, format_number, show
+from histome.metrics.quantities import Metric, format_count, show
 from histome.narrative.sentences import NO_BREAK, Narrative, Sentence, Source
 
 _TOPICS = {
@@ -82,6 +82,6 @@ def _rest(source: Source) -> dict[str, str]:
     if source.value is None:
         return {"name": source.name, "text": "n/a", "unit": ""}
     if source.name.endswith(".n"):
-        return {"name": source.name, "text": format_number(source.value), "unit": ""}
+        return {"name": source.name, "text": format_count(source.value), "unit": ""}
     shown = show(Metric(source.name, source.value, source.unit, None, None))
     return {"name": source.name, "text": shown.text, "unit": shown.unit}

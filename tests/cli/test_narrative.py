@@ -1,0 +1,60 @@
+"""histome narrative, validate narrative and train narrative: what they print and how they refuse."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli.conftest import Cli
+from narrative.given_facts import example, metrics
+
+from histome.disk import write_json
+from histome.narrative.slide_facts import slide_facts
+from histome.narrative.writers import write
+
+
+def test_a_profile_in_words(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "narrative").mkdir()
+    write_json(tmp_path / "run.json", {"state": "done"})
+    write_json(tmp_path / "narrative" / "stage.json", {"key": "k"})
+    write_json(tmp_path / "narrative" / "narrative.json", write(slide_facts(metrics(), {})).to_json())
+    code, out, _ = cli("narrative", tmp_path)
+    assert code == 0
+    assert "Immune cells make up" in out
+    assert "    IMMUNE_CELL_FRACTION = 0.5 1" in out
+    _, short, _ = cli("narrative", tmp_path, "--no-sources")
+    assert "IMMUNE_CELL_FRACTION" not in short
+
+
+def test_no_profile_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("narrative", tmp_path)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "no profile here" in err
+
+
+def test_scores_and_raters(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("sacrebleu", reason="needs the [validate] extra")
+    cases, raters = tmp_path / "cases.jsonl", tmp_path / "raters.csv"
+    text = "Inflammatory cells make up 69.6 % of the cells."
+    cases.write_text(json.dumps({"reference": text, "hypothesis": text, "facts": example()}))
+    raters.write_text("a,b\n1,1\n2,2\n1,2\n")
+    code, out, _ = cli("validate", "narrative", cases, "--raters", raters)
+    assert code == 0
+    assert "BLEU-4              100.00" in out
+    assert "hallucination rate  0.000" in out
+    assert "Cohen's kappa       0.400" in out
+
+
+def test_nothing_to_score(cli: Cli) -> None:
+    code, _, err = cli("validate", "narrative")
+    assert code == 2
+    assert "give CASES, --raters or both" in err
+
+
+def test_training_without_a_model(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs the [train] extra")
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(json.dumps({"facts": example()}))
+    code, _, err = cli("train", "narrative", pairs, "--model", tmp_path, "-o", tmp_path / "out")
+    assert code == 1
+    assert "no language model here" in err
