@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="the example exports a torch module")
 
-from histome.cli import main  # noqa: E402
-from histome.models import registry  # noqa: E402
+from histome.cli import main
+from histome.models import registry
 
 PAGE = Path(__file__).parents[1] / "docs" / "bring-your-own.md"
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
