@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from histome.training.datasets import Field
 
 RAYS = 32
+# Pixels of the crop a cell of the targets' grid.
+STRIDE = 2
 
 
 class Targets(NamedTuple):
-    """What a crop of s px teaches, on a grid of n = s / stride cells but for the mask.
+    """What a crop of s px teaches, on a grid of n = s / STRIDE cells but for the mask.
 
     prob : (n, n) float32 object probability, 0-1. prob_weight : (n, n) float32 weight of its loss.
     dist : (32, n, n) float32 ray lengths in crop pixels, 0 outside nuclei.
@@ -49,8 +51,8 @@ def _inside(labels, matrix, size):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True)
-def _sample(labels, depth, weight, sets, centers, matrix, size, stride):  # pragma: no cover (compiled)
-    n = size // stride
+def _sample(labels, depth, weight, sets, centers, matrix, size):  # pragma: no cover (compiled)
+    n = size // STRIDE
     prob = np.zeros((n, n), np.float32)
     prob_weight = np.ones((n, n), np.float32)
     dist = np.zeros((RAYS, n, n), np.float32)
@@ -61,8 +63,8 @@ def _sample(labels, depth, weight, sets, centers, matrix, size, stride):  # prag
     zoom = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
     for i in range(n):
         for j in range(n):
-            x = (j + 0.5) * stride
-            y = (i + 0.5) * stride
+            x = (j + 0.5) * STRIDE
+            y = (i + 0.5) * STRIDE
             u = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
             v = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
             col, row = int(np.floor(u)), int(np.floor(v))
@@ -92,7 +94,7 @@ def _sample(labels, depth, weight, sets, centers, matrix, size, stride):  # prag
     return prob, prob_weight, dist, mask, offset
 
 
-def sample_targets(field: "Field", *, matrix: NDArray[np.float64], size: int, stride: int = 2) -> Targets:
+def sample_targets(field: "Field", *, matrix: NDArray[np.float64], size: int) -> Targets:
     """Targets of a crop of `size` px of a labelled field.
 
     Parameters
@@ -101,6 +103,6 @@ def sample_targets(field: "Field", *, matrix: NDArray[np.float64], size: int, st
         (2, 3) crop pixels -> label pixels (similarity: rotation, flip, one scale, shift).
     """
     prob, weight, dist, sets, offset = _sample(
-        field.labels, field.depth, field.weight, field.sets, field.points_px, matrix, size, stride
+        field.labels, field.depth, field.weight, field.sets, field.points_px, matrix, size
     )
     return Targets(prob, weight, dist, sets, _inside(field.labels, matrix, size), offset)
