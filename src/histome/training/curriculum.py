@@ -180,9 +180,9 @@ def split_labelled(labelled: Sequence[LabelledConfig]) -> Split:
 def _claim(config: CurriculumConfig, out: Path, place: Place) -> None:
     """Write the settings beside the results, or refuse a folder with the results of others."""
     path, text = out / "curriculum.json", config.model_dump_json(indent=1)
-    if path.exists() and path.read_text() != text:
-        raise OutputError(f"{out}: holds the results of other settings; give another folder")
     if place.rank == 0:
+        if path.exists() and path.read_text() != text:
+            raise OutputError(f"{out}: holds the results of other settings; give another folder")
         out.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     wait(place)

@@ -55,8 +55,10 @@ def _of_folder(config: UnlabelledConfig, mpps: Sequence[float], side: int) -> It
     for path in sorted(Path(config.folder).rglob("*")):
         if path.suffix.lower() not in IMAGE_ENDINGS:
             continue
-        native = config.mpp if config.layout == "images" else _tcga_ut_mpp(path, Path(config.folder))
-        shown = mpps if config.layout == "images" else [m for m in mpps if abs(m - native) < 1e-6]
+        native, shown = config.mpp, mpps
+        if native is None or config.layout == "tcga-ut":
+            native = _tcga_ut_mpp(path, Path(config.folder))
+            shown = [mpp for mpp in mpps if abs(mpp - native) < 1e-6]
         with Image.open(path) as image:
             width, height = image.size
         for mpp in shown:

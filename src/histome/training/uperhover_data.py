@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,9 +43,9 @@ def hv_targets(instances: NDArray[np.integer], unit_px: float) -> NDArray[np.flo
     ids = instances[rows, cols]
     count = np.maximum(np.bincount(ids), 1)
     hv = np.zeros((2, *instances.shape), np.float32)
-    for plane, at in zip(hv, (cols, rows), strict=True):
+    for axis, at in enumerate((cols, rows)):
         center = np.bincount(ids, at) / count
-        plane[rows, cols] = np.clip((at - center[ids]) / unit_px, -1, 1)
+        hv[axis, rows, cols] = np.clip((at - center[ids]) / unit_px, -1, 1)
     return hv
 
 
@@ -140,12 +140,13 @@ def random_crop(patch: Patch, size: int, rng: np.random.Generator, *, unit_px: f
     classes = np.pad(patch.classes[square], ((0, below), (0, right)), constant_values=IGNORE)
     instances = np.pad(patch.instances[square], ((0, below), (0, right)))
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    image, classes, instances = (
-        np.ascontiguousarray(np.rot90(part[:, ::-1] if flip else part, turns))
-        for part in (image, classes, instances)
-    )
-    known = instances > 0
-    return Crop(appearance(image, rng), classes, hv_targets(instances, unit_px), known)
+
+    def turned(part: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(np.rot90(part[:, ::-1] if flip else part, turns))
+
+    instances = turned(instances)
+    hv = hv_targets(instances, unit_px)
+    return Crop(appearance(turned(image), rng), turned(classes), hv, instances > 0)
 
 
 def nine_columns() -> NDArray[np.intp]:

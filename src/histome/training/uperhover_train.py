@@ -216,4 +216,4 @@ def validation_miou(net: UperHoVer, patches: Sequence[Patch], recipe: HoverRecip
             continue
         found = predict(net, patch.image, recipe.crop_px)[0].argmax(0)
         total += confusion(patch.classes, found, n)
-    return float(mean_iou(total.reshape(-1)))
+    return float(mean_iou(total.reshape(-1).astype(float)))
