@@ -207,6 +207,20 @@ def test_windows_do_not_change_the_cells():
     assert cells_of(256).equals(cells_of(320))
 
 
+def test_no_more_than_a_window_is_read_at_once(monkeypatch):
+    ellipses = [Ellipse(x, y, code=CELL_CLASSES.index(name)) for x, y, name in CELLS_UM]
+    slide = draw((1000, 700), ellipses)
+    read, areas = slide.reader.read, []
+
+    def watched(level, x, y, w, h):
+        areas.append(w * h)
+        return read(level, x, y, w, h)
+
+    monkeypatch.setattr(slide.reader, "read", watched)
+    find_cells(slide, ground(slide), DrawnHoverNetwork())
+    assert max(areas) <= 256**2 < 1000 * 700 / 10
+
+
 def test_a_hover_card_says_what_its_classes_count_as():
     fields = drawn_card().model_dump() | {"task": "hover", "classes": ("background", "nucleus")}
     Card(**fields | {"cell_classes": (CELLS[0],)})

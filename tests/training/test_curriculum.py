@@ -9,6 +9,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from histome.cli import main  # noqa: E402
 from histome.errors import DataError, OutputError, UsageError  # noqa: E402
 from histome.training import curriculum  # noqa: E402
 from histome.training.curriculum import best_stage, run_curriculum, table  # noqa: E402
@@ -251,3 +252,11 @@ def test_labels_without_a_held_out_source_are_refused(data):
     path.write_text(SETTINGS.replace('held_out = ["p3", "p4"]', 'held_out = ["p9"]'))
     with pytest.raises(DataError, match="no typed field to score on"):
         run_curriculum(CurriculumConfig.from_toml(path), data / "out")
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "curriculum", "-c", str(tmp_path / "none.toml"), "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
