@@ -237,6 +237,7 @@ def test_a_patch_keeps_labels_at_the_image_scale():
         (("steps = 20", "steps = 0"), "stages.0.steps"),
         (("[encoder]", "[encoder"), "not a valid TOML"),
         (("width = 16", "wide = 16"), "encoder.wide"),
+        (("width = 16", 'width = 16\nweights = "none.pt"'), "no such file"),
     ],
 )
 def test_bad_settings_are_one_line(data, change, said):

@@ -104,7 +104,7 @@ class CurriculumConfig(Settings):
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
-        """Read a TOML file; folders in it count from the file's own folder.
+        """Read a TOML file; paths in it count from the file's own folder.
 
         Raises UsageError, one line, when the file is missing, not TOML, or holds a wrong setting.
         """
@@ -122,7 +122,7 @@ class CurriculumConfig(Settings):
         return config._checked(path)
 
     def _checked(self, path: Path) -> Self:
-        """Refuse what would only fail in hours; make folders absolute."""
+        """Refuse what would only fail in hours; let paths count from the file's own folder."""
         if len(self.stages) > 1 and not self.unlabelled:
             raise UsageError(f"{path}: {len(self.stages)} stages need an [[unlabelled]] folder to label")
         changes: dict[str, Any] = {}
@@ -134,6 +134,11 @@ class CurriculumConfig(Settings):
                 if name == "unlabelled" and given.layout == "images" and given.mpp is None:
                     raise UsageError(f"{path}: [[unlabelled]] {given.folder}: say the images' mpp (um/px)")
             changes[name] = tuple(sets)
+        if self.encoder.weights is not None:
+            weights = path.parent / self.encoder.weights
+            if not weights.is_file():
+                raise UsageError(f"{path}: encoder.weights {weights}: no such file")
+            changes["encoder"] = self.encoder.model_copy(update={"weights": str(weights)})
         return self.model_copy(update=changes)
 
     def recipe(self, stage: StageConfig) -> HoverRecipe:

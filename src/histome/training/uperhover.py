@@ -6,8 +6,8 @@ et al. 2018, arXiv:1807.10221) has weights of its own. Any encoder with timm's `
 """
 
 import importlib
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any, cast
 
@@ -22,8 +22,10 @@ PANNUKE_CLASSES = ("background", "neoplastic", "inflammatory", "connective", "de
 PANNUKE_CELLS = ("carcinoma_cell", "lymphocyte", "fibroblast", "other", "epithelial_cell")
 IGNORE = 255
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Arguments of timm.create_model for UNI2-h; its weights are gated: who holds them passes their file as
-# `checkpoint_path`. SwiGLUPacked and SiLU are put in by `timm_encoder`.
+# What `_import_timm` defines lives as long as this.
+_STAND_INS = torch.library.Library("torchvision", "FRAGMENT")
+# Arguments of timm.create_model for UNI2-h; its weights are gated: who holds them names their file in the
+# curriculum's `encoder.weights`. SwiGLUPacked and SiLU are put in by `timm_encoder`.
 UNI2_H: dict[str, Any] = {
     "model_name": "vit_giant_patch14_224",
     "img_size": 224,
@@ -47,15 +49,8 @@ def timm_encoder(**arguments: Any) -> nn.Module:
 
     Raises UsageError where timm is not installed or does not import.
     """
-    # The registry pairs the CPU build of torch with a CUDA build of torchvision, whose Python part asks for
-    # operators that its library could not register; timm calls none of them.
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        with suppress(RuntimeError):  # it is there already
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     try:
-        timm = importlib.import_module("timm")
-        layers = importlib.import_module("timm.layers")
+        timm, layers = _import_timm()
     except (ImportError, RuntimeError) as error:
         raise UsageError(
             f"timm does not import ({error}); install histome[vit], or take the encoder 'plain'"
@@ -63,6 +58,24 @@ def timm_encoder(**arguments: Any) -> nn.Module:
     by_name = {"mlp_layer": layers, "act_layer": nn}
     named = {k: getattr(by_name[k], v) for k, v in arguments.items() if k in by_name and isinstance(v, str)}
     return timm.create_model(**{"dynamic_img_size": True, "num_classes": 0, **arguments, **named})
+
+
+def _import_timm() -> tuple[Any, Any]:
+    """Return timm and timm.layers, with stand-ins for operators of torchvision where its library is missing.
+
+    The registry pairs the CPU build of torch with a CUDA build of torchvision: its Python part then asks for
+    operators that nothing registered. timm calls none of them.
+    """
+    try:
+        return importlib.import_module("timm"), importlib.import_module("timm.layers")
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.split(".")[0] in ("timm", "torchvision")]:
+        del sys.modules[name]
+    for name in ("nms", "qnms"):
+        _STAND_INS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return importlib.import_module("timm"), importlib.import_module("timm.layers")
 
 
 class _Block(nn.Module):
@@ -339,33 +352,29 @@ class FeatheredExport(nn.Module):
         A trained `UperHoVer`.
     tile_px
         A multiple of twice the encoder's patch; the window is a multiple of half of it.
-    stride
-        Window pixels per pixel of the output, a divisor of half a tile.
     batch
         Tiles that go through the network at once.
     """
 
-    def __init__(self, net: UperHoVer, tile_px: int = 224, *, stride: int = 1, batch: int = 64) -> None:
+    def __init__(self, net: UperHoVer, tile_px: int = 224, *, batch: int = 64) -> None:
         super().__init__()
-        if tile_px % (2 * net.patch_px) or (tile_px // 2) % stride:
+        if tile_px % (2 * net.patch_px):
             raise UsageError(
                 f"tile of {tile_px} px: give a multiple of {2 * net.patch_px} (and of the stride)"
             )
-        self.net, self.tile_px, self.stride, self.batch = net, tile_px, stride, batch
-        at = torch.arange(tile_px // stride)
-        ramp = torch.sin(torch.pi * (at + 0.5) / len(at)).square()
+        self.net, self.tile_px, self.batch = net, tile_px, batch
+        ramp = torch.sin(torch.pi * (torch.arange(tile_px) + 0.5) / tile_px).square()
         self.register_buffer("weight", ramp[:, None] * ramp[None], persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, H, W, 3) -> (1, classes, H / stride, W / stride) probabilities, (1, 2, ..) HV maps."""
+        """(1, H, W, 3) -> (1, classes, H, W) probabilities, (1, 2, H, W) HV maps."""
         tiles = _half_steps(image[0], self.tile_px // 2)
         rows, cols = tiles.shape[:2]
         parts = []
         for some in tiles.flatten(0, 1).split(self.batch):
             logits, hv = self.net(normalize(some))
-            both = torch.cat([logits.float().softmax(1), hv.float()], 1)
-            parts.append(F.avg_pool2d(both, self.stride) if self.stride > 1 else both)
-        seen = torch.cat([*parts]).unflatten(0, (rows, cols))
+            parts.append(torch.cat([logits.float().softmax(1), hv.float()], 1))
+        seen = torch.cat(parts).unflatten(0, (rows, cols))
         weight = cast(Tensor, self.weight)
         total = _overlap_add(seen * weight) / _overlap_add(weight.expand(rows, cols, 1, -1, -1))
         return total[None, :-2], total[None, -2:]
