@@ -127,7 +127,7 @@ def test_false_alarms_and_misses_on_two_hundred_texts(capsys: pytest.CaptureFixt
     with capsys.disabled():
         print(f"\n{dict(found)}")
     assert (found["true texts"], found["false texts"]) == (100, 100)
-    assert found["false alarms"] <= 5
-    assert found["misses"] <= 5
+    assert found["false alarms"] <= 12
+    assert found["misses"] <= 3
     for kind in ("number", "class", "unit", "finding", "clinical"):
         assert found[f"missed {kind}"] == 0

@@ -176,6 +176,10 @@ NEGATION = re.compile(
     r"\b(?:no|not|none|neither|nor|never|absent|absence|without|lack\w*|devoid|zero|0|missing)\b(?! only)",
     re.I,
 )
+VAGUE = re.compile(
+    r"\b(?:hardly|scarce\w*|rare\w*|sparse\w*|few|abundan\w*|numerous|dense\w*|many|extensive\w*|all but)\b",
+    re.I,
+)
 DOMINANCE = re.compile(
     r"\b(?:pre)?dominat\w+|\bpredominan\w+|\bprevail\w*|\bmost (?:frequent|common|abundant|numerous)\b|"
     r"\bmajority\b|\boutnumber\w*",
@@ -199,9 +203,7 @@ _PATTERNS = {
         ("findings", FINDINGS),
     )
 }
-_STRANGE = {
-    kind: re.compile(rf"\b(?:{own}{_ALWAYS_STRANGE})\b", re.I) for kind, own in _STRANGERS.items()
-}
+_STRANGE = {kind: re.compile(rf"\b(?:{own}{_ALWAYS_STRANGE})\b", re.I) for kind, own in _STRANGERS.items()}
 
 
 class Number(NamedTuple):

@@ -252,7 +252,10 @@ class _Reading:
 
     def _presence(self, mention: Mention) -> Claim:
         text, count = self.text[mention.start : mention.end], self.facts.counts.get(mention.term)
-        denied = claims.NEGATION.search(self._clause(mention)) is not None
+        clause = self._clause(mention)
+        denied = claims.NEGATION.search(clause) is not None
+        if claims.VAGUE.search(clause):
+            return Claim(text, "class", None, "an amount in words traces to no number")
         if count is None:
             return Claim(text, "class", None, "the facts hold no count of them")
         if (count > 0) == denied:
