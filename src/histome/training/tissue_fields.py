@@ -50,7 +50,7 @@ LABEL_SETS: dict[str, LabelSet] = {
     "outside glands": LabelSet((*_SOFT, "NECROSIS", "OTHER"), ("STROMA",), 0.2),
     # A sarcoma with bone: it teaches what is not necrosis and not epithelium, little else.
     "viable sarcoma": LabelSet(("CARCINOMA", *_SOFT, "OTHER"), weight=0.3),
-    # "Mostly" necrosis or debris. With OTHER allowed besides, all of it became OTHER (seen after 2,200 steps).
+    # "Mostly" necrosis or debris. With OTHER allowed besides, all became OTHER (seen after 2,200 steps).
     "necrotic sarcoma": LabelSet(("NECROSIS",), weight=0.7),
     "bone": LabelSet((*_SOFT, "OTHER"), ("OTHER",), 0.1, 0.5),
     "STR": LabelSet(("STROMA", "VESSEL"), ("STROMA",), 0.5),
