@@ -103,7 +103,7 @@ def show(row: Metric) -> Shown:
     factor, label = _UNITS.get(unit, (1.0, row.unit or ""))
     if unit == "um2" and not row.name.startswith("NUCLEUS_"):
         factor, label = 1e-6, "mm²"
-    counted = unit in ("count", "cells", "regions")
+    counted = unit in ("count", "cells", "regions", "aggregates", "pieces", "classes")
     text = format_count(row.value) if counted else format_number(row.value * factor)
     return Shown(row.name, text, label, n, row.value, mark=row.evidence or "")
 

@@ -173,7 +173,8 @@ CLINICAL = re.compile(
     re.I,
 )
 NEGATION = re.compile(
-    r"\b(?:no|not|none|neither|nor|never|absent|absence|without|lack\w*|devoid|zero|0|missing)\b(?! only)",
+    r"\b(?:no|not|none|neither|nor|never|absent|absence|without|lack\w*|devoid|zero|missing|"
+    r"(?<![\d.,])0(?![.,]?\d))\b(?! only)",
     re.I,
 )
 VAGUE = re.compile(
