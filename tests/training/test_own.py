@@ -97,6 +97,8 @@ def test_training_begins_where_a_model_ends(trained, folder, tmp_path):
     assert card.training["widths"] == [8, 8, 16]
     assert card.training["labels"]["plasma_cell"] == "direct, n = 24"  # the parent's and its own
     assert card.training_data[-1].note == "through my-model"
+    assert card.license == f"as its training data allow; my-model: {trained.license}"
+    assert card.limits[-1].startswith("my-model learned from mine before")
     assert "begun with my-model" in card.description
 
 

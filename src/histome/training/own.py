@@ -215,7 +215,8 @@ def _base_card(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card
         name=re.sub(r"[^a-z0-9_-]+", "-", out.resolve().name.lower()).strip("-_")[:64] or "nuclei-own",
         task="stardist",
         description=f"Nuclei with nine cell types, learned from {', '.join(names)}{before}",
-        license="as the terms of its training data allow",
+        license="as its training data allow"
+        + ("" if parent is None else f"; {parent.name}: {parent.license}"),
         classes=CELL_CLASSES,
         mpp=IMAGE_MPP,
         window_px=plan.window_px,
@@ -223,8 +224,9 @@ def _base_card(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card
         stride=2,
         n_rays=RAYS,
         sha256="0" * 64,
-        limits=tuple(_limits(split, names)),
+        limits=tuple(_limits(split, names, parent)),
         thresholds=Thresholds(prob=0.4, nms=0.3) if parent is None else parent.thresholds,
+        temperature=1.0 if parent is None else parent.temperature,
         training_data=tuple(_training_data(split, names, parent)),
         training={
             "widths": list(recipe.widths),
@@ -238,11 +240,14 @@ def _base_card(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card
     )
 
 
-def _limits(split: Split, names: Sequence[str]) -> Iterator[str]:
+def _limits(split: Split, names: Sequence[str], parent: Card | None) -> Iterator[str]:
     yield f"never scored on organs, stains and scanners other than those of {', '.join(names)}"
     unscored = [name for name in names if not any(field.data_set == name for field in split.held_out)]
     if unscored:
         yield f"fewer than three sources, trained on only: {', '.join(unscored)}"
+    known = [source.name for source in (parent.training_data if parent else ()) if source.name in names]
+    if parent is not None and known:
+        yield f"{parent.name} learned from {', '.join(known)} before: it may have seen what is held out here"
 
 
 def _training_data(split: Split, names: Sequence[str], parent: Card | None) -> Iterator[DataSource]:
@@ -251,5 +256,6 @@ def _training_data(split: Split, names: Sequence[str], parent: Card | None) -> I
         nuclei = sum(len(field.points_px) for field in mine)
         terms = PUBLISHED_LICENSES.get(name, "not stated here: its owner's")
         yield DataSource(name=name, license=terms, note=f"{len(mine)} fields, {nuclei} nuclei")
-    for source in parent.training_data if parent is not None else ():
-        yield source.model_copy(update={"note": f"through {parent.name}" if parent else ""})
+    if parent is not None:
+        for source in parent.training_data:
+            yield source.model_copy(update={"note": f"through {parent.name}"})

@@ -123,7 +123,7 @@ def calibrate(
 ) -> tuple[float, float, float]:
     """Share of the tilt to take back and temperature (least log-loss), confidence that `COVERAGE` reach.
 
-    Without a typed nucleus that was found, nothing is taken back and the temperature stays 1.
+    Where no nucleus of known type was found, nothing is taken back and the card's numbers stay.
     """
     logits, masks, everything = [], [], []
     for field, out in outputs:
@@ -136,7 +136,7 @@ def calibrate(
         masks.append((sets[sets > 0, None] >> np.arange(len(CELL_CLASSES))) & 1)
     x, member = np.concatenate(logits).astype(float), np.concatenate(masks).astype(bool)
     if not len(x):
-        return 0.0, 1.0, 0.0
+        return 0.0, card.temperature, card.thresholds.abstain
 
     def loss(share: float, temperature: float) -> float:
         p = class_probabilities(x - share * tilt, temperature)
