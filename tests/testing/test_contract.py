@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from drawn_hover import hover_card, perfect_maps
+from scipy import ndimage
 from tiny_models import dark_detector, segmenter_model, stardist_model
 
 from histome.config import CELL_CLASSES
@@ -234,3 +236,23 @@ def test_an_error_in_ones_own_class_is_a_finding(card):
     findings = check_model(Broken())
     assert findings[-1].text == "RuntimeError: CUDA is gone really"
     assert not findings[-1].fine
+
+
+class DarkHover:
+    """A hover model that calls every dark part a nucleus of its first class."""
+
+    card = hover_card()
+
+    def __call__(self, image, /):
+        parts, n = ndimage.label(image[0, :, :, 1] < 128)
+        classes, hv = perfect_maps(parts.astype(np.int32), codes=np.minimum(np.arange(n + 1), 1))
+        return {"classes": classes[None], "hv": hv[None]}
+
+
+def test_a_hover_model_is_held_against_the_same_contract():
+    found = {finding.name: finding for finding in check_model(DarkHover())}
+    # Parts that a window cuts have other maps than whole ones: this one sees as far as a part is wide.
+    assert {name for name, finding in found.items() if not finding.fine} <= {"seam"}
+    assert "0 nuclei" not in found["edge"].text
+    broken = Changed(DarkHover(), lambda out, calls: out.pop("hv"))
+    assert faults(broken)[0] == "outputs"
