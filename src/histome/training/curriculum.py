@@ -281,7 +281,7 @@ def score_held_out(
 
 
 def _keep_maps(folder: Path, scores: Sequence[HoverScore]) -> None:
-    maps = {f"map{k}": s.found_map for k, s in enumerate(scores)}
+    maps: dict[str, Any] = {f"map{k}": s.found_map for k, s in enumerate(scores)}
     pixels = np.stack([s.pixels for s in scores if s.pixels is not None])
     np.savez_compressed(folder / "held_out.npz", pixels=pixels, **maps)
 
