@@ -20,6 +20,7 @@ from histome.training.labelsets import set_of  # noqa: E402
 from histome.training.pseudo import label_pieces, pieces  # noqa: E402
 from histome.training.uperhover import IGNORE  # noqa: E402
 from histome.training.uperhover_data import class_codes, patch_of  # noqa: E402
+from histome.training.uperhover_export import label_marks  # noqa: E402
 from histome.training.uperhover_train import Place  # noqa: E402
 
 ALONE = Place(0, 1, "cpu")
@@ -217,6 +218,14 @@ def test_our_label_sets_become_the_six_classes():
     ]
     assert class_codes(field_of("consep", names)).tolist() == [0, 1, 2, 3, 3, IGNORE, 5]
     assert class_codes(field_of("monusac", ["epithelial", "macrophage"])).tolist() == [0, IGNORE, 2]
+
+
+def test_a_class_is_marked_as_learned_only_from_labels_of_its_own():
+    marks = label_marks(
+        [field_of("consep", ["inflammatory", "malignant epithelial", "muscle", "fibroblast"])]
+    )
+    assert (marks["carcinoma_cell"], marks["fibroblast"]) == ("direct, n = 1", "direct, n = 1")
+    assert {marks[name] for name in ("lymphocyte", "other", "endothelial_cell")} == {"indirect"}
 
 
 def test_a_patch_keeps_labels_at_the_image_scale():

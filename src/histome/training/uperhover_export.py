@@ -12,7 +12,8 @@ from histome.models.runtime import weights_sha256
 from histome.training.datasets import Field
 from histome.training.hover_scores import Cuts
 from histome.training.networks import export_onnx
-from histome.training.uperhover import PANNUKE_CELLS, PANNUKE_CLASSES, FeatheredExport, UperHoVer
+from histome.training.uperhover import IGNORE, PANNUKE_CELLS, PANNUKE_CLASSES, FeatheredExport, UperHoVer
+from histome.training.uperhover_data import class_codes
 from histome.training.uperhover_train import HoverRecipe
 
 # The halo is one tile: half of it where fewer than four tiles overlap, half where neighboring windows agree.
@@ -57,7 +58,8 @@ def export_hover(
 
 def label_marks(fields: Sequence[Field]) -> dict[str, str]:
     """How each of our classes was learned: `direct, n = ..` labelled nuclei as it alone, else `indirect`."""
-    sets = np.concatenate([field.sets[1:] for field in fields])
+    learned = [field.sets[class_codes(field) != IGNORE][1:] for field in fields]
+    sets = np.concatenate(learned)
     alone = {name: int((sets == 1 << k).sum()) for k, name in enumerate(CELL_CLASSES)}
     counted = {name: n if name in PANNUKE_CELLS else 0 for name, n in alone.items()}
     return {name: f"direct, n = {n}" if n else "indirect" for name, n in counted.items()}
