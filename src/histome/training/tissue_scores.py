@@ -105,7 +105,7 @@ def _share_above(limit: float) -> Callable[[NDArray], float]:
 _TILE_ANSWERS = {
     **{"TUM": ("CARCINOMA",), "STR": ("STROMA", "VESSEL"), "NORM": ("EPITHELIAL_TISSUE", "STROMA")},
     **{"MUS": ("OTHER", "STROMA"), "LYM": ("STROMA", "OTHER"), "MUC": ("OTHER",), "ADI": ("OTHER",)},
-    **{"DEB": ("NECROSIS", "BLOOD", "OTHER"), "Non-Viable-Tumor": ("NECROSIS", "OTHER")},
+    **{"DEB": ("NECROSIS", "BLOOD"), "Non-Viable-Tumor": ("NECROSIS",)},
     "Non-Tumor": ("STROMA", "OTHER", "BLOOD", "VESSEL"),
 }
 

@@ -1,0 +1,72 @@
+"""Score the shipped `tissue` model and compare with what its card says.
+
+    python runs/evaluate_tissue.py --data ../shared/data            # ends with 1 where a figure differs
+
+The held-out sources are scored twice: the network alone on each field, and wsss4luad and glas again through
+the code that profiles a slide (quality control, windows, network on the CPU runtime, exclusive map). The
+tuning sources followed the training: their figures flatter. All in 32-bit floats.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from evaluate_nuclei import DIGITS, differences
+
+from histome.config import QcConfig, TissueConfig
+from histome.errors import NoTissueError
+from histome.models.card import load_card
+from histome.models.runtime import Network
+from histome.qc import assess
+from histome.slide import open_slide
+from histome.tissue import segment_tissue
+from histome.training.tissue import in_windows
+from histome.training.tissue_fields import TissueField, load_tissue_fields
+from histome.training.tissue_scores import score_tissue
+
+ZOO = Path(__file__).parents[1] / "src/histome/models/zoo/tissue"
+
+
+def evaluate(data: Path) -> dict:
+    """All figures, as the card holds them."""
+    network = Network(load_card(ZOO), precision="f32", backend="openvino")
+    fields = load_tissue_fields(data)
+    parts = {part: [f for f in fields if f.part == part] for part in ("held-out", "tuning")}
+    draw = lambda: np.random.default_rng(0)  # noqa: E731
+    alone = {part: score_tissue(in_windows(network), mine, draw()) for part, mine in parts.items()}
+    whole = [f for f in parts["held-out"] if f.data_set in ("wsss4luad", "glas")]
+    kept = through_pipeline(data, network, whole)
+    by_image = {f.image.tobytes(): kept[f.name] for f in whole}
+    again = score_tissue(lambda image: by_image[image.tobytes()], whole, draw())
+    return {"held_out": alone["held-out"], "held_out_whole_pipeline": again, "tuning": alone["tuning"]}
+
+
+def through_pipeline(data: Path, network: Network, fields: list[TissueField]) -> dict[str, np.ndarray]:
+    """Probabilities of each field as a slide gives them: 0 where quality control found no valid tissue."""
+    found = {}
+    for f in fields:
+        with open_slide(
+            data / f.data_set / f"images/{f.name}.jpg", mpp={"glas": 0.62}.get(f.data_set, 1.0)
+        ) as slide:
+            try:
+                tissue = segment_tissue(slide, assess(slide, QcConfig()), network, TissueConfig())
+                planes = np.asarray(tissue.probabilities.array).astype(np.float32) / 255
+                found[f.name] = planes * (tissue.map.array > 0)
+            except NoTissueError:
+                found[f.name] = np.zeros((7, *slide.shape_at(2.0)), np.float32)
+    return found
+
+
+def main() -> int:
+    """Evaluate and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    args = parser.parse_args()
+    lines = differences(load_card(ZOO).scores, evaluate(args.data))
+    print("\n".join(lines) or f"every figure of the card came out again, to {DIGITS} digits")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
