@@ -53,16 +53,11 @@ def score_all(
     change: Callable[[NDArray[np.uint8], float], tuple[NDArray[np.uint8], float]] | None = None,
 ) -> list[FieldScore]:
     """Score fields through the code that profiles a slide; `change` maps (pixels, um/px) to others."""
-    scores = []
-    for field in fields:
-        mpp = change(np.zeros((1, 1, 3), np.uint8), field.label_mpp)[1] if change else field.label_mpp
-        found = found_from_table(find_in_field(field, data, network, change), mpp)
-        scores.append(score_field(found, field))
-    return scores
+    return [score_field(found_from_table(*find_in_field(f, data, network, change)), f) for f in fields]
 
 
-def find_in_field(field: Field, data: Path, network: Predictor, change=None) -> pa.Table:
-    """The cells of one field, through the code that profiles a slide."""
+def find_in_field(field: Field, data: Path, network: Predictor, change=None) -> tuple[pa.Table, float]:
+    """The cells of one field, through the code that profiles a slide, and um per pixel of their outlines."""
     root = data / field.data_set
     path = root / next(r["file"] for r in read_rows(root / "images.csv") if r["image"] == field.name)
     if change is None:
@@ -70,7 +65,7 @@ def find_in_field(field: Field, data: Path, network: Predictor, change=None) -> 
     else:
         slide = array_slide(*change(read_image(path, field.label_mpp, field.label_mpp), field.label_mpp))
     with slide:
-        return find_cells(slide, everywhere(slide), network, CellsConfig())
+        return find_cells(slide, everywhere(slide), network, CellsConfig()), slide.mpp.x
 
 
 def short(scores: Sequence[FieldScore]) -> dict[str, dict[str, float]]:
@@ -164,7 +159,7 @@ def draw_failures(data: Path, out: Path, worst: int = 8) -> None:
     split = load_split(data)
     network = Network(load_card(ZOO), precision="f32", backend="openvino")
     fields = [field for field in split.held_out if field.shapes]
-    found = [found_from_table(find_in_field(f, data, network), f.label_mpp) for f in fields]
+    found = [found_from_table(*find_in_field(f, data, network)) for f in fields]
     pairs = zip(found, fields, strict=True)
     quality = [outline_scores(field.labels, cells, field.label_mpp).pq for cells, field in pairs]
     out.mkdir(parents=True, exist_ok=True)

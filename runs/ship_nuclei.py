@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tomli_w
 from evaluate_nuclei import ZOO, evaluate, find_in_field
-from train_nuclei import SECOND, load_split, pseudo_labelled
+from train_nuclei import FIRST, SECOND, load_split, pseudo_labelled
 
 from histome.config import CELL_CLASSES
 from histome.models.card import load_card
@@ -67,6 +67,7 @@ def base_card(recipe: Recipe, sha256: str) -> dict:
         "training": {
             "widths": list(recipe.widths),
             "steps": recipe.steps,
+            "started_from": f"a first network of {FIRST.steps} steps (training_log_first.csv)",
             "batch": recipe.batch,
             "seed": recipe.seed,
         },
@@ -110,7 +111,7 @@ def main() -> None:
     network = Network(load_card(ZOO), precision="f32", backend="openvino")
     card["training"]["labels"] = label_marks(split.train)
     outlined = [field for field in split.train if field.shapes]
-    card["training"]["stain"] = stain_range([find_in_field(f, args.data, network) for f in outlined])
+    card["training"]["stain"] = stain_range([find_in_field(f, args.data, network)[0] for f in outlined])
     card["reference"] = {k: list(v) for k, v in summarize(network(reference_window(network.card))).items()}
     write_card(card)
     logs = (args.run / "first" / "log.csv", args.run / "log.csv")
