@@ -2,9 +2,9 @@
 
     python runs/quantize_nuclei.py --data ../shared/data
 
-Ranges come from training fields. It is kept only if on the tuning sources no figure falls out
-of its own 95 % interval; the held-out figures are printed then and written into its card. `histome profile --cells-model
-runs/out/nuclei-int8` uses it.
+Ranges come from training fields. It is kept only if on the tuning sources no figure falls out of its own 95 %
+interval; the held-out figures are printed then and written into its card. Used by
+`histome profile slide.svs -o out --cells-model runs/out/nuclei-int8`.
 """
 
 import argparse
