@@ -24,9 +24,10 @@ def test_calibration_error_by_hand():
 
 
 def test_full_confidence_is_in_the_last_bin():
-    assert calibration_parts(np.array([1.0]), np.array([True]), bins=5).tolist() == [0] * 4 + [1] + (
-        [0] * 4 + [1]
-    ) * 2
+    assert (
+        calibration_parts(np.array([1.0]), np.array([True]), bins=5).tolist()
+        == [0] * 4 + [1] + ([0] * 4 + [1]) * 2
+    )
 
 
 def test_macro_f1_leaves_out_classes_that_do_not_occur():
