@@ -63,6 +63,7 @@ def base_card(recipe: Recipe, sha256: str) -> dict:
         "limits": [
             "never saw: brain, skin, lymph node, soft tissue, pancreas, cytology, frozen sections",
             "plasma cells have no label of their own; granulocytes, macrophages, endothelial cells have few",
+            "scored on scans of 0.25 to 0.7 um/px; at 1 um/px it misses most nuclei (seen on lung)",
         ],
         "training": {
             "widths": list(recipe.widths),

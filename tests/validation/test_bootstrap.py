@@ -27,3 +27,9 @@ def test_rows_of_one_patient_are_drawn_together():
 def test_f1_of_sums_and_of_nothing():
     assert f1(np.array([8, 2, 2])) == pytest.approx(0.8)
     assert np.isnan(f1(np.array([0, 0, 0])))
+
+
+def test_nothing_to_score_is_nan_without_a_warning():
+    estimate = bootstrap(np.zeros((3, 3)), ["a", "b", "c"], f1, rng=np.random.default_rng(0))
+    assert np.isnan(estimate[:3]).all()
+    assert estimate.units == 3

@@ -38,14 +38,18 @@ def bootstrap(
     groups
         (n,) the slide or patient of each row: rows of one group are drawn together.
     score
-        Maps (draws, k) sums to (draws,) scores.
+        Maps (draws, k) sums to (draws,) scores; NaN where there is nothing to score. The interval is of the
+        draws that have a score, NaN where none has.
     """
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     grouped = np.zeros((len(names), parts.shape[1]))
     np.add.at(grouped, index, parts)
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
     value = float(score(grouped.sum(0, keepdims=True))[0])
-    low, high = np.nanpercentile(score(times @ grouped), [2.5, 97.5])
+    drawn = score(times @ grouped)
+    if not np.isfinite(drawn).any():  # nothing to score in any draw: no class, no pair
+        return Estimate(value, float("nan"), float("nan"), len(names))
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return Estimate(value, float(low), float(high), len(names))
 
 
