@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from train_nuclei import SECOND, load_split, pseudo_labelled
 
-from histome.cells.pixels import class_probabilities, mean_logits
-from histome.cells.stardist import centroids, decode, paint, polygons
+from histome.cells.stardist import centroids
 from histome.training.datasets import IMAGE_MPP, Field
-from histome.training.train import predict, train
+from histome.training.selftrain import star_nuclei
+from histome.training.train import train
 from histome.validation.nuclei import score_field, score_tables
 from histome.validation.scores import Found
 
@@ -29,24 +29,13 @@ VARIANTS = {
     "no pseudo-labels": ("glas",),
     "no partial labels": ("glas", "monusac", "crchistophenotypes"),
 }
-PROB_THRESHOLD, NMS_THRESHOLD = 0.3, 0.3
 
 
 def found_by(net: torch.nn.Module, field: Field) -> Found:
     """Star-convex nuclei of one field."""
-    out = predict(net, field.image)
-    centers, _, rays, _ = decode(
-        out["prob"], out["dist"], prob_threshold=PROB_THRESHOLD, nms_threshold=NMS_THRESHOLD
-    )
-    outlines = polygons(centers, rays)
-    labels = paint(outlines, (2 * out["prob"].shape[0], 2 * out["prob"].shape[1]))
-    p = class_probabilities(mean_logits(out["logits"], labels, centers), 1.0)
-    return Found(
-        centroids(outlines) * IMAGE_MPP,
-        outlines * IMAGE_MPP,
-        p.astype(np.float32),
-        np.zeros(len(p), bool),
-    )
+    nuclei = star_nuclei(net, field.image)
+    outlines_um, p = nuclei.outlines * IMAGE_MPP, nuclei.probabilities.astype(np.float32)
+    return Found(centroids(outlines_um), outlines_um, p, np.zeros(len(p), bool))
 
 
 def table(net: torch.nn.Module, fields: Sequence[Field]) -> None:

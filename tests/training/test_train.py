@@ -58,6 +58,11 @@ def test_a_run_cut_in_two_equals_one_run(field, tmp_path):
     assert (tmp_path / "whole" / "log.csv").read_text().count("\n") == 3
 
 
+def test_training_leaves_the_callers_arithmetic_alone(field, tmp_path):
+    train(RECIPE, [field], [field], tmp_path, every=3)
+    assert np.float64(5e-324) * 1 > 0
+
+
 def test_losses_fall(field, tmp_path):
     trainer = Trainer(RECIPE, tmp_path)
     sampler = Sampler([field], RECIPE)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from histome.config import CELL_CLASSES
+
 _ABBREVIATION = re.compile(r"\b(?:approx|ca|vs|e\.g|i\.e|resp|cf|no|fig)\.$", re.I)
 _SPACES = "\u202f\u00a0\u2009"
 NUMBER = re.compile(
@@ -90,16 +92,8 @@ _ALWAYS_STRANGE = (
 )
 CELL_TERMS = {
     "patch": ("Epithelial", "Neoplastic", "Inflammatory", "Connective", "Dead"),
-    "slide": (
-        "carcinoma_cell",
-        "endothelial_cell",
-        "epithelial_cell",
-        "fibroblast",
-        "granulocyte",
-        "lymphocyte",
-        "macrophage",
-        "plasma_cell",
-    ),
+    # "other" is a word of every text.
+    "slide": tuple(name for name in CELL_CLASSES if name != "other"),
 }
 PLACES = (
     *("OUTER_INVASIVE_MARGIN", "INNER_INVASIVE_MARGIN", "TUMOR_CORE"),

@@ -8,6 +8,7 @@ carcinoma cell, in a benign one an epithelial cell.
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -47,7 +48,8 @@ def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collecti
         if row["source"] in leave_out:
             continue
         image = read_image(root / row["file"], float(row["mpp"]))
-        labels, points, probabilities = _found(net, image)
+        labels, outlines, probabilities = star_nuclei(net, image)
+        points = centroids(outlines).astype(np.float32)
         sets = surest(probabilities)
         if row.get("glands"):
             gland = np.asarray(Image.open(root / row["glands"])) > 0
@@ -69,15 +71,23 @@ def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collecti
         )
 
 
-def _found(net: nn.Module, image: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
-    """Instance map, centroids (x, y; px) and class probabilities of the nuclei that `net` finds."""
+class StarNuclei(NamedTuple):
+    """n nuclei of an image: labels (h, w) 1..n, outlines (n, 32, 2) x, y in px, probabilities (n, 9)."""
+
+    labels: NDArray[np.int32]
+    outlines: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+def star_nuclei(net: nn.Module, image: NDArray[np.uint8]) -> StarNuclei:
+    """Star-convex nuclei that `net` finds in an image of 0.5 um/px, uncalibrated."""
     out = predict(net, image)
     centers, _, rays, labels = decode(
         out["prob"], out["dist"], prob_threshold=PROB_THRESHOLD, nms_threshold=NMS_THRESHOLD
     )
     probabilities = class_probabilities(mean_logits(out["logits"], labels, centers), 1.0)
-    labels = np.ascontiguousarray(labels[: image.shape[0], : image.shape[1]])
-    return labels, centroids(polygons(centers, rays)).astype(np.float32), probabilities
+    inside = np.ascontiguousarray(labels[: image.shape[0], : image.shape[1]])
+    return StarNuclei(inside, polygons(centers, rays), probabilities)
 
 
 def grade_over(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histome.training.datasets import IMAGE_MPP
-from histome.training.train import log_row
+from histome.training.train import flushed_subnormals, log_row
 from histome.training.uperhover import (
     IGNORE,
     PANNUKE_CLASSES,
@@ -77,7 +77,6 @@ class HoverTrainer:
     """Network, optimizer, step and the best scores so far: what a checkpoint holds."""
 
     def __init__(self, net: UperHoVer, recipe: HoverRecipe, folder: Path, place: Place) -> None:
-        torch.set_flush_denormal(True)  # subnormal gradients cost a quarter of a step on a CPU
         self.recipe, self.folder, self.place = recipe, folder, place
         self.net = net.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
@@ -139,6 +138,7 @@ def _write(state: dict[str, Any], path: Path) -> None:
     path.with_suffix(".tmp").replace(path)
 
 
+@flushed_subnormals()
 def fit(
     net: UperHoVer, recipe: HoverRecipe, patches: Sequence[Patch], validation: Sequence[Patch], folder: Path
 ) -> UperHoVer:

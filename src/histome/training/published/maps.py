@@ -31,7 +31,7 @@ def load_pannuke(folder: Path) -> Iterator[Field]:
     The slides are not published. `source` is the tissue type: a slide has one, so no slide is in two parts
     of a split by it. Dead cells have no class of their own here: they teach that there is a nucleus.
     """
-    for images_path in _all(folder, "images.npy", "PanNuke"):
+    for images_path in files_of(folder, "images.npy", "PanNuke"):
         fold = images_path.parent
         masks_path = _first(
             fold / "masks.npy", fold.parent.parent / "masks" / fold.name / "masks.npy", missing="masks"
@@ -54,7 +54,7 @@ def load_conic(folder: Path) -> Iterator[Field]:
     (neutrophil, epithelial, lymphocyte, plasma, eosinophil, connective); `patch_info.csv`: one name a patch,
     `consep_1-0003`. `source` is the Lizard image that the patch was cut from (before the hyphen).
     """
-    labels_path = _all(folder, "labels.npy", "CoNIC")[0]
+    labels_path = files_of(folder, "labels.npy", "CoNIC")[0]
     names = _patch_names(labels_path.parent / "patch_info.csv")
     images = _array(labels_path.parent / "images.npy", (_SIDE_PX, _SIDE_PX, 3), n=len(names))
     both = _array(labels_path, (_SIDE_PX, _SIDE_PX, 2), n=len(names))
@@ -80,7 +80,7 @@ def load_lizard(folder: Path) -> Iterator[Field]:
         for path in sorted(folder.rglob("*.png"))
         if "overlay" not in {part.lower() for part in path.relative_to(folder).parts}
     }
-    for path in _all(folder, "*.mat", "Lizard"):
+    for path in files_of(folder, "*.mat", "Lizard"):
         if path.stem not in images:
             raise DataError(f"{path}: no image {path.stem}.png under {folder}")
         instances, code = _read_mat(path)
@@ -151,10 +151,11 @@ def _patch_names(path: Path) -> list[str]:
         raise DataError(f"{path}: no column {error}") from error
 
 
-def _all(folder: Path, name: str, what: str) -> list[Path]:
-    found = sorted(folder.rglob(name))
+def files_of(folder: Path, pattern: str, what: str) -> list[Path]:
+    """Files below a folder that match, sorted; raises `DataError` where there is none."""
+    found = sorted(folder.rglob(pattern))
     if not found:
-        raise DataError(f"{folder}: no {name}; this is not {what} as it is published")
+        raise DataError(f"{folder}: no {pattern}; this is not {what} as it is published")
     return found
 
 

@@ -16,7 +16,7 @@ from histome.errors import DataError
 from histome.slide import open_slide
 from histome.training.datasets import Field, Place, instance_field, read_rows
 from histome.training.labelsets import set_of
-from histome.training.published.maps import compact
+from histome.training.published.maps import compact, files_of
 
 _NUCLS_MPP, _PUMA_MPP, _MONUSAC_MPP = 0.2, 0.23, 0.25
 _PATIENT = re.compile(r"TCGA-\w{2}-\w{4}")
@@ -42,7 +42,7 @@ def load_nucls(folder: Path) -> Iterator[Field]:
     fields with a box teach place and class, not shape. Where `mask/*.png` is there, pixels outside the
     intended region (first channel 0) are unknown. `source` is the TCGA patient.
     """
-    for path in _files(folder / "csv", "*.csv", "NuCLS"):
+    for path in files_of(folder / "csv", "*.csv", "NuCLS"):
         if path.name.startswith("all_fov"):  # of the whole release: where the fields lie
             continue
         rgb = _pixels(folder / "rgb" / f"{path.stem}.png")
@@ -92,7 +92,7 @@ def load_puma(folder: Path) -> Iterator[Field]:
     specimen. Apoptotic nuclei teach that there is a nucleus, not its class.
     """
     images = {path.stem: path for path in sorted(folder.rglob("*.tif"))}
-    for path in _files(folder, "*_nuclei.geojson", "PUMA"):
+    for path in files_of(folder, "*_nuclei.geojson", "PUMA"):
         name = path.stem.removesuffix("_nuclei")
         if name not in images:
             raise DataError(f"{path}: no image {name}.tif under {folder}")
@@ -127,7 +127,7 @@ def load_monusac(folder: Path) -> Iterator[Field]:
     labelled: nothing is known 1 um away from a labelled nucleus. Outlines of macrophages are whole cells and
     teach the class alone; regions marked Ambiguous (test part) are left out. `source` is the TCGA patient.
     """
-    for path in _files(folder, "*.xml", "MoNuSAC"):
+    for path in files_of(folder, "*.xml", "MoNuSAC"):
         outlines, mpp = _read_aperio(path)
         outlines = [outline for outline in outlines if outline.label != "ambiguous"]
         rgb = _monusac_pixels(path, mpp)
@@ -196,10 +196,3 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
         return np.asarray(Image.open(path).convert("RGB"))
     except OSError as error:
         raise DataError(f"{path}: no image that can be read ({error.strerror or error})") from error
-
-
-def _files(folder: Path, pattern: str, what: str) -> list[Path]:
-    found = sorted(folder.rglob(pattern))
-    if not found:
-        raise DataError(f"{folder}: no {pattern}; this is not {what} as it is published")
-    return found
