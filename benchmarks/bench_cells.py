@@ -25,7 +25,8 @@ from histome.cells.shape import measure_shapes
 from histome.cells.stardist import decode, polygons
 from histome.cells.table import cells_table, outlines_to_wkb, write_cells
 from histome.cells.windows import Nuclei, Search
-from histome.config import CELL_CLASSES, TISSUE_CLASSES, CellsConfig
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.models.card import Card, load_card
 from histome.models.runtime import Backend, Network, Precision

@@ -27,17 +27,18 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial import Delaunay, cKDTree
 
-from histome.cells.foreign import read_foreign_cells
-from histome.cells.neighbors import neighbor_counts
-from histome.config import CELL_CLASSES, TISSUE_CLASSES, available_cpus
-from histome.metrics.contacts import contact_counts
-from histome.metrics.enrichment import enrichment
-from histome.metrics.ground import make_ground
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.geometry.grid import neighbor_counts
+from histome.geometry.kdtree import build_tree, nearest_rows
+from histome.interop.cells import read_foreign_cells
+from histome.interop.tissue import read_tissue
+from histome.metrics.families.contacts import contact_counts
+from histome.metrics.families.enrichment import enrichment
+from histome.metrics.maps import make_ground
 from histome.metrics.measure import COMPUTED_BY, count_metrics, measure
-from histome.metrics.nearest import build_tree, nearest_rows
-from histome.metrics.scene import Scene, read_cells
+from histome.metrics.specimen import Scene, read_cells
 from histome.slide import ClassMap
-from histome.tissue.foreign import read_tissue
+from histome.threads import available_cpus
 from histome.tissue.regions import find_regions
 
 PER_MM2 = 3000

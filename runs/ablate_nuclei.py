@@ -17,9 +17,9 @@ import torch
 from train_nuclei import SECOND, load_split, pseudo_labelled
 
 from histome.cells.stardist import centroids
-from histome.training.datasets import IMAGE_MPP, Field
-from histome.training.selftrain import star_nuclei
-from histome.training.train import train
+from histome.datasets.fields import IMAGE_MPP, Field
+from histome.training.nuclei.pseudo import star_nuclei
+from histome.training.nuclei.train import train
 from histome.validation.nuclei import score_field, score_tables
 from histome.validation.scores import Found
 

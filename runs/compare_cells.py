@@ -14,10 +14,10 @@ import numpy as np
 from evaluate_nuclei import score_all
 
 from histome.cells.windows import decode_outputs
+from histome.datasets.fields import Field, load_fields
+from histome.datasets.splits import split_fields
 from histome.models.card import load_card
 from histome.models.runtime import Network
-from histome.training.datasets import Field, load_fields
-from histome.training.splits import split_fields
 from histome.validation.nuclei import summarize
 
 REPEATS = 3

@@ -24,11 +24,11 @@ from train_nuclei import load_split
 from histome.cells import find_cells
 from histome.cells.everywhere import everywhere
 from histome.config import CellsConfig
+from histome.datasets.fields import Field, read_image, read_rows
 from histome.models.card import load_card
 from histome.models.runtime import Network, Predictor
 from histome.slide import open_slide
 from histome.slide.plain import array_slide
-from histome.training.datasets import Field, read_image, read_rows
 from histome.validation.nuclei import (
     FieldScore,
     f1_by_coverage,

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histome.config import QC_CLASSES, QcConfig
+from histome.classes import QC_CLASSES
+from histome.config import QcConfig
+from histome.datasets.fields import read_image, read_rows
 from histome.errors import NoTissueError
 from histome.qc import Quality, assess
 from histome.slide import Slide, open_slide
 from histome.slide.plain import array_slide
-from histome.training.datasets import read_image, read_rows
 from histome.validation.bootstrap import bootstrap, ratio
 
 PEN_MPP = 8.0

@@ -15,15 +15,15 @@ import numpy as np
 from evaluate_nuclei import DIGITS, differences
 
 from histome.config import QcConfig, TissueConfig
+from histome.datasets.tissue_fields import TissueField, load_tissue_fields
 from histome.errors import NoTissueError
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.qc import assess
 from histome.slide import open_slide
 from histome.tissue import segment_tissue
-from histome.training.tissue import in_windows
-from histome.training.tissue_fields import TissueField, load_tissue_fields
-from histome.training.tissue_scores import score_tissue
+from histome.training.tissue.train import in_windows
+from histome.validation.tissue import score_tissue
 
 ZOO = Path(__file__).parents[1] / "src/histome/models/zoo/tissue"
 

@@ -22,10 +22,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from train_nuclei import load_split
 
+from histome.datasets.fields import Field
 from histome.models.card import Card, load_card
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network
-from histome.training.datasets import Field
 
 INT8 = Path("runs/out/nuclei-int8")
 WINDOWS = 12

@@ -15,12 +15,13 @@ import tomli_w
 from evaluate_nuclei import ZOO, evaluate, find_in_field
 from train_nuclei import FIRST, SECOND, load_split, pseudo_labelled
 
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
+from histome.datasets.fields import IMAGE_MPP
+from histome.datasets.splits import sources
 from histome.models.card import load_card
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network
-from histome.training.datasets import IMAGE_MPP
-from histome.training.ship import (
+from histome.training.nuclei.calibrate import (
     calibrate,
     choose_thresholds,
     export_nuclei,
@@ -30,8 +31,7 @@ from histome.training.ship import (
     run_network,
     stain_range,
 )
-from histome.training.splits import sources
-from histome.training.train import Recipe, load_average, make_network
+from histome.training.nuclei.train import Recipe, load_average, make_network
 from histome.validation.nuclei import rounded
 
 LICENSES = {

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from evaluate_tissue import ZOO, evaluate
 
-from histome.config import TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
+from histome.datasets.tissue_fields import FIELD_MPP, load_tissue_fields, sources_by_part
 from histome.models.card import Card, load_card, write_card
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network, weights_sha256
 from histome.training.networks import export_onnx
-from histome.training.tissue import STRIDE, TissueExport, TissueNetwork, TissueRecipe
-from histome.training.tissue_fields import FIELD_MPP, load_tissue_fields, sources_by_part
-from histome.training.train import load_average
+from histome.training.nuclei.train import load_average
+from histome.training.tissue.train import STRIDE, TissueExport, TissueNetwork, TissueRecipe
 
 WINDOW_PX, HALO_PX = 1024, 64
 DATA_SETS = {

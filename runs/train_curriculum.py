@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from histome.training.curriculum import run_curriculum, table
-from histome.training.curriculum_config import CurriculumConfig
+from histome.training.uperhover.config import CurriculumConfig
+from histome.training.uperhover.curriculum import run_curriculum, table
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     python runs/train_nuclei.py --data ../shared/data --out runs/out/nuclei
 
-First a network with star-convex outlines alone. It labels the nuclei of glas (see training/selftrain.py), and
-the second network goes on from its weights with these, the mask and the offsets besides. Then
+First a network with star-convex outlines alone. It labels the nuclei of glas (see training/nuclei/pseudo.py),
+and the second network goes on from its weights with these, the mask and the offsets besides. Then
 `python runs/ship_nuclei.py` chooses the thresholds on the tuning sources, scores the held-out ones and writes
 the ONNX file and its card.
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from histome.training.datasets import Field, load_fields
-from histome.training.selftrain import pseudo_fields
-from histome.training.splits import Split, split_fields
-from histome.training.tissue_fields import GLAS_PARTS
-from histome.training.train import Recipe, load_average, make_network, train
+from histome.datasets.fields import Field, load_fields
+from histome.datasets.splits import Split, split_fields
+from histome.datasets.tissue_fields import GLAS_PARTS
+from histome.training.nuclei.pseudo import pseudo_fields
+from histome.training.nuclei.train import Recipe, load_average, make_network, train
 
 DATA_SETS = ("consep", "monuseg", "tnbc", "monusac", "crchistophenotypes")
 MIX = {"consep": 0.38, "monuseg": 0.24, "tnbc": 0.12, "monusac": 0.10, "crchistophenotypes": 0.16}
@@ -26,7 +26,7 @@ SECOND = Recipe()
 
 
 def load_split(data: Path) -> Split:
-    """The labelled fields, by the sources of training/splits.py."""
+    """The labelled fields, by the sources of datasets/splits.py."""
     return split_fields(field for name in DATA_SETS for field in load_fields(data / name, name))
 
 

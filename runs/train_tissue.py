@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histome.training.tissue import TissueRecipe, predict_tissue, train_tissue
-from histome.training.tissue_fields import load_tissue_fields
-from histome.training.tissue_scores import score_tissue
+from histome.datasets.tissue_fields import load_tissue_fields
+from histome.training.tissue.train import TissueRecipe, predict_tissue, train_tissue
+from histome.validation.tissue import score_tissue
 
 FOLLOWED = (
     "wsss4luad_iou_tumor",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -19,3 +20,9 @@ def data_dir() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of random numbers, the same in every test."""
+    return np.random.default_rng(20)

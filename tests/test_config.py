@@ -1,13 +1,12 @@
 """The settings tree, the vocabulary and the CPU count."""
 
-import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from histome import config
-from histome.config import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES, Config
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
+from histome.config import Config
 from histome.errors import UsageError
 
 
@@ -48,30 +47,3 @@ def test_a_bad_settings_file_is_one_clear_line(tmp_path: Path, text: str, word: 
 def test_a_missing_settings_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         Config.from_toml(tmp_path / "none.toml")
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity on this system")
-def test_cpus_follow_the_affinity() -> None:
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(before)})
-        assert config.available_cpus() == 1
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_cpus_follow_the_cgroup_quota(tmp_path: Path, files: dict[str, str], expected: float | None) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert config._cgroup_cpus(tmp_path) == expected

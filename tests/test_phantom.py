@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from phantoms import small_phantom
+from helpers.phantoms import small_phantom
 from scipy import ndimage
 
-from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
+from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.phantom import PhantomTruth, draw_phantom
 from histome.phantom.layout import make_layout
 from histome.phantom.nuclei import NAMES, make_nuclei

@@ -13,16 +13,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fakes import snapshot
-from phantoms import small_phantom
-from tiny_models import segmenter_model, stardist_model
+from helpers.fakes import snapshot
+from helpers.phantoms import small_phantom
+from helpers.tiny_models import segmenter_model, stardist_model
 
 import histome
-from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, Config
+from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
+from histome.cohort.local import Outcome, profile_slides, worst_exit_code
+from histome.config import Config
 from histome.errors import ModelError, UsageError
-from histome.pipeline import STAGES, Outcome, profile, profile_slides, worst_exit_code
-from histome.run import Profile
+from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
+from histome.store.profile import Profile
 
 # One family of metrics is enough here; all of them are measured in tests/metrics.
 SETTINGS = """
@@ -196,7 +198,7 @@ def test_the_worst_exit_code_is_that_of_a_failure() -> None:
 def test_one_line_of_imports_is_light() -> None:
     """A finished profile is recognized without what only the stages need."""
     heavy = {"torch", "openvino", "onnxruntime", "skimage", "matplotlib", "cv2", "pyarrow", "jinja2"}
-    code = "import sys, histome, histome.cli, histome.pipeline, histome.run; print(*sys.modules)"
+    code = "import sys, histome, histome.cli, histome.pipeline, histome.store.runner; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert heavy & set(loaded.split()) == set()
 

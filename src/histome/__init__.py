@@ -13,14 +13,18 @@ from histome.compiled import keep_compiled_somewhere
 
 if TYPE_CHECKING:
     from histome.pipeline import profile
-    from histome.run import load_profile
     from histome.slide import open_slide
+    from histome.store.profile import load_profile
 
 __version__ = "0.1.0"
 __all__ = ["load_profile", "open_slide", "profile"]
 
 # Imported at first use: `import histome` takes milliseconds, the pixel libraries half a second.
-_HOMES = {"load_profile": "histome.run", "open_slide": "histome.slide", "profile": "histome.pipeline"}
+_HOMES = {
+    "load_profile": "histome.store.profile",
+    "open_slide": "histome.slide",
+    "profile": "histome.pipeline",
+}
 
 keep_compiled_somewhere(Path(__file__).parent)
 logging.getLogger(__name__).addHandler(logging.NullHandler())

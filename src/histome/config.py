@@ -1,8 +1,6 @@
-"""The fixed vocabulary, every setting in one frozen tree, and how many CPUs we may use."""
+"""Every setting in one frozen tree."""
 
 import json
-import math
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,22 +8,6 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histome.errors import UsageError
-
-# Code k of a class map means classes[k - 1]; 0 means "not analysed". The order never changes.
-QC_CLASSES = ("TISSUE_ARTIFACT", "NO_TISSUE", "MARKER", "OUT_OF_FOCUS", "VALID_TISSUE")
-TISSUE_CLASSES = ("CARCINOMA", "EPITHELIAL_TISSUE", "NECROSIS", "STROMA", "OTHER", "BLOOD", "VESSEL")
-NUCLEATED_TISSUES = tuple(name for name in TISSUE_CLASSES if name not in ("NECROSIS", "BLOOD"))
-CELL_CLASSES = (
-    "carcinoma_cell",
-    "endothelial_cell",
-    "epithelial_cell",
-    "fibroblast",
-    "granulocyte",
-    "lymphocyte",
-    "macrophage",
-    "other",
-    "plasma_cell",
-)
 
 
 class Settings(BaseModel):
@@ -144,28 +126,3 @@ class Config(Settings):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise UsageError(f"{path}: setting {name}: {first['msg']}") from error
-
-
-def available_cpus() -> int:
-    """Return the number of CPUs this process may use, at least 1, from its affinity and cgroup quota."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows have no affinity
-        count = os.cpu_count() or 1
-    quota = _cgroup_cpus(Path("/sys/fs/cgroup"))
-    return count if quota is None else max(1, min(count, math.ceil(quota)))
-
-
-def _cgroup_cpus(root: Path) -> float | None:
-    """CPUs granted by the cgroup (version 2, then version 1) mounted at `root`; None without a quota."""
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    if not quota.isdigit() or not period.isdigit() or int(period) == 0:  # "max" and "-1": no quota
-        return None
-    return int(quota) / int(period)

@@ -7,16 +7,18 @@ time that the pixel, network and drawing libraries take to load.
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import histome
-from histome.config import Config, available_cpus
-from histome.errors import HistomeError, UsageError
-from histome.run import Profile, Progress, Run, Stage, load_profile
-from histome.store import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE, KeptTissue
+from histome.config import Config
+from histome.errors import UsageError
+from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE, KeptTissue
+from histome.store.profile import Profile, load_profile
+from histome.store.runner import Progress, Run, Stage
+from histome.threads import available_cpus
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,8 +115,8 @@ class _Work:
         return cells
 
     def measure(self, quality: "Quality", tissue: KeptTissue, cells: "pa.Table") -> "pa.Table":
+        from histome.metrics.families.scan import slide_facts
         from histome.metrics.measure import count_metrics, measure
-        from histome.metrics.slide_facts import slide_facts
 
         config = self.config.metrics
         facts = slide_facts(self.slide, quality)
@@ -125,7 +127,7 @@ class _Work:
         return metrics
 
     def narrate(self, metrics: "pa.Table") -> dict[str, Any]:
-        from histome.metrics.quantities import MetricTable
+        from histome.metrics.format import MetricTable
         from histome.narrative.slide_facts import slide_facts
         from histome.narrative.writers import write
 
@@ -201,57 +203,3 @@ def _about(config: Config, cards: "Mapping[str, Card]") -> dict[str, Any]:
             **{name: version(name) for name in _LIBRARIES},
         },
     }
-
-
-class Outcome(NamedTuple):
-    """How one slide of several ended: its profile, or the error that ended it."""
-
-    slide_path: Path
-    profile: Profile | None
-    error: Exception | None
-
-    @property
-    def exit_code(self) -> int:
-        """0 done, 1 failed, 2 wrong usage, 3 refused by quality control."""
-        return 0 if self.error is None else getattr(self.error, "exit_code", 1)
-
-
-def profile_slides(
-    slide_paths: Iterable[str | Path],
-    out: str | Path,
-    *,
-    watch: Callable[[Path], Progress] | None = None,
-    **options: Any,
-) -> Iterator[Outcome]:
-    """Profile slides one after the other and yield how each ended; one that fails does not end the others.
-
-    `options` are those of `profile`; `watch` makes the progress of one slide. Raises UsageError where two
-    slides would share a folder.
-    """
-    paths = [Path(path) for path in slide_paths]
-    _refuse_shared_folders(paths)
-    for path in paths:
-        progress = watch(path) if watch else None
-        try:
-            yield Outcome(path, profile(path, out, progress=progress, **options), None)
-        except HistomeError as error:
-            yield Outcome(path, None, error)
-        except Exception as error:  # a bug met on one slide must not take the others with it
-            _log.exception("%s: unexpected error", path)
-            yield Outcome(path, None, error)
-
-
-def _refuse_shared_folders(paths: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for path in paths:
-        other = seen.setdefault(path.stem, path)
-        if other is not path:
-            raise UsageError(
-                f"{other} and {path} would share the folder {path.stem}; profile them into two folders"
-            )
-
-
-def worst_exit_code(codes: Iterable[int]) -> int:
-    """Return the code of the worst outcome: failed (1), wrong usage (2), refused (3), done (0)."""
-    order = (1, 2, 3, 0)
-    return min(codes, key=order.index, default=0)

@@ -5,11 +5,12 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
-from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, write_cells
 from histome.cells.windows import find_in_window, start_search
-from histome.config import CELL_CLASSES, TISSUE_CLASSES, CellsConfig
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.slide import ClassMap
 

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import shapely
-from drawn_hover import CELLS, DrawnHoverNetwork, ellipse, hover_card, perfect_maps
-from drawn_nuclei import Ellipse, draw, drawn_card, ground
+from helpers.drawn_hover import CELLS, DrawnHoverNetwork, ellipse, hover_card, perfect_maps
+from helpers.drawn_nuclei import Ellipse, draw, drawn_card, ground
 from scipy import ndimage
 
 from histome.cells import find_cells
 from histome.cells.hover import decode, falls, instances, log_shares, outline, upsample
 from histome.cells.shape import measure_shapes
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 from histome.models.card import Card
 
 skimage_segmentation = pytest.importorskip("skimage.segmentation")

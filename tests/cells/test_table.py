@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
 from histome.cells.table import carcinoma_distance
-from histome.config import CELL_CLASSES, TISSUE_CLASSES
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.errors import HistomeError
-from histome.models.marks import class_labels
+from histome.models.label_support import class_labels
 from histome.slide import ClassMap
 
 MPP = (0.25, 0.5)

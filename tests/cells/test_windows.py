@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
 from hypothesis import given
 from hypothesis import strategies as st
 
 from histome.cells.windows import find_in_window, owners, read_window, start_search, tissue_windows
-from histome.config import TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, TileGrid
 
 grids = st.builds(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from cli.conftest import Cli
+from helpers.cli import Cli
+from helpers.tiny_models import dark_detector, segmenter_model, stardist_model
 from PIL import Image
-from tiny_models import dark_detector, segmenter_model, stardist_model
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +292,6 @@ def test_labelled_data_that_cannot_be_read_end_before_training(
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "histome.training.own", None)
+    monkeypatch.setitem(sys.modules, "histome.training.nuclei.from_labels", None)
     err = cli.fails("train", "nuclei", "--data", "mine=x", "-o", tmp_path, code=2, word="histome[train]")
-    assert "histome.training.own" in err
+    assert "histome.training.nuclei.from_labels" in err

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from cli.conftest import Cli
-from narrative.given_facts import example, metrics
+from helpers.cli import Cli
+from helpers.given_facts import example, metrics
 
-from histome.disk import write_json
 from histome.narrative.slide_facts import slide_facts
 from histome.narrative.writers import write
+from histome.store.disk import write_json
 
 
 def test_a_profile_in_words(cli: Cli, tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from metrics.scenes import by_name, one_tissue, random_cells
+from helpers.scenes import by_name, one_tissue, random_cells
 
 from histome.config import MetricsConfig
 from histome.metrics.catalogue import find_metric
 from histome.metrics.evidence import classes_of, evidence_of
 from histome.metrics.measure import measure
-from histome.metrics.parts import measure_parts
-from histome.models.marks import CLASS_LABELS
+from histome.metrics.subregions import measure_parts
+from histome.models.label_support import CLASS_LABELS
 
 WEAK = {"macrophage": "direct, n = 55", "plasma_cell": "indirect"}
 

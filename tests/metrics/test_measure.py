@@ -3,9 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from metrics.scenes import CODE, by_name, cell_table, one_tissue, patchwork, random_cells
+from helpers.scenes import CODE, by_name, cell_table, one_tissue, patchwork, random_cells
 
-from histome.config import TISSUE_CLASSES, MetricsConfig
+from histome.classes import TISSUE_CLASSES
+from histome.config import MetricsConfig
 from histome.errors import HistomeError
 from histome.metrics.catalogue import FAMILIES, catalogue
 from histome.metrics.measure import SCHEMA, count_metrics, measure

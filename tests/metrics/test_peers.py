@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from metrics.scenes import cell_table, family, one_tissue
+from helpers.scenes import cell_table, family, one_tissue
 
-from histome.config import CELL_CLASSES
-from histome.metrics.heterogeneity import getis_ord, morans_i
+from histome.classes import CELL_CLASSES
+from histome.metrics.families.heterogeneity import getis_ord, morans_i
 
 # What they warn of at import and in use is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -1,11 +1,11 @@
 """Tiles: where they lie and what they hold."""
 
 import numpy as np
-from metrics.scenes import CODE, cell_table, one_tissue, patchwork, random_cells
+from helpers.scenes import CODE, cell_table, one_tissue, patchwork, random_cells
 
-from histome.config import TISSUE_CLASSES
-from histome.metrics.ground import make_ground
-from histome.metrics.scene import Scene, read_cells
+from histome.classes import TISSUE_CLASSES
+from histome.metrics.maps import make_ground
+from histome.metrics.specimen import Scene, read_cells
 from histome.metrics.tiles import tiles_of
 from histome.slide.maps import ClassMap
 

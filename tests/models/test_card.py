@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from tiny_models import stardist_model
+from helpers.tiny_models import stardist_model
 
 from histome.errors import ModelError
 from histome.models.card import CARD_NAME, ZOO, Card, card_to_toml, load_card, write_card

@@ -1,6 +1,6 @@
 """What people read of a model card."""
 
-from tiny_models import dark_detector
+from helpers.tiny_models import dark_detector
 
 from histome.models.card import load_card
 from histome.models.describe import describe_card, plain_name, score_rows

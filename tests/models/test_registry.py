@@ -1,8 +1,8 @@
 """The list of models is the folders that hold a card."""
 
 import pytest
-from drawn_nuclei import DrawnNetwork, drawn_card
-from tiny_models import segmenter_model, stardist_model
+from helpers.drawn_nuclei import DrawnNetwork, drawn_card
+from helpers.tiny_models import segmenter_model, stardist_model
 
 from histome.errors import ModelError
 from histome.models import registry

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 import pytest
-from tiny_models import segmenter_model, stardist_model
+from helpers.tiny_models import segmenter_model, stardist_model
 
 from histome.errors import ModelError
 from histome.models.registry import list_models

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from narrative.given_facts import example, metrics
+from helpers.given_facts import example, metrics
 
 from histome.errors import UsageError
 from histome.narrative.facts import read_facts, units_of

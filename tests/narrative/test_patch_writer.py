@@ -3,15 +3,15 @@
 import re
 
 import pytest
+from helpers.given_facts import example
+from helpers.paraphrases import make_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from narrative.given_facts import example
-from narrative.paraphrases import make_texts
 
 from histome.errors import UsageError
-from histome.narrative.document import describe
 from histome.narrative.patch_writer import describe_patch, listed
 from histome.narrative.verify import verify
+from histome.phenotype.patch import describe
 
 
 def test_the_worked_example_in_words() -> None:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from narrative.given_facts import CARDS, metrics
-from phantoms import small_phantom
+from helpers.given_facts import CARDS, metrics
+from helpers.phantoms import small_phantom
 
-from histome.metrics.quantities import Metric, MetricTable
+from histome.metrics.format import Metric, MetricTable
 from histome.narrative.sentences import Narrative
 from histome.narrative.slide_facts import slide_facts
 from histome.narrative.slide_writer import describe_slide
 from histome.narrative.verify import verify
 from histome.pipeline import profile
-from histome.run import Profile
+from histome.store.profile import Profile
 
 NUMBER = re.compile(r"\d+(?:\N{NARROW NO-BREAK SPACE}\d{3})*(?:\.\d+)?")
 

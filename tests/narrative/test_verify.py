@@ -3,8 +3,8 @@
 from collections import Counter
 
 import pytest
-from narrative.given_facts import CARDS, example, metrics
-from narrative.paraphrases import Made, make_texts
+from helpers.given_facts import CARDS, example, metrics
+from helpers.paraphrases import Made, make_texts
 
 from histome.narrative.slide_facts import slide_facts
 from histome.narrative.verify import Verdict, verify

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from narrative.given_facts import CARDS, example, metrics
+from helpers.given_facts import CARDS, example, metrics
 
 from histome.config import NarrativeConfig
 from histome.errors import ModelError, UsageError

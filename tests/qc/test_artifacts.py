@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from drawn_tissue import density_of, from_density, glass, section_at_8um, stroke_at_8um
+from helpers.drawn_tissue import density_of, from_density, glass, section_at_8um, stroke_at_8um
 
 from histome.qc.artifacts import find_debris, find_ink
 from histome.qc.colors import color_evidence, find_glass

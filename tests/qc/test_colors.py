@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from drawn_tissue import GLASS, glass, tissue_texture
+from helpers.drawn_tissue import GLASS, glass, tissue_texture
 
 from histome.qc import colors
 from histome.qc.colors import ASSUMED_GLASS, color_evidence, find_glass

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from drawn_tissue import tissue_texture, write_field
+from helpers.drawn_tissue import tissue_texture, write_field
 
 from histome.qc.focus import OUT_OF_FOCUS_BELOW, find_out_of_focus, measure_focus
 from histome.slide import open_slide

@@ -1,6 +1,6 @@
 import cv2
 import numpy as np
-from drawn_tissue import glass, tissue_texture
+from helpers.drawn_tissue import glass, tissue_texture
 
 from histome.qc.colors import color_evidence, find_glass
 from histome.qc.foreground import find_tissue, strips

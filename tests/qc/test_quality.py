@@ -1,11 +1,12 @@
 import cv2
 import numpy as np
 import pytest
-from drawn_tissue import glass, tissue_texture, write_field
-from phantoms import break_tile, small_phantom, tiled_tiff
+from helpers.drawn_tissue import glass, tissue_texture, write_field
+from helpers.phantoms import break_tile, small_phantom, tiled_tiff
 from PIL import Image
 
-from histome.config import QC_CLASSES, QcConfig
+from histome.classes import QC_CLASSES
+from histome.config import QcConfig
 from histome.errors import NoTissueError
 from histome.qc import assess
 from histome.slide import open_slide

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from report import profiles
+from helpers import profiles
 
 from histome.config import ReportConfig
-from histome.metrics.quantities import MetricTable
+from histome.metrics.format import MetricTable
 from histome.models.card import Card
 from histome.report.caveats import Evidence, find_caveats
-from histome.report.fields import CellArrays
+from histome.report.views import CellArrays
 from histome.slide import Mpp
 
 CONFIG = ReportConfig()

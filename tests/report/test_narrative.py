@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 import pytest
-from report import profiles
-from report.test_html import CONFIG, HOSTILE, Page
+from helpers import profiles
+from helpers.page import CONFIG, HOSTILE, Page
 
-from histome.metrics.quantities import MetricTable
+from histome.metrics.format import MetricTable
 from histome.narrative.sentences import Dropped, Narrative, Sentence, Source
 from histome.narrative.slide_facts import slide_facts
 from histome.narrative.writers import write

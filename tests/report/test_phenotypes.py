@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers import profiles
 from PIL import Image
-from report import profiles
 
-from histome.config import CELL_CLASSES, TISSUE_CLASSES, ReportConfig
-from histome.narrative.axes import phenotypes
-from histome.narrative.tiles import tile_phenotypes
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.config import ReportConfig
+from histome.phenotype.axes import phenotypes
+from histome.phenotype.tiles import tile_phenotypes
+from histome.render.palette import LEVEL_COLORS, rgb
 from histome.report import render_report
-from histome.report.palette import LEVEL_COLORS, rgb
 from histome.report.phenotypes import phenotype_page, tile_picture
 from histome.report.pictures import Overview
 from histome.slide import ClassMap

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from report import profiles
+from helpers import profiles
 
 from histome.models.card import Card, write_card
 from histome.report.provenance import broken_tiles, load_cards, provenance_page, slide_facts

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from phantoms import numbered, tiled_tiff
+from helpers.phantoms import numbered, tiled_tiff
 from PIL import Image
 
 from histome.errors import HistomeError, MppError, SlideError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from phantoms import break_tile, gradient, numbered, tiled_tiff
+from helpers.phantoms import break_tile, gradient, numbered, tiled_tiff
 
 from histome.errors import SlideError
 from histome.slide import Box, open_slide

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from phantoms import numbered
+from helpers.phantoms import numbered
 from PIL import Image
 
 from histome.errors import MppError, SlideError

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.phantoms import block_mean, break_tile, gradient, numbered, tiled_tiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from phantoms import block_mean, break_tile, gradient, numbered, tiled_tiff
 
 from histome.slide import Box, Slide, open_slide
 from histome.slide.reader import Level

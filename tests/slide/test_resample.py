@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from phantoms import numbered
+from helpers.phantoms import numbered
 
 from histome.slide.resample import Averager, area_taps, axis_taps, linear_taps, output_edges_px
 

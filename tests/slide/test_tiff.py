@@ -7,7 +7,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
-from phantoms import block_mean, gradient, numbered, tiled_tiff
+from helpers.phantoms import block_mean, gradient, numbered, tiled_tiff
 
 from histome.errors import SlideError
 from histome.slide import open_slide

@@ -3,7 +3,7 @@ import pytest
 import shapely
 from skimage.measure import label, regionprops
 
-from histome.config import TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap
 from histome.tissue import find_regions
 from histome.tissue.regions import REGION_SCHEMA

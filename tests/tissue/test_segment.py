@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from drawn_tissue import glass, tissue_texture, write_field
-from phantoms import numbered, tiled_tiff
+from helpers.drawn_tissue import glass, tissue_texture, write_field
+from helpers.phantoms import numbered, tiled_tiff
 
-from histome.config import QC_CLASSES, TISSUE_CLASSES, QcConfig, TissueConfig
+from histome.classes import QC_CLASSES, TISSUE_CLASSES
+from histome.config import QcConfig, TissueConfig
 from histome.models.card import Card
 from histome.qc import Quality, assess
 from histome.slide import ClassMap, open_slide

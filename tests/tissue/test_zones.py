@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from histome.config import TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
 from histome.slide.maps import ClassMap
 from histome.tissue.zones import ZONE_CLASSES, ZoneRule, find_zones
 

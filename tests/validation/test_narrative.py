@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from narrative.given_facts import example
+from helpers.given_facts import example
 
 from histome.errors import UsageError
 from histome.validation.narrative import Case, rater_agreement, read_cases, read_ratings, score_narratives

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from histome.config import CELL_CLASSES
-from histome.training.datasets import Place, instance_field
-from histome.training.labelsets import NUCLEUS_LABEL_SETS, label_set
+from histome.classes import CELL_CLASSES
+from histome.datasets.fields import Place, instance_field
+from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, label_set
 from histome.validation.nuclei import group_of_sets, groups_for, rounded, score_field, score_tables
 from histome.validation.scores import Found
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 from histome.validation.nuclei import GROUPS, group_of_sets
 from histome.validation.scores import Found, f_c, merged_probabilities, outline_scores, typed_counts
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from histome.cells import find_cells
-from histome.config import TISSUE_CLASSES, CellsConfig
+from histome.classes import TISSUE_CLASSES
+from histome.config import CellsConfig
+from histome.datasets.fields import load_fields
+from histome.datasets.splits import HELD_OUT, TUNING
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.slide import ClassMap, open_slide
-from histome.training.datasets import load_fields
-from histome.training.splits import HELD_OUT, TUNING
 from histome.validation.matching import detection_counts
 
 # The held-out figure of the card less a wide margin: one field is not the whole set.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from histome.config import TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, Slide
 
 _MPP = 2.0

@@ -17,7 +17,8 @@ from histome.cells.windows import (
     start_search,
     tissue_windows,
 )
-from histome.config import CELL_CLASSES, CellsConfig
+from histome.classes import CELL_CLASSES
+from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.runtime import Predictor

@@ -9,15 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from histome.cells.neighbors import neighbor_counts
 from histome.cells.pixels import Stains
 from histome.cells.shape import Shapes
 from histome.cells.windows import Nuclei, Search
-from histome.config import CELL_CLASSES, CellsConfig
+from histome.classes import CELL_CLASSES
+from histome.config import CellsConfig
 from histome.errors import HistomeError
-from histome.models.marks import class_labels_metadata
+from histome.geometry.distance import distance_to
+from histome.geometry.grid import neighbor_counts
+from histome.models.label_support import class_labels_metadata
 from histome.slide import ClassMap
-from histome.tissue.distance import distance_to
 from histome.tissue.zones import ZONE_CLASSES, find_zones
 
 NEIGHBOR_RADII_UM = (20, 40)

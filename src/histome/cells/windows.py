@@ -10,7 +10,7 @@ from histome.cells.outline import sharpen
 from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
 from histome.cells.shape import Shapes, measure_shapes
 from histome.cells.stardist import decode, polygons
-from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.models.card import Card
 from histome.models.runtime import Outputs, Predictor
 from histome.slide import ClassMap, Slide, Tile, TileGrid

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from histome.disk import writing
 from histome.errors import HistomeError, UsageError
-from histome.run import Progress
+from histome.store.disk import writing
+from histome.store.runner import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Display
     from rich.progress import TaskID
 
-    from histome.testing import Finding
+    from histome.checks import Finding
 
 
 @dataclass

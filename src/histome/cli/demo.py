@@ -15,7 +15,7 @@ def demo(
     workers: Annotated[int | None, typer.Option(help="Threads; by default all CPUs allowed.")] = None,
 ) -> None:
     """Profile a drawn slide and compare with its truth."""
-    from histome.testing import run_demo
+    from histome.checks import run_demo
 
     with console.bars() as watch:
         profile, scores = run_demo(out, workers=workers, progress=watch(Path("demo")))

@@ -5,6 +5,6 @@ from histome.cli import console
 
 def doctor() -> int:
     """Check Python, libraries, models and processors."""
-    from histome.testing import examine
+    from histome.checks import examine
 
     return console.say_findings(examine())

@@ -69,7 +69,7 @@ def run(
     ] = False,
 ) -> None:
     """Measure cells and tissue that another program found."""
-    from histome.foreign import Findings, measure_files
+    from histome.interop.measure_files import Findings, measure_files
     from histome.metrics.measure import count_metrics
 
     config = MetricsConfig(confident_only=confident_only)

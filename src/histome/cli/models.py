@@ -34,6 +34,6 @@ def show(
 @models.command()
 def check(model: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")]) -> int:
     """Hold a model against its card: shapes, ranges, repeatability, seams, a blank slide, its reference."""
-    from histome.testing import check_model
+    from histome.checks import check_model
 
     return console.say_findings(check_model(model))

@@ -16,7 +16,7 @@ def narrative(
 ) -> None:
     """Print a profile's narrative, each sentence with the metrics it rests on. For research use only."""
     from histome.narrative.sentences import Narrative
-    from histome.run import load_profile
+    from histome.store.profile import load_profile
 
     found = Narrative.from_json(load_profile(profile).narrative)
     if found.note:

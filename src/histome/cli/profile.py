@@ -9,8 +9,8 @@ from histome.cli import console
 from histome.config import Config
 
 if TYPE_CHECKING:
-    from histome.pipeline import Outcome
-    from histome.run import Profile
+    from histome.cohort.local import Outcome
+    from histome.store.profile import Profile
 
 
 def profile(
@@ -36,7 +36,7 @@ def profile(
     What is there already and still holds is not made again: run the same line after an interruption. A slide
     that fails does not end the others; the exit code is that of the worst.
     """
-    from histome.pipeline import profile_slides, worst_exit_code
+    from histome.cohort.local import profile_slides, worst_exit_code
 
     settings = Config.from_toml(config) if config else Config()
     if allow_estimated_mpp:

@@ -31,7 +31,7 @@ def patch(
 
     Without --mpp the masks of an .npz are measured in pixels, taken as 0.25 um.
     """
-    from histome.narrative.document import describe_file
+    from histome.phenotype.patch import describe_file
 
     document = describe_file(file, mpp=mpp, compatible=compatible, model=cells_model)
     for line in document["warnings"]:
@@ -46,7 +46,7 @@ def tiles(
     size: Annotated[str, typer.Option("--tiles", help="Side of a tile.")] = "250um",
 ) -> None:
     """Write the features, labels and tokens of every tile of a profiled slide, one row a tile."""
-    from histome.narrative.tiles import write_profile_tiles
+    from histome.phenotype.tiles import write_profile_tiles
 
     table = write_profile_tiles(profile, out, tiles=size)
     console.say(f"{out}: {len(table):,} tiles of {size}")

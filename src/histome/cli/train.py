@@ -40,7 +40,7 @@ def nuclei(
     """
     with console.extra("train"):
         from histome.models.describe import describe_card
-        from histome.training.own import Plan, train_nuclei
+        from histome.training.nuclei.from_labels import Plan, train_nuclei
 
         pairs = [_pair(text) for text in data]
         card = train_nuclei(pairs, out, Plan(steps=steps, start=start, seed=seed, device=device))
@@ -58,8 +58,8 @@ def curriculum(
     OUT/model at the end; then: histome profile SLIDE --cells-model OUT/model.
     """
     with console.extra("train"):
-        from histome.training.curriculum import run_curriculum, table
-        from histome.training.curriculum_config import CurriculumConfig
+        from histome.training.uperhover.config import CurriculumConfig
+        from histome.training.uperhover.curriculum import run_curriculum, table
 
         results = run_curriculum(CurriculumConfig.from_toml(config), out)
     for result in results:
@@ -85,7 +85,7 @@ def narrative(
     narrative.model to OUT/model.
     """
     with console.extra("train"):
-        from histome.training.narrative import NarrativeRecipe, read_pairs, train_narrative
+        from histome.training.narrative.train import NarrativeRecipe, read_pairs, train_narrative
 
         recipe = NarrativeRecipe(epochs=epochs, learning_rate=learning_rate, seed=seed)
         taught = train_narrative(read_pairs(data), model, out, recipe=recipe, device=device)

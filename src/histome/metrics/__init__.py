@@ -1,1 +1,1 @@
-"""histome.metrics."""
+"""How much? Every metric with its unit, n and the reason of a null."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import combinations, combinations_with_replacement
 
-from histome.config import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
 
 CELLS = tuple(name.upper() for name in CELL_CLASSES)
 ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN", "EXTRATUMORAL_TISSUE")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 from histome.metrics.axes import AXES, CELLS, PAIR_OF
 from histome.metrics.declaration import Metric
 

@@ -6,8 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from histome.config import MetricsConfig, available_cpus
-from histome.metrics import (
+from histome.config import MetricsConfig
+from histome.metrics.catalogue import FAMILIES, catalogue, select_families
+from histome.metrics.declaration import Metric
+from histome.metrics.evidence import evidence_column
+from histome.metrics.families import (
     areas,
     border,
     certainty,
@@ -21,17 +24,17 @@ from histome.metrics import (
     nuclei,
     ratios,
     ripley,
-    slide_facts,
     zones,
 )
-from histome.metrics.catalogue import FAMILIES, catalogue, select_families
-from histome.metrics.declaration import Metric
-from histome.metrics.evidence import evidence_column
-from histome.metrics.ground import make_ground
-from histome.metrics.scene import Scene, read_cells
-from histome.metrics.values import Values
-from histome.models.marks import weak_marks
+from histome.metrics.families import (
+    scan as slide_facts,
+)
+from histome.metrics.maps import make_ground
+from histome.metrics.results import Values
+from histome.metrics.specimen import Scene, read_cells
+from histome.models.label_support import weak_marks
 from histome.slide.maps import ClassMap
+from histome.threads import available_cpus
 
 SCHEMA = pa.schema(
     [

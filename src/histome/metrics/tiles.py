@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from histome.metrics.ground import NUCLEATED_OF_CODE, Ground
-from histome.metrics.scene import N_CELL_CLASSES, Scene
+from histome.metrics.maps import NUCLEATED_OF_CODE, Ground
+from histome.metrics.specimen import N_CELL_CLASSES, Scene
 
 # Tiles with less nucleated tissue say more about their edge than about the tissue.
 SMALLEST_SHARE = 0.25

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 from histome.errors import ModelError
 
 ZOO = Path(__file__).parent / "zoo"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from histome.models.card import Card
-from histome.models.marks import labels_of
+from histome.models.label_support import labels_of
 
 _WIDTH = 100
 _ACRONYMS = {name: name.upper() for name in ("pq", "aji", "f1", "iou", "auc", "ece")} | {"f-c": "F_c"}

@@ -34,7 +34,7 @@ def find_model(name_or_path: str | Path, *, task: Task | tuple[Task, ...] | None
 def register_model(model: "Predictor") -> None:
     """Make a model that is no ONNX file known by its card's name, in this process.
 
-    `model` has a `card` and is called as `models.runtime.Predictor` says; `histome.testing.check_model` says
+    `model` has a `card` and is called as `models.runtime.Predictor` says; `histome.checks.check_model` says
     whether it keeps to that. `CellsConfig(model=<name>)` or `TissueConfig(model=<name>)` then uses it. A
     profile is made anew when the card changes: let its sha256 be that of the weights. Registering a name
     again replaces the model. Raises ModelError for the name of a shipped model.

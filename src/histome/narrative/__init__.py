@@ -1,1 +1,1 @@
-"""What does it say? Features, phenotype labels, tokens and text that says nothing the numbers do not."""
+"""What does it say? Text that says nothing the numbers do not."""

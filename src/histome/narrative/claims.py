@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 
 _ABBREVIATION = re.compile(r"\b(?:approx|ca|vs|e\.g|i\.e|resp|cf|no|fig)\.$", re.I)
 _SPACES = "\u202f\u00a0\u2009"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
 from histome.metrics.axes import ALL_ZONES, AXES, CELLS, PAIR_OF
 from histome.metrics.catalogue import find_metric
-from histome.narrative.axes import PANNUKE_CLASSES
+from histome.phenotype.axes import PANNUKE_CLASSES
 
 Subjects = frozenset[str]
 # Dimension and factor to its base of the units that facts are stored in.

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from histome.narrative.axes import PANNUKE_CLASSES, phenotypes
 from histome.narrative.facts import check_facts, units_of
 from histome.narrative.sentences import Sentence, Source, Teller
+from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
 
 _FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points
 _DISTANCE = "mean_dist_Inflammatory_to_Neoplastic"

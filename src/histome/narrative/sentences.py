@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, NamedTuple
 
-from histome.metrics.quantities import Metric, format_count, format_number, show
+from histome.metrics.format import Metric, format_count, format_number, show
 from histome.narrative.facts import DIMENSIONS
 
 NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from histome.config import CELL_CLASSES, TISSUE_CLASSES
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.metrics.axes import ZONES
-from histome.metrics.quantities import Metric
+from histome.metrics.format import Metric
 from histome.models.card import Card
-from histome.models.marks import labels_of
+from histome.models.label_support import labels_of
 
 # Label -> the metric whose share of the tumor-bearing tiles it names.
 PHENOTYPE_SHARES = {

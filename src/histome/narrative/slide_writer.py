@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from histome.config import CELL_CLASSES, TISSUE_CLASSES
-from histome.models.marks import weak_marks
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.models.label_support import weak_marks
 from histome.narrative.facts import check_facts, units_of
 from histome.narrative.patch_writer import listed
 from histome.narrative.sentences import Sentence, Source, Teller

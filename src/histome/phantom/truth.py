@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.config import QC_CLASSES, TISSUE_CLASSES
+from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.phantom.layout import TISSUE_OF_PART, Arc, Blob, Layout, Part, window
 from histome.phantom.nuclei import NAMES, Nuclei
 from histome.phantom.texture import Image

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.qc import morphology
+from histome.geometry import morphology
 from histome.qc.colors import BLACK, BROWN_INK, COLD_INK, DENSITY_STEP, GRAY, RED_INK, RED_TRACE, Evidence
 
 Mask = NDArray[np.bool_]

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.qc import morphology
+from histome.geometry import morphology
+from histome.geometry.morphology import Components
 from histome.qc.colors import DENSITY_STEP, Evidence
 from histome.qc.foreground import strips
-from histome.qc.morphology import Components
 
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.floating]

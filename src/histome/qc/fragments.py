@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.qc import morphology
+from histome.geometry import morphology
 
 Mask = NDArray[np.bool_]
 

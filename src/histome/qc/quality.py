@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.config import QC_CLASSES, QcConfig
+from histome.classes import QC_CLASSES
+from histome.config import QcConfig
 from histome.errors import NoTissueError
 from histome.qc.artifacts import find_debris, find_ink
 from histome.qc.colors import DENSITY_STEP, GLASS_MPP, Evidence, Glass, color_evidence, find_glass

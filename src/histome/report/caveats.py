@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from histome.config import ReportConfig
-from histome.metrics.quantities import MetricTable, format_count, format_number
+from histome.metrics.format import MetricTable, format_count, format_number
 from histome.models.card import Card
-from histome.models.marks import labels_of, weak_marks
-from histome.report.fields import CellArrays
-from histome.report.palette import CELL_LABELS
+from histome.models.label_support import labels_of, weak_marks
+from histome.render.palette import CELL_LABELS
+from histome.report.views import CellArrays
 from histome.slide.mpp import Mpp
 
 _FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points

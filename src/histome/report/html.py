@@ -15,12 +15,12 @@ from markupsafe import Markup
 import histome
 from histome.config import ReportConfig
 from histome.errors import OutputError
-from histome.metrics.quantities import Metric, MetricTable
+from histome.metrics.format import Metric, MetricTable
 from histome.models.card import Card
-from histome.models.marks import class_labels, labels_of, weak_marks
-from histome.report import palette, tables
+from histome.models.label_support import class_labels, labels_of, weak_marks
+from histome.render import palette
+from histome.report import tables
 from histome.report.caveats import Caveat, Evidence, find_caveats
-from histome.report.fields import CellArrays, choose_fields
 from histome.report.narrative import narrative_page
 from histome.report.phenotypes import phenotype_page
 from histome.report.pictures import (
@@ -37,8 +37,9 @@ from histome.report.pictures import (
     overview_page,
 )
 from histome.report.provenance import broken_tiles, extent, load_cards, provenance_page, slide_facts
-from histome.run import Profile
+from histome.report.views import CellArrays, choose_fields
 from histome.slide.reader import Slide
+from histome.store.profile import Profile
 
 _STAINS = ("hematoxylin_od_mean", "hematoxylin_od_sd", "eosin_od_mean")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from histome.metrics.quantities import Metric, format_count, show
+from histome.metrics.format import Metric, format_count, show
 from histome.narrative.sentences import NO_BREAK, Narrative, Sentence, Source
 
 _TOPICS = {

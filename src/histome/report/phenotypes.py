@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from histome.metrics.quantities import from_cells
-from histome.narrative.axes import Axis, phenotypes
-from histome.narrative.tiles import tile_phenotypes
-from histome.report.overlays import VEIL_ALPHA, class_layer, png_uri, shrink_map
-from histome.report.palette import LEVEL_COLORS
+from histome.metrics.format import from_cells
+from histome.phenotype.axes import Axis, phenotypes
+from histome.phenotype.tiles import tile_phenotypes
+from histome.render.layers import VEIL_ALPHA, class_layer, png_uri, shrink_map
+from histome.render.palette import LEVEL_COLORS
 from histome.report.pictures import Overview, picture_bar
 from histome.slide.maps import ClassMap
 

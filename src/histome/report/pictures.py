@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from histome.config import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES, ReportConfig
-from histome.metrics.quantities import from_cells
-from histome.report import palette
-from histome.report.fields import CellArrays, Field, nuclei_near, outline_paths
-from histome.report.overlays import (
+from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
+from histome.config import ReportConfig
+from histome.metrics.format import from_cells
+from histome.render import palette
+from histome.render.layers import (
     FILL_ALPHA,
     VEIL_ALPHA,
     Layer,
@@ -25,6 +25,7 @@ from histome.report.overlays import (
     scale_bar_um,
     shrink_map,
 )
+from histome.report.views import CellArrays, Field, nuclei_near, outline_paths
 from histome.slide.maps import ClassMap
 from histome.slide.reader import Slide
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from histome.errors import ModelError
-from histome.metrics.quantities import TIMES, format_count, format_number
+from histome.metrics.format import TIMES, format_count, format_number
 from histome.models.card import Card
 from histome.models.describe import ScoreRow, plain_name, score_rows
 from histome.models.registry import find_model

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from histome.config import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import UsageError
 from histome.metrics.catalogue import FAMILIES, find_metric
-from histome.metrics.quantities import Metric, MetricTable, Shown, format_count, from_cells
-from histome.report import palette
-from histome.report.fields import CellArrays
-from histome.report.figures import bars, histogram, shade, stacked
+from histome.metrics.format import Metric, MetricTable, Shown, format_count, from_cells
+from histome.render import palette
+from histome.report.charts import bars, histogram, shade, stacked
+from histome.report.views import CellArrays
 
 KEY_METRICS = (
     "ABSOLUTE_AREA",

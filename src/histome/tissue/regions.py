@@ -9,9 +9,9 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
+from histome.geometry.contours import border_length_px, outline
+from histome.geometry.runs import Runs, find_runs
 from histome.slide import ClassMap
-from histome.tissue.outline import border_length_px, outline
-from histome.tissue.runs import Runs, find_runs
 
 # 20 x 20 um, some two nuclei: smaller specks of a class are noise of its border and no region.
 MIN_REGION_UM2 = 400.0

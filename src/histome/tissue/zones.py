@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.config import TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
+from histome.geometry.distance import distance_to
 from histome.slide.maps import ClassMap
-from histome.tissue.distance import distance_to
 
 ZONE_CLASSES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN", "EXTRATUMORAL_TISSUE")
 _CARCINOMA = TISSUE_CLASSES.index("CARCINOMA") + 1

@@ -1,1 +1,1 @@
-"""histome.training."""
+"""How it was learned: the trainers of every model."""

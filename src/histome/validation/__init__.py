@@ -1,1 +1,1 @@
-"""histome.validation."""
+"""Is it true? Scores with intervals."""

@@ -9,8 +9,8 @@ import shapely
 from numpy.typing import NDArray
 from pyarrow import Table
 
-from histome.config import CELL_CLASSES
-from histome.training.labelsets import NUCLEUS_LABEL_SETS, members
+from histome.classes import CELL_CLASSES
+from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, members
 from histome.validation.bootstrap import Estimate, bootstrap, f1, ratio
 from histome.validation.confidence import (
     balanced_accuracy,
@@ -31,7 +31,7 @@ from histome.validation.scores import (
 )
 
 if TYPE_CHECKING:
-    from histome.training.datasets import Field
+    from histome.datasets.fields import Field
 
 LEUKOCYTES = ("lymphocyte", "plasma_cell", "macrophage", "granulocyte")
 EPITHELIAL = ("carcinoma_cell", "epithelial_cell")

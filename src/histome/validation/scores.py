@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.cells.stardist import paint
-from histome.config import CELL_CLASSES
+from histome.classes import CELL_CLASSES
 from histome.validation.matching import Counts, Panoptic, instance_scores, match_centers
 
 

@@ -1,0 +1,118 @@
+"""The demo: a drawn slide is profiled and compared with its truth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from histome.classes import NUCLEATED_TISSUES, QC_CLASSES
+from histome.store.disk import writing
+from histome.store.profile import Profile
+from histome.store.runner import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from histome.phantom import PhantomTruth
+    from histome.validation.matching import Counts
+
+DEMO_SIDE_PX = 4096
+DEMO_SEED = 7
+MATCH_UM = 3.0
+
+
+class Score(NamedTuple):
+    """One comparison with the truth: a number and the line that tells it."""
+
+    name: str
+    value: float
+    text: str
+
+
+class Demo(NamedTuple):
+    """The demo's profile and its distance from the truth."""
+
+    profile: Profile
+    scores: list[Score]
+
+
+def run_demo(out: str | Path, *, workers: int | None = None, progress: Progress | None = None) -> Demo:
+    """Draw a phantom of 2 x 2 mm into `out`, profile it and compare with the truth; needs no network.
+
+    Raises OutputError where `out` cannot be written, and what `histome.profile` raises.
+    """
+    import numpy as np
+
+    from histome.phantom import draw_phantom
+    from histome.pipeline import profile
+
+    folder = Path(out)
+    path = folder / "phantom.tif"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        truth = draw_phantom(path, size_px=(DEMO_SIDE_PX, DEMO_SIDE_PX), rng=np.random.default_rng(DEMO_SEED))
+    found = profile(path, folder, workers=workers, progress=progress)
+    return Demo(found, score_phantom(found, truth))
+
+
+def score_phantom(profile: Profile, truth: "PhantomTruth") -> list[Score]:
+    """Compare a phantom's profile with what was drawn.
+
+    Nuclei match one to one within 3 um between centroids. Those under pen, in folds, out of focus, in
+    necrosis or blood are not asked for: a found one that matches them counts neither way.
+    """
+    counts, right = match_cells(profile, truth)
+    drawn, matched = counts.tp + counts.fn, counts.tp
+    found = f"(n = {drawn:,} drawn, {matched:,} of them found, {counts.fp:,} found besides)"
+    accuracy = right / max(1, matched)
+    return [
+        Score("nucleus detection F1", counts.f1, f"{counts.f1:.3f}  {found}"),
+        Score("class of the found nuclei", accuracy, f"{accuracy:.3f}  right (n = {matched:,})"),
+        _counted(matched + counts.fp, drawn),
+        _agreement("quality map", profile.quality.array, truth.qc_map(profile.quality.mpp)),
+        _agreement("tissue map", profile.tissue.array, truth.tissue_map(profile.tissue.mpp)),
+        _valid_area(profile, truth),
+    ]
+
+
+def _counted(found: int, drawn: int) -> Score:
+    error = found / max(1, drawn) - 1
+    return Score("number of nuclei", error, f"{100 * error:+.1f} %  of {drawn:,} drawn")
+
+
+def match_cells(profile: Profile, truth: "PhantomTruth") -> "tuple[Counts, int]":
+    """Return the detection counts and how many matched nuclei got their class."""
+    import numpy as np
+
+    from histome.validation.matching import Counts, match_centers
+
+    drawn, cells = truth.cells, profile.cells
+    true_um = np.stack([drawn.x_px, drawn.y_px], axis=1) * truth.mpp
+    found_um = np.stack([cells["x_um"].to_numpy(), cells["y_um"].to_numpy()], axis=1)
+    pairs = match_centers(true_um, found_um, within_um=MATCH_UM)
+    asked = drawn.valid & np.isin(drawn.tissues, NUCLEATED_TISSUES)
+    hits = pairs[asked[pairs[:, 0]]]
+    classes = np.array(cells["class"].to_pylist(), dtype=object)
+    right = int((classes[hits[:, 1]] == drawn.classes[hits[:, 0]]).sum())
+    return Counts(len(hits), len(cells) - len(pairs), int(asked.sum()) - len(hits)), right
+
+
+def _agreement(name: str, found: "np.ndarray", drawn: "np.ndarray") -> Score:
+    """Share of the pixels that both say something of, glass left out where both agree on it."""
+    import numpy as np
+
+    height, width = (min(a, b) for a, b in zip(found.shape, drawn.shape, strict=True))
+    found, drawn = found[:height, :width], drawn[:height, :width]
+    glass = QC_CLASSES.index("NO_TISSUE") + 1 if name == "quality map" else 0
+    asked = (drawn != glass) | (found != glass)
+    share = float(np.mean(found[asked] == drawn[asked])) if asked.any() else 1.0
+    return Score(
+        name, share, f"{share:.3f}  of the pixels that either calls tissue agree (n = {asked.sum():,})"
+    )
+
+
+def _valid_area(profile: Profile, truth: "PhantomTruth") -> Score:
+    import numpy as np
+
+    mpp = profile.quality.mpp
+    drawn = np.count_nonzero(truth.qc_map(mpp) == QC_CLASSES.index("VALID_TISSUE") + 1) * mpp**2
+    error = profile.quality.area_um2("VALID_TISSUE") / drawn - 1
+    return Score("area of valid tissue", error, f"{100 * error:+.1f} %  of {drawn / 1e6:.2f} mm² drawn")

@@ -1,0 +1,309 @@
+"""The contract of a model, as a test: what any set of weights or any `Predictor` must do to be used."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histome.checks.doctor import Finding
+from histome.errors import HistomeError, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from histome.models.card import Card
+    from histome.models.runtime import Outputs, Predictor
+
+Check = tuple[str, Callable[[], str]]
+CELL_TASKS = ("stardist", "hover")
+# Lowest and highest value of each output, by its name; an output that is not listed may be any finite number.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "prob": (0.0, 1.0),
+    "mask": (0.0, 1.0),
+    "dist": (0.0, float("inf")),
+    "classes": (0.0, 1.0),
+    "probabilities": (0.0, 1.0),
+}
+# Rounding of a sigmoid or a softmax in bf16.
+_SLACK = 1e-3
+# Mean difference at a seam as a share of the output's spread; the shipped models have 0.03 and 0.08.
+_SEAM = 0.25
+_BACKENDS = 1e-3
+# The radius of a large nucleus: one cut by the field's edge may have its center beyond it.
+_REACH_UM = 8.0
+# What a person's own class may raise while it is looked at.
+_ERRORS = (HistomeError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError)
+
+
+def check_model(model: "str | Path | Card | Predictor") -> list[Finding]:
+    """Hold a model against its card; every finding that is not `fine` is a reason not to use it.
+
+    Looked at: the card; the weights' checksum; names, shapes and types of the outputs; their ranges; that the
+    same window gives the same bytes again, after other windows and in two threads at once; that two windows
+    agree where they meet, `halo_px` deep; that a blank slide has no nuclei and a field smaller than the
+    window none outside it (models of cells); that both CPU backends agree; and the card's `reference`
+    (means of the outputs for a drawn window, to 2 %), where it holds one.
+
+    Parameters
+    ----------
+    model : name of a shipped model, path of a card or its folder, a card, or an object with a `card` that is
+        called as `models.runtime.Predictor` says. Checks of the file are left out for the last.
+
+    Returns
+    -------
+    One finding a check, in this order; the first that stops the others is the last. Nothing is raised for a
+    bad model.
+    """
+    findings = [_look(*check) for check in _of_file(model)]
+    if not all(finding.fine for finding in findings):
+        return findings
+    network = _predictor(model)
+    findings += [_look(*check) for check in _of_outputs(network)]
+    if all(finding.fine for finding in findings):
+        findings += [_look(*check) for check in _of_behavior(network)]
+    return findings
+
+
+def _look(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except _ERRORS as error:
+        kind = "" if isinstance(error, HistomeError) else f"{type(error).__name__}: "
+        return Finding(name, False, kind + " ".join(str(error).split()))
+
+
+def _card(model: "str | Path | Card | Predictor") -> "Card":
+    from histome.models.card import load_card
+
+    return load_card(model) if isinstance(model, str | Path) else getattr(model, "card", model)  # type: ignore[return-value]
+
+
+def _predictor(model: "str | Path | Card | Predictor") -> "Predictor":
+    from histome.models.card import Card
+    from histome.models.runtime import Network
+
+    return Network(_card(model), threads=2) if isinstance(model, str | Path | Card) else model
+
+
+def _of_file(model: "str | Path | Card | Predictor") -> Iterator[Check]:
+    from histome.models.card import Card
+
+    yield "card", lambda: _told(_card(model))
+    if isinstance(model, str | Path | Card):
+        yield "weights", lambda: _weights(_card(model))
+        yield "loads", lambda: f"runs here on {_predictor(model).describe()['backend']}"  # type: ignore[attr-defined]
+
+
+def _told(card: "Card") -> str:
+    from histome.cells.find import check_card
+    from histome.classes import TISSUE_CLASSES
+
+    if card.task in CELL_TASKS:
+        check_card(card)
+    elif card.classes != TISSUE_CLASSES:
+        raise ModelError(f"classes {', '.join(card.classes)}; a {card.task} has {', '.join(TISSUE_CLASSES)}")
+    return f"{card.name}, a {card.task} at {card.mpp:g} um/px"
+
+
+def _weights(card: "Card") -> str:
+    from histome.models.runtime import read_weights
+
+    return f"{len(read_weights(card)) / 1e6:.1f} MB, sha256 as in the card"
+
+
+def _of_outputs(network: "Predictor") -> Iterator[Check]:
+    from histome.models.reference import reference_window
+
+    image = reference_window(network.card)
+    yield "outputs", lambda: _shapes(network, network(image))
+    yield "values", lambda: _values(network(image))
+
+
+def _shapes(network: "Predictor", outputs: "Outputs") -> str:
+    from histome.models.runtime import expected_outputs
+
+    for name, shape in expected_outputs(network.card).items():
+        got = outputs.get(name)
+        if got is None or got.shape != shape or got.dtype != "float32":
+            seen = "missing" if got is None else f"{got.dtype} {got.shape}"
+            raise ModelError(f"output {name!r} is {seen}; its card says float32 {shape}")
+    return ", ".join(f"{name} {shape}" for name, shape in expected_outputs(network.card).items())
+
+
+def _values(outputs: "Outputs") -> str:
+    import numpy as np
+
+    for name, array in outputs.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"output {name!r} holds values that are not finite")
+        low, high = RANGES.get(name, (-np.inf, np.inf))
+        if array.min() < low - _SLACK or array.max() > high + _SLACK:
+            raise ModelError(
+                f"output {name!r} runs from {array.min():g} to {array.max():g}; {low:g} to {high:g}"
+            )
+    return ", ".join(f"{name} {a.min():.3g} to {a.max():.3g}" for name, a in outputs.items())
+
+
+def _of_behavior(network: "Predictor") -> Iterator[Check]:
+    from histome.models.runtime import Network
+
+    yield "repeatable", lambda: _repeatable(network)
+    yield "independent", lambda: _independent(network)
+    yield "threads", lambda: _threads(network)
+    yield "seam", lambda: _seam(network)
+    if network.card.task in CELL_TASKS:
+        yield "blank", lambda: _blank(network)
+        yield "edge", lambda: _edge(network)
+    if isinstance(network, Network):
+        yield "backends", lambda: _backends(network.card)
+    yield "reference", lambda: _reference(network)
+
+
+def _same(a: "Outputs", b: "Outputs") -> bool:
+    return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def _copy(outputs: "Outputs") -> "Outputs":
+    """A model may hand out the same memory again."""
+    return {name: array.copy() for name, array in outputs.items()}
+
+
+def _repeatable(network: "Predictor") -> str:
+    from histome.models.reference import reference_window
+
+    image = reference_window(network.card)
+    if not _same(_copy(network(image)), network(image)):
+        raise ModelError("the same window gives other values the second time")
+    return "the same window gives the same bytes"
+
+
+def _others(network: "Predictor") -> "list[np.ndarray]":
+    """The reference window and two unlike it: a dark one, upside down, and a white one."""
+    import numpy as np
+
+    from histome.models.reference import reference_window
+
+    image = reference_window(network.card)
+    return [image, image[:, ::-1] // 2, np.full_like(image, 255)]
+
+
+def _independent(network: "Predictor") -> str:
+    first, *rest = _others(network)
+    alone = _copy(network(first))
+    for image in rest:
+        network(image)
+        if not _same(alone, network(first)):
+            raise ModelError("a window gives other values after another window")
+    return "a window's values do not depend on those before it"
+
+
+def _threads(network: "Predictor") -> str:
+    images = _others(network)[:2]
+    alone = [_copy(network(image)) for image in images]
+    together = threading.Barrier(2)
+
+    def run(k: int) -> bool:
+        together.wait(timeout=60)
+        return _same(alone[k], _copy(network(images[k])))
+
+    with ThreadPoolExecutor(2) as pool:
+        right = list(pool.map(run, range(len(images))))
+    if not all(right):
+        raise ModelError("two threads at once change the values")
+    return "two threads at once change nothing"
+
+
+def _seam(network: "Predictor") -> str:
+    """Compare two neighboring windows in a strip of 4 px of output round the line where their cores meet."""
+    import numpy as np
+
+    from histome.models.reference import reference_window
+
+    card = network.card
+    if card.halo_px < 2 * card.stride:
+        return f"halo_px is {card.halo_px}: windows that meet share no pixels"
+    wide = reference_window(card, columns=card.window_px + card.core_px)
+    left = _copy(network(np.ascontiguousarray(wide[:, :, : card.window_px])))
+    right = _copy(network(np.ascontiguousarray(wide[:, :, card.core_px :])))
+    worst = {}
+    for name in left:
+        halo = card.halo_px * left[name].shape[-1] // card.window_px
+        at = left[name].shape[-1] - halo
+        a, b = left[name][..., at - 2 : at + 2], right[name][..., halo - 2 : halo + 2]
+        spread = max(float(np.abs(left[name] - left[name].mean()).mean()), 1e-3)
+        worst[name] = float(np.abs(a - b).mean()) / spread
+    name = max(worst, key=lambda key: worst[key])
+    if worst[name] > _SEAM:
+        raise ModelError(
+            f"two windows differ where they meet by {worst[name]:.2g} of the spread of {name!r}: "
+            "halo_px is smaller than the model's field of view, or it normalizes each window by itself"
+        )
+    return f"two windows differ where they meet by {worst[name]:.2g} of the spread ({name})"
+
+
+def _blank(network: "Predictor") -> str:
+    import numpy as np
+
+    from histome.cells import everywhere, find_cells
+    from histome.slide.plain import array_slide
+
+    side = network.card.window_px
+    slide = array_slide(np.full((side, side, 3), 255, np.uint8), network.card.mpp)
+    found = len(find_cells(slide, everywhere(slide), network))
+    if found:
+        raise ModelError(f"{found:,} nuclei on a blank slide")
+    return "no nuclei on a blank slide"
+
+
+def _edge(network: "Predictor") -> str:
+    """A field of two fifths of a window on white, as the windows of a small image are padded."""
+    import numpy as np
+
+    from histome.cells import everywhere, find_cells
+    from histome.models.reference import reference_window
+    from histome.slide.plain import array_slide
+
+    window, side = network.card.window_px, 2 * network.card.window_px // 5
+    pixels = np.full((window, window, 3), 255, np.uint8)
+    pixels[:side, :side] = reference_window(network.card)[0, :side, :side]
+    slide = array_slide(pixels, network.card.mpp)
+    found = find_cells(slide, everywhere(slide), network)
+    beyond = (
+        np.maximum(found["x_um"].to_numpy(), found["y_um"].to_numpy()) > side * network.card.mpp + _REACH_UM
+    )
+    if beyond.any():
+        raise ModelError(f"{beyond.sum():,} nuclei on the white beyond a small field")
+    return f"{len(found):,} nuclei in a small field, none on the white beyond it"
+
+
+def _backends(card: "Card") -> str:
+    import numpy as np
+
+    from histome.models.reference import reference_window
+    from histome.models.runtime import Network
+
+    image = reference_window(card)
+    ort = Network(card, backend="cpu")(image)
+    openvino = Network(card, backend="openvino", precision="f32")(image)
+    worst = max(
+        float(np.abs(openvino[name] - ort[name]).max() / max(1.0, np.abs(ort[name]).max())) for name in ort
+    )
+    if worst > _BACKENDS:
+        raise ModelError(f"OpenVINO and ONNX Runtime differ by {worst:.2g} of the largest value")
+    return f"OpenVINO and ONNX Runtime differ by {worst:.1g} of the largest value"
+
+
+def _reference(network: "Predictor") -> str:
+    from histome.models.reference import TOLERANCE, largest_difference, reference_window, summarize
+
+    wanted = network.card.reference
+    if not wanted:
+        return "the card holds none"
+    found = summarize(network(reference_window(network.card)))
+    difference = largest_difference({name: found.get(name, ()) for name in wanted}, wanted)
+    if difference > TOLERANCE:
+        raise ModelError(
+            f"the outputs for the drawn window are {100 * difference:.1f} % off the card's reference"
+        )
+    return f"as in the card, to {100 * difference:.2f} %"

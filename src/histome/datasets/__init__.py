@@ -1,0 +1,1 @@
+"""Labelled data: fields, label sets, splits, and the layouts of published sets."""

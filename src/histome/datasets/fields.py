@@ -1,0 +1,218 @@
+"""Labelled fields of view: images, instances, points and label sets, as the folders of public data hold them.
+
+Everything is brought to one image resolution (0.5 um/px by area averaging); label maps stay at their own
+resolution, because targets are sampled from them exactly (see targets.py).
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, set_of
+
+IMAGE_MPP = 0.5
+# The rebuilt monuseg masks (watershed of a 3-class mask) have merged groups: their nuclei count half.
+_EXACT_MONUSEG = 13
+_POINT_RADIUS_UM = 1.6
+_POINT_BACKGROUND_UM = 9.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """One labelled field of view.
+
+    Attributes
+    ----------
+    data_set, name, source
+        Which data set and image; `source` is the slide or patient, the unit of every split.
+    image
+        (h, w, 3) uint8 at 0.5 um/px.
+    labels
+        (H, W) int32 instances at the label map's own resolution, 0 = none.
+    depth
+        (H, W) uint8, 255 x distance to the instance's border / its largest: the object probability to learn.
+    weight
+        (H, W) uint8, 255 x weight of the object loss: 0 where it is unknown whether there is a nucleus.
+    label_mpp
+        um per pixel of `labels`.
+    sets
+        (n + 1,) uint16 label set of each instance, 0 = no type.
+    shapes
+        Whether the instances' outlines are true (points and semantic components are not).
+    points_px
+        (n, 2) x, y of the instances' centers in `labels` pixels.
+    """
+
+    data_set: str
+    name: str
+    source: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    depth: NDArray[np.uint8]
+    weight: NDArray[np.uint8]
+    label_mpp: float
+    sets: NDArray[np.uint16]
+    shapes: bool
+    points_px: NDArray[np.float32]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file with a header."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
+    """RGB pixels at `to_mpp` um/px (area averaging when that is coarser)."""
+    return resize_image(np.asarray(Image.open(path).convert("RGB")), mpp, to_mpp)
+
+
+def resize_image(rgb: NDArray[np.uint8], mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
+    """RGB pixels of `mpp` um/px at `to_mpp` um/px (area averaging when that is coarser)."""
+    scale = mpp / to_mpp
+    size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(rgb, size, interpolation=how)  # type: ignore[return-value]
+
+
+def _normalised_depth(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """255 x distance to the border of the pixel's instance / the largest in that instance."""
+    border = np.zeros(labels.shape, bool)
+    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    border[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    border[1:] |= labels[1:] != labels[:-1]
+    border[:-1] |= labels[1:] != labels[:-1]
+    inside = ((labels > 0) & ~border).astype(np.uint8)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) + 0.5 * (labels > 0)
+    largest = np.zeros(labels.max() + 1)
+    np.maximum.at(largest, labels.ravel(), distance.ravel())
+    return (255 * distance / np.maximum(largest[labels], 1e-6) * (labels > 0)).astype(np.uint8)
+
+
+def _centers(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(n, 2) x, y centroid of each instance 1..n."""
+    n = labels.max() + 1
+    rows, cols = np.nonzero(labels)
+    ids = labels[rows, cols]
+    count = np.maximum(np.bincount(ids, minlength=n), 1)
+    x = np.bincount(ids, cols + 0.5, n) / count
+    y = np.bincount(ids, rows + 0.5, n) / count
+    return np.stack([x, y], axis=1)[1:].astype(np.float32)
+
+
+class Place(NamedTuple):
+    """Which image a field is: its data set, its name there, the slide or patient it was cut from."""
+
+    data_set: str
+    name: str
+    source: str
+
+
+def instance_field(
+    place: Place,
+    rgb: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    sets: NDArray[np.uint16],
+    *,
+    mpp: float,
+    weight: NDArray[np.uint8] | None = None,
+    shapes: bool = True,
+) -> Field:
+    """A field of labelled instances.
+
+    Parameters
+    ----------
+    rgb, labels, mpp
+        (h, w, 3) pixels and (h, w) instances 0..n, both at `mpp` um/px.
+    sets
+        (n + 1,) label set of each instance, 0 = no type.
+    weight, shapes
+        As in `Field`; without a weight every pixel counts in full.
+    """
+    full = np.full(labels.shape, 255, np.uint8) if weight is None else weight
+    image, depth, centers = resize_image(rgb, mpp), _normalised_depth(labels), _centers(labels)
+    return Field(*place, image, labels, depth, full, mpp, sets, shapes, centers)
+
+
+def _instance_field(
+    data_set: str, root: Path, row: dict[str, str], labels_of: dict[int, str], weight: float
+) -> Field:
+    labels = np.asarray(Image.open(root / row["instances"])).astype(np.int32)
+    known = {i: set_of(data_set, label) for i, label in labels_of.items()}
+    sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
+    rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
+    full = np.full(labels.shape, round(255 * weight), np.uint8)
+    place = Place(data_set, row["image"], row["source"])
+    return instance_field(place, rgb, labels, sets, mpp=float(row["mpp"]), weight=full)
+
+
+def _point_field(data_set: str, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
+    """Points: a small disc is nucleus, far from every point is background, between is unknown."""
+    mpp = float(row["mpp"])
+    with Image.open(root / row["file"]) as image:
+        shape = image.height, image.width
+    labels = np.zeros(shape, np.int32)
+    centers = np.array([(float(p["x_px"]), float(p["y_px"])) for p in points], np.float32).reshape(-1, 2)
+    for k, (x, y) in enumerate(centers):
+        cv2.circle(labels, (int(x), int(y)), round(_POINT_RADIUS_UM / mpp), k + 1, -1)
+    far = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5) * mpp > _POINT_BACKGROUND_UM
+    weight = np.where((labels > 0) | far, 128, 0).astype(np.uint8)
+    depth = np.where(labels > 0, 217, 0).astype(np.uint8)
+    sets = np.array([0] + [set_of(data_set, p["label"]) for p in points], np.uint16)
+    image = read_image(root / row["file"], mpp)
+    return Field(
+        data_set, row["image"], row["source"], image, labels, depth, weight, mpp, sets, False, centers
+    )
+
+
+def _component_field(data_set: str, root: Path, row: dict[str, str]) -> Field:
+    """Semantic components (monusac): they teach the class; nothing is said of the pixels between them."""
+    classes = np.asarray(Image.open(root / row["classes"]))
+    table = NUCLEUS_LABEL_SETS[data_set]
+    labels = np.zeros(classes.shape, np.int32)
+    sets = [0]
+    for code, mask in enumerate(table.values(), start=1):
+        n, components = cv2.connectedComponents((classes == code).astype(np.uint8))
+        labels[components > 0] = components[components > 0] + len(sets) - 1
+        sets += [mask] * (n - 1)
+    empty = np.zeros(labels.shape, np.uint8)
+    mpp = float(row["mpp"])
+    image = read_image(root / row["file"], mpp)
+    return Field(
+        data_set,
+        row["image"],
+        row["source"],
+        image,
+        labels,
+        (labels > 0).astype(np.uint8) * 255,
+        empty,
+        mpp,
+        np.array(sets, np.uint16),
+        False,
+        _centers(labels),
+    )
+
+
+def load_fields(root: Path, data_set: str) -> Iterable[Field]:
+    """Fields of one data set folder: images.csv, nuclei.csv, instances/ or classes/."""
+    rows = read_rows(root / "images.csv")
+    nuclei: dict[str, list[dict[str, str]]] = {}
+    if (root / "nuclei.csv").exists():
+        for nucleus in read_rows(root / "nuclei.csv"):
+            nuclei.setdefault(nucleus["image"], []).append(nucleus)
+    for place, row in enumerate(rows):
+        mine = nuclei.get(row["image"], [])
+        if row.get("instances"):
+            weight = 0.5 if data_set == "monuseg" and place >= _EXACT_MONUSEG else 1.0
+            yield _instance_field(data_set, root, row, {int(n["instance"]): n["label"] for n in mine}, weight)
+        elif row.get("classes"):
+            yield _component_field(data_set, root, row)
+        else:
+            yield _point_field(data_set, root, row, mine)

@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: grids, trees, discs, distances, contours; no pixels, no tables."""

@@ -1,0 +1,172 @@
+"""Which classes touch: Delaunay edges of limited length, found locally (family S5)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from histome.geometry.grid import bin_span, build_grid, run_chunks
+from histome.metrics.axes import AXES, CELLS, PAIR_OF
+from histome.metrics.results import Values, quotient, values
+from histome.metrics.specimen import N_CELL_CLASSES, Scene
+
+LONGEST_UM = 30.0
+# A shared Voronoi edge shorter than this is four cells on one circle, and the rounding of their coordinates.
+_SHORTEST_FACE_UM = 1e-6
+
+
+def contacts(scene: Scene) -> Mapping[str, Values]:
+    """Measure the share of contacts per unordered pair of classes; n is the number of contacts.
+
+    A contact is a Delaunay edge of at most 30 um. Log odds: ln of the odds of that share over the odds of its
+    expectation when the classes are exchanged among the cells.
+    """
+    table = contact_counts(
+        scene.cells.x_um, scene.cells.y_um, scene.cells.label, workers=scene.ground.workers
+    )
+    total = table.sum()
+    counts = scene.class_counts.astype(float)
+    places = [tuple(CELLS.index(name) for name in PAIR_OF[value]) for value in AXES["touching"]]
+    seen = np.array([table[place] for place in places])
+    ways = np.array([counts[a] * (counts[b] - 1) if a == b else 2 * counts[a] * counts[b] for a, b in places])
+    fraction = quotient(seen, total)
+    expected = quotient(ways, counts.sum() * (counts.sum() - 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_odds = np.log(fraction / (1 - fraction)) - np.log(expected / (1 - expected))
+    none = (total == 0, "there are no contacts")
+    unseen = (seen == 0, "there are no such contacts")
+    all_of_them = (seen == total, "all contacts are such contacts")
+    certain = (~(expected > 0) | ~(expected < 1), "relabeling cannot change the contact fraction")
+    return {
+        "CONTACT_FRACTION_{touching}": values(fraction, total, none),
+        "CONTACT_LOG_ODDS_{touching}": values(log_odds, total, none, unseen, all_of_them, certain),
+    }
+
+
+def contact_counts(
+    x_um: NDArray[np.float64], y_um: NDArray[np.float64], label: NDArray[np.int64], *, workers: int = 1
+) -> NDArray[np.int64]:
+    """Count the contacts between classes, (9, 9), in the upper triangle."""
+    grid = build_grid(x_um, y_um, LONGEST_UM / 2)
+    sorted_label = label[grid.order]
+    parts = run_chunks(
+        lambda lo, hi: _contacts_of_span(grid, sorted_label, (lo, hi)), len(x_um), workers=workers
+    )
+    return np.sum([np.zeros((N_CELL_CLASSES, N_CELL_CLASSES), np.int64), *parts], axis=0)
+
+
+@njit(cache=True, nogil=True)
+def _contacts_of_span(grid, label, span):
+    """Count the contacts of the sorted cells of `span` with later cells."""
+    table = np.zeros((N_CELL_CLASSES, N_CELL_CLASSES), np.int64)
+    near = np.empty(256, np.int64)
+    for i in range(span[0], span[1]):
+        near, n = _gather(grid, i, near)
+        for k in range(n):
+            j = near[k]
+            dx, dy = grid.x[j] - grid.x[i], grid.y[j] - grid.y[i]
+            d2 = dx * dx + dy * dy
+            if j > i and d2 > 0.0 and _is_contact(grid, (i, j), near, n):
+                a, b = min(label[i], label[j]), max(label[i], label[j])
+                table[a, b] += 1
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _gather(grid, i, near):
+    """Return the sorted cells within LONGEST_UM of cell i, i left out, and how many."""
+    n = 0
+    x, y = grid.x[i], grid.y[i]
+    r0, r1, c0, c1 = bin_span(grid, x, y, LONGEST_UM)
+    for row in range(r0, r1):
+        for j in range(grid.start[row * grid.cols + c0], grid.start[row * grid.cols + c1]):
+            dx, dy = grid.x[j] - x, grid.y[j] - y
+            if j != i and dx * dx + dy * dy <= LONGEST_UM * LONGEST_UM:
+                if n == len(near):
+                    longer = np.empty(2 * n, np.int64)
+                    longer[:n] = near
+                    near = longer
+                near[n] = j
+                n += 1
+    return near, n
+
+
+@njit(cache=True, nogil=True)
+def _clip(grid, frame, k, face):
+    """Narrow `face` to the circle centers that keep cell k out of the circle.
+
+    The centers of circles through two cells lie at middle + t normal; `frame` is (middle x, y, normal x, y,
+    half the distance of the cells), `face` the open interval of t.
+    """
+    vx, vy = grid.x[k] - frame[0], grid.y[k] - frame[1]
+    along = vx * frame[2] + vy * frame[3]
+    power = vx * vx + vy * vy - frame[4] * frame[4]
+    low, high = face
+    if along > 0:
+        high = min(high, power / (2 * along))
+    elif along < 0:
+        low = max(low, power / (2 * along))
+    elif power < 0:
+        low, high = 0.0, -1.0  # between the two: no circle at all
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _is_contact(grid, pair, near, n):
+    """Tell whether the Voronoi cells of a pair share an edge: a circle through both holds no third cell."""
+    i, j = pair
+    x, y = grid.x[i], grid.y[i]
+    dx, dy = grid.x[j] - x, grid.y[j] - y
+    distance = np.sqrt(dx * dx + dy * dy)
+    frame = (x + dx / 2, y + dy / 2, -dy / distance, dx / distance, distance / 2)
+    face = (-np.inf, np.inf)
+    for m in range(n):
+        if _apart(grid, near[m], pair):
+            face = _clip(grid, frame, near[m], face)
+            if face[1] - face[0] <= _SHORTEST_FACE_UM:
+                return False
+    while True:
+        t = min(max(0.0, face[0]), face[1])  # the smallest circle that is left
+        radius = np.sqrt(frame[4] * frame[4] + t * t)
+        if 2 * radius <= LONGEST_UM:  # every cell in it is among the near ones
+            return True
+        narrower = _clip_by_circle(grid, pair, frame, (t, radius), face)
+        if narrower[1] - narrower[0] <= _SHORTEST_FACE_UM:
+            return False
+        if narrower[0] == face[0] and narrower[1] == face[1]:
+            return True
+        face = narrower
+
+
+@njit(cache=True, nogil=True)
+def _apart(grid, k, pair):
+    """Tell whether cell k is at neither position of the pair."""
+    i, j = pair
+    return (grid.x[k] != grid.x[i] or grid.y[k] != grid.y[i]) and (
+        grid.x[k] != grid.x[j] or grid.y[k] != grid.y[j]
+    )
+
+
+@njit(cache=True, nogil=True)
+def _clip_by_circle(grid, pair, frame, circle, face):
+    """Narrow `face` by the cells inside one circle, until it is empty or all were seen."""
+    t, radius = circle
+    cx, cy = frame[0] + t * frame[2], frame[1] + t * frame[3]
+    r0, r1, _, _ = bin_span(grid, cx, cy, radius)
+    for row in range(r0, r1):
+        # The chord of the circle over this row of bins.
+        top = grid.y_min + row * grid.bin_um
+        dy = max(0.0, max(top - cy, cy - top - grid.bin_um))
+        half = np.sqrt(max(radius * radius - dy * dy, 0.0))
+        c0 = max(int(np.floor((cx - half - grid.x_min) / grid.bin_um)), 0)
+        c1 = min(int(np.floor((cx + half - grid.x_min) / grid.bin_um)) + 1, grid.cols)
+        if c0 >= c1:
+            continue
+        for k in range(grid.start[row * grid.cols + c0], grid.start[row * grid.cols + c1]):
+            dx, dy = grid.x[k] - cx, grid.y[k] - cy
+            if dx * dx + dy * dy < radius * radius and _apart(grid, k, pair):
+                face = _clip(grid, frame, k, face)
+                if face[1] - face[0] <= _SHORTEST_FACE_UM:
+                    return face
+    return face

@@ -1,0 +1,88 @@
+"""Neighborhood enrichment against relabeling, in closed form (family S4)."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.geometry.grid import neighbor_counts
+from histome.metrics.results import Values, values
+from histome.metrics.specimen import N_CELL_CLASSES, Scene
+
+RADIUS_UM = 40.0
+
+
+def enrichment(scene: Scene) -> Mapping[str, Values]:
+    """Measure the pairs of two classes within 40 um against relabeling; n is the number of pairs seen.
+
+    The classes are exchanged among the cells, their positions kept. Mean and variance of the number of pairs
+    over all relabelings are exact (join counts, sampling without replacement: Cliff and Ord 1981), so no
+    permutations are drawn; squidpy's nhood_enrichment estimates the same z by drawing them.
+    """
+    cells = scene.cells
+    near = neighbor_counts(
+        cells.x_um,
+        cells.y_um,
+        cells.label,
+        radii_um=(RADIUS_UM,),
+        n_classes=N_CELL_CLASSES,
+        workers=scene.ground.workers,
+    )[:, 0].astype(np.int64)
+    observed = np.array([near[cells.label == k].sum(axis=0) for k in range(N_CELL_CLASSES)])
+    return pair_enrichment(observed, scene.class_counts, near.sum(axis=1))
+
+
+def pair_enrichment(
+    observed: NDArray[np.int64], counts: NDArray[np.int64], degree: NDArray[np.int64]
+) -> Mapping[str, Values]:
+    """Return log2 fold change and z of ordered pairs (classes, classes), given each cell's degree."""
+    edges = int(degree.sum()) // 2
+    adjacent = int((degree * (degree - 1)).sum())
+    mean, sd = np.zeros(observed.shape), np.zeros(observed.shape)
+    for a, b in np.ndindex(observed.shape):
+        pair = (int(counts[a]), int(counts[b]))
+        mean[a, b], sd[a, b] = _moments(pair, a == b, int(counts.sum()), (edges, adjacent))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fold, z = np.log2(observed / mean), (observed - mean) / sd
+    unseen = (observed == 0, "no such pair is seen")
+    return {
+        "ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}": values(
+            fold, observed, (mean == 0, "no such pair is expected"), unseen
+        ),
+        "ENRICHMENT_Z_{neighbor}_AROUND_{center}": values(
+            z, observed, (sd == 0, "relabeling cannot change the number of pairs")
+        ),
+    }
+
+
+def _moments(pair: tuple[int, int], same: bool, n: int, graph: tuple[int, int]) -> tuple[float, float]:
+    """Return mean and SD of the ordered pairs of two classes over all relabelings of a graph.
+
+    `graph` is (edges, ordered pairs of edges that share a cell). Integers and fractions all the way: the
+    variance is a difference of numbers 1e10 times as large.
+    """
+    a, b = pair
+    edges, adjacent = graph
+    disjoint = edges * edges - edges - adjacent
+    if same:
+        two, three, four = (_falling(a, k) for k in (2, 3, 4))
+    else:
+        two, three, four = 2 * a * b, a * b * (a + b - 2), 4 * a * (a - 1) * b * (b - 1)
+    mean = edges * _share(two, n, 2)
+    variance = mean + adjacent * _share(three, n, 3) + disjoint * _share(four, n, 4) - mean * mean
+    ordered = 2 if same else 1  # an edge within a class is two ordered pairs
+    return float(ordered * mean), ordered * float(variance) ** 0.5
+
+
+def _falling(n: int, k: int) -> int:
+    """Return n (n - 1) ... (n - k + 1)."""
+    product = 1
+    for i in range(k):
+        product *= max(n - i, 0)
+    return product
+
+
+def _share(ways: int, n: int, k: int) -> Fraction:
+    """Return the probability of `ways` labelings of k given cells among n; 0 where there are no k cells."""
+    return Fraction(ways, _falling(n, k)) if n >= k else Fraction(0)

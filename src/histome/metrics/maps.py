@@ -1,0 +1,166 @@
+"""The ground: tissue and quality maps, and what follows from them alone, computed once."""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
+from histome.geometry.distance import DistanceField, distance_to
+from histome.metrics.axes import BORDER_BANDS_UM
+from histome.slide.maps import ClassMap
+from histome.tissue.zones import find_zones
+
+T = TypeVar("T")
+
+# Index in NUCLEATED_TISSUES of each tissue code, -1 for none; code 0 is "not analyzed".
+NUCLEATED_OF_CODE = np.array(
+    [-1, *(NUCLEATED_TISSUES.index(t) if t in NUCLEATED_TISSUES else -1 for t in TISSUE_CLASSES)], np.int64
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What lies under the cells. `tissue` is cropped to the analyzed pixels; its corner lies at `corner_px`.
+
+    `facts` are numbers about the slide that only its pixels tell (family Q1); `quality` and `regions` are
+    None where nobody looked.
+    """
+
+    tissue: ClassMap
+    corner_px: tuple[int, int] = (0, 0)
+    quality: ClassMap | None = None
+    regions: pa.Table | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    workers: int = 1
+    _derived: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    def once(self, derive: Callable[..., T], *args: Hashable) -> T:
+        """Return derive(ground, *args), computed at the first call."""
+        key = (derive, *args)
+        if key not in self._derived:
+            self._derived[key] = derive(self, *args)
+        return self._derived[key]
+
+    @property
+    def um2_per_px(self) -> float:
+        """Area of a pixel of the tissue map."""
+        return self.tissue.mpp**2
+
+    @cached_property
+    def tissue_px(self) -> NDArray[np.int64]:
+        """Pixels of each tissue class, (7,)."""
+        return count_codes(self.tissue.array, len(TISSUE_CLASSES))[1:]
+
+    @cached_property
+    def tissue_um2(self) -> NDArray[np.float64]:
+        """Area of each tissue class in um2, (7,)."""
+        return np.asarray(self.tissue_px * self.um2_per_px, np.float64)
+
+    @cached_property
+    def nucleated_um2(self) -> NDArray[np.float64]:
+        """Area of each nucleated tissue class in um2, (5,)."""
+        return self.tissue_um2[[TISSUE_CLASSES.index(name) for name in NUCLEATED_TISSUES]]
+
+    @cached_property
+    def zones(self) -> ClassMap:
+        """Zone of every pixel of the tissue map."""
+        return find_zones(self.tissue, workers=self.workers)
+
+    @cached_property
+    def zone_px(self) -> NDArray[np.int64]:
+        """Pixels of each tissue class in each zone, (7, 5); the last zone is the whole tumor region."""
+        table = np.zeros(8 * 8, np.int64)
+        for row in range(0, len(self.tissue.array), 256):
+            zone = self.zones.array[row : row + 256]
+            table += np.bincount(
+                (self.tissue.array[row : row + 256] * np.uint8(8) + zone).ravel(), minlength=64
+            )
+        four = table.reshape(8, 8)[1:, 1:5]
+        return np.column_stack([four, four[:, 0] + four[:, 1]])
+
+    @property
+    def has_tumor(self) -> bool:
+        """Whether there is a tumor that zones are drawn round."""
+        return bool(self.zone_px[:, 4].any())
+
+    def distance_to_tissue(self, name: str) -> DistanceField:
+        """Return the distances to a tissue class; not kept: 400 MB for a slide of 200 million pixels."""
+        return distance_to(self.tissue.mask(name), workers=self.workers)
+
+    @cached_property
+    def border_px(self) -> NDArray[np.int64]:
+        """Pixels of carcinoma by distance to stroma and of stroma by distance to carcinoma, (2, bands)."""
+        edges_px = np.array([0, *(high for _, high in BORDER_BANDS_UM)]) / self.tissue.mpp
+        sides = (("CARCINOMA", "STROMA"), ("STROMA", "CARCINOMA"))
+        return np.stack(
+            [
+                self.distance_to_tissue(there).histogram(
+                    self.tissue.array, (self.tissue.code(here),), edges_px
+                )
+                for here, there in sides
+            ]
+        )
+
+    def distance_to_border(self) -> DistanceField:
+        """Return the distances to what is not nucleated tissue, beyond the map too; not kept."""
+        return distance_to((NUCLEATED_OF_CODE < 0)[self.tissue.array], workers=self.workers, outside=True)
+
+    def has(self, tissue: str) -> bool:
+        """Whether there is any of a tissue class."""
+        return bool(self.tissue_px[self.tissue.code(tissue) - 1])
+
+    @property
+    def nucleated_codes(self) -> tuple[int, ...]:
+        """Codes of the nucleated tissues in the tissue map."""
+        return tuple(self.tissue.code(name) for name in NUCLEATED_TISSUES)
+
+    def pixel_of(
+        self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return row, column and whether inside for points in um; points outside get (0, 0)."""
+        rows = np.floor(y_um / self.tissue.mpp) - self.corner_px[0]
+        columns = np.floor(x_um / self.tissue.mpp) - self.corner_px[1]
+        height, width = self.tissue.array.shape
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        return (
+            np.where(inside, rows, 0).astype(np.int64),
+            np.where(inside, columns, 0).astype(np.int64),
+            inside,
+        )
+
+
+def make_ground(
+    tissue: ClassMap,
+    *,
+    corner_px: tuple[int, int] = (0, 0),
+    quality: ClassMap | None = None,
+    regions: pa.Table | None = None,
+    facts: Mapping[str, float] | None = None,
+    workers: int = 1,
+) -> Ground:
+    """Return the ground of a tissue map, cropped to what is analyzed; the map itself is not copied.
+
+    corner_px: where pixel (0, 0) of `tissue` lies, for a part of a slide.
+    """
+    rows = np.flatnonzero(tissue.array.any(axis=1))
+    columns = np.flatnonzero(tissue.array.any(axis=0))
+    corner, end = (0, 0), (0, 0)
+    if len(rows):
+        corner = int(rows[0]), int(columns[0])
+        end = int(rows[-1]) + 1, int(columns[-1]) + 1
+    part = ClassMap(tissue.array[corner[0] : end[0], corner[1] : end[1]], tissue.mpp, tissue.classes)
+    place = (corner_px[0] + corner[0], corner_px[1] + corner[1])
+    return Ground(part, place, quality, regions, facts or {}, workers)
+
+
+def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:
+    """Count the pixels of each code 0..largest without an integer copy of the whole map."""
+    counts = np.zeros(largest + 1, np.int64)
+    for row in range(0, len(codes), 256):
+        counts += np.bincount(codes[row : row + 256].ravel(), minlength=largest + 1)
+    return counts

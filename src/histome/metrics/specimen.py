@@ -1,0 +1,226 @@
+"""A scene: cells as arrays, on their ground, with what several families need."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.errors import HistomeError
+from histome.geometry.kdtree import build_tree, nearest_squared
+from histome.metrics.axes import NUCLEUS_FEATURES
+from histome.metrics.maps import NUCLEATED_OF_CODE, Ground
+from histome.models.label_support import class_labels
+from histome.slide.maps import ClassMap
+
+N_CELL_CLASSES = len(CELL_CLASSES)
+# More nuclei than this at exactly one position are none; each would be a neighbor of all the others.
+_LARGEST_CROWD = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells as arrays of length n, in an order that depends on the cells and not on the rows they came in.
+
+    `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside);
+    `features` are columns of NUCLEUS_FEATURES that were measured, NaN where one cell lacks a value;
+    `class_labels` says how the model learned each class, empty where that is not known.
+    """
+
+    x_um: NDArray[np.float64]
+    y_um: NDArray[np.float64]
+    label: NDArray[np.int64]
+    tissue: NDArray[np.int64]
+    confidence: NDArray[np.float64] | None
+    abstained: NDArray[np.bool_] | None
+    features: Mapping[str, NDArray[np.float64]]
+    class_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.x_um)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Cells":
+        """Return the chosen cells, by mask or by index."""
+        return Cells(
+            self.x_um[rows],
+            self.y_um[rows],
+            self.label[rows],
+            self.tissue[rows],
+            None if self.confidence is None else self.confidence[rows],
+            None if self.abstained is None else self.abstained[rows],
+            {name: column[rows] for name, column in self.features.items()},
+            self.class_labels,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Cells on a ground, and what families derive from both, each once.
+
+    A scene made by `select` remembers the scene it came from, so that what belongs to a single cell and its
+    ground is looked up there.
+    """
+
+    ground: Ground
+    cells: Cells
+    origin: "tuple[Scene, NDArray[np.bool_]] | None" = None
+    _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
+
+    def select(self, rows: NDArray[np.bool_]) -> "Scene":
+        """Return the scene of some of the cells, by mask, on the same ground."""
+        return Scene(self.ground, self.cells.select(rows), (self, rows))
+
+    def once(self, derive: "Callable[[Scene], T]") -> T:
+        """Return derive(scene), computed at the first call."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return self._derived[derive]
+
+    def per_cell(self, derive: "Callable[[Scene], NDArray[Any]]") -> NDArray[Any]:
+        """Return derive(scene), an array (n,) whose items depend on their own cell and the ground only."""
+        if self.origin is not None:
+            whole, rows = self.origin
+            return whole.per_cell(derive)[rows]
+        return self.once(derive)
+
+    @cached_property
+    def nucleated(self) -> NDArray[np.int64]:
+        """Index of each cell's tissue in NUCLEATED_TISSUES, -1 elsewhere, (n,)."""
+        return NUCLEATED_OF_CODE[self.cells.tissue]
+
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """Number of cells of each class, (9,)."""
+        return np.bincount(self.cells.label, minlength=N_CELL_CLASSES)
+
+    @cached_property
+    def tissue_counts(self) -> NDArray[np.int64]:
+        """Number of cells per class and nucleated tissue, (9, 5)."""
+        return cross_count(self.cells.label, self.nucleated, (N_CELL_CLASSES, len(NUCLEATED_TISSUES)))
+
+    @cached_property
+    def zone(self) -> NDArray[np.int64]:
+        """Code of the zone of each cell, 0 outside the analyzed tissue, (n,)."""
+        return self.per_cell(_zone_of_cells)
+
+    @cached_property
+    def in_tumor_region(self) -> NDArray[np.bool_]:
+        """Whether each cell lies in the whole tumor region: its core or its inner margin, (n,)."""
+        return (self.zone == 1) | (self.zone == 2)
+
+    @cached_property
+    def nearest_squared(self) -> NDArray[np.float64]:
+        """Squared distance in um2 from every cell to the nearest other cell of each class, (9, n), or inf."""
+        cells = self.cells
+        found = np.empty((N_CELL_CLASSES, len(cells)))
+        for k in range(N_CELL_CLASSES):
+            rows = np.flatnonzero(cells.label == k)
+            own = np.full(len(cells), -1, np.int64)
+            own[rows] = np.arange(len(rows))
+            tree = build_tree(cells.x_um[rows], cells.y_um[rows])
+            found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=self.ground.workers)
+        return found
+
+
+def _zone_of_cells(scene: Scene) -> NDArray[np.int64]:
+    """Look up the zone of each cell."""
+    rows, columns, inside = scene.ground.pixel_of(scene.cells.x_um, scene.cells.y_um)
+    if not inside.any():
+        return np.zeros(len(scene.cells), np.int64)
+    return np.where(inside, scene.ground.zones.array[rows, columns], 0).astype(np.int64)
+
+
+def cross_count(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Count the pairs (a, b); rows with a negative code count nowhere."""
+    known = (a >= 0) & (b >= 0)
+    return np.bincount(a[known] * shape[1] + b[known], minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def read_cells(table: pa.Table, tissue: ClassMap) -> Cells:
+    """Return a cells table as arrays; the tissue of each cell is read from the map.
+
+    Needs x_um, y_um and class; takes confidence, abstained and the nuclear features where they are.
+    Raises HistomeError for missing columns, unknown classes, coordinates that are not finite, and more than
+    1,000 cells at one position.
+    """
+    missing = [name for name in ("x_um", "y_um", "class") if name not in table.column_names]
+    if missing:
+        raise HistomeError(f"the cells table has no column {', '.join(missing)}.")
+    x_um, y_um = _finite(table, "x_um"), _finite(table, "y_um")
+    columns = {
+        name: _floats(table, name) for name, _, _ in NUCLEUS_FEATURES.values() if name in table.column_names
+    }
+    if {"major_axis_um", "minor_axis_um"} <= columns.keys():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = columns["major_axis_um"] / columns["minor_axis_um"]
+        columns["aspect_ratio"] = np.where(np.isfinite(ratio), ratio, np.nan)
+    cells = Cells(
+        x_um,
+        y_um,
+        _labels(table),
+        tissue.at(x_um, y_um).astype(np.int64),
+        _floats(table, "confidence") if "confidence" in table.column_names else None,
+        _booleans(table, "abstained") if "abstained" in table.column_names else None,
+        columns,
+        class_labels(table.schema),
+    )
+    # Sums of floats depend on their order: a canonical one makes every metric independent of the rows' order.
+    area = columns.get("area_um2", np.zeros(len(x_um)))
+    cells = cells.select(np.lexsort((area, cells.label, x_um, y_um)))
+    _refuse_crowds(cells)
+    return cells
+
+
+def _refuse_crowds(cells: Cells) -> None:
+    """Refuse many cells at one place: what missing positions look like when they were filled in."""
+    same = (np.diff(cells.x_um) == 0) & (np.diff(cells.y_um) == 0)
+    ends = np.flatnonzero(~np.append(same, False))
+    crowd = np.diff(ends, prepend=-1)
+    if len(crowd) and crowd.max() > _LARGEST_CROWD:
+        row = ends[crowd.argmax()]
+        raise HistomeError(
+            f"cells: {crowd.max():,} cells lie at x {cells.x_um[row]:g}, y {cells.y_um[row]:g} um; "
+            "that is no position: remove them."
+        )
+
+
+def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a column as float64 with NaN for nulls."""
+    column = pc.cast(table[name], pa.float64())
+    return np.ascontiguousarray(pc.fill_null(column, np.nan).to_numpy(), np.float64)
+
+
+def _finite(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a coordinate column; raises HistomeError that names the first row without a finite value."""
+    column = _floats(table, name)
+    bad = np.flatnonzero(~np.isfinite(column))
+    if len(bad):
+        raise HistomeError(
+            f"cells: {name} of row {bad[0] + 1} is not a finite number ({len(bad)} such rows); remove them."
+        )
+    return column
+
+
+def _booleans(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    """Return a column as bool, null as False."""
+    return pc.fill_null(pc.cast(table[name], pa.bool_()), False).to_numpy().astype(bool)
+
+
+def _labels(table: pa.Table) -> NDArray[np.int64]:
+    """Return class codes; raises HistomeError that lists every class that is not one of the nine."""
+    column = table["class"].combine_chunks().cast(pa.string())
+    codes = pc.call_function("index_in", [column], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
+    if codes.null_count:
+        unknown = column.filter(codes.is_null()).unique().to_pylist()
+        raise HistomeError(
+            f"cells: unknown class {', '.join(map(repr, unknown))}; map them to {', '.join(CELL_CLASSES)}."
+        )
+    return codes.to_numpy().astype(np.int64)

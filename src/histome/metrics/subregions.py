@@ -1,0 +1,148 @@
+"""The same metrics for parts of a slide: pieces of tissue, tiles, polygons of the user."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from histome.config import MetricsConfig
+from histome.errors import UsageError
+from histome.geometry.raster import paint_polygons
+from histome.geometry.shapes import Shapes
+from histome.metrics.maps import make_ground
+from histome.metrics.measure import SCHEMA, measure_scene
+from histome.metrics.specimen import Scene, read_cells
+from histome.qc.fragments import label_fragments
+from histome.slide.maps import ClassMap
+from histome.threads import available_cpus
+from histome.tissue.regions import find_regions
+
+PARTS_SCHEMA = pa.schema([pa.field("part", pa.string()), *SCHEMA])
+_SMALLEST_TILE_UM, _LARGEST_TILE_UM = 50.0, 100_000.0
+# Pieces are told apart at the resolution of the quality map.
+_PIECE_MPP = 8.0
+
+
+class Part(NamedTuple):
+    """Some pixels of the tissue map: those of `mask` (h, w), whose corner is at (row, column)."""
+
+    name: str
+    row: int
+    column: int
+    mask: NDArray[np.bool_]
+
+
+def measure_parts(
+    tissue: ClassMap,
+    cells: pa.Table,
+    per: str,
+    *,
+    polygons: Shapes | None = None,
+    config: MetricsConfig | None = None,
+    workers: int | None = None,
+) -> pa.Table:
+    """Measure every part of a slide on its own: one row per part and metric, the part's name first.
+
+    per: "piece" (connected tissue, joined over gaps of 200 um, from 0.1 mm2 on), "tile:<size>um" (from the
+    slide's corner) or "region" (`polygons` in um, one part each, overlaps allowed). A cell belongs to the
+    part that its pixel of the tissue map belongs to; what lies outside a part is as if it were not there, so
+    a cell's neighbors across its border do not count. Parts without analyzed tissue are left out.
+
+    Raises UsageError for another `per`, and for regions without polygons.
+    """
+    config, workers = config or MetricsConfig(), workers or available_cpus()
+    whole = read_cells(cells, tissue)
+    rows, columns = (np.floor(axis / tissue.mpp) for axis in (whole.y_um, whole.x_um))
+    tables = [pa.table([pa.array([], field.type) for field in PARTS_SCHEMA], schema=PARTS_SCHEMA)]
+    for part in find_parts(tissue, per, polygons):
+        height, width = part.mask.shape
+        window = tissue.array[part.row : part.row + height, part.column : part.column + width]
+        own = ClassMap(np.where(part.mask, window, np.uint8(0)), tissue.mpp, tissue.classes)
+        if not own.array.any():
+            continue
+        r, c = rows - part.row, columns - part.column
+        near = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
+        chosen = near[part.mask[r[near].astype(np.int64), c[near].astype(np.int64)]]
+        ground = make_ground(
+            own, corner_px=(part.row, part.column), regions=find_regions(own), workers=workers
+        )
+        table = measure_scene(Scene(ground, whole.select(chosen)), config)
+        tables.append(table.add_column(0, PARTS_SCHEMA.field("part"), pa.array([part.name] * len(table))))
+    return pa.concat_tables(tables)
+
+
+def find_parts(tissue: ClassMap, per: str, polygons: Shapes | None = None) -> Iterator[Part]:
+    """Yield the parts of a tissue map; raises UsageError as `measure_parts`."""
+    kind, _, size = per.partition(":")
+    if kind == "tile":
+        return _tiles(tissue, tile_size_um(size))
+    if per == "piece":
+        return _pieces(tissue)
+    if per == "region":
+        if polygons is None:
+            raise UsageError("metrics per region need a file of polygons")
+        return _polygons(tissue, polygons)
+    raise UsageError(f"metrics per {per!r}: give piece, region or tile:<size>um")
+
+
+def tile_size_um(text: str) -> float:
+    """Return the side of a tile in um from a text such as "500um"; raises UsageError for another one."""
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*um", text)
+    if size is None:
+        raise UsageError(f"tiles of {text!r}: give their side in um, such as 500um")
+    size_um = float(size[1])
+    if not _SMALLEST_TILE_UM <= size_um <= _LARGEST_TILE_UM:
+        raise UsageError(f"tiles of {size_um:g} um: give {_SMALLEST_TILE_UM:g} to {_LARGEST_TILE_UM:g} um")
+    return size_um
+
+
+def _tiles(tissue: ClassMap, size_um: float) -> Iterator[Part]:
+    """Yield square tiles row by row from the slide's corner; a pixel belongs to the tile of its center."""
+    height, width = tissue.array.shape
+    edges = [_edges(side, tissue.mpp, size_um) for side in (height, width)]
+    for y, (top, bottom) in enumerate(zip(edges[0][:-1], edges[0][1:], strict=True)):
+        for x, (left, right) in enumerate(zip(edges[1][:-1], edges[1][1:], strict=True)):
+            name = f"tile x={x * size_um:g} y={y * size_um:g} um"
+            yield Part(name, int(top), int(left), np.ones((bottom - top, right - left), np.bool_))
+
+
+def _edges(side_px: int, mpp: float, size_um: float) -> NDArray[np.int64]:
+    """Return the first pixel of each tile along one side, and the end."""
+    tiles = int(np.ceil(side_px * mpp / size_um - 1e-9))
+    edges = np.ceil(np.arange(tiles + 1) * size_um / mpp - 0.5).astype(np.int64)
+    return np.minimum(edges, side_px)
+
+
+def _pieces(tissue: ClassMap) -> Iterator[Part]:
+    """Yield the connected pieces of tissue, the largest first."""
+    step = max(round(_PIECE_MPP / tissue.mpp), 1)
+    coarse = tissue.array[step // 2 :: step, step // 2 :: step] > 0
+    labels = label_fragments(coarse, mpp=tissue.mpp * step) if coarse.any() else coarse.astype(np.uint16)
+    for number in range(1, int(labels.max(initial=0)) + 1):
+        rows, columns = (np.flatnonzero((labels == number).any(axis=axis)) for axis in (1, 0))
+        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        mask = np.kron(labels[box] == number, np.ones((step, step), np.bool_))
+        top, left = int(rows[0]) * step, int(columns[0]) * step
+        mask = mask[: tissue.array.shape[0] - top, : tissue.array.shape[1] - left]
+        yield Part(f"piece {number}", top, left, mask)
+
+
+def _polygons(tissue: ClassMap, polygons: Shapes) -> Iterator[Part]:
+    """Yield the pixels of each polygon, clipped to the map; equal labels are numbered."""
+    height, width = tissue.array.shape
+    labels = [str(label) for label in polygons.label]
+    for number, (label, shape) in enumerate(zip(labels, polygons.geometry, strict=True), start=1):
+        left, top, right, bottom = (np.array(shape.bounds) / tissue.mpp).astype(np.int64)
+        left, top = max(left, 0), max(top, 0)
+        right, bottom = min(right + 1, width), min(bottom + 1, height)
+        if right <= left or bottom <= top:
+            continue
+        painted = np.zeros((bottom - top, right - left), np.uint8)
+        shifted = shapely.transform(shape, lambda xy, corner=(left, top): xy / tissue.mpp - corner)
+        paint_polygons(painted, np.array([shifted], object), np.array([1], np.uint8))
+        name = label if labels.count(label) == 1 else f"{label} {number}"
+        yield Part(name, int(top), int(left), painted > 0)

@@ -1,0 +1,1 @@
+"""Six phenotype axes of a patch: features, labels, tokens."""

@@ -1,0 +1,86 @@
+"""The six phenotype axes, their thresholds, labels and tokens, as `phenotypes.toml` has them."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import Field
+
+from histome.config import Settings
+
+# Classes 1-5 of PanNuke's ontology, in the order of their codes; 0 is background.
+PANNUKE_CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
+Unit = Literal["px", "um"]
+Level = Literal["low", "between", "high"]
+_POWERS = {"1": 0, "um": 1, "um2": 2}
+
+
+class Said(Settings):
+    """What is said of one level of an axis: a label, and tokens or none."""
+
+    label: str
+    tokens: tuple[str, ...] = ()
+
+
+class Axis(Settings):
+    """One axis: which of the raw data decides it, its two limits (`unit`: 1, um or um2) and what it says."""
+
+    value: str
+    unit: Literal["1", "um", "um2"] = "1"
+    below: float
+    above: float
+    low: Said
+    between: Said
+    high: Said
+
+    def level(self, value: float, *, um_per_unit: float = 1.0) -> Level:
+        """Return where a value lies; `um_per_unit` is the um of its unit of length (the mpp for pixels)."""
+        scale = um_per_unit ** _POWERS[self.unit]
+        if value > self.above / scale:
+            return "high"
+        return "low" if value < self.below / scale else "between"
+
+    def said(self, level: Level) -> Said:
+        """Return what is said at a level."""
+        return getattr(self, level)
+
+
+class LowPurity(Settings):
+    """Tokens of low tumor purity, by which of the other cells prevail."""
+
+    immune: tuple[str, ...]
+    stroma: tuple[str, ...]
+
+
+class Bystander(Settings):
+    """Tokens of inflammatory cells of which few are engaged."""
+
+    tokens: tuple[str, ...]
+
+
+class Phenotypes(Settings):
+    """Everything in `phenotypes.toml`; lengths in um, areas in um2, shares 0-1."""
+
+    paper_mpp: float = Field(gt=0)
+    engaged_um: float = Field(gt=0)
+    bystander_below: float
+    fewest_cells: int
+    axes: Mapping[str, Axis]
+    low_purity: LowPurity
+    bystander: Bystander
+    contradicts: Mapping[str, str]
+
+    def um_per_unit(self, unit: Unit) -> float:
+        """Return the um of a unit of length; a pixel is taken as the paper's."""
+        return 1.0 if unit == "um" else self.paper_mpp
+
+
+@cache
+def phenotypes() -> Phenotypes:
+    """Return the shipped thresholds, labels and tokens."""
+    text = files("histome.phenotype").joinpath("phenotypes.toml").read_text(encoding="utf-8")
+    # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
+    return Phenotypes.model_validate_json(json.dumps(tomllib.loads(text)))

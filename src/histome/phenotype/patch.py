@@ -1,0 +1,154 @@
+"""A patch as JSON: its numbers, what they mean, and in which unit; from masks in a file or from an image."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from histome.classes import CELL_CLASSES
+from histome.errors import UsageError
+from histome.phenotype.axes import PANNUKE_CLASSES, Unit, phenotypes
+from histome.phenotype.features import PatchCells, in_um, measure_cells, patch_features
+from histome.phenotype.tokens import interpret
+from histome.threads import available_cpus
+
+if TYPE_CHECKING:
+    from histome.slide import Slide
+
+# Ours to PanNuke's. What is "other" is none of its five kinds, and is left out rather than guessed.
+PANNUKE_OF = {
+    "carcinoma_cell": "Neoplastic",
+    "lymphocyte": "Inflammatory",
+    "plasma_cell": "Inflammatory",
+    "macrophage": "Inflammatory",
+    "granulocyte": "Inflammatory",
+    "fibroblast": "Connective",
+    "endothelial_cell": "Connective",
+    "epithelial_cell": "Epithelial",
+}
+UNSEEN = tuple(name for name in PANNUKE_CLASSES if name not in PANNUKE_OF.values())
+MASKS = ("inst_mask", "cls_mask")
+_ZIP_MAGIC = b"PK\x03\x04"
+
+
+def describe_file(
+    path: str | Path, *, mpp: float | None = None, compatible: bool = False, model: str = "nuclei"
+) -> dict[str, Any]:
+    """Return the JSON document of a patch, see `describe`.
+
+    path : an .npz with the arrays `inst_mask` and `cls_mask` (see `features.patch_features`), or an image,
+        of which `model` (as in `CellsConfig`) finds the nuclei. mpp : um per px; an image needs it unless
+        its file says.
+
+    Raises UsageError for masks that are refused; SlideError, MppError and ModelError for an image.
+    """
+    from histome.slide import open_slide
+
+    path = Path(path)
+    if _is_npz(path):
+        inst_mask, cls_mask = _read_masks(path)
+        raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
+        unit: Unit = "px" if mpp is None or compatible else "um"
+        return describe(raw_data, unit=unit, mpp=mpp, compatible=compatible)
+    with open_slide(path, mpp=mpp) as slide:
+        return describe_image(slide, model=model, compatible=compatible)
+
+
+def describe_image(slide: "Slide", *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
+    """Return the JSON document of an image, with the nuclei that a model finds anywhere in it."""
+    from histome.cells import everywhere, find_cells
+    from histome.models.registry import find_model, open_model
+
+    workers = available_cpus()
+    network = open_model(find_model(model, task=("stardist", "hover")), threads=workers)
+    table = find_cells(slide, everywhere(slide), network, workers=workers)
+    cells, left_out = pannuke_cells(table)
+    mpp = slide.mpp
+    if compatible:
+        cells = in_um(cells, 1 / mpp.x, 1 / mpp.y)
+    unit: Unit = "px" if compatible else "um"
+    document = describe(
+        measure_cells(cells, unit=unit, unseen=UNSEEN), unit=unit, mpp=mpp.x, compatible=compatible
+    )
+    return document | {"model": network.card.name, "cells_left_out": left_out}
+
+
+def describe(
+    raw_data: Mapping[str, Any], *, unit: Unit, mpp: float | None = None, compatible: bool = False
+) -> dict[str, Any]:
+    """Return the JSON document of raw data: `raw_data`, `interpretation`, `generated_tokens`, and more.
+
+    mode is "compatible" (as the paper), "physical" (um) or "pixels" (no mpp is known: a pixel counts as
+    0.25 um); units are those of the raw data; undefined says why an axis has no label. Plain numbers, no NaN.
+    """
+    found = interpret(raw_data, compatible=compatible, unit=unit)
+    mode = "compatible" if compatible else "physical" if unit == "um" else "pixels"
+    told = f"no um per px was given: thresholds are in pixels, taken as {phenotypes().paper_mpp:g} um"
+    return {
+        "raw_data": dict(raw_data),
+        "interpretation": found.labels,
+        "generated_tokens": found.tokens,
+        "undefined": found.undefined,
+        "mode": mode,
+        "mpp": mpp,
+        "units": {name: _unit(name, unit) for name in raw_data if name != "undefined"},
+        "warnings": [told] if mode == "pixels" else [],
+    }
+
+
+def _unit(name: str, length: Unit) -> str:
+    """Return the unit of a value of the raw data."""
+    units = {"count": "cells", "area": f"{length}2", "dist": length, "entropy": "bits"}
+    return next((unit for part, unit in units.items() if part in name), "1")
+
+
+def pannuke_cells(table: pa.Table) -> tuple[PatchCells, int]:
+    """Return a cells table's cells by the six classes, in um, and how many of class other were left out."""
+    names = table["class"].cast(pa.string())
+    place = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
+    code = _CODES[pc.fill_null(place, len(CELL_CLASSES)).to_numpy().astype(np.int64)]
+    x_um, y_um = (table[name].to_numpy().astype(np.float64) for name in ("x_um", "y_um"))
+    known = "area_um2" in table.column_names  # cells found elsewhere may be points
+    area_um2 = table["area_um2"].to_numpy().astype(np.float64) if known else np.full(len(x_um), np.nan)
+    cells = PatchCells(x_um, y_um, area_um2, code).select(code > 0)
+    return cells, len(code) - len(cells.code)
+
+
+def _codes(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return PanNuke's code of each class, 0 for none, and a 0 for an unknown one."""
+    kinds = [PANNUKE_OF.get(name) for name in names]
+    codes = [0 if kind is None else PANNUKE_CLASSES.index(kind) + 1 for kind in kinds]
+    return np.array([*codes, 0], np.int64)
+
+
+_CODES = _codes(CELL_CLASSES)
+
+
+def _is_npz(path: Path) -> bool:
+    if not path.is_file():
+        return False  # open_slide says what is wrong
+    with path.open("rb") as file:
+        return path.suffix.lower() == ".npz" or file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+
+
+def _read_masks(path: Path) -> list[NDArray[Any]]:
+    """Return the two masks of an .npz file; nothing in it is executed."""
+    try:
+        if not zipfile.is_zipfile(path):
+            raise UsageError(f"{path}: is not an .npz file, or it is damaged")
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in MASKS if name not in file]
+            if missing:
+                raise UsageError(
+                    f"{path}: no {' and no '.join(missing)} among its arrays ({', '.join(file.files)}); "
+                    f"save both with numpy.savez(path, {MASKS[0]}=..., {MASKS[1]}=...)"
+                )
+            return [file[name] for name in MASKS]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UsageError(f"{path}: cannot be read as an .npz of plain arrays ({error})") from error

@@ -1,0 +1,115 @@
+"""Features, labels and tokens of every square tile of a slide: one row a tile."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from histome.errors import UsageError
+from histome.metrics.subregions import tile_size_um
+from histome.phenotype.axes import phenotypes
+from histome.phenotype.features import PatchCells, measure_cells
+from histome.phenotype.patch import UNSEEN, pannuke_cells
+from histome.phenotype.tokens import interpret
+from histome.store.disk import writing
+
+
+def _schema() -> pa.Schema:
+    """Place, raw data, labels, tokens; names and kinds of the raw data are those of an empty patch."""
+    none = np.empty(0)
+    nothing = measure_cells(PatchCells(none, none, none, none.astype(np.int64)), unit="um")
+    raw = [name for name in nothing if name != "undefined"]
+    return pa.schema(
+        [
+            *(pa.field(name, pa.float64(), nullable=False) for name in ("x_um", "y_um", "size_um")),
+            *(pa.field(name, pa.int64() if "count" in name else pa.float64()) for name in raw),
+            *(pa.field(name, pa.string()) for name in phenotypes().axes),
+            pa.field("generated_tokens", pa.list_(pa.string())),
+            pa.field("undefined", pa.string()),
+        ]
+    )
+
+
+def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
+    """Return the phenotype of each tile of `size_um` that holds cells, by y, then x.
+
+    cells : a cells table with x_um, y_um, class and area_um2. Tiles lie from the slide's corner on; a cell
+    belongs to the tile of its center. A tile's values are those of `measure_cells` for its cells alone, in
+    um: nothing beyond its border counts. Cells of the class other belong to none of the six classes and are
+    left out. A tile of fewer than 20 cells has values but no labels.
+
+    Returns
+    -------
+    x_um, y_um (the tile's corner), size_um, the names of `features.patch_features`, a column of labels for
+    each axis, generated_tokens, and undefined: JSON, name or axis -> why it is null.
+    """
+    found, _ = pannuke_cells(cells)
+    rows = [
+        _row(column, row, size_um, found.select(inside)) for row, column, inside in _tiles(found, size_um)
+    ]
+    return pa.Table.from_pylist(rows, schema=_schema())
+
+
+def _tiles(cells: PatchCells, size_um: float) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Yield row, column and the cells of each tile with cells."""
+    row, column = (np.floor(at / size_um).astype(np.int64) for at in (cells.y, cells.x))
+    order = np.lexsort((column, row))
+    tile = np.stack([row[order], column[order]])
+    starts = np.flatnonzero((np.diff(tile, prepend=tile[:, :1] - 1) != 0).any(axis=0))
+    for inside in np.split(order, starts[1:]) if len(order) else ():
+        yield int(row[inside[0]]), int(column[inside[0]]), inside
+
+
+def _row(column: int, row: int, size_um: float, cells: PatchCells) -> dict[str, Any]:
+    raw = measure_cells(cells, unit="um", unseen=UNSEEN)
+    said = interpret(raw, unit="um", fewest_cells=phenotypes().fewest_cells)
+    return {
+        "x_um": column * size_um,
+        "y_um": row * size_um,
+        "size_um": size_um,
+        **raw,
+        **said.labels,
+        "generated_tokens": said.tokens,
+        "undefined": json.dumps(raw["undefined"] | said.undefined),
+    }
+
+
+def write_profile_tiles(folder: str | Path, out: str | Path, *, tiles: str) -> pa.Table:
+    """Write `tile_phenotypes` of a finished profile's cells to `out`, a .parquet or .csv file; return it.
+
+    tiles : side of a tile, such as "500um". Raises UsageError for another size or ending, OutputError where
+    the folder has no cells or `out` cannot be written.
+    """
+    from histome.store.profile import load_profile
+
+    out, size_um = Path(out), tile_size_um(tiles)
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"{out}: name a file that ends in .parquet or .csv")
+    table = tile_phenotypes(load_profile(folder).cells, size_um)
+    partial = out.with_name(f".{out.name}.partial")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(table, partial, csv=out.suffix.lower() == ".csv")
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+    return table
+
+
+def _write(table: pa.Table, path: Path, *, csv: bool) -> None:
+    if csv:
+        from pyarrow.csv import write_csv
+
+        place = table.schema.get_field_index("generated_tokens")
+        joined = pc.call_function("binary_join", [table["generated_tokens"], pa.scalar("; ")])
+        write_csv(table.set_column(place, "generated_tokens", joined), path)
+    else:
+        from pyarrow.parquet import write_table
+
+        write_table(table, path, compression="zstd")

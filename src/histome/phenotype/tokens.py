@@ -1,0 +1,75 @@
+"""From a patch's numbers to labels and tokens: six axes, by the thresholds of `phenotypes.toml`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from histome.phenotype.axes import Level, Unit, phenotypes
+
+
+class Interpretation(NamedTuple):
+    """What the thresholds say of a patch.
+
+    labels : axis -> label, None where its value does not exist. tokens : in the order of the axes.
+    levels : axis -> low, between or high, None with the label. undefined : axis -> why it has no label.
+    """
+
+    labels: dict[str, str | None]
+    tokens: list[str]
+    levels: dict[str, Level | None]
+    undefined: dict[str, str]
+
+
+def interpret(
+    raw_data: Mapping[str, Any], *, compatible: bool = False, unit: Unit = "um", fewest_cells: int = 0
+) -> Interpretation:
+    """Return labels and tokens of the raw data of `features.patch_features`.
+
+    compatible : as the paper has it, its contradictions included, with lengths in px; otherwise a token that
+        another axis' label denies is not said, such as "Restricted to stroma" where there is none.
+    unit : of the raw data's lengths: um, or px (also of compatible mode), which count as 0.25 um.
+    fewest_cells : with fewer cells nothing is said.
+    """
+    undefined: dict[str, str] = {}
+    levels = dict[str, Level | None](dict.fromkeys(phenotypes().axes))
+    few = fewest_cells > 0 and (raw_data.get("total_cell_count") or 0) < fewest_cells
+    for name, axis in phenotypes().axes.items():
+        value = raw_data.get(axis.value)
+        if few or value is None:
+            reasons = raw_data.get("undefined", {})
+            why = reasons.get(axis.value, f"the raw data have no {axis.value}")
+            undefined[name] = f"there are fewer than {fewest_cells} cells" if few else why
+        else:
+            scale = phenotypes().um_per_unit("px" if compatible else unit)
+            levels[name] = axis.level(value, um_per_unit=scale)
+    labels = {
+        name: None if (level := levels[name]) is None else axis.said(level).label
+        for name, axis in phenotypes().axes.items()
+    }
+    tokens = list(_tokens(levels, raw_data))
+    if not compatible:
+        denied = phenotypes().contradicts
+        said = set(labels.values())
+        tokens = [token for token in tokens if token not in denied or denied[token] not in said]
+    return Interpretation(labels, tokens, levels, undefined)
+
+
+def _tokens(levels: Mapping[str, Level | None], raw_data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the tokens of each axis."""
+    for name, axis in phenotypes().axes.items():
+        level = levels[name]
+        if level is None:
+            continue
+        yield from axis.said(level).tokens
+        if (name, level) == ("composition", "low"):
+            immune, stroma = (raw_data.get(f"ratio_{cells}") or 0 for cells in ("Inflammatory", "Connective"))
+            yield from phenotypes().low_purity.immune if immune > stroma else phenotypes().low_purity.stroma
+        if name == "interaction" and _mostly_bystanders(raw_data):
+            yield from phenotypes().bystander.tokens
+
+
+def _mostly_bystanders(raw_data: Mapping[str, Any]) -> bool:
+    """Whether few of the inflammatory cells are engaged; asked only where there are both kinds of cells."""
+    engaged, inflammatory = raw_data.get("count_engaged_immune"), raw_data.get("count_Inflammatory")
+    if engaged is None or not inflammatory:
+        return False
+    return engaged / inflammatory < phenotypes().bystander_below

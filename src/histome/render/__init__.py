@@ -1,0 +1,1 @@
+"""What report, viewer and exports draw alike."""

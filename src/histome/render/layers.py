@@ -1,0 +1,158 @@
+"""Pictures of the whole slide: the thumbnail's quality, tissue and cell layers, in its own pixels."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from histome.render.palette import rgb
+from histome.slide.maps import ClassMap
+
+FILL_ALPHA = 88  # of 255: the tissue under it stays readable
+VEIL_ALPHA = 165  # for pale colors, which tint little
+_OUTLINE_ALPHA = 255
+_POINT_ALPHA = 235
+
+
+class Layer(NamedTuple):
+    """A picture of few colors: `codes` uint8 (h, w) index `colors`, uint8 RGBA (k, 4)."""
+
+    codes: np.ndarray
+    colors: np.ndarray
+
+
+def shrink_map(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+    """Return a class map's codes in a picture of the slide, uint8 (h, w): the commonest class of each pixel.
+
+    `extent_um` is the slide's (width, height), `shape` the picture's (height, width). Pixels that are mostly
+    not analyzed, or beyond the map, are 0; of two equal shares the lower code counts.
+    """
+    covered = _fit(class_map.array, class_map.mpp, extent_um)
+    codes, best = np.zeros(shape, np.uint8), _area_share(covered == 0, shape)
+    for code in range(1, len(class_map.classes) + 1):
+        share = _area_share(covered == code, shape)
+        codes[share > best] = code
+        np.maximum(best, share, out=best)
+    return codes
+
+
+def class_shares(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+    """Return the area share of each class on a grid over the slide, float32 (k, h, w) in 0-1."""
+    covered = _fit(class_map.array, class_map.mpp, extent_um)
+    codes = range(1, len(class_map.classes) + 1)
+    return np.stack([_area_share(covered == code, shape) for code in codes]).astype(np.float32) / 255
+
+
+def _fit(array: np.ndarray, mpp: float, extent_um: tuple[float, float]) -> np.ndarray:
+    """Crop or pad (0) a map to the slide's extent."""
+    width, height = (max(1, round(side / mpp)) for side in extent_um)
+    inside = array[:height, :width]
+    missing = (height - inside.shape[0], width - inside.shape[1])
+    return np.pad(inside, ((0, missing[0]), (0, missing[1]))) if any(missing) else inside
+
+
+def _area_share(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Share of each pixel of a smaller picture that a mask covers, uint8 0-255."""
+    grows = mask.shape[0] < shape[0] or mask.shape[1] < shape[1]
+    method = cv2.INTER_NEAREST if grows else cv2.INTER_AREA
+    return cv2.resize(mask.view(np.uint8) * np.uint8(255), (shape[1], shape[0]), interpolation=method)
+
+
+def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, alphas: Sequence[int]) -> Layer:
+    """Return class codes as a translucent layer with opaque outlines.
+
+    `colors[k - 1]` draws code k (None: not drawn), filled with the opacity `alphas[k - 1]` (0-255).
+    """
+    fills = np.zeros((len(colors) + 1, 4), np.uint8)
+    lines = fills.copy()
+    for code, (color, alpha) in enumerate(zip(colors, alphas, strict=True), start=1):
+        if color is not None:
+            fills[code] = (*rgb(color), alpha)
+            lines[code] = (*rgb(color), _OUTLINE_ALPHA)
+    outlined = codes + np.uint8(len(fills)) * _edges(codes)
+    return Layer(outlined, np.concatenate([fills, lines]))
+
+
+def _edges(codes: np.ndarray) -> np.ndarray:
+    """Pixels that touch another class to the right, left, above or below."""
+    edges = np.zeros(codes.shape, bool)
+    down, right = codes[1:] != codes[:-1], codes[:, 1:] != codes[:, :-1]
+    edges[1:] |= down
+    edges[:-1] |= down
+    edges[:, 1:] |= right
+    edges[:, :-1] |= right
+    return edges
+
+
+def cell_layer(
+    rows: np.ndarray, columns: np.ndarray, codes: np.ndarray, *, shape: tuple[int, int], colors: Sequence[str]
+) -> Layer:
+    """Return cells as points colored by class.
+
+    `rows`, `columns` are picture pixels, `codes` index `colors`. Few cells are discs; where several lie
+    in one pixel it takes the commonest class. Time and memory grow linearly with the cells.
+    """
+    pixels, classes, crowding = _commonest(rows, columns, codes, shape=shape, n_classes=len(colors))
+    radius = _point_radius(len(pixels), crowding)
+    row, column = np.divmod(pixels, shape[1])
+    picture = np.zeros((shape[0] + 2 * radius, shape[1] + 2 * radius), np.uint8)
+    for down, right in np.argwhere(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)):
+        picture[row + down, column + right] = classes + 1
+    table = [(0, 0, 0, 0), *((*rgb(color), _POINT_ALPHA) for color in colors)]
+    inside = picture[radius : radius + shape[0], radius : radius + shape[1]]
+    return Layer(np.ascontiguousarray(inside), np.array(table, np.uint8))
+
+
+def _commonest(
+    rows: np.ndarray, columns: np.ndarray, codes: np.ndarray, *, shape: tuple[int, int], n_classes: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Occupied pixels (flat), the commonest class in each, and the mean number of cells in them."""
+    row = np.clip(rows.astype(np.int64), 0, shape[0] - 1)
+    column = np.clip(columns.astype(np.int64), 0, shape[1] - 1)
+    kinds, counts = np.unique((row * shape[1] + column) * n_classes + codes, return_counts=True)
+    pixel, code = np.divmod(kinds, n_classes)
+    order = np.lexsort((code, -counts, pixel))
+    first = order[np.flatnonzero(np.diff(pixel[order], prepend=-1))]
+    return pixel[first], code[first], len(rows) / max(1, len(first))
+
+
+def _point_radius(n_pixels: int, crowding: float) -> int:
+    """Disc radius in px that keeps neighbors apart: the cells per occupied pixel say how crowded it is."""
+    if crowding > 1.2:
+        return 0
+    return 1 if n_pixels > 20_000 else 2
+
+
+def png_uri(layer: Layer) -> str:
+    """Return a layer as the data URI of a PNG with a palette."""
+    image = Image.fromarray(layer.codes).convert("P")
+    image.putpalette(layer.colors[:, :3].tobytes())
+    return _data_uri(image, "png", optimize=True, transparency=layer.colors[:, 3].tobytes())
+
+
+def jpeg_uri(pixels: np.ndarray, quality: int) -> str:
+    """Return an RGB picture as a JPEG data URI."""
+    return _data_uri(Image.fromarray(pixels), "jpeg", quality=quality, optimize=True)
+
+
+def _data_uri(image: Image.Image, kind: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def scale_bar_um(extent_um: float, share: float = 0.2) -> float:
+    """Return the length of a scale bar: 1, 2 or 5 x a power of ten, at most `share` of the width."""
+    limit = max(extent_um * share, 1e-3)
+    power = 10.0 ** math.floor(math.log10(limit))
+    return max(step * power for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9))
+
+
+def length_text(length_um: float) -> str:
+    """Return a scale bar's label: `200 µm` or `2 mm`."""
+    return f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"

@@ -1,0 +1,178 @@
+"""How each stage's value lies on disk: the files of a profile, written and read back.
+
+Imports stand in the functions: a finished profile is recognized without reading Arrow, TIFF or Zarr code.
+"""
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from histome.store.disk import read_json, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from histome.qc import Quality
+    from histome.slide import ClassMap, ProbabilityMap
+
+T = TypeVar("T")
+QUALITY_MAP = "qc.ome.tif"
+FOCUS = "focus.tif"
+FRAGMENTS = "fragments.tif"
+QUALITY_NUMBERS = "quality.json"
+TISSUE_MAP = "tissue.ome.tif"
+TISSUE_PROBABILITIES = "tissue.zarr"
+REGIONS = "regions.parquet"
+CELLS_TABLE = "cells.parquet"
+METRICS_TABLE = "metrics.parquet"
+METRICS_ROW = "slide.csv"
+NARRATIVE_TEXT = "narrative.json"
+REPORT_PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Files(Generic[T]):
+    """How one stage's value is kept: `save(value, folder)` and its inverse `load(folder)`."""
+
+    save: Callable[[T, Path], None]
+    load: Callable[[Path], T]
+
+
+class KeptTissue(NamedTuple):
+    """A tissue folder: the class map, the probabilities it was made from, one row per region of it."""
+
+    map: "ClassMap"
+    probabilities: "ProbabilityMap"
+    regions: "pa.Table"
+
+
+def load_quality_map(folder: Path) -> "ClassMap":
+    """Read the map of the five QC classes from a qc folder."""
+    return _class_map(folder / QUALITY_MAP)
+
+
+def load_tissue_map(folder: Path) -> "ClassMap":
+    """Read the map of the seven tissue classes from a tissue folder."""
+    return _class_map(folder / TISSUE_MAP)
+
+
+def _class_map(path: Path) -> "ClassMap":
+    from histome.slide import ClassMap
+
+    return ClassMap.load(path)
+
+
+def load_tissue_probabilities(folder: Path) -> "ProbabilityMap":
+    """Open the tissue probabilities of a tissue folder; chunks are read when asked for."""
+    from histome.slide import ProbabilityMap
+
+    return ProbabilityMap.load(folder / TISSUE_PROBABILITIES)
+
+
+def load_regions(folder: Path) -> "pa.Table":
+    """Read the tissue regions of a tissue folder."""
+    return _read_table(folder / REGIONS)
+
+
+def _write_table(table: "pa.Table", path: Path) -> None:
+    from pyarrow import parquet
+
+    parquet.write_table(table, path, compression="zstd")
+
+
+def _read_table(path: Path) -> "pa.Table":
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
+
+
+def _save_quality(quality: "Quality", folder: Path) -> None:
+    quality.map.save(folder / QUALITY_MAP)
+    _write_plane(quality.focus, folder / FOCUS)
+    _write_plane(quality.fragments, folder / FRAGMENTS)
+    numbers = {
+        "background_rgb": [float(value) for value in quality.background_rgb],
+        "background_seen": quality.background_seen,
+        "tissue_density": _number(quality.tissue_density),
+        "focus_score": _number(quality.focus_score),
+    }
+    write_json(folder / QUALITY_NUMBERS, numbers)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _load_quality(folder: Path) -> "Quality":
+    import tifffile
+
+    from histome.qc import Quality
+
+    numbers = read_json(folder / QUALITY_NUMBERS)
+    density = numbers["tissue_density"]
+    return Quality(
+        load_quality_map(folder),
+        tifffile.imread(folder / FOCUS),
+        tifffile.imread(folder / FRAGMENTS),
+        tuple(numbers["background_rgb"]),
+        numbers["background_seen"],
+        math.nan if density is None else density,
+    )
+
+
+def _write_plane(array: "np.ndarray", path: Path) -> None:
+    import tifffile
+
+    tifffile.imwrite(path, array, compression="zlib", metadata=None, software="histome")
+
+
+def _save_tissue(tissue: KeptTissue, folder: Path) -> None:
+    tissue.map.save(folder / TISSUE_MAP)
+    tissue.probabilities.save(folder / TISSUE_PROBABILITIES)
+    _write_table(tissue.regions, folder / REGIONS)
+
+
+def _load_tissue(folder: Path) -> KeptTissue:
+    return KeptTissue(load_tissue_map(folder), load_tissue_probabilities(folder), load_regions(folder))
+
+
+def _save_cells(cells: "pa.Table", folder: Path) -> None:
+    from histome.cells.table import write_cells
+
+    write_cells(cells, folder / CELLS_TABLE)
+
+
+def _load_cells(folder: Path) -> "pa.Table":
+    from histome.cells.table import read_cells
+
+    return read_cells(folder / CELLS_TABLE)
+
+
+def _save_metrics(table: "pa.Table", folder: Path) -> None:
+    _write_table(table, folder / METRICS_TABLE)
+    names, values = table["name"].to_pylist(), table["value"].to_pylist()
+    with (folder / METRICS_ROW).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        # repr: the shortest text that reads back as the same number; a null is an empty field.
+        writer.writerow("" if value is None else repr(value) for value in values)
+
+
+def _save_narrative(narrative: dict[str, Any], folder: Path) -> None:
+    write_json(folder / NARRATIVE_TEXT, narrative)
+
+
+def _save_report(page: str, folder: Path) -> None:
+    (folder / REPORT_PAGE).write_text(page, encoding="utf-8")
+
+
+QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
+TISSUE: Files[KeptTissue] = Files(_save_tissue, _load_tissue)
+CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
+METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
+NARRATIVE: Files[dict[str, Any]] = Files(_save_narrative, lambda folder: read_json(folder / NARRATIVE_TEXT))
+REPORT: Files[str] = Files(_save_report, lambda folder: (folder / REPORT_PAGE).read_text(encoding="utf-8"))

@@ -1,0 +1,95 @@
+"""What a run leaves behind, read part by part."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from histome.errors import OutputError
+from histome.store import files as store
+from histome.store.disk import read_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from histome.slide import ClassMap, ProbabilityMap
+
+RUN_NAME = "run.json"
+RECORD_NAME = "stage.json"
+T = TypeVar("T")
+
+
+class Profile:
+    """A profile's folder; each part is read when it is asked for and then kept.
+
+    Raises OutputError, one line, for a part that the run never reached.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Profile({str(self.path)!r}, {self.run['state']})"
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """run.json: the slide, versions, settings, models, times, warnings and how the run ended."""
+        return read_json(self.path / RUN_NAME)
+
+    @cached_property
+    def quality(self) -> "ClassMap":
+        """Map of the five QC classes."""
+        return self._load("qc", store.load_quality_map)
+
+    @cached_property
+    def tissue(self) -> "ClassMap":
+        """Map of the seven tissue classes."""
+        return self._load("tissue", store.load_tissue_map)
+
+    @cached_property
+    def tissue_probabilities(self) -> "ProbabilityMap":
+        """Probability of each tissue class, read lazily from disk."""
+        return self._load("tissue", store.load_tissue_probabilities)
+
+    @cached_property
+    def regions(self) -> "pa.Table":
+        """Table of the tissue regions, one row each."""
+        return self._load("tissue", store.load_regions)
+
+    @cached_property
+    def cells(self) -> "pa.Table":
+        """Table of the cells, one row each."""
+        return self._load("cells", store.CELLS.load)
+
+    @cached_property
+    def metrics(self) -> "pa.Table":
+        """Table of the metrics: name, value, unit, n, reason."""
+        return self._load("metrics", store.METRICS.load)
+
+    @cached_property
+    def narrative(self) -> dict[str, Any]:
+        """The narrative as `histome.narrative.sentences.Narrative.to_json` wrote it."""
+        return self._load("narrative", store.NARRATIVE.load)
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self._load("report", lambda folder: folder / store.REPORT_PAGE)
+
+    def _load(self, stage: str, load: Callable[[Path], T]) -> T:
+        folder = self.path / stage
+        if not (folder / RECORD_NAME).is_file():
+            raise OutputError(
+                f"{self.path}: no {stage} results (its run is {self.run.get('state')}); profile it again"
+            )
+        return load(folder)
+
+
+def load_profile(folder: str | Path) -> Profile:
+    """Return the profile in a folder that `histome.profile` wrote; raises OutputError when there is none."""
+    profile = Profile(Path(folder))
+    if not profile.run:
+        raise OutputError(
+            f"{folder}: no profile here (no run.json); name a folder that histome profile wrote"
+        )
+    return profile

@@ -1,0 +1,319 @@
+"""The stage runner: resume, one writer, nothing half-written.
+
+A stage computes a value, saves it into a hidden folder beside its own and renames that into place, so a
+stage's folder is there whole or not at all. What decides its result (settings, weights, code, slide, the
+stages before it) is hashed into a key kept in the folder; a stage is skipped while its key is unchanged.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+import histome
+from histome.errors import HistomeError, NoTissueError, OutputError
+from histome.store import files as store
+from histome.store.disk import (
+    contents,
+    read_json,
+    remove_if_empty,
+    remove_partial,
+    size_of,
+    write_json,
+    writing,
+)
+from histome.store.lock import FolderLock
+from histome.store.profile import RECORD_NAME, RUN_NAME
+
+if TYPE_CHECKING:
+    from histome.slide import Slide
+
+RESEARCH_USE = "For research use only. Not for use in diagnostic procedures."
+INTERRUPTED = 130  # the shell's exit code for Ctrl-C
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+# Called as progress(stage, done, total): (0, 0) when a stage starts, done = total when it ends.
+Progress = Callable[[str, float, float], None]
+
+
+class Stage(NamedTuple):
+    """One step: its name, which is its folder's, and all that decides its result besides the step before."""
+
+    name: str
+    inputs: Mapping[str, Any]
+
+
+def stage_keys(stages: Sequence[Stage], source: Mapping[str, Any]) -> dict[str, str]:
+    """Return each stage's key: sha256 of its inputs and the key before it; the first follows `source`."""
+    keys: dict[str, str] = {}
+    before = _digest(source)
+    for stage in stages:
+        before = keys[stage.name] = _digest({"before": before, "stage": stage.name, "inputs": stage.inputs})
+    return keys
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """Return the version and a hash of the package's sources: an edited line makes results anew."""
+    root = Path(histome.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        # Of the TOML files, models' cards stand in the keys of their stages; thresholds are as code.
+        if path.suffix in (".py", ".html", ".css", ".js", ".j2") or path.name == "phenotypes.toml":
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return f"{histome.__version__}+{digest.hexdigest()[:12]}"
+
+
+class Run:
+    """One slide's run into its folder: `with Run(...) as run: run.stage(...)`.
+
+    Parameters
+    ----------
+    path : the profile's folder, made when missing.
+    slide : an open slide; its fingerprint and resolution are part of every key.
+    stages : all stages in order; `wanted` names those to bring up to date.
+    about : what run.json says besides (versions, settings, models); any JSON.
+    progress : called when a stage starts and ends.
+
+    Entering raises OutputError, one line, when the folder cannot be written, is being written by another
+    process, or holds something else than a profile. A run that fails removes what it had not finished.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        slide: "Slide",
+        stages: Sequence[Stage],
+        *,
+        wanted: Sequence[str],
+        about: Mapping[str, Any],
+        progress: Progress | None = None,
+    ) -> None:
+        self.path = path
+        self._slide = slide
+        self._wanted = wanted
+        self._about = about
+        self._progress = progress or (lambda *_: None)
+        self._facts = _slide_facts(slide)
+        self._code = code_version()
+        source = {"code": self._code, "slide": slide.fingerprint(), "mpp": [slide.mpp.x, slide.mpp.y]}
+        self._keys = stage_keys(stages, source)
+        self._seconds: dict[str, float] = {}
+        self._started = time.time()
+        self._told: dict[str, Any] = {}
+        self._idle = False
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with writing(self.path), ExitStack() as stack:
+            self.path.mkdir(parents=True, exist_ok=True)
+            stack.callback(remove_if_empty, self.path)
+            stack.enter_context(FolderLock(self.path))
+            self._begin()
+            self._stack = stack.pop_all()
+        return self
+
+    def _begin(self) -> None:
+        before = read_json(self.path / RUN_NAME)
+        if not before and any((self.path / name).exists() for name in self._keys):
+            raise OutputError(
+                f"{self.path}: holds something that is not a profile; give another folder with -o"
+            )
+        # A finished run is left as it is: dates, times and all.
+        self._idle = before.get("state") == "done" and all(map(self._is_done, self._wanted))
+        if self._idle:
+            return
+        remove_partial(self.path)
+        for name in self._keys:
+            if self._is_done(name):
+                self._seconds[name] = before.get("stages", {}).get(name, {}).get("seconds")
+            else:
+                self._remove(name)
+        self._write("running")
+
+    def _remove(self, name: str) -> None:
+        (self.path / name / RECORD_NAME).unlink(missing_ok=True)  # first: what is half removed is not done
+        shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def tell(self, **facts: Any) -> None:
+        """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
+        self._told.update(facts)
+
+    def stage(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> Callable[[], T]:
+        """Bring one stage up to date and return what loads its value from disk.
+
+        What comes after sees the saved value, whether it was computed just now or by an earlier run.
+        Raises what `compute` raises, OutputError where saving fails, and NoTissueError again where an
+        earlier run was refused in this stage.
+        """
+        if name in self._wanted:
+            if not self._is_done(name):
+                self._do(name, compute, files)
+            if refusal := self._record(name)["refused"]:
+                raise NoTissueError(refusal)
+        return partial(files.load, self.path / name)
+
+    def _do(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> None:
+        started = time.perf_counter()
+        _log.info("%s: %s starts", self._slide.id, name)
+        self._progress(name, 0.0, 0.0)
+        self._told = {}
+        with _warnings() as lines:
+            value, refusal = _compute(compute)
+        boxes = [list(map(int, box)) for box in self._slide.broken.boxes]
+        record = {
+            "key": self._keys[name],
+            "refused": refusal,
+            "warnings": lines,
+            "broken_tiles_px": boxes,
+            "facts": self._told,
+        }
+        with writing(self.path):
+            self._keep(name, record, partial(files.save, value))
+        self._seconds[name] = round(time.perf_counter() - started, 3)
+        self._write("running")
+        self._progress(name, 1.0, 1.0)
+        _log.info("%s: %s took %.1f s", self._slide.id, name, self._seconds[name])
+
+    def _keep(self, name: str, record: Mapping[str, Any], save: Callable[[Path], None]) -> None:
+        folder = self.path / f".{name}.partial"
+        folder.mkdir()
+        save(folder)
+        write_json(folder / RECORD_NAME, {**record, "contents": contents(folder)})
+        folder.rename(self.path / name)
+
+    def _record(self, name: str) -> dict[str, Any]:
+        return read_json(self.path / name / RECORD_NAME)
+
+    def _is_done(self, name: str) -> bool:
+        record = self._record(name)
+        return record.get("key") == self._keys[name] and all(
+            size_of(self.path / name / entry) == size for entry, size in record["contents"].items()
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if not self._idle:
+                self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            remove_partial(self.path)
+            self._write(_state(error), error)
+        except (OSError, OutputError):
+            if error is None:  # else the first error is the one to tell
+                raise
+        if error is not None and not any(map(self._is_done, self._keys)):
+            (self.path / RUN_NAME).unlink(missing_ok=True)
+
+    def _write(self, state: str, error: BaseException | None = None) -> None:
+        records = {name: record for name in self._keys if (record := self._record(name))}
+        boxes = sorted({tuple(box) for record in records.values() for box in record["broken_tiles_px"]})
+        now = time.time()
+        content = {
+            "research_use_only": RESEARCH_USE,
+            "state": state,
+            "error": None if error is None else _line(error),
+            "exit_code": _exit_code(error),
+            "slide": {**self._facts, "broken_tiles": {"count": len(boxes), "boxes_px": boxes}},
+            "stages": {
+                name: {
+                    "key": record["key"],
+                    "seconds": self._seconds.get(name),
+                    "warnings": record["warnings"],
+                }
+                for name, record in records.items()
+            },
+            "warnings": [*self._slide.notes, *(line for r in records.values() for line in r["warnings"])],
+            "started": _date(self._started),
+            "finished": _date(now),
+            "seconds": round(now - self._started, 3),
+            "code": self._code,
+            **self._about,
+        }
+        for record in records.values():
+            content.update(record["facts"])
+        with writing(self.path):
+            write_json(self.path / RUN_NAME, content)
+
+
+def _slide_facts(slide: "Slide") -> dict[str, Any]:
+    """Return what run.json says of a slide; its path is left out, it may name a patient or a user."""
+    return {
+        "id": slide.id,
+        "file": slide.path.name,
+        "fingerprint": slide.fingerprint(),
+        "format": slide.reader.format,
+        "size_px": list(slide.size_px),
+        "mpp": {
+            "x": slide.mpp.x,
+            "y": slide.mpp.y,
+            "source": slide.mpp.source,
+            "estimated": slide.mpp.estimated,
+        },
+        "properties": dict(slide.reader.properties),
+    }
+
+
+def _compute(compute: Callable[[], T]) -> tuple[T, str | None]:
+    """Return the value and no refusal, or the quality that made quality control refuse and why."""
+    try:
+        return compute(), None
+    except NoTissueError as error:
+        if error.quality is None:
+            raise
+        return error.quality, str(error)
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collect what the package logs as a warning, in the end sorted and each line once."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("histome")
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+        # Sorted: threads log in any order, and a run's bytes do not depend on it.
+        lines[:] = sorted(set(lines))
+
+
+def _state(error: BaseException | None) -> str:
+    if error is None:
+        return "done"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "refused" if isinstance(error, NoTissueError) else "failed"
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, HistomeError) else f"{type(error).__name__}: {text}"
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

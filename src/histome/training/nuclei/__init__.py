@@ -1,0 +1,1 @@
+"""The nuclei network: targets, losses, training, calibration."""

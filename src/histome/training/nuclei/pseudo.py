@@ -1,0 +1,101 @@
+"""Pseudo-labels: what a first network says of fields whose nuclei nobody has labelled.
+
+The surest nuclei teach their class to the next network (the entropy filter of SegTME-UNI2, arXiv:2606.17702:
+keep what lies under a percentile of the entropy). Where people said what the tissue is, as the grade of a
+gland says it, their word stands in place of the network's: an epithelial nucleus in a malignant gland is a
+carcinoma cell, in a benign one an epithelial cell.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from histome.cells.pixels import class_probabilities, mean_logits
+from histome.cells.stardist import centroids, decode, polygons
+from histome.classes import CELL_CLASSES
+from histome.datasets.fields import IMAGE_MPP, Field, read_image, read_rows
+from histome.datasets.labelsets import label_set
+from histome.training.nuclei.train import predict
+
+KEPT_SHARE = 0.7
+PROB_THRESHOLD, NMS_THRESHOLD = 0.3, 0.3
+_EPITHELIAL = [CELL_CLASSES.index(name) for name in ("carcinoma_cell", "epithelial_cell")]
+_GLAND_SETS = {"malignant": label_set("carcinoma_cell"), "benign": label_set("epithelial_cell")}
+
+
+def surest(probabilities: NDArray[np.floating], kept_share: float = KEPT_SHARE) -> NDArray[np.uint16]:
+    """(n, 9) class probabilities -> (n,) label set: the likeliest class of the surest share, else 0."""
+    if not len(probabilities):
+        return np.zeros(0, np.uint16)
+    entropy = -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(1)
+    sure = entropy <= np.quantile(entropy, kept_share)
+    return np.where(sure, 1 << probabilities.argmax(1), 0).astype(np.uint16)
+
+
+def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collection[str]) -> Iterator[Field]:
+    """Fields of a folder labelled by `net`, but for the sources left out: classes, never objects or shapes.
+
+    The folder's images.csv names image, file, source and mpp; where it names glands and grade too, these
+    stand over what the network says of epithelial nuclei.
+    """
+    for row in read_rows(root / "images.csv"):
+        if row["source"] in leave_out:
+            continue
+        image = read_image(root / row["file"], float(row["mpp"]))
+        labels, outlines, probabilities = star_nuclei(net, image)
+        points = centroids(outlines).astype(np.float32)
+        sets = surest(probabilities)
+        if row.get("glands"):
+            gland = np.asarray(Image.open(root / row["glands"])) > 0
+            gland = cv2.resize(gland.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            cols, rows = np.minimum(points.astype(int), np.array(gland.shape[::-1]) - 1).T
+            sets = grade_over(sets, probabilities, gland[rows, cols] > 0, _GLAND_SETS[row["grade"]])
+        yield Field(
+            data_set,
+            row["image"],
+            row["source"],
+            image,
+            labels,
+            (labels > 0).astype(np.uint8) * 255,
+            np.zeros(labels.shape, np.uint8),
+            IMAGE_MPP,
+            np.concatenate([np.zeros(1, np.uint16), sets]),
+            False,
+            points,
+        )
+
+
+class StarNuclei(NamedTuple):
+    """n nuclei of an image: labels (h, w) 1..n, outlines (n, 32, 2) x, y in px, probabilities (n, 9)."""
+
+    labels: NDArray[np.int32]
+    outlines: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+def star_nuclei(net: nn.Module, image: NDArray[np.uint8]) -> StarNuclei:
+    """Star-convex nuclei that `net` finds in an image of 0.5 um/px, uncalibrated."""
+    out = predict(net, image)
+    centers, _, rays, labels = decode(
+        out["prob"], out["dist"], prob_threshold=PROB_THRESHOLD, nms_threshold=NMS_THRESHOLD
+    )
+    probabilities = class_probabilities(mean_logits(out["logits"], labels, centers), 1.0)
+    inside = np.ascontiguousarray(labels[: image.shape[0], : image.shape[1]])
+    return StarNuclei(inside, polygons(centers, rays), probabilities)
+
+
+def grade_over(
+    sets: NDArray[np.uint16], probabilities: NDArray[np.floating], in_gland: NDArray[np.bool_], grade: int
+) -> NDArray[np.uint16]:
+    """Label sets with the grade's in place of the network's for epithelial nuclei in glands, 0 outside them.
+
+    A nucleus counts as epithelial when the two epithelial classes together are likelier than not.
+    """
+    epithelial = probabilities[:, _EPITHELIAL].sum(1) > 0.5
+    return np.where(epithelial, np.where(in_gland, grade, 0), sets).astype(np.uint16)

@@ -1,0 +1,326 @@
+"""The training loop of the nuclei network: mixed data sets, checkpoints every few minutes, resume."""
+
+import csv
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from histome.cells.stardist import centroids, decode, polygons
+from histome.classes import CELL_CLASSES
+from histome.datasets.fields import IMAGE_MPP, Field
+from histome.training.augment import appearance, similarity, warp
+from histome.training.networks import OFFSET_PX, UNet, full_resolution, normalise, star_distance
+from histome.training.nuclei.losses import label_set_loss, mask_loss, object_loss, offset_loss, polar_iou_loss
+from histome.training.nuclei.targets import RAYS, sample_targets
+from histome.validation.matching import Counts, detection_counts
+
+N_SETS = 1 << len(CELL_CLASSES)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides how a nuclei network is trained.
+
+    `fine_outlines`: whether it also learns the mask of nuclei at the input's resolution and the way to each
+    nucleus' centroid, which sharpen the star-convex outlines (see cells/stardist.py).
+    """
+
+    widths: tuple[int, ...] = (32, 48, 96, 160, 224)
+    crop_px: int = 256
+    batch: int = 8
+    steps: int = 6600
+    restarts: tuple[int, ...] = (4600,)
+    decay_steps: int = 1600
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    ema: float = 0.998
+    seed: int = 1
+    fine_outlines: bool = True
+    mix: dict[str, float] = field(
+        default_factory=lambda: {
+            "consep": 0.42,
+            "monuseg": 0.20,
+            "tnbc": 0.12,
+            "monusac": 0.08,
+            "crchistophenotypes": 0.12,
+            "glas": 0.06,
+        }
+    )
+
+
+def make_network(recipe: Recipe) -> UNet:
+    """The nuclei network: object probability, 32 star distances, nine class logits, mask and offsets."""
+    heads = {"prob": 1, "dist": RAYS, "logits": len(CELL_CLASSES)}
+    return UNet(recipe.widths, heads | ({"mask": 4, "offset": 2} if recipe.fine_outlines else {}), 48)
+
+
+class Sampler:
+    """Random augmented crops: a data set by weight, then any place or a nucleus of a rarer label set."""
+
+    def __init__(self, fields: Sequence[Field], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.names = [name for name in recipe.mix if any(f.data_set == name for f in fields)]
+        self.fields = {name: [f for f in fields if f.data_set == name] for name in self.names}
+        share = np.array([recipe.mix[name] for name in self.names])
+        self.share = share / share.sum()
+        self.nuclei = {name: self._nuclei(self.fields[name]) for name in self.names}
+        self.set_weight = self._set_weights(fields)
+
+    @staticmethod
+    def _nuclei(fields: Sequence[Field]) -> tuple[NDArray, NDArray]:
+        """(field, instance) of every nucleus and its chance: label sets by the root of their number."""
+        places = [(i, k) for i, f in enumerate(fields) for k in range(len(f.points_px))]
+        sets = np.concatenate([f.sets[1:] for f in fields])
+        chance = 1 / np.sqrt(np.bincount(sets, minlength=N_SETS)[sets])
+        return np.array(places), chance / chance.sum()
+
+    @staticmethod
+    def _set_weights(fields: Sequence[Field]) -> NDArray[np.float32]:
+        """Loss weight of each label set: the inverse root of its number, 0.5-5, 0 for "no type"."""
+        count = np.bincount(np.concatenate([f.sets[1:] for f in fields]), minlength=N_SETS)
+        typical = np.median(count[count > 0])
+        weight = np.clip(np.sqrt(typical / np.maximum(count, 1)), 0.5, 5.0) * (count > 0)
+        weight[0] = 0
+        return weight.astype(np.float32)
+
+    def _place(self, rng: np.random.Generator) -> tuple[Field, NDArray[np.float64]]:
+        name = self.names[rng.choice(len(self.names), p=self.share)]
+        fields = self.fields[name]
+        if rng.random() < 0.5:
+            places, chance = self.nuclei[name]
+            i, k = places[rng.choice(len(places), p=chance)]
+            center = fields[i].points_px[k] * (fields[i].label_mpp / IMAGE_MPP)
+            return fields[i], self._inside(
+                fields[i], center + rng.uniform(-0.35, 0.35, 2) * self.recipe.crop_px
+            )
+        f = fields[rng.integers(len(fields))]
+        h, w = f.image.shape[:2]
+        return f, self._inside(f, np.array([rng.uniform(0, w), rng.uniform(0, h)]))
+
+    def _inside(self, f: Field, center: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Move a crop's center so that most of the crop shows the field, not the white round it."""
+        extent = np.array([f.image.shape[1], f.image.shape[0]])
+        margin = np.minimum(0.4 * self.recipe.crop_px, extent / 2)
+        return np.clip(center, margin, extent - margin)
+
+    def crop(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
+        """One crop: image (s, s, 3) uint8, the parts of `Targets`, weight of the outlines' losses (n, n)."""
+        f, center = self._place(rng)
+        size = self.recipe.crop_px
+        matrix = similarity(center, size, rng)
+        image = appearance(warp(f.image, matrix, size), rng)
+        to_labels = matrix * (IMAGE_MPP / f.label_mpp)
+        targets = sample_targets(f, matrix=to_labels, size=size)
+        return image, *targets, targets.prob_weight * np.float32(f.shapes)
+
+    def batch(self, rng: np.random.Generator) -> list[Tensor]:
+        """A batch of crops, each part stacked."""
+        crops = [self.crop(rng) for _ in range(self.recipe.batch)]
+        return [torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)]
+
+
+def batches(sampler: Sampler, first: int, last: int, seed: int) -> Iterator[list[Tensor]]:
+    """Batches `first`..`last` - 1, made one ahead in a thread; batch k depends on (seed, k) alone."""
+    with ThreadPoolExecutor(1) as pool:
+        make = lambda k: pool.submit(sampler.batch, np.random.default_rng((seed, k)))  # noqa: E731
+        ahead = make(first)
+        for k in range(first, last):
+            ready, ahead = ahead, make(k + 1)
+            yield ready.result()
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Warm up over 200 steps, stay, fall to 0 (1 - root) over `decay_steps` before a restart and the end."""
+    end = min(s for s in (*recipe.restarts, recipe.steps) if s > step)
+    left = (end - step) / recipe.decay_steps
+    return recipe.learning_rate * min(1.0, (step + 1) / 200) * (1.0 if left >= 1 else 1 - (1 - left) ** 0.5)
+
+
+def losses(out: dict[str, Tensor], parts: list[Tensor], set_weight: Tensor) -> dict[str, Tensor]:
+    """The losses of one batch, to be summed."""
+    _, prob, weight, dist, sets, mask, offset, outlined = parts
+    bits = torch.arange(len(CELL_CLASSES), device=sets.device)
+    membership = ((sets[:, None] >> bits[None, :, None, None]) & 1).float()
+    parts_of_loss = {
+        "object": object_loss(out["prob"].float()[:, 0], prob, weight),
+        "shape": polar_iou_loss(star_distance(out["dist"].float()), dist, prob * outlined),
+        "class": label_set_loss(out["logits"].float(), membership, set_weight[sets.long()] * (prob > 0.15)),
+    }
+    if "mask" in out:
+        fine = outlined.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        parts_of_loss["mask"] = mask_loss(full_resolution(out["mask"].float()), mask, fine)
+        inside = outlined * (prob > 0)
+        parts_of_loss["offset"] = offset_loss(out["offset"].float(), offset / OFFSET_PX, inside)
+    return parts_of_loss
+
+
+def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Outputs of a field, padded white to 64 px, as the exported network gives them without the batch axis.
+
+    prob (h, w), dist (32, h, w), logits (9, h, w), and where the network has them mask (2 h, 2 w), offset
+    (2, h, w); h and w are half the image's, rounded up.
+    """
+    h, w = image.shape[:2]
+    padded = np.full((-(-h // 64) * 64, -(-w // 64) * 64, 3), 255, np.uint8)
+    padded[:h, :w] = image
+    device = next(net.parameters()).device
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        out = net(normalise(torch.from_numpy(padded)[None].to(device)))
+    rows, cols = -(-h // 2), -(-w // 2)
+    maps = {
+        "prob": torch.sigmoid(out["prob"].float())[0, 0, :rows, :cols],
+        "dist": star_distance(out["dist"].float())[0, :, :rows, :cols],
+        "logits": out["logits"].float()[0, :, :rows, :cols],
+    }
+    if "mask" in out:
+        maps["mask"] = torch.sigmoid(full_resolution(out["mask"].float()))[0, : 2 * rows, : 2 * cols]
+        maps["offset"] = OFFSET_PX * out["offset"].float()[0, :, :rows, :cols]
+    return {name: part.cpu().numpy() for name, part in maps.items()}
+
+
+def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float = 0.3) -> dict[str, float]:
+    """Detection F1 (3 um) of each data set with outlines, to follow the training."""
+    counts: dict[str, Counts] = {}
+    net.eval()
+    for f in fields:
+        if not f.shapes or f.weight.min() == 0:  # where labels are partial, what is found beside is not false
+            continue
+        out = predict(net, f.image)
+        centers, _, rays, _ = decode(
+            out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3
+        )
+        new = detection_counts(f.points_px * f.label_mpp, centroids(polygons(centers, rays)) * IMAGE_MPP)
+        counts[f.data_set] = counts.get(f.data_set, Counts(0, 0, 0)) + new
+    net.train()
+    return {name: round(c.f1, 4) for name, c in counts.items()}
+
+
+def load_average(folder: Path) -> dict[str, Tensor]:
+    """State of a run's averaged network, to start another run from or to export."""
+    state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")["average"]
+    return {name.removeprefix("module."): v for name, v in state.items() if name != "n_averaged"}
+
+
+class Trainer:
+    """Network, averaged network, optimizer and step: what a checkpoint holds."""
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, device: str = "cpu", *, start: Path | None = None
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder, self.device = recipe, folder, device
+        self.net = make_network(recipe).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), weight_decay=recipe.weight_decay)
+        average = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema)
+        self.average = torch.optim.swa_utils.AveragedModel(self.net, multi_avg_fn=average, use_buffers=True)
+        self.step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "checkpoint.pt").exists():
+            self._load(torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device))
+        elif start is not None:
+            state = load_average(start)
+            self.net.load_state_dict(state, strict=False)
+            self.average.module.load_state_dict(self.net.state_dict())
+
+    def _load(self, state: dict) -> None:
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def save(self) -> None:
+        """Write the checkpoint in one move."""
+        parts = {"net": self.net, "average": self.average, "optimizer": self.optimizer}
+        state = {name: part.state_dict() for name, part in parts.items()} | {"step": self.step}
+        torch.save(state, self.folder / "checkpoint.tmp")
+        (self.folder / "checkpoint.tmp").replace(self.folder / "checkpoint.pt")
+
+    def update(self, parts: list[Tensor], set_weight: Tensor) -> dict[str, float]:
+        """One optimizer step; returns the losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.recipe)
+        parts = [part.to(self.device, non_blocking=True) for part in parts]
+        with torch.autocast(self.device, torch.bfloat16):
+            out = self.net(normalise(parts[0]).contiguous(memory_format=torch.channels_last))
+        part_losses = losses(out, parts, set_weight.to(self.device))
+        self.optimizer.zero_grad()
+        torch.stack(list(part_losses.values())).sum().backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.net)
+        self.step += 1
+        return {name: loss.item() for name, loss in part_losses.items()}
+
+
+@contextmanager
+def flushed_subnormals() -> Iterator[None]:
+    """Subnormal gradients cost a quarter of a CPU step (0.66 s -> 0.51 s); flushed only while training runs.
+
+    The flag is the process': left on, the caller's own small numbers would become 0 too.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@flushed_subnormals()
+def train(
+    recipe: Recipe,
+    fields: Sequence[Field],
+    tuning: Sequence[Field],
+    folder: Path,
+    *,
+    device: str = "cpu",
+    every: int = 500,
+    start: Path | None = None,
+) -> nn.Module:
+    """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
+
+    A new run begins with the averaged weights of the run in `start`, as far as the two networks share them.
+
+    Writes folder/checkpoint.pt and a line of folder/log.csv every `every` steps: step, seconds, losses,
+    tuning F1.
+    """
+    trainer = Trainer(recipe, folder, device, start=start)
+    trainer.net.train()
+    sampler = Sampler(fields, recipe)
+    set_weight = torch.from_numpy(sampler.set_weight)
+    sums: dict[str, float] = {}
+    summed = 0
+    began = time.monotonic()
+    for parts in batches(sampler, trainer.step, recipe.steps, recipe.seed):
+        for name, loss in trainer.update(parts, set_weight).items():
+            sums[name] = sums.get(name, 0.0) + loss
+        summed += 1
+        if trainer.step % 100 == 0:
+            trainer.save()
+        if trainer.step % every == 0 or trainer.step == recipe.steps:
+            scores = tuning_f1(trainer.average.module, tuning)
+            row = {"step": trainer.step, "seconds": round(time.monotonic() - began)}
+            row |= {name: round(total / summed, 4) for name, total in sums.items()}
+            row |= {f"f1_{name}": score for name, score in scores.items()}
+            log_row(folder / "log.csv", row)
+            trainer.save()
+            sums, summed = {}, 0
+    return trainer.average.module.eval()
+
+
+def log_row(path: Path, row: dict[str, float]) -> None:
+    """Append a row to the training log, a CSV file that gets its header first, and print it."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    print(row, flush=True)

@@ -1,0 +1,1 @@
+"""UperHoVer and its curriculum."""

@@ -1,0 +1,147 @@
+"""Settings of a curriculum: one TOML file with a table a sub-tree."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from histome.config import Settings
+from histome.errors import UsageError
+from histome.training.uperhover.train import HoverRecipe
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Mpp = Annotated[float, Field(gt=0.05, lt=5.0)]
+
+
+class EncoderConfig(Settings):
+    """The vision transformer. name: `plain`, `uni2-h`, or a name that timm knows.
+
+    weights: file with its pretrained state, taken up at the start of every stage; without one a stage starts
+    from the random weights of `seed`. width, depth, heads, patch_px are those of `plain`.
+    """
+
+    name: str = "plain"
+    weights: str | None = None
+    width: Positive = 192
+    depth: Positive = 6
+    heads: Positive = 3
+    patch_px: Positive = 8
+
+
+class DecoderConfig(Settings):
+    """The two decoders. channels and strides (input px) of the four maps, finest first; hidden channels."""
+
+    channels: tuple[Positive, Positive, Positive, Positive] = (256, 512, 1024, 2048)
+    strides: tuple[Positive, Positive, Positive, Positive] = (4, 8, 16, 32)
+    hidden: Positive = 768
+
+
+class LabelledConfig(Settings):
+    """A labelled set: a folder with images.csv, or one as `data_set` is published (docs/bring-your-own.md).
+
+    tuning, held_out: sources (slides, patients) kept for following the training and for the scores; those of
+    `training.splits` where both are empty.
+    """
+
+    data_set: str
+    folder: str
+    tuning: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+
+
+class UnlabelledConfig(Settings):
+    """A folder of images without labels.
+
+    layout: `images` (all below the folder are at `mpp` um/px) or `tcga-ut` (`<cancer>/<scale>/<case>/*.jpg`;
+    scale 0-5 is 0.5-1.0 um/px).
+    """
+
+    folder: str
+    layout: Literal["images", "tcga-ut"] = "images"
+    mpp: Mpp | None = None
+
+
+class StageConfig(Settings):
+    """One stage. The first learns from the labelled sets, each other one from what its teacher labelled.
+
+    mpps: scales (um/px) at which unlabelled images are labelled. keep: share of the most confident patches.
+    patches: at most so many are labelled, drawn by lot. accumulate: batches a step.
+    """
+
+    steps: Positive
+    accumulate: Positive = 1
+    mpps: tuple[Mpp, ...] = (0.5,)
+    keep: Share = 0.7
+    patches: Positive | None = None
+
+
+class TrainingConfig(Settings):
+    """As in `uperhover_train.HoverRecipe`; patch_px: side of the squares that images are cut to."""
+
+    crop_px: Positive = 224
+    patch_px: Positive = 256
+    mpp: Mpp = 0.5
+    batch: Positive = 8
+    learning_rate: Annotated[float, Field(gt=0.0)] = 5e-5
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    every: Positive = 500
+    compile: bool = False
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
+class CurriculumConfig(Settings):
+    """Everything that decides a curriculum's result."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    training: TrainingConfig = TrainingConfig()
+    labelled: Annotated[tuple[LabelledConfig, ...], Field(min_length=1)]
+    unlabelled: tuple[UnlabelledConfig, ...] = ()
+    stages: Annotated[tuple[StageConfig, ...], Field(min_length=1)]
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a TOML file; paths in it count from the file's own folder.
+
+        Raises UsageError, one line, when the file is missing, not TOML, or holds a wrong setting.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            config = cls.model_validate_json(json.dumps(table))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot read the curriculum ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+            raise UsageError(f"{path}: not a valid TOML file ({error})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{path}: setting {name}: {first['msg']}") from error
+        return config._checked(path)
+
+    def _checked(self, path: Path) -> Self:
+        """Refuse what would only fail in hours; let paths count from the file's own folder."""
+        if len(self.stages) > 1 and not self.unlabelled:
+            raise UsageError(f"{path}: {len(self.stages)} stages need an [[unlabelled]] folder to label")
+        changes: dict[str, Any] = {}
+        for name in ("labelled", "unlabelled"):
+            sets = [s.model_copy(update={"folder": str(path.parent / s.folder)}) for s in getattr(self, name)]
+            for given in sets:
+                if not Path(given.folder).is_dir():
+                    raise UsageError(f"{path}: [[{name}]] {given.folder}: no such folder")
+                if name == "unlabelled" and given.layout == "images" and given.mpp is None:
+                    raise UsageError(f"{path}: [[unlabelled]] {given.folder}: say the images' mpp (um/px)")
+            changes[name] = tuple(sets)
+        if self.encoder.weights is not None:
+            weights = path.parent / self.encoder.weights
+            if not weights.is_file():
+                raise UsageError(f"{path}: encoder.weights {weights}: no such file")
+            changes["encoder"] = self.encoder.model_copy(update={"weights": str(weights)})
+        return self.model_copy(update=changes)
+
+    def recipe(self, stage: StageConfig) -> HoverRecipe:
+        """The recipe of one stage."""
+        fields = self.training.model_dump(exclude={"patch_px"})
+        return HoverRecipe(steps=stage.steps, accumulate=stage.accumulate, **fields)

@@ -1,0 +1,327 @@
+"""Three-stage curriculum (arXiv:2606.17702, section 4): human labels, then two rounds of pseudo-labels.
+
+Each stage starts from the encoder's start weights; only labels pass on. The published mean IoU fell from
+stage to stage, each on labels of its own making; so here each is scored on one human-labelled held-out set,
+and one that does not beat the best before it there is not promoted: it labels nothing and is not exported.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from histome.cells.hover import decode
+from histome.datasets.fields import Field
+from histome.datasets.published import load_labelled
+from histome.datasets.splits import HELD_OUT, TUNING, Split
+from histome.errors import DataError, OutputError, UsageError
+from histome.models.card import CARD_NAME
+from histome.training.uperhover.config import (
+    CurriculumConfig,
+    EncoderConfig,
+    LabelledConfig,
+    StageConfig,
+)
+from histome.training.uperhover.export import export_hover, label_marks
+from histome.training.uperhover.network import UNI2_H, PlainViT, UperHoVer, timm_encoder
+from histome.training.uperhover.patches import patch_of
+from histome.training.uperhover.pseudo import Teacher, label_pieces, pieces
+from histome.training.uperhover.scores import (
+    Cuts,
+    HoverScore,
+    choose_cuts,
+    miou_gain,
+    score,
+    see,
+    summary,
+)
+from histome.training.uperhover.train import HoverRecipe, Place, fit, predict, start, wait
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage came to; `result.json` of its folder.
+
+    Attributes
+    ----------
+    stage, steps
+        Number from 1, optimizer steps.
+    teacher
+        Stage whose network labelled the patches; None for human labels.
+    patches
+        Patches that it learned from: fields, or the kept of `filter`.
+    filter
+        total, without_foreground, kept and entropy quantiles (nats) of the pseudo-labels.
+    cuts
+        Thresholds, chosen on the tuning fields.
+    scores
+        Of the held-out fields: `pixels` and, by data set, nuclei; each with interval and number of sources.
+    gain
+        Mean IoU less that of the best stage before, resampled together; None for the first.
+    agreement
+        Share of the held-out pixels with the class of the stage before; None for the first.
+    promoted
+        Whether its mean IoU is above that of the best stage before.
+    """
+
+    stage: int
+    steps: int
+    teacher: int | None
+    patches: int
+    filter: dict[str, Any] | None
+    cuts: dict[str, float]
+    scores: dict[str, Any]
+    gain: dict[str, float] | None
+    agreement: float | None
+    promoted: bool
+
+    def verdict(self) -> str:
+        """One line: promoted or not, and by how much."""
+        miou = self.scores["pixels"]["miou"]["value"]
+        if self.gain is None:
+            return f"stage {self.stage}: mIoU {miou:.3f} on the held-out fields"
+        gain = f"{self.gain['value']:+.3f} [{self.gain['low']:+.3f}, {self.gain['high']:+.3f}]"
+        word = "promoted" if self.promoted else "not promoted: not better than the best stage before"
+        return f"stage {self.stage}: mIoU {miou:.3f}, {gain}; {word}"
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """The settings, the fields and the place that all stages share."""
+
+    config: CurriculumConfig
+    out: Path
+    fields: Split
+    place: Place
+
+    def folder(self, stage: int) -> Path:
+        """Folder of a stage, counted from 1."""
+        return self.out / f"stage{stage}"
+
+    def network(self, stage: int) -> UperHoVer:
+        """The finished network of a stage."""
+        net = make_network(self.config)
+        state = torch.load(self.folder(stage) / "network.pt", weights_only=True, map_location="cpu")
+        net.load_state_dict(state)
+        return net.to(self.place.device).eval()
+
+
+def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
+    """Run all stages that are not finished in `out`; start it again to resume.
+
+    Under torchrun the processes share the work; the first one scores and writes.
+
+    Raises
+    ------
+    DataError : a labelled set has no field to learn from, to tune on, or typed ones to score on.
+    OutputError : `out` holds another curriculum.
+    """
+    fields = split_labelled(config.labelled)
+    work = Curriculum(config, out, fields, start())
+    _claim(config, out, work.place)
+    results: list[StageResult] = []
+    for number, stage in enumerate(config.stages, start=1):
+        path = work.folder(number) / "result.json"
+        if not path.exists():
+            patches, told = _patches(work, stage, results)
+            recipe = config.recipe(stage)
+            validation = [patch_of(f, recipe.mpp) for f in fields.tuning]
+            net = fit(make_network(config), recipe, patches, validation, work.folder(number))
+            if work.place.rank == 0:
+                torch.save(net.state_dict(), work.folder(number) / "network.pt")
+                result = _judge(work, net, results, {"filter": told, "patches": len(patches)})
+                path.write_text(json.dumps(asdict(result), indent=1))
+            wait(work.place)
+        results.append(StageResult(**json.loads(path.read_text())))
+    if work.place.rank == 0:
+        _export(work, best_stage(results))
+    return results
+
+
+def make_network(config: CurriculumConfig) -> UperHoVer:
+    """A fresh network: the encoder's start weights, decoders random by the seed."""
+    torch.manual_seed(config.training.seed)
+    decoder = config.decoder
+    return UperHoVer(
+        make_encoder(config.encoder),
+        channels=decoder.channels,
+        strides=decoder.strides,
+        hidden=decoder.hidden,
+    )
+
+
+def make_encoder(config: EncoderConfig) -> nn.Module:
+    """The encoder with its start weights."""
+    if config.name == "plain":
+        encoder: nn.Module = PlainViT(config.width, config.depth, config.heads, config.patch_px)
+    elif config.name == "uni2-h":
+        encoder = timm_encoder(**UNI2_H)
+    else:
+        encoder = timm_encoder(model_name=config.name)
+    if config.weights is not None:
+        try:
+            state = torch.load(config.weights, weights_only=True, map_location="cpu")
+            encoder.load_state_dict(state)
+        except (OSError, RuntimeError) as error:
+            line = " ".join(str(error).split())[:200]
+            raise UsageError(f"{config.weights}: no weights of the encoder {config.name} ({line})") from error
+    return encoder
+
+
+def split_labelled(labelled: Sequence[LabelledConfig]) -> Split:
+    """Fields of the labelled sets by source: to learn from, to tune on, to score on."""
+    parts: tuple[list[Field], ...] = ([], [], [])
+    for config in labelled:
+        own = bool(config.tuning or config.held_out)
+        tuning = config.tuning if own else TUNING.get(config.data_set, ())
+        held_out = config.held_out if own else HELD_OUT.get(config.data_set, ())
+        for field in load_labelled(config.data_set, Path(config.folder)):
+            parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
+    names = ", ".join(config.data_set for config in labelled)
+    for fields, use in zip(parts, ("learn from", "tune on", "score on"), strict=True):
+        if not any((field.sets > 0).any() for field in fields):
+            raise DataError(f"{names}: no typed field to {use}; name sources in tuning and held_out")
+    return Split(*parts)
+
+
+def _claim(config: CurriculumConfig, out: Path, place: Place) -> None:
+    """Write the settings beside the results, or refuse a folder with the results of others."""
+    path, text = out / "curriculum.json", config.model_dump_json(indent=1)
+    if place.rank == 0:
+        if path.exists() and path.read_text() != text:
+            raise OutputError(f"{out}: holds the results of other settings; give another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    wait(place)
+
+
+def best_stage(results: Sequence[StageResult]) -> StageResult:
+    """The last promoted stage."""
+    return next(result for result in reversed(results) if result.promoted)
+
+
+def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult]):
+    """What a stage learns from, and what the entropy filter did."""
+    config = work.config
+    if not results:
+        return [patch_of(f, config.training.mpp) for f in work.fields.train], None
+    best = best_stage(results)
+    net, cuts = work.network(best.stage), Cuts(**best.cuts)
+    found = pieces(config.unlabelled, stage.mpps, config.training.patch_px)
+    if stage.patches is not None and stage.patches < len(found):
+        rng = np.random.default_rng((config.training.seed, len(results)))
+        found = [found[k] for k in np.sort(rng.permutation(len(found))[: stage.patches])]
+    folder = work.folder(len(results) + 1) / "labels"
+    patches, told = label_pieces(found, make_teacher(net, config, cuts), stage, folder, work.place)
+    if not len(patches):
+        raise DataError(f"{folder}: stage {best.stage} sees no nucleus in {len(found)} patches; train longer")
+    return patches, told
+
+
+def make_teacher(net: UperHoVer, config: CurriculumConfig, cuts: Cuts) -> Teacher:
+    """A trained network as a teacher: an image -> blended probabilities and decoded instances."""
+
+    def teach(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        classes, hv = predict(net, image, config.training.crop_px)
+        return classes, decode(classes, hv, mpp=config.training.mpp, **cuts._asdict())[3]
+
+    return teach
+
+
+def _judge(
+    work: Curriculum, net: UperHoVer, results: Sequence[StageResult], told: dict[str, Any]
+) -> StageResult:
+    """Score a stage on the held-out fields and compare it with the ones before."""
+    number = len(results) + 1
+    recipe = work.config.recipe(work.config.stages[number - 1])
+    net = net.to(work.place.device)
+    tuning = work.fields.tuning
+    cuts = choose_cuts(see(net, tuning, recipe), tuning, recipe.mpp)
+    scores = score_held_out(net, work.fields.held_out, recipe, cuts)
+    _keep_maps(work.folder(number), scores)
+    gain = agreement = None
+    if results:
+        best = best_stage(results)
+        before = np.load(work.folder(best.stage) / "held_out.npz")["pixels"]
+        gain = miou_gain(before, scores, np.random.default_rng(0)).as_dict()
+        last = np.load(work.folder(number - 1) / "held_out.npz")
+        same = [(s.found_map == last[f"map{k}"]).ravel() for k, s in enumerate(scores)]
+        agreement = round(float(np.concatenate(same).mean()), 4)
+    return StageResult(
+        stage=number,
+        steps=recipe.steps,
+        teacher=best_stage(results).stage if results else None,
+        cuts=cuts._asdict(),
+        scores=summary(scores, np.random.default_rng(0)),
+        gain=gain,
+        agreement=agreement,
+        promoted=gain is None or gain["value"] > 0,
+        **told,
+    )
+
+
+def _export(work: Curriculum, best: StageResult) -> None:
+    """Write the best stage as a model into `model/`."""
+    config, folder = work.config, work.out / "model"
+    if (folder / CARD_NAME).exists():
+        return
+    names = [labelled.data_set for labelled in config.labelled]
+    about = {
+        "name": "uperhover",
+        "description": f"UperHoVer, stage {best.stage} of a curriculum on {', '.join(names)}",
+        "license": "that of the data it learned from; research use only",
+        "training_data": [{"name": name, "license": "see its publication"} for name in names],
+        "scores": {"held_out": best.scores, "interval": "95 % percentile bootstrap over sources"},
+        "training": {"stage": best.stage, "steps": best.steps, "labels": label_marks(work.fields.train)},
+        "limits": ["classes are PanNuke's six: inflammatory counts as lymphocyte, connective as fibroblast"],
+    }
+    recipe = config.recipe(config.stages[best.stage - 1])
+    export_hover(work.network(best.stage), recipe, folder, cuts=Cuts(**best.cuts), about=about)
+
+
+def score_held_out(
+    net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe, cuts: Cuts
+) -> list[HoverScore]:
+    """Score each held-out field."""
+    seen = see(net, fields, recipe)
+    return [score(s, f, recipe.mpp, cuts) for s, f in zip(seen, fields, strict=True)]
+
+
+def _keep_maps(folder: Path, scores: Sequence[HoverScore]) -> None:
+    maps: dict[str, Any] = {f"map{k}": s.found_map for k, s in enumerate(scores)}
+    pixels = np.stack([s.pixels for s in scores if s.pixels is not None])
+    np.savez_compressed(folder / "held_out.npz", pixels=pixels, **maps)
+
+
+def table(results: Sequence[StageResult]) -> str:
+    """Markdown: a row a stage, figures with their 95 % intervals."""
+    names = sorted(results[0].scores.keys() - {"pixels"})
+    columns = [("pixels", f) for f in results[0].scores["pixels"]]
+    columns += [(name, f) for name in names for f in ("pq", "aji", "detection_f1")]
+    head = ["figure", *(f"stage {r.stage}" for r in results)]
+    rows = [["labels", *("human" if r.teacher is None else f"of stage {r.teacher}" for r in results)]]
+    rows += [["patches", *(_patches_cell(r) for r in results)]]
+    for name, figure in columns:
+        cells = [_cell(r.scores.get(name, {}).get(figure)) for r in results]
+        rows.append([f"{figure} ({name})" if name != "pixels" else figure, *cells])
+    rows.append(["promoted", *("yes" if r.promoted else "no" for r in results)])
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _patches_cell(result: StageResult) -> str:
+    if result.filter is None:
+        return f"{result.patches} fields"
+    return f"{result.filter['kept']} kept of {result.filter['total']}"
+
+
+def _cell(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

@@ -1,0 +1,115 @@
+"""Scores of a UperHoVer on labelled fields: classes by pixel, nuclei by outline, detection and type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.cells.hover import decode, log_shares
+from histome.cells.stardist import centroids
+from histome.classes import CELL_CLASSES
+from histome.datasets.fields import Field
+from histome.training.uperhover.network import PANNUKE_CLASSES, UperHoVer
+from histome.training.uperhover.patches import nine_columns, patch_of
+from histome.training.uperhover.train import HoverRecipe, predict
+from histome.validation.bootstrap import Estimate, bootstrap
+from histome.validation.nuclei import FieldScore, score_field, summarize
+from histome.validation.scores import Found
+from histome.validation.semantic import confusion, dice, mean_iou
+
+_N = len(PANNUKE_CLASSES)
+
+
+class Cuts(NamedTuple):
+    """Thresholds of the decoding, as in `cells.hover.decode`."""
+
+    prob_threshold: float = 0.5
+    split_per_um: float = 0.25
+    min_area_um2: float = 8.0
+
+
+class Seen(NamedTuple):
+    """What a network said of one field: probabilities (6, h, w), HV maps (2, h, w)."""
+
+    classes: NDArray[np.float32]
+    hv: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HoverScore:
+    """Additive parts of one field; `pixels` is None where the field has no types."""
+
+    cells: FieldScore
+    pixels: NDArray[np.int64] | None
+    found_map: NDArray[np.uint8]
+
+
+def see(net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe) -> list[Seen]:
+    """Run the network over fields."""
+    return [Seen(*predict(net, patch_of(f, recipe.mpp).image, recipe.crop_px)) for f in fields]
+
+
+def find_in(seen: Seen, mpp: float, cuts: Cuts) -> Found:
+    """Nuclei of one field, with the nine probabilities."""
+    outlines, _, shares, _ = decode(seen.classes, seen.hv, mpp=mpp, **cuts._asdict())
+    probabilities = np.exp(log_shares(shares, nine_columns(), len(CELL_CLASSES))).astype(np.float32)
+    return Found(centroids(outlines) * mpp, outlines * mpp, probabilities, np.zeros(len(outlines), bool))
+
+
+def score(seen: Seen, field: Field, mpp: float, cuts: Cuts) -> HoverScore:
+    """Score one field."""
+    truth = patch_of(field, mpp).classes
+    found_map = seen.classes.argmax(0).astype(np.uint8)
+    pixels = confusion(truth, found_map, _N) if (field.sets > 0).any() else None
+    return HoverScore(score_field(find_in(seen, mpp, cuts), field), pixels, found_map)
+
+
+def choose_cuts(seen: Sequence[Seen], fields: Sequence[Field], mpp: float) -> Cuts:
+    """The cuts with the best mean AJI over the tuning fields that have outlines."""
+    shaped = [(s, f) for s, f in zip(seen, fields, strict=True) if f.shapes]
+
+    def aji(cuts: Cuts) -> float:
+        scores = [score_field(find_in(s, mpp, cuts), f).outlines for s, f in shaped]
+        return float(np.mean([o.aji for o in scores if o is not None]))
+
+    grid = [Cuts(p, s) for p in (0.3, 0.4, 0.5, 0.6) for s in (0.03, 0.06, 0.12, 0.25, 0.5)]
+    return max(grid, key=aji) if shaped else Cuts()
+
+
+def _sources(scores: Sequence[HoverScore]) -> list[str]:
+    return [f"{s.cells.data_set}/{s.cells.source}" for s in scores]
+
+
+def pixel_figures(scores: Sequence[HoverScore], rng: np.random.Generator) -> dict[str, Estimate]:
+    """Mean IoU (background among the classes) and the Dice of each class that has a true pixel."""
+    typed = [s for s in scores if s.pixels is not None]
+    if not typed:
+        return {}
+    parts = np.stack([s.pixels.ravel() for s in typed if s.pixels is not None]).astype(float)
+    groups = _sources(typed)
+    figures = {"miou": bootstrap(parts, groups, mean_iou, rng=rng)}
+    for k, name in enumerate(PANNUKE_CLASSES):
+        if parts.reshape(-1, _N, _N)[:, k].sum():
+            figures[f"dice_{name}"] = bootstrap(parts, groups, lambda sums, k=k: dice(sums, k), rng=rng)
+    return figures
+
+
+def summary(scores: Sequence[HoverScore], rng: np.random.Generator) -> dict[str, Any]:
+    """All figures: `pixels` over all typed fields, then those of the nuclei of each data set."""
+    names = sorted({s.cells.data_set for s in scores})
+    tables = {name: summarize([s.cells for s in scores if s.cells.data_set == name], rng) for name in names}
+    tables = {"pixels": pixel_figures(scores, rng), **tables}
+    return {name: {k: e.as_dict() for k, e in table.items()} for name, table in tables.items()}
+
+
+def miou_gain(
+    before: Sequence[NDArray[np.int64]], after: Sequence[HoverScore], rng: np.random.Generator
+) -> Estimate:
+    """Mean IoU of `after` less that of `before` on the same fields, sources drawn together."""
+    typed = [s for s in after if s.pixels is not None]
+    pairs = zip(before, typed, strict=True)
+    parts = np.stack([np.r_[old.ravel(), s.pixels.ravel()] for old, s in pairs if s.pixels is not None])
+    gain = lambda sums: mean_iou(sums[..., _N * _N :]) - mean_iou(sums[..., : _N * _N])  # noqa: E731
+    return bootstrap(parts.astype(float), _sources(typed), gain, rng=rng)

@@ -1,0 +1,18 @@
+"""Label sets as the table of the data's documentation has them."""
+
+from histome.classes import CELL_CLASSES
+from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, label_set, members
+
+
+def test_a_set_is_the_sum_of_its_bits():
+    assert members(label_set("fibroblast", "other")) == ("fibroblast", "other")
+    assert label_set(*CELL_CLASSES) == 2 ** len(CELL_CLASSES) - 1
+
+
+def test_consep_inflammatory_names_the_four_leukocytes():
+    names = members(NUCLEUS_LABEL_SETS["consep"]["inflammatory"])
+    assert set(names) == {"lymphocyte", "plasma_cell", "macrophage", "granulocyte"}
+
+
+def test_untyped_points_have_no_set():
+    assert NUCLEUS_LABEL_SETS["crchistophenotypes"]["untyped"] == 0

@@ -1,0 +1,50 @@
+"""Splits by source of data that nobody has split before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from histome.datasets.fields import Place, instance_field
+from histome.datasets.splits import split_by_source
+
+
+def make_field(data_set, source, name="a"):
+    labels = np.zeros((16, 16), np.int32)
+    rgb = np.full((16, 16, 3), 200, np.uint8)
+    return instance_field(Place(data_set, name, source), rgb, labels, np.zeros(1, np.uint16), mpp=0.5)
+
+
+def sources_of(fields):
+    return {field.source for field in fields}
+
+
+def test_no_source_is_in_two_parts_and_every_field_in_one():
+    fields = [make_field("lizard", f"p{k % 20}", str(k)) for k in range(100)]
+    split = split_by_source(fields)
+    parts = [sources_of(part) for part in (split.train, split.tuning, split.held_out)]
+    assert [len(part) for part in parts] == [14, 2, 4]
+    assert len(set().union(*parts)) == 20
+    assert len(split.train) + len(split.tuning) + len(split.held_out) == 100
+
+
+def test_the_seed_decides_and_other_data_sets_change_nothing():
+    fields = [make_field("lizard", f"p{k}") for k in range(20)]
+    others = [make_field("puma", f"q{k}") for k in range(9)]
+    alone, beside = split_by_source(fields, 3), split_by_source([*others, *fields], 3)
+    assert sources_of(alone.held_out) == {s for s in sources_of(beside.held_out) if s.startswith("p")}
+    assert sources_of(alone.held_out) != sources_of(split_by_source(fields, 4).held_out)
+
+
+def test_a_patient_of_two_data_sets_stays_in_one_part():
+    fields = [make_field("nucls", f"TCGA-{k}") for k in range(12)]
+    shared = [replace(field, data_set="monusac") for field in fields]
+    split = split_by_source([*fields, *shared])
+    parts = [sources_of(part) for part in (split.train, split.tuning, split.held_out)]
+    assert sum(map(len, parts)) == 12
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(1, [1, 0, 0]), (2, [2, 0, 0]), (3, [1, 1, 1])])
+def test_few_sources(n, sizes):
+    split = split_by_source([make_field("own", f"p{k}") for k in range(n)])
+    assert [len(part) for part in (split.train, split.tuning, split.held_out)] == sizes

@@ -1,0 +1,72 @@
+"""A slide without pixels, and stages that only write text: all that the runner needs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from histome.store.files import Files
+from histome.store.runner import Run, Stage
+
+NAMES = ("qc", "tissue", "cells", "metrics", "report")
+TEXT: Files[str] = Files(
+    lambda text, folder: (folder / "value.txt").write_text(text) and None,
+    lambda folder: (folder / "value.txt").read_text(),
+)
+
+
+class Mpp(NamedTuple):
+    """As in histome.slide, whose import takes longer than these tests."""
+
+    x: float
+    y: float
+    source: str
+    estimated: bool = False
+
+
+class FakeSlide:
+    """What the runner asks of a slide."""
+
+    def __init__(self, fingerprint: str = "f1", boxes: Sequence[tuple[int, int, int, int]] = ()) -> None:
+        self.id = "fake"
+        self.path = Path("fake.svs")
+        self.mpp = Mpp(0.5, 0.5, "given")
+        self.size_px = (1000, 800)
+        self.notes = ("a note",)
+        self.reader = SimpleNamespace(format="fake", properties={"vendor": "none"})
+        self.broken = SimpleNamespace(boxes=tuple(boxes))
+        self._fingerprint = fingerprint
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+
+def make_run(
+    path: Path, *, slide: Any = None, inputs: Mapping[str, Any] | None = None, wanted: Sequence[str] = NAMES
+) -> Run:
+    stages = [Stage(name, {"setting": (inputs or {}).get(name, 0)}) for name in NAMES]
+    # A fixed version: the sources may be edited between two runs of a test.
+    with patch("histome.store.runner.code_version", return_value="0"):
+        return Run(path, slide or FakeSlide(), stages, wanted=wanted, about={"versions": {}})
+
+
+def run_texts(path: Path, **options: Any) -> list[str]:
+    """Run all five stages, each writing the text of the one before and its name; return those computed."""
+    computed: list[str] = []
+
+    def step(name: str, before: str) -> str:
+        computed.append(name)
+        return f"{before}{name} {'x' * 2000}\n"
+
+    with make_run(path, **options) as run:
+        before = str
+        for name in NAMES:
+            before = run.stage(name, lambda name=name, before=before: step(name, before()), TEXT)
+    return computed
+
+
+def snapshot(path: Path) -> dict[str, bytes]:
+    """Return every file of a profile but run.json, which holds times."""
+    files = (file for file in path.rglob("*") if file.is_file() and file.name != "run.json")
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}

@@ -1,0 +1,218 @@
+"""Foreign cells: every format gives the same table; what is damaged or at odds is refused."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from histome.classes import TISSUE_CLASSES
+from histome.errors import HistomeError
+from histome.interop.cells import check_same_frame, read_foreign_cells
+from histome.models.label_support import CLASS_LABELS, class_labels
+from histome.slide.maps import ClassMap
+
+MAPPING = {
+    "neoplastic": "carcinoma_cell",
+    "1": "carcinoma_cell",
+    "inflammatory": "lymphocyte",
+    "2": "lymphocyte",
+}
+OUTLINES = [shapely.box(10, 20, 30, 40), shapely.Polygon([(100, 100), (120, 100), (110, 130)])]
+NAMES, NUMBERS = ["neoplastic", "inflammatory"], [1, 2]
+
+
+def corners(outline):
+    return shapely.get_coordinates(outline)[:-1].tolist()
+
+
+def records(**more):
+    return [
+        {"contour": corners(outline), "type": number, "type_prob": 0.5, **more}
+        for outline, number in zip(OUTLINES, NUMBERS, strict=True)
+    ]
+
+
+def write_geoparquet(path):
+    pq.write_table(pa.table({"geometry": shapely.to_wkb(OUTLINES), "class_name": NAMES}), path)
+
+
+def write_qupath(path):
+    features = [
+        {
+            "type": "Feature",
+            "geometry": shapely.geometry.mapping(outline.buffer(5)),
+            "nucleusGeometry": shapely.geometry.mapping(outline),
+            "properties": {"objectType": "cell", "classification": {"name": name, "color": [1, 2, 3]}},
+        }
+        for outline, name in zip(OUTLINES, NAMES, strict=True)
+    ]
+    path.write_text(json.dumps(features))
+
+
+def write_cellvit(path):
+    type_map = {"1": "neoplastic", "2": "inflammatory"}
+    path.write_text(json.dumps({"wsi_metadata": {}, "type_map": type_map, "cells": records()}))
+
+
+def write_hovernet(path):
+    path.write_text(json.dumps({"mag": None, "nuc": {str(k): each for k, each in enumerate(records())}}))
+
+
+FORMATS = {
+    "cells.parquet": write_geoparquet,
+    "cells.geojson": write_qupath,
+    "cellvit.json": write_cellvit,
+    "hovernet.json": write_hovernet,
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_cells(tmp_path, name):
+    FORMATS[name](tmp_path / name)
+    cells = read_foreign_cells(tmp_path / name, MAPPING, mpp=0.5)
+    assert cells["class"].to_pylist() == ["carcinoma_cell", "lymphocyte"]
+    assert cells["x"].to_pylist() == pytest.approx([20, 110])
+    assert cells["y_um"].to_pylist() == pytest.approx([15, 55])
+    assert cells["area_um2"].to_pylist() == pytest.approx([100, 75])
+    assert cells["perimeter_um"].to_pylist()[0] == pytest.approx(40)
+    assert cells["solidity"].to_pylist() == pytest.approx([1, 1])
+
+
+def test_csv_in_px_and_in_um(tmp_path):
+    path = tmp_path / "cells.csv"
+    path.write_text("x,y,label,area_um2,note\n10,20,neoplastic,31.5,a\n30,40,inflammatory,28,b\n")
+    cells = read_foreign_cells(path, MAPPING, mpp=0.25)
+    assert cells["x_um"].to_pylist() == [2.5, 7.5]
+    assert cells["area_um2"].to_pylist() == [31.5, 28]
+    assert "note" not in cells.column_names
+    path.write_text("x_um,y_um,class\n10,20,other\n")
+    assert read_foreign_cells(path, {}, mpp=0.25)["x"].to_pylist() == [40]
+
+
+def test_points_have_no_shape(tmp_path):
+    table = pa.table({"geometry": shapely.to_wkb(shapely.points([[1, 2], [3, 4]])), "class": ["other"] * 2})
+    pq.write_table(table, tmp_path / "p.parquet")
+    cells = read_foreign_cells(tmp_path / "p.parquet", {}, mpp=1.0)
+    assert cells["y"].to_pylist() == [2, 4]
+    assert "area_um2" not in cells.column_names
+
+
+def test_crossing_outlines_are_repaired(tmp_path):
+    bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 8)])
+    spike = shapely.Polygon([(0, 0), (10, 0), (5, 0)])
+    table = pa.table({"geometry": shapely.to_wkb([bow, spike, *OUTLINES]), "class": ["other"] * 4})
+    pq.write_table(table, tmp_path / "p.parquet")
+    cells = read_foreign_cells(tmp_path / "p.parquet", {}, mpp=1.0)
+    expected = max(part.area for part in shapely.make_valid(bow).geoms)
+    assert cells["area_um2"].to_pylist()[0] == pytest.approx(expected)
+    assert np.isnan(cells["area_um2"].to_numpy()[1])
+    assert cells["area_um2"].to_pylist()[2] == pytest.approx(400)
+
+
+def test_no_cells(tmp_path):
+    path = tmp_path / "cells.csv"
+    path.write_text("x,y,class\n")
+    assert len(read_foreign_cells(path, {}, mpp=0.5)) == 0
+    path = tmp_path / "cells.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    assert len(read_foreign_cells(path, {}, mpp=0.5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("c.csv", "x,y,class\n1,2,other\nnan,3,other\n", "position of row 2 is not finite"),
+        (
+            "c.csv",
+            "x,y,class\n1,2,B cell\n3,4,T cell\n",
+            r"no class for B cell, T cell; add them to \[cells\]",
+        ),
+        ("c.csv", "x,y,class\n1,two,other\n", "a position is not a number"),
+        ("c.csv", "a,b,class\n1,2,other\n", "no columns x and y"),
+        ("c.csv", "x,y\n1,2\n", "no column is called class"),
+        ("c.csv", "x,y,x_um,y_um,class\n100,100,25,25,other\n", "made at 0.25 um/px, but --mpp says 0.5"),
+        ("c.json", '{"mag": 40, "nuc": {}}', "made at 0.25 um/px"),
+        ("c.json", '{"cells": [{"type": 1}]}', "cell 1 has no contour"),
+        (
+            "c.json",
+            '{"cells": [{"type": 1, "contour": [[1, 2], [3, 4]]}]}',
+            "cell 1 has fewer than 3 corners",
+        ),
+        ("c.json", '{"cells": [{"type": 1, "contour": [[1, 2], [3, NaN], [1, 1]]}]}', "cell 1 is not finite"),
+        ("c.json", '{"nuclei": []}', "not GeoJSON features"),
+        ("c.parquet", "PAR1", "not a Parquet file"),
+    ],
+)
+def test_what_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(HistomeError, match=message):
+        read_foreign_cells(tmp_path / name, MAPPING, mpp=0.5)
+
+
+@pytest.fixture
+def tissue():
+    array = np.zeros((400, 400), np.uint8)
+    array[20:380, 10:390] = 4
+    return ClassMap(array, 2.0, TISSUE_CLASSES)
+
+
+def cells_over(factor, rng):
+    x, y = rng.uniform(30, 750, (2, 500)) * factor
+    return pa.table({"x_um": x, "y_um": y})
+
+
+def test_one_resolution_is_accepted(tissue):
+    rng = np.random.default_rng(0)
+    check_same_frame(cells_over(1, rng), tissue)
+    check_same_frame(cells_over(0.7, rng), tissue)
+    check_same_frame(pa.table({"x_um": [1e6], "y_um": [1e6]}), tissue)
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2.0, 4.0])
+def test_two_resolutions_are_refused(tissue, factor):
+    x, y = np.random.default_rng(0).uniform(40, 760, (2, 500)) * factor
+    x[0], y[0] = 779 * factor, 759 * factor
+    with pytest.raises(HistomeError, match="not at one resolution"):
+        check_same_frame(pa.table({"x_um": x, "y_um": y}), tissue)
+
+
+def test_real_polygons(data_dir):
+    path = data_dir("hgsc_cells") / "hgsc_nest.parquet"
+    mapping = {
+        "neoplastic": "carcinoma_cell",
+        "connective": "fibroblast",
+        "inflammatory": "lymphocyte",
+        "dead": "other",
+        "macrophage_cell": "macrophage",
+        "macrophage_nucleus": "macrophage",
+    }
+    cells = read_foreign_cells(path, mapping, mpp=0.5)
+    assert len(cells) == 1295
+    assert 10 < np.nanmedian(cells["area_um2"].to_numpy()) < 100
+
+
+def test_our_own_table_keeps_what_it_knows(tmp_path):
+    classes = pa.array(["lymphocyte", "other"]).dictionary_encode()
+    columns = {"x": [20.0, 110.0], "x_um": [10.0, 55.0], "confidence": pa.array([0.9, 0.4], pa.float32())}
+    columns |= {"abstained": [False, True], "class": classes, "geometry": shapely.to_wkb(OUTLINES)}
+    pq.write_table(pa.table(columns), tmp_path / "cells.parquet")
+    cells = read_foreign_cells(tmp_path / "cells.parquet", {}, mpp=0.5)
+    assert cells["class"].to_pylist() == ["lymphocyte", "other"]
+    assert cells["abstained"].to_pylist() == [False, True]
+    assert cells["confidence"].to_pylist() == pytest.approx([0.9, 0.4])
+    with pytest.raises(HistomeError, match=r"made at 0\.5 um/px"):
+        read_foreign_cells(tmp_path / "cells.parquet", {}, mpp=0.25)
+
+
+def test_what_a_table_of_our_own_says_of_its_model_is_kept(tmp_path):
+    write_geoparquet(tmp_path / "cells.parquet")
+    table = pq.read_table(tmp_path / "cells.parquet")
+    labels = {CLASS_LABELS: b'{"lymphocyte": "indirect"}'}
+    pq.write_table(table.replace_schema_metadata(labels), tmp_path / "ours.parquet")
+    assert class_labels(read_foreign_cells(tmp_path / "ours.parquet", MAPPING, mpp=0.5).schema) == {
+        "lymphocyte": "indirect"
+    }
+    assert class_labels(read_foreign_cells(tmp_path / "cells.parquet", MAPPING, mpp=0.5).schema) == {}

@@ -1,0 +1,139 @@
+"""Foreign tissue: formats, class maps, damaged files."""
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+import tifffile
+
+from histome.classes import TISSUE_CLASSES
+from histome.errors import HistomeError, UsageError
+from histome.interop.tissue import read_labels, read_shapes, read_tissue
+from histome.slide.maps import ClassMap
+
+MAPPING = {"tumor": "CARCINOMA", "stroma": "STROMA"}
+BOXES = [("tumor", shapely.box(0, 0, 100, 100)), ("stroma", shapely.box(100, 0, 200, 100))]
+
+
+def feature(label, geometry, **more):
+    return {
+        "type": "Feature",
+        "geometry": shapely.geometry.mapping(geometry),
+        "properties": {"classification": {"name": label}},
+        **more,
+    }
+
+
+def collection(boxes=BOXES):
+    return {"type": "FeatureCollection", "features": [feature(*box) for box in boxes]}
+
+
+@pytest.fixture(params=["geojson", "json list", "geojson.gz", "parquet"])
+def tissue_file(request, tmp_path):
+    path = tmp_path / f"tissue.{request.param.split()[0]}"
+    if request.param == "parquet":
+        geometry = [shapely.to_wkb(box) for _, box in BOXES]
+        pq.write_table(pa.table({"geometry": geometry, "class_name": [label for label, _ in BOXES]}), path)
+        return path
+    data = json.dumps(collection()["features"] if "list" in request.param else collection()).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def test_polygons_become_a_class_map(tissue_file):
+    tissue = read_tissue(tissue_file, MAPPING, mpp=0.5)
+    assert tissue.mpp == 2.0
+    assert tissue.classes == TISSUE_CLASSES
+    assert tissue.array.shape == (25, 50)
+    assert tissue.area_um2("CARCINOMA") == tissue.area_um2("STROMA") == 50 * 50
+
+
+def test_unmapped_labels_are_all_listed(tissue_file):
+    with pytest.raises(HistomeError, match=r"no class for stroma, tumor; add them to \[tissue\]"):
+        read_tissue(tissue_file, {}, mpp=0.5)
+
+
+def test_our_own_names_need_no_mapping(tmp_path):
+    path = tmp_path / "t.geojson"
+    path.write_text(json.dumps(collection([("NECROSIS", shapely.box(0, 0, 4, 4))])))
+    assert read_tissue(path, {}, mpp=2.0).area_um2("NECROSIS") == 64
+
+
+def test_label_image_with_and_without_a_resolution(tmp_path):
+    labels = np.zeros((40, 60), np.uint16)
+    labels[:20], labels[20:, 30:] = 7, 300
+    mapping = {"7": "BLOOD", "300": "VESSEL"}
+    plain = tmp_path / "plain.tif"
+    tifffile.imwrite(plain, labels)
+    tissue = read_tissue(plain, mapping, mpp=0.5)
+    assert tissue.mpp == 0.5
+    assert tissue.area_um2("BLOOD") == 20 * 60 * 0.25
+    stated = tmp_path / "stated.ome.tif"
+    tifffile.imwrite(
+        stated, labels, ome=True, metadata={"axes": "YX", "PhysicalSizeX": 4.0, "PhysicalSizeY": 4.0}
+    )
+    assert read_tissue(stated, mapping, mpp=0.5).mpp == 4.0
+    with pytest.raises(HistomeError, match="no class for 300, 7"):
+        read_tissue(plain, {}, mpp=0.5)
+
+
+def test_our_own_class_map_is_read_back(tmp_path):
+    tissue = ClassMap(
+        np.random.default_rng(0).integers(0, 8, (300, 200)).astype(np.uint8), 2.0, TISSUE_CLASSES
+    )
+    tissue.save(tmp_path / "tissue.ome.tif")
+    again = read_tissue(tmp_path / "tissue.ome.tif", {}, mpp=0.25)
+    assert again.mpp == 2.0
+    assert np.array_equal(again.array, tissue.array)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.geojson", b"", "not valid JSON"),
+        ("t.geojson", b"[" * 200_000, "not valid JSON"),
+        ("t.geojson", b'{"type": "FeatureCollection", "features": [1]}', "not GeoJSON features"),
+        ("t.geojson", b'[{"geometry": {"type": "Blob"}}]', "not valid GeoJSON"),
+        ("t.geojson.gz", b"not gzip", "cannot be read"),
+        ("t.parquet", b"PAR1", "not a Parquet file"),
+        ("t.tif", b"II*\x00", "not a TIFF"),
+        ("missing.geojson", None, "cannot be read"),
+    ],
+)
+def test_damaged_files_are_one_line(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HistomeError, match=message) as caught:
+        read_tissue(path, {}, mpp=0.5)
+    assert str(path) in str(caught.value)
+
+
+def test_empty_and_infinite_geometries_are_named(tmp_path):
+    path = tmp_path / "t.geojson"
+    path.write_text(json.dumps(collection([*BOXES, ("tumor", shapely.Polygon())])))
+    with pytest.raises(HistomeError, match="geometry of row 3 is empty"):
+        read_shapes(path)
+    path.write_text(json.dumps(collection([("tumor", shapely.box(0, 0, 1e9, 1e9))])))
+    with pytest.raises(HistomeError, match="reach to"):
+        read_tissue(path, MAPPING, mpp=0.5)
+
+
+def test_class_maps_are_checked(tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text('[cells]\nneoplastic = "carcinoma_cell"\n[tissue]\ntumor = "CARCINOMA"\n')
+    labels = read_labels(path)
+    assert labels.cells == {"neoplastic": "carcinoma_cell"}
+    assert labels.tissue == {"tumor": "CARCINOMA"}
+    path.write_text('[cells]\na = "tumour"\nb = "lymph"\n')
+    with pytest.raises(UsageError, match="unknown classes lymph, tumour; ours are carcinoma_cell"):
+        read_labels(path)
+    path.write_text("[nuclei]\n")
+    with pytest.raises(UsageError, match=r"\[nuclei\] is not one of the tables"):
+        read_labels(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        read_labels(tmp_path / "no.toml")

@@ -1,0 +1,56 @@
+"""Counts by hand and against pandas."""
+
+import numpy as np
+import pytest
+from helpers.scenes import CODE, by_name, cell_table, one_tissue, patchwork, random_cells
+
+from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
+from histome.config import MetricsConfig
+from histome.metrics.measure import measure
+from histome.slide.maps import ClassMap
+
+COUNTS = MetricsConfig(families=("cells", "cells-per-class", "cells-by-tissue"))
+
+
+def test_three_cells_by_hand():
+    cells = cell_table(
+        [1, 3, 5],
+        [1, 1, 1],
+        ["LYMPHOCYTE", "LYMPHOCYTE", "OTHER"],
+        area_um2=[10.0, 20.0, 60.0],
+        roundness=[1.0, 0.5, 0.6],
+    )
+    found = by_name(measure(None, one_tissue((10, 10)), None, cells, COUNTS))
+    assert found["CELL_N_TOTAL"] == 3
+    assert found["NUCLEUS_AVG_AREA"] == 30
+    assert found["NUCLEUS_AVG_AREA_LYMPHOCYTE"] == 15
+    assert found["NUCLEUS_AVG_ECCENTRICITY_LYMPHOCYTE"] == pytest.approx(0.25)
+    assert found["CELL_PERCENTAGE_LYMPHOCYTE"] == pytest.approx(200 / 3)
+    assert found["CELL_DENSITY_OTHER_STROMA"] == 1 / 400
+    assert found["CELL_COUNT_OTHER_CARCINOMA"] == 0
+    assert found["CELL_DENSITY_OTHER_CARCINOMA"] is None
+    assert found["CELL_COUNT_PLASMA_CELL"] == 0
+
+
+def test_equals_pandas(rng):
+    tissue = patchwork(rng)
+    cells = random_cells(rng, 4000, area_um2=rng.uniform(10, 90, 4000))
+    found = by_name(measure(None, tissue, None, cells, COUNTS))
+    frame = cells.to_pandas()
+    frame["tissue"] = [(None, *TISSUE_CLASSES)[code] for code in tissue.at(frame.x_um, frame.y_um)]
+    for (label, name), group in frame.groupby(["class", "tissue"]):
+        if name in NUCLEATED_TISSUES:
+            total = (frame.tissue == name).sum()
+            assert found[f"CELL_COUNT_{label.upper()}_{name}"] == len(group)
+            assert found[f"CELL_PERCENTAGE_{label.upper()}_{name}"] == pytest.approx(100 * len(group) / total)
+    for label, mean in frame.groupby("class").area_um2.mean().items():
+        assert found[f"NUCLEUS_AVG_AREA_{label.upper()}"] == pytest.approx(mean)
+
+
+def test_cells_outside_every_tissue_count_once():
+    array = np.zeros((10, 10), np.uint8)
+    array[:5] = CODE["NECROSIS"]
+    cells = cell_table([5, 5, 500, -3], [5, 15, 500, -3], "FIBROBLAST")
+    found = by_name(measure(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, COUNTS))
+    assert found["CELL_COUNT_FIBROBLAST"] == 4
+    assert sum(found[f"CELL_COUNT_FIBROBLAST_{tissue}"] for tissue in NUCLEATED_TISSUES) == 0

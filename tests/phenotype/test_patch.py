@@ -1,0 +1,127 @@
+"""The JSON of a patch: from masks in a file or an image, in three modes; and files that are refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import drawn_patch
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw
+from PIL import Image
+
+from histome.classes import CELL_CLASSES
+from histome.errors import MppError, SlideError, UsageError
+from histome.models import registry
+from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image
+
+MASKS = drawn_patch.draw([(0, 0, 1), (50, 0, 2), (0, 60, 2), *((20 * k, 200, 3) for k in range(6))], side=10)
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    path = tmp_path / "patch.npz"
+    np.savez_compressed(path, inst_mask=MASKS[0], cls_mask=MASKS[1])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mpp", "compatible", "mode", "units", "distance"),
+    [
+        (0.5, False, "physical", ("um", "um2"), 27.5),
+        (None, False, "pixels", ("px", "px2"), 55.0),
+        (None, True, "compatible", ("px", "px2"), 55.0),
+        (0.5, True, "compatible", ("px", "px2"), 55.0),
+    ],
+)
+def test_the_three_modes(
+    masks: Path, mpp, compatible: bool, mode: str, units: tuple, distance: float
+) -> None:
+    found = describe_file(masks, mpp=mpp, compatible=compatible)
+    assert (found["mode"], found["mpp"]) == (mode, mpp)
+    assert found["raw_data"]["mean_dist_Inflammatory_to_Neoplastic"] == distance
+    length, area = (
+        found["units"][name] for name in ("mean_dist_Inflammatory_to_Neoplastic", "mean_area_Neoplastic")
+    )
+    assert (length, area) == units
+    assert bool(found["warnings"]) is (mode == "pixels")
+    assert set(found["units"]) == set(found["raw_data"]) - {"undefined"}
+
+
+def test_the_document_is_plain_json_without_nan(masks: Path) -> None:
+    found = describe_file(masks, mpp=0.25)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert {"raw_data", "interpretation", "generated_tokens"} <= set(found)
+    assert found["raw_data"]["mean_area_Dead"] is None
+
+
+def test_pixels_count_as_the_papers(masks: Path) -> None:
+    """The same patch at 0.25 um/px with a resolution and without: other numbers, the same labels."""
+    known, unknown = describe_file(masks, mpp=0.25), describe_file(masks)
+    assert known["interpretation"] == unknown["interpretation"]
+    assert known["generated_tokens"] == unknown["generated_tokens"]
+    assert known["raw_data"] != unknown["raw_data"]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a model that finds drawn ellipses, known while a test runs."""
+    network = DrawnNetwork()
+    monkeypatch.setitem(registry._OWN, network.card.name, network)
+    return network.card.name
+
+
+def test_the_nuclei_of_an_image_are_found_and_mapped(drawn: str) -> None:
+    """One drawn nucleus of each of our nine classes, 60 um apart; no tissue model is asked."""
+    ellipses = [Ellipse(40 + 60 * (k % 3), 40 + 60 * (k // 3), 5.0, 5.0, code=k) for k in range(9)]
+    slide = draw((480, 440), ellipses)
+    found = describe_image(slide, model=drawn)
+    raw = found["raw_data"]
+    wanted = {kind: list(PANNUKE_OF.values()).count(kind) for kind in set(PANNUKE_OF.values())}
+    assert {kind: raw[f"count_{kind}"] for kind in wanted} == wanted
+    assert (raw["total_cell_count"], raw["count_Dead"], found["cells_left_out"]) == (8, None, 1)
+    assert raw["mean_area_Neoplastic"] == pytest.approx(np.pi * 25, rel=0.1)
+    assert found["mode"] == "physical"
+
+
+def test_an_image_in_compatible_mode_is_in_its_pixels(drawn: str) -> None:
+    ellipses = [Ellipse(40, 40, code=0), Ellipse(100, 40, code=CELL_CLASSES.index("lymphocyte"))]
+    slide = draw((280, 160), ellipses)
+    um, px = (describe_image(slide, model=drawn, compatible=compatible) for compatible in (False, True))
+    name = "mean_dist_Inflammatory_to_Neoplastic"
+    assert px["raw_data"][name] == pytest.approx(2 * um["raw_data"][name])
+    assert px["raw_data"]["mean_area_Neoplastic"] == pytest.approx(4 * um["raw_data"]["mean_area_Neoplastic"])
+    assert px["units"][name] == "px"
+
+
+def test_an_npz_without_both_masks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "half.npz"
+    np.savez(path, inst_mask=MASKS[0], types=MASKS[1])
+    with pytest.raises(UsageError, match=r"no cls_mask among its arrays \(inst_mask, types\)"):
+        describe_file(path)
+
+
+def test_arrays_of_objects_are_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "pickled.npz"
+    np.savez(path, inst_mask=np.array([{}], object), cls_mask=MASKS[1], allow_pickle=True)
+    with pytest.raises(UsageError, match=r"cannot be read as an [.]npz"):
+        describe_file(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"no zip at all", b"\x93NUMPY\x01"])
+def test_a_broken_npz_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.npz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"broken[.]npz: .* an [.]npz"):
+        describe_file(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    for name in ("none.npz", "none.png"):
+        with pytest.raises(SlideError, match="does not exist"):
+            describe_file(tmp_path / name)
+
+
+def test_an_image_needs_a_resolution(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "field.png")
+    with pytest.raises(MppError, match="--mpp"):
+        describe_file(tmp_path / "field.png")

@@ -1,0 +1,54 @@
+"""The palettes tell their classes apart, also without one of the three cone types."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
+from histome.render import palette
+
+# Machado, Oliveira and Fernandes 2009, severity 1, for linear RGB.
+PROTAN = [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998]
+DEUTAN = [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881]
+TRITAN = [1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900]
+VISION = {"normal": np.eye(3).ravel(), "protan": PROTAN, "deutan": DEUTAN, "tritan": TRITAN}
+
+
+def seen(colors: list[str], vision: str) -> np.ndarray:
+    """Lab values of colors as seen with a kind of color vision."""
+    rgb = np.array([palette.rgb(color) for color in colors]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    changed = np.clip(linear @ np.reshape(VISION[vision], (3, 3)).T, 0, 1)
+    return rgb2lab(np.where(changed <= 0.0031308, changed * 12.92, 1.055 * changed ** (1 / 2.4) - 0.055))
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize(
+    ("colors", "smallest"),
+    [
+        (palette.QC_COLORS, 23),
+        (palette.TISSUE_COLORS, 19),
+        (palette.CELL_COLORS, 14.5),
+        (palette.LEVEL_COLORS, 20),
+    ],
+)
+def test_any_two_classes_differ(colors: dict[str, str], smallest: float, vision: str) -> None:
+    lab = seen(list(colors.values()), vision)
+    differences = [float(deltaE_ciede2000(a, b)) for a, b in combinations(lab, 2)]
+    assert min(differences) >= smallest
+
+
+def test_palettes_hold_the_vocabulary_in_order() -> None:
+    for classes, colors, labels in (
+        (QC_CLASSES, palette.QC_COLORS, palette.QC_LABELS),
+        (TISSUE_CLASSES, palette.TISSUE_COLORS, palette.TISSUE_LABELS),
+        (CELL_CLASSES, palette.CELL_COLORS, palette.CELL_LABELS),
+    ):
+        assert tuple(colors) == classes
+        assert tuple(labels) == classes
+
+
+def test_a_legend_leaves_bare_glass_out() -> None:
+    assert [entry["key"] for entry in palette.legend("qc")] == [k for k in QC_CLASSES if k != "NO_TISSUE"]

@@ -1,0 +1,246 @@
+"""The stage runner: resume, kill, lock, full disk, refusal."""
+
+import errno
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.fakes import NAMES, TEXT, FakeSlide, make_run, run_texts, snapshot
+
+from histome.errors import NoTissueError, OutputError
+from histome.store.profile import load_profile
+
+TESTS = Path(__file__).parents[1]
+# Runs the five stages slowly, telling when the first one starts.
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from helpers import fakes
+save = fakes.TEXT.save
+def slowly(text, folder):
+    for _ in range(5):
+        save(text[: len(text) // 2], folder)
+        time.sleep(0.01)
+    save(text, folder)
+object.__setattr__(fakes.TEXT, "save", slowly)
+print("started", flush=True)
+fakes.run_texts(Path(sys.argv[1]))
+"""
+
+
+def python(code: str, *args: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.Popen(
+        command, cwd=TESTS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def told(path: Path) -> dict:
+    return json.loads((path / "run.json").read_text())
+
+
+def test_every_stage_runs_once(tmp_path: Path) -> None:
+    assert run_texts(tmp_path / "p") == list(NAMES)
+    before = (tmp_path / "p" / "run.json").read_bytes()
+    assert run_texts(tmp_path / "p") == []
+    assert (tmp_path / "p" / "run.json").read_bytes() == before
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == sorted([*NAMES, "run.json"])
+
+
+def test_run_json_tells_the_run(tmp_path: Path) -> None:
+    run_texts(tmp_path / "p", slide=FakeSlide(boxes=[(0, 0, 256, 256)]))
+    run = told(tmp_path / "p")
+    assert run["state"] == "done"
+    assert run["exit_code"] == 0
+    assert run["slide"]["mpp"] == {"x": 0.5, "y": 0.5, "source": "given", "estimated": False}
+    assert run["slide"]["broken_tiles"] == {"count": 1, "boxes_px": [[0, 0, 256, 256]]}
+    assert run["warnings"] == ["a note"]
+    assert list(run["stages"]) == list(NAMES)
+    assert all(stage["seconds"] >= 0 for stage in run["stages"].values())
+
+
+def test_a_changed_setting_redoes_its_stage_and_what_follows(tmp_path: Path) -> None:
+    run_texts(tmp_path / "p")
+    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == ["cells", "metrics", "report"]
+
+
+def test_another_slide_redoes_everything(tmp_path: Path) -> None:
+    run_texts(tmp_path / "p")
+    assert run_texts(tmp_path / "p", slide=FakeSlide("f2")) == list(NAMES)
+
+
+def test_a_damaged_file_redoes_its_stage(tmp_path: Path) -> None:
+    run_texts(tmp_path / "p")
+    before = snapshot(tmp_path / "p")
+    (tmp_path / "p" / "tissue" / "value.txt").write_text("short")
+    assert run_texts(tmp_path / "p") == ["tissue"]
+    assert snapshot(tmp_path / "p") == before
+
+
+def test_only_wanted_stages_run_and_seconds_are_kept(tmp_path: Path) -> None:
+    with make_run(tmp_path / "p", wanted=("qc",)) as run:
+        for name in NAMES:
+            run.stage(name, lambda name=name: name, TEXT)
+    assert sorted(told(tmp_path / "p")["stages"]) == ["qc"]
+    seconds = told(tmp_path / "p")["stages"]["qc"]["seconds"]
+    assert run_texts(tmp_path / "p") == list(NAMES[1:])
+    assert told(tmp_path / "p")["stages"]["qc"]["seconds"] == seconds
+
+
+def test_stages_get_what_was_saved_not_what_was_computed(tmp_path: Path) -> None:
+    with make_run(tmp_path / "p") as run:
+        load = run.stage("qc", lambda: "text", TEXT)
+        (tmp_path / "p" / "qc" / "value.txt").write_text("from disk")
+        assert load() == "from disk"
+
+
+def test_a_failed_stage_keeps_the_stages_before_it(tmp_path: Path) -> None:
+    def fail() -> None:
+        with make_run(tmp_path / "p") as run:
+            run.stage("qc", lambda: "q", TEXT)
+            run.stage("tissue", lambda: str(1 / 0), TEXT)
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json"]
+    assert told(tmp_path / "p")["state"] == "failed"
+    assert "ZeroDivisionError" in told(tmp_path / "p")["error"]
+    with pytest.raises(OutputError, match="no cells results"):
+        _ = load_profile(tmp_path / "p").cells
+
+
+def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), make_run(tmp_path / "p") as run:
+        run.stage("qc", lambda: str(1 / 0), TEXT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_keeps_what_quality_control_saw_and_is_remembered(tmp_path: Path) -> None:
+    def refuse() -> str:
+        raise NoTissueError("fake.svs: no valid tissue", quality="all glass")
+
+    with pytest.raises(NoTissueError), make_run(tmp_path / "p") as run:
+        run.stage("qc", refuse, TEXT)
+    assert (tmp_path / "p" / "qc" / "value.txt").read_text() == "all glass"
+    assert told(tmp_path / "p")["state"] == "refused"
+    assert told(tmp_path / "p")["exit_code"] == 3
+    with pytest.raises(NoTissueError, match="no valid tissue"):
+        run_texts(tmp_path / "p")
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json"]
+
+
+def test_logged_warnings_are_told_once_and_in_order(tmp_path: Path) -> None:
+    def warn() -> str:
+        for line in ("b", "a", "b"):
+            logging.getLogger("histome.fake").warning(line)
+        return "q"
+
+    with make_run(tmp_path / "p", wanted=("qc",)) as run:
+        run.stage("qc", warn, TEXT)
+    assert told(tmp_path / "p")["warnings"] == ["a note", "a", "b"]
+
+
+def test_a_folder_that_is_no_profile_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "p" / "cells").mkdir(parents=True)
+    (tmp_path / "p" / "cells" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not a profile"):
+        run_texts(tmp_path / "p")
+    assert (tmp_path / "p" / "cells" / "mine.txt").read_text() == "mine"
+
+
+def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    run_texts(tmp_path / "undisturbed")
+    expected = snapshot(tmp_path / "undisturbed")
+    # The slow run takes about 0.3 s: the kills fall before, in and between its five stages.
+    for number, delay in enumerate((0.0, 0.03, 0.07, 0.12, 0.2, 0.27)):
+        path = tmp_path / f"killed{number}"
+        with python(SLOW_RUN, path) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "started\n", child.communicate()
+            time.sleep(delay)
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+        run_texts(path)
+        assert snapshot(path) == expected
+
+
+def test_a_second_process_is_refused_and_a_killed_one_is_not_in_the_way(tmp_path: Path) -> None:
+    hold = """
+import sys, time
+from pathlib import Path
+from helpers import fakes
+with fakes.make_run(Path(sys.argv[1])) as run:
+    run.stage("qc", lambda: "q", fakes.TEXT)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    with python(hold, tmp_path / "p") as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n", child.communicate()
+        with pytest.raises(OutputError, match=f"being written by process {child.pid} on") as caught:
+            run_texts(tmp_path / "p")
+        assert "\n" not in str(caught.value)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+    assert told(tmp_path / "p")["state"] == "running"
+    assert run_texts(tmp_path / "p") == list(NAMES[1:])
+
+
+def test_an_output_that_cannot_be_a_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        run_texts(tmp_path / "file" / "p")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_read_only_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # the tests may run as root, whom no mode keeps out
+    with pytest.raises(OutputError, match="Permission denied"):
+        run_texts(tmp_path / "p")
+
+
+def test_a_full_disk_is_one_line_and_leaves_whole_stages_only(tmp_path: Path) -> None:
+    limited = """
+import resource, sys
+from pathlib import Path
+from helpers import fakes
+from histome.errors import OutputError
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    fakes.run_texts(Path(sys.argv[1]))
+except OutputError as error:
+    print(error)
+"""
+    with python(limited, tmp_path / "p") as child:
+        out, err = child.communicate()
+    assert err == ""
+    assert "cannot be written (File too large)" in out
+    assert out.count("\n") == 1
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json", "tissue"]
+    assert told(tmp_path / "p")["state"] == "failed"
+    assert run_texts(tmp_path / "p") == ["cells", "metrics", "report"]
+
+
+def test_a_full_disk_in_the_first_stage_leaves_nothing(tmp_path: Path) -> None:
+    def full(text: str, folder: Path) -> None:
+        (folder / "half.txt").write_text(text)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files = type(TEXT)(full, TEXT.load)
+    with pytest.raises(OutputError, match="No space left"), make_run(tmp_path / "p") as run:
+        run.stage("qc", lambda: "q", files)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_run_is_no_profile(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no profile here"):
+        load_profile(tmp_path)

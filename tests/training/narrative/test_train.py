@@ -1,0 +1,199 @@
+"""Teaching a tiny language model: it learns completions only, resumes, generates, and is verified."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("transformers", reason="language models need the [train] extra")
+
+from helpers.given_facts import example
+from helpers.tiny_language_model import write_language_model
+
+from histome.config import NarrativeConfig
+from histome.errors import ModelError, UsageError
+from histome.narrative.language_models import WriterError, ask_folder, load_folder, prompt_of
+from histome.narrative.patch_writer import describe_patch
+from histome.narrative.writers import write
+from histome.training.narrative.train import (
+    IGNORED,
+    MODEL,
+    NarrativeRecipe,
+    Pair,
+    collate,
+    lesson,
+    read_pairs,
+    train_narrative,
+)
+
+PAIRS = [
+    Pair("TME features: hot\nNarrative:", "The patch is immune hot."),
+    Pair("TME features: cold\nNarrative:", "The patch is immune cold and quiet."),
+    Pair("TME features: none\nNarrative:", "Nothing was found."),
+]
+QUICK = NarrativeRecipe(epochs=60, batch=2, learning_rate=5e-3, save_every=1000)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    return write_language_model(folder, [f"{pair.prompt} {pair.completion}" for pair in PAIRS])
+
+
+@pytest.fixture(scope="module")
+def taught(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("taught")
+    found = train_narrative(PAIRS, base, out, recipe=QUICK)
+    assert found.folder == out / MODEL
+    assert found.pairs == len(PAIRS)
+    assert found.loss < 0.1
+    return out
+
+
+def test_it_writes_what_it_was_taught(taught: Path) -> None:
+    for pair in PAIRS:
+        assert ask_folder(pair.prompt, taught / MODEL) == pair.completion
+
+
+def test_weights_are_safetensors_and_nothing_else(taught: Path) -> None:
+    names = {path.suffix for path in (taught / MODEL).iterdir()}
+    assert ".safetensors" in names
+    assert not names & {".bin", ".pt", ".pkl"}
+    rows = (taught / "log.csv").read_text().splitlines()
+    assert len(rows) == 1 + QUICK.epochs
+    assert float(rows[1].split(",")[-1]) > 10 * float(rows[-1].split(",")[-1])
+
+
+def test_the_loss_is_on_the_completion_only(base: Path) -> None:
+    model, tokenizer = load_folder(base)
+    pair = PAIRS[1]
+    one = lesson(pair, tokenizer, 512)
+    n = len(tokenizer(pair.prompt)["input_ids"])
+    assert one.labels[:n] == [IGNORED] * n
+    assert one.labels[n:] == one.tokens[n:]
+    assert one.tokens[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(one.tokens[n:-1]).strip() == pair.completion
+    with torch.no_grad():
+        loss = model(**collate([one], 0)).loss.item()
+        logits = model(torch.tensor([one.tokens])).logits[0]
+    by_hand = [-torch.log_softmax(logits[k - 1], -1)[one.tokens[k]].item() for k in range(n, len(one.tokens))]
+    assert loss == pytest.approx(float(np.mean(by_hand)), rel=1e-4)
+    whole = [-torch.log_softmax(logits[k - 1], -1)[one.tokens[k]].item() for k in range(1, len(one.tokens))]
+    assert loss != pytest.approx(float(np.mean(whole)), rel=1e-4)
+
+
+def test_what_the_prompt_says_changes_no_gradient_of_its_own_tokens(base: Path) -> None:
+    """The outputs at the prompt's places get no gradient: what they predict is not learned."""
+    model, tokenizer = load_folder(base)
+    one = lesson(PAIRS[0], tokenizer, 512)
+    logits = model(torch.tensor([one.tokens])).logits
+    logits.retain_grad()
+    labels = torch.tensor([one.labels])
+    torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:], ignore_index=IGNORED).backward()
+    n = sum(label == IGNORED for label in one.labels)
+    assert logits.grad[0, : n - 1].abs().max() == 0
+    assert logits.grad[0, n - 1 : -1].abs().sum() > 0
+
+
+def test_padding_is_not_learned(base: Path) -> None:
+    model, tokenizer = load_folder(base)
+    short, long = (lesson(pair, tokenizer, 512) for pair in (PAIRS[2], PAIRS[1]))
+    batch = collate([short, long], tokenizer.pad_token_id)
+    assert batch["labels"][0, len(short.tokens) :].unique().tolist() in ([], [IGNORED])
+    with torch.no_grad():
+        alone = [model(**collate([one], 0)) for one in (short, long)]
+        n = [sum(label != IGNORED for label in one.labels) for one in (short, long)]
+        together = model(**batch).loss.item()
+    mean = (alone[0].loss.item() * n[0] + alone[1].loss.item() * n[1]) / sum(n)
+    assert together == pytest.approx(mean, rel=1e-4)
+
+
+def test_a_run_cut_in_two_equals_one_run(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = NarrativeRecipe(epochs=4, batch=1, learning_rate=1e-3, save_every=5)
+    train_narrative(PAIRS, base, tmp_path / "whole", recipe=recipe)
+
+    class Killed(Exception):
+        pass
+
+    from histome.training.narrative import train as module
+
+    after = module._Teacher._after
+
+    def die(self: object, total: int) -> None:
+        after(self, total)  # type: ignore[arg-type]
+        if self.step == 5:  # type: ignore[attr-defined]
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Teacher, "_after", die)
+        with pytest.raises(Killed):
+            train_narrative(PAIRS, base, tmp_path / "cut", recipe=recipe)
+    train_narrative(PAIRS, base, tmp_path / "cut", recipe=recipe)
+    weights = [(tmp_path / name / MODEL / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
+
+
+def test_a_checkpoint_of_something_else_is_refused(base: Path, taught: Path) -> None:
+    with pytest.raises(UsageError, match="another recipe"):
+        train_narrative(PAIRS[:1], base, taught, recipe=QUICK)
+
+
+def test_pairs_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    lines = [
+        {"prompt": "p", "narrative": "n"},
+        {"facts": example(), "narrative": "by a person"},
+        {"facts": example()},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    pairs = read_pairs(path)
+    assert pairs[0] == Pair("p", "n")
+    assert pairs[1] == Pair(prompt_of(example()), "by a person")
+    assert pairs[2].completion == " ".join(s.text for s in describe_patch(example()))
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "p"}', '{"narrative": "n"}', '{"facts": {}}'])
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"prompt": "p", "narrative": "n"}\n' + line)
+    with pytest.raises(UsageError, match="line 2 is no pair"):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_no_pairs(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "pairs.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=r"pairs.jsonl"):
+        read_pairs(path)
+
+
+def test_a_model_too_short_for_every_prompt(tmp_path: Path) -> None:
+    folder = write_language_model(tmp_path / "short", ["a"], positions=8)
+    with pytest.raises(ModelError, match="longer than the 8 tokens"):
+        train_narrative(PAIRS, folder, tmp_path / "out")
+    with pytest.raises(WriterError, match="the model reads 8"):
+        ask_folder(PAIRS[0].prompt, folder)
+
+
+def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
+    """Taught it may stand; an untaught one is replaced by the grounded text."""
+    facts = {
+        "raw_data": {"total_cell_count": 10, "count_Inflammatory": 7, "ratio_Inflammatory": 0.7},
+        "interpretation": {"immune": "Immune Hot"},
+        "generated_tokens": [],
+    }
+    pair = Pair(prompt_of(facts), "Inflammatory cells make up 70 %. The patch is immune hot.")
+    model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}"], positions=160)
+    recipe = NarrativeRecipe(epochs=40, batch=1, learning_rate=5e-3, save_every=1000)
+    taught = train_narrative([pair], model, tmp_path / "out", recipe=recipe)
+    config = NarrativeConfig(writer="transformers", model=str(taught.folder))
+    found = write(facts, config)
+    assert found.writer == "transformers"
+    assert found.text.startswith(pair.completion)
+    untaught = write(facts, config.model_copy(update={"model": str(model)}))
+    assert untaught.writer == "grounded"
+    assert "is not shown" in untaught.note

@@ -1,0 +1,166 @@
+"""From labelled folders to a model that profiles: one call, a few steps of a tiny network."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="training needs the [train] extra")
+
+from histome.checks import check_model
+from histome.datasets.fields import Place, instance_field
+from histome.errors import DataError, ModelError, UsageError
+from histome.models.card import load_card
+from histome.models.reference import reference_window
+from histome.models.runtime import Network
+from histome.training.networks import normalise
+from histome.training.nuclei.calibrate import first_window, label_marks
+from histome.training.nuclei.from_labels import Plan, train_nuclei
+from histome.training.nuclei.from_onnx import network_of
+from histome.training.nuclei.train import Recipe
+
+PLAN = Plan(steps=4, widths=(8, 8, 16), window_px=128, crop_px=64, batch=2, device="cpu")
+CLASSES = ("lymphocyte", "plasma_cell", "fibroblast")
+
+
+def make_folder(root: Path, patients: int = 5, labels: tuple[str, ...] = CLASSES) -> Path:
+    """Fields of 120 px at 0.5 um/px with dark discs, one a patient, in our own layout."""
+    rng = np.random.default_rng(1)
+    for folder in ("images", "instances"):
+        (root / folder).mkdir(parents=True)
+    images, nuclei = ["image,file,instances,source,mpp"], ["image,instance,x_px,y_px,label"]
+    yy, xx = np.mgrid[:120, :120]
+    for k in range(patients):
+        rgb = np.full((120, 120, 3), (230, 200, 220), np.uint8)
+        instances = np.zeros((120, 120), np.uint16)
+        for n, (x, y) in enumerate(rng.uniform(8, 112, (12, 2)), start=1):
+            inside = (xx - x) ** 2 + (yy - y) ** 2 < 36
+            instances[inside], rgb[inside] = n, (90, 60, 130)
+            nuclei.append(f"f{k},{n},{x:.1f},{y:.1f},{labels[n % len(labels)]}")
+        Image.fromarray(rgb).save(root / f"images/f{k}.png")
+        Image.fromarray(instances).save(root / f"instances/f{k}.png")
+        images.append(f"f{k},images/f{k}.png,instances/f{k}.png,patient {k},0.5")
+    (root / "images.csv").write_text("\n".join(images) + "\n")
+    (root / "nuclei.csv").write_text("\n".join(nuclei) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("data") / "mine")
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "My model"
+    return train_nuclei([("mine", folder)], out, PLAN)
+
+
+def test_the_folder_is_a_model_that_keeps_the_contract(trained):
+    found = {finding.name: finding for finding in check_model(trained.weights_path.parent)}
+    # A few steps teach nothing: it may see nuclei on glass, and its small halo shows at seams.
+    assert {name for name, finding in found.items() if not finding.fine} <= {"blank", "edge", "seam"}
+    assert found["reference"].text.startswith("as in the card")
+
+
+def test_the_card_says_split_marks_scores_and_data(trained):
+    assert trained.name == "my-model"
+    kept = trained.training["held_out_sources"]["mine"] + trained.training["tuning_sources"]["mine"]
+    assert len(kept) == 2
+    assert trained.training["labels"]["plasma_cell"] == "direct, n = 12"
+    assert trained.training["labels"]["macrophage"] == "indirect"
+    assert trained.scores["held_out"]["mine"]["nuclei"] == 12
+    assert {"value", "low", "high", "units"} <= trained.scores["held_out"]["mine"]["detection_f1"].keys()
+    assert trained.training_data[0].note == "3 fields, 36 nuclei"
+    assert trained.thresholds.prob < 0.7
+    assert trained == load_card(trained.weights_path.parent)
+
+
+def test_the_same_line_again_goes_on_and_changes_nothing(trained, folder):
+    out = trained.weights_path.parent
+    log = (out / "log.csv").read_text()
+    again = train_nuclei([("mine", folder)], out, PLAN)
+    assert (out / "log.csv").read_text() == log
+    assert again == trained
+
+
+def test_other_settings_in_the_same_folder_are_refused(trained, folder):
+    with pytest.raises(UsageError, match="other data or settings"):
+        train_nuclei([("mine", folder)], trained.weights_path.parent, replace(PLAN, steps=9))
+
+
+def test_training_begins_where_a_model_ends(trained, folder, tmp_path):
+    plan = replace(PLAN, start=str(trained.weights_path.parent), steps=2, widths=None)
+    card = train_nuclei([("mine", folder)], tmp_path / "second", plan)
+    assert card.training["widths"] == [8, 8, 16]
+    assert card.training["labels"]["plasma_cell"] == "direct, n = 24"  # the parent's and its own
+    assert card.training_data[-1].note == "through my-model"
+    assert card.license == f"as its training data allow; my-model: {trained.license}"
+    assert card.limits[-1].startswith("my-model learned from mine before")
+    assert "begun with my-model" in card.description
+
+
+def test_unfolded_weights_are_the_same_function_and_can_be_trained_on(trained):
+    window = reference_window(trained)
+    recipe = Recipe(widths=PLAN.widths)
+    net = network_of(trained, recipe, [window[0]])
+    wanted = Network(trained, backend="cpu")(window)
+    with torch.no_grad():
+        still = net.eval()(normalise(torch.from_numpy(window)))
+        moving = net.train()(normalise(torch.from_numpy(window)))
+    for name in ("logits", "prob"):
+        logits = still[name] if name == "logits" else torch.sigmoid(still[name])
+        np.testing.assert_allclose(logits.numpy(), wanted[name], atol=1e-4)
+    np.testing.assert_allclose(moving["logits"].numpy(), still["logits"].numpy(), atol=1e-2)
+
+
+def test_a_network_of_other_widths_is_one_clear_line(trained):
+    with pytest.raises(ModelError, match="not a nuclei network of widths") as caught:
+        network_of(trained, Recipe(widths=(16, 16, 32)), [])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="not a nuclei network"):
+        network_of(load_card("tissue"), Recipe(), [])
+
+
+def test_two_patients_are_too_few(tmp_path):
+    folder = make_folder(tmp_path / "few", patients=2)
+    with pytest.raises(DataError, match="fewer than three sources"):
+        train_nuclei([("mine", folder)], tmp_path / "out", PLAN)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_label_is_refused_before_anything_is_written(tmp_path):
+    folder = make_folder(tmp_path / "typo", labels=("Lymphocyte",))
+    with pytest.raises(DataError, match="unknown label 'Lymphocyte'"):
+        train_nuclei([("mine", folder)], tmp_path / "out", PLAN)
+    assert not (tmp_path / "out").exists()
+
+
+def test_marks_of_the_model_before_count_too():
+    labels = np.zeros((8, 8), np.int32)
+    labels[2:4, 2:4] = 1
+    rgb = np.zeros((8, 8, 3), np.uint8)
+    field = instance_field(Place("d", "a", "p"), rgb, labels, np.array([0, 1 << 8], np.uint16), mpp=0.5)
+    before = {"plasma_cell": "indirect", "macrophage": "direct, n = 55", "other": "said so"}
+    marks = label_marks([field], before)
+    assert marks["plasma_cell"] == "direct, n = 1"
+    assert marks["macrophage"] == "direct, n = 55"
+    assert marks["other"] == "indirect"
+
+
+def test_a_large_field_is_cut_to_what_a_window_shows():
+    labels = np.zeros((200, 200), np.int32)
+    labels[10:20, 10:20], labels[150:160, 150:160], labels[10:20, 150:160] = 1, 2, 3
+    rgb = np.full((200, 200, 3), 200, np.uint8)
+    sets = np.array([0, 1, 2, 4], np.uint16)
+    field = instance_field(Place("d", "a", "p"), rgb, labels, sets, mpp=0.25)
+    assert first_window(field, 100) is field
+    cut = first_window(field, 90)
+    assert cut.image.shape == (90, 90, 3)
+    assert cut.labels.shape == (180, 180)
+    assert cut.sets.tolist() == [0, 1, 2, 4]
+    small = first_window(field, 60)
+    assert small.labels.max() == 1
+    np.testing.assert_allclose(small.points_px, [[15, 15]])

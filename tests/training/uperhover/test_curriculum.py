@@ -1,0 +1,272 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.drawn_hover import ellipse
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from histome.cli import main
+from histome.datasets.fields import Place as FieldPlace
+from histome.datasets.fields import instance_field
+from histome.datasets.labelsets import set_of
+from histome.errors import DataError, OutputError, UsageError
+from histome.training.uperhover import curriculum
+from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabelledConfig
+from histome.training.uperhover.curriculum import best_stage, run_curriculum, table
+from histome.training.uperhover.export import label_marks
+from histome.training.uperhover.network import IGNORE
+from histome.training.uperhover.patches import class_codes, patch_of
+from histome.training.uperhover.pseudo import label_pieces, pieces
+from histome.training.uperhover.train import Place
+
+ALONE = Place(0, 1, "cpu")
+SETTINGS = """
+[encoder]
+width = 16
+depth = 4
+heads = 2
+patch_px = 4
+[decoder]
+channels = [8, 8, 8, 8]
+strides = [2, 4, 8, 16]
+hidden = 8
+[training]
+crop_px = 16
+patch_px = 48
+batch = 4
+learning_rate = 1e-2
+every = 10
+[[labelled]]
+data_set = "drawn"
+folder = "labelled"
+tuning = ["p2"]
+held_out = ["p3", "p4"]
+[[unlabelled]]
+folder = "more"
+mpp = 0.5
+[[stages]]
+steps = 20
+[[stages]]
+steps = 10
+keep = 0.5
+[[stages]]
+steps = 10
+mpps = [0.5, 1.0]
+"""
+
+
+def drawn_field(rng, size=48):
+    """Pixels and instances of a few nuclei, dark and round (lymphocytes) or pale and large (carcinoma)."""
+    labels = np.zeros((size, size), np.int32)
+    image = np.full((size, size, 3), (235, 210, 225), np.uint8)
+    names = []
+    for x, y in ((12, 12), (36, 14), (14, 36), (36, 36)):
+        small = rng.random() < 0.5
+        inside = ellipse(
+            labels.shape, *(np.array([x, y]) + rng.uniform(-2, 2, 2)), *((5, 5) if small else (9, 8))
+        )
+        labels[inside] = len(names) + 1
+        image[inside] = (60, 30, 110) if small else (150, 90, 170)
+        names.append("lymphocyte" if small else "carcinoma_cell")
+    return image, labels, names
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder with a drawn labelled set of four sources, unlabelled images, and the settings."""
+    rng = np.random.default_rng(0)
+    for folder in ("labelled/images", "labelled/instances", "more/images"):
+        (tmp_path / folder).mkdir(parents=True)
+    rows, nuclei = ["image,file,instances,organ,source,mpp"], ["image,instance,x_px,y_px,label"]
+    for k in range(8):
+        image, labels, names = drawn_field(rng)
+        Image.fromarray(image).save(tmp_path / f"labelled/images/{k}.png")
+        Image.fromarray(labels.astype(np.uint16)).save(tmp_path / f"labelled/instances/{k}.png")
+        rows.append(f"{k},images/{k}.png,instances/{k}.png,drawn,p{k % 4 + 1},0.5")
+        nuclei += [f"{k},{i},0,0,{name}" for i, name in enumerate(names, start=1)]
+    (tmp_path / "labelled/images.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "labelled/nuclei.csv").write_text("\n".join(nuclei) + "\n")
+    for k in range(6):
+        Image.fromarray(drawn_field(rng, 96)[0]).save(tmp_path / f"more/images/{k}.png")
+    (tmp_path / "curriculum.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def test_three_stages_on_one_human_labelled_set(data, monkeypatch):
+    """The published mIoU is each stage's on labels of its own making; here all are of the same fields."""
+    scored = []
+    judge = curriculum.score_held_out
+    monkeypatch.setattr(
+        curriculum,
+        "score_held_out",
+        lambda net, fields, *rest: scored.append([f.name for f in fields]) or judge(net, fields, *rest),
+    )
+    monkeypatch.setattr(curriculum, "_export", lambda *_: None)
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    results = run_curriculum(config, data / "out")
+    assert scored == [["2", "3", "6", "7"]] * 3
+    assert [r.stage for r in results] == [1, 2, 3]
+    assert results[0].teacher is None
+    assert results[0].filter is None
+    assert {r.scores["pixels"]["miou"]["units"] for r in results} == {2}
+    first = results[0].scores
+    assert {"miou", "dice_neoplastic", "dice_inflammatory"} <= first["pixels"].keys()
+    assert {"pq", "aji", "detection_f1"} <= first["drawn"].keys()
+    for result in results[1:]:
+        kept, total = result.filter["kept"], result.filter["total"]
+        assert 0 < kept == result.patches <= 0.7 * total  # the published filter kept all
+        assert result.gain is not None
+        assert result.promoted == (result.gain["value"] > 0)
+        assert ("not promoted" in result.verdict()) != result.promoted
+        assert 0 <= result.agreement <= 1
+    # Each starts anew: the first step's loss of a stage is not the last one's of the stage before.
+    assert f"kept of {results[1].filter['total']}" in table(results)
+
+    monkeypatch.setattr(curriculum, "fit", lambda *_: pytest.fail("a finished stage is trained again"))
+    assert run_curriculum(config, data / "out") == results
+    other = config.model_copy(update={"stages": config.stages[:2]})
+    with pytest.raises(OutputError, match="other settings"):
+        run_curriculum(other, data / "out")
+
+
+def test_a_worse_stage_labels_nothing():
+    result = curriculum.StageResult(
+        1, 1, None, 1, None, {}, {"pixels": {"miou": {"value": 0.5}}}, None, None, True
+    )
+    loss = {"value": -0.1, "low": -0.2, "high": 0.0, "units": 5}
+    worse = replace(result, stage=2, gain=loss, promoted=False)
+    assert best_stage([result, worse]).stage == 1
+    assert "not promoted" in worse.verdict()
+
+
+def test_the_filter_is_applied_counted_and_resumed(tmp_path):
+    """Of ten patches with and two without nuclei seven stay; a second run labels none again."""
+    (tmp_path / "images").mkdir()
+    for k in range(12):
+        Image.fromarray(np.full((32, 32, 3), 20 * k, np.uint8)).save(tmp_path / "images" / f"{k:02d}.png")
+    calls = []
+
+    def teacher(image):
+        calls.append(1)
+        doubt = image[0, 0, 0] / 20 / 30
+        classes = np.zeros((6, 32, 32), np.float32)
+        classes[0] = 1
+        if image[0, 0, 0] < 200:
+            classes[:3, 8:24, 8:24] = np.array([0, 1 - doubt, doubt])[:, None, None]
+        return classes, (classes[0] < 0.5).astype(np.int32)
+
+    found = pieces([UnlabelledConfig(folder=str(tmp_path / "images"), mpp=0.5)], [0.5], 32)
+    stage = StageConfig(steps=1, keep=0.7)
+    kept, told = label_pieces(found, teacher, stage, tmp_path / "labels", ALONE)
+    assert (told["total"], told["without_foreground"], told["kept"]) == (12, 2, 7)
+    assert [int(patch.image[0, 0, 0]) // 20 for patch in kept] == list(range(7))
+    assert json.loads((tmp_path / "labels/labels.json").read_text()) == told
+    assert kept[0].classes[10, 10] == 1
+    assert kept[0].instances[10, 10] == 1
+    again, _ = label_pieces(found, teacher, stage, tmp_path / "labels", ALONE)
+    assert len(calls) == 12
+    assert again.stems == kept.stems
+
+
+def test_unlabelled_images_are_cut_at_each_scale(tmp_path):
+    Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / "a.png")
+    config = [UnlabelledConfig(folder=str(tmp_path), mpp=0.5)]
+    found = pieces(config, [0.25, 0.5, 1.0], 64)
+    assert {p.mpp for p in found} == {0.5, 1.0}  # nothing is shown finer than it was scanned
+    assert [p.box for p in found if p.mpp == 1.0] == [(0, 0, 64, 50), (64, 0, 100, 50)]
+    assert all(p.read().shape[:2] == (p.box[3] - p.box[1], p.box[2] - p.box[0]) for p in found)
+    with pytest.raises(DataError, match="no image"):
+        pieces(config, [0.1], 64)
+
+
+def test_tcga_ut_is_read_as_published(tmp_path):
+    for scale in (0, 3):
+        folder = tmp_path / "Colon_adenocarcinoma" / str(scale) / "TCGA-AA-0001"
+        folder.mkdir(parents=True)
+        Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(folder / "1.jpg")
+    config = [UnlabelledConfig(folder=str(tmp_path), layout="tcga-ut")]
+    assert [p.mpp for p in pieces(config, [0.5], 256)] == [0.5]
+    assert sorted(p.mpp for p in pieces(config, [0.5, 0.6, 0.8], 256)) == [0.5, 0.8]
+    Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(tmp_path / "1.jpg")
+    with pytest.raises(DataError, match="no folder 0-5"):
+        pieces(config, [0.5], 256)
+
+
+def field_of(data_set, labels):
+    instances = np.zeros((20, 20 * len(labels)), np.int32)
+    for k in range(len(labels)):
+        instances[5:15, 20 * k + 5 : 20 * k + 15] = k + 1
+    sets = np.array([0, *(set_of(data_set, label) for label in labels)], np.uint16)
+    rgb = np.zeros((*instances.shape, 3), np.uint8)
+    return instance_field(FieldPlace(data_set, "f", "s"), rgb, instances, sets, mpp=0.25)
+
+
+def test_our_label_sets_become_the_six_classes():
+    pannuke = field_of("pannuke", ["neoplastic", "inflammatory", "connective", "dead", "epithelial"])
+    assert class_codes(pannuke).tolist() == [0, 1, 2, 3, 4, 5]
+    names = [
+        "malignant epithelial",
+        "inflammatory",
+        "fibroblast",
+        "endothelial",
+        "muscle",
+        "healthy epithelial",
+    ]
+    assert class_codes(field_of("consep", names)).tolist() == [0, 1, 2, 3, 3, IGNORE, 5]
+    assert class_codes(field_of("monusac", ["epithelial", "macrophage"])).tolist() == [0, IGNORE, 2]
+
+
+def test_a_class_is_marked_as_learned_only_from_labels_of_its_own():
+    marks = label_marks(
+        [field_of("consep", ["inflammatory", "malignant epithelial", "muscle", "fibroblast"])]
+    )
+    assert (marks["carcinoma_cell"], marks["fibroblast"]) == ("direct, n = 1", "direct, n = 1")
+    assert {marks[name] for name in ("lymphocyte", "other", "endothelial_cell")} == {"indirect"}
+
+
+def test_a_patch_keeps_labels_at_the_image_scale():
+    patch = patch_of(field_of("consep", ["inflammatory", "malignant epithelial"]))
+    assert patch.image.shape == (10, 20, 3)  # 0.25 -> 0.5 um/px
+    assert patch.classes[5].tolist() == [0] * 2 + [2] * 5 + [0] * 5 + [1] * 5 + [0] * 3
+    assert np.array_equal(patch.instances > 0, patch.classes > 0)
+    untyped = patch_of(field_of("drawn", ["", ""]))
+    assert (untyped.classes == IGNORE).all()
+    assert untyped.instances.max() == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("mpp = 0.5\n[[stages]]", "[[stages]]"), "say the images' mpp"),
+        (('folder = "more"', 'folder = "none"'), "no such folder"),
+        (("steps = 20", "steps = 0"), "stages.0.steps"),
+        (("[encoder]", "[encoder"), "not a valid TOML"),
+        (("width = 16", "wide = 16"), "encoder.wide"),
+        (("width = 16", 'width = 16\nweights = "none.pt"'), "no such file"),
+    ],
+)
+def test_bad_settings_are_one_line(data, change, said):
+    path = data / "curriculum.toml"
+    path.write_text(SETTINGS.replace(*change))
+    with pytest.raises(UsageError, match=said) as caught:
+        CurriculumConfig.from_toml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_without_a_held_out_source_are_refused(data):
+    path = data / "curriculum.toml"
+    path.write_text(SETTINGS.replace('held_out = ["p3", "p4"]', 'held_out = ["p9"]'))
+    with pytest.raises(DataError, match="no typed field to score on"):
+        run_curriculum(CurriculumConfig.from_toml(path), data / "out")
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "curriculum", "-c", str(tmp_path / "none.toml"), "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
