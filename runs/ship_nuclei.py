@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tomli_w
 from evaluate_nuclei import ZOO, evaluate, find_in_field
-from train_nuclei import FIRST, SECOND, load_split, pseudo_labelled
+from train_nuclei import FIRST, SECOND, load_split, pseudo_labeled
 
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/out/nuclei"))
     args = parser.parse_args()
     split = load_split(args.data)
-    taught = pseudo_labelled(args.data, args.run)
+    taught = pseudo_labeled(args.data, args.run)
     recipe = SECOND
     card = base_card(recipe, export(args.run, recipe))
     write_card(card)

@@ -1,4 +1,4 @@
-"""Train the shipped `nuclei` model from the labelled fields, top to bottom; run again to resume.
+"""Train the shipped `nuclei` model from the labeled fields, top to bottom; run again to resume.
 
     python runs/train_nuclei.py --data ../shared/data --out runs/out/nuclei
 
@@ -26,12 +26,12 @@ SECOND = Recipe()
 
 
 def load_split(data: Path) -> Split:
-    """The labelled fields, by the sources of datasets/splits.py."""
+    """The labeled fields, by the sources of datasets/splits.py."""
     return split_fields(field for name in DATA_SETS for field in load_fields(data / name, name))
 
 
-def pseudo_labelled(data: Path, out: Path) -> list[Field]:
-    """The fields of glas labelled by the first network, less the patients that other models are scored on."""
+def pseudo_labeled(data: Path, out: Path) -> list[Field]:
+    """The fields of glas labeled by the first network, less the patients that other models are scored on."""
     teacher = make_network(FIRST)
     teacher.load_state_dict(load_average(out / "first"))
     unused = {patient for part in GLAS_PARTS.values() for patient in part}
@@ -51,7 +51,7 @@ def main() -> None:
     print({part: len(fields) for part, fields in vars(split).items()}, flush=True)
     start = args.out / "first"
     train(FIRST, split.train, split.tuning, start, device=device)
-    taught = pseudo_labelled(args.data, args.out)
+    taught = pseudo_labeled(args.data, args.out)
     typed = sum(int((field.sets > 0).sum()) for field in taught)
     print(f"glas: {typed} typed nuclei in {len(taught)} fields", flush=True)
     train(SECOND, split.train + taught, split.tuning, args.out, device=device, start=start)

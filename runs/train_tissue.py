@@ -1,4 +1,4 @@
-"""Train the shipped `tissue` model from the labelled fields, top to bottom; run again to resume.
+"""Train the shipped `tissue` model from the labeled fields, top to bottom; run again to resume.
 
     python runs/train_tissue.py --data ../shared/data --out runs/out/tissue
 

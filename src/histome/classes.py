@@ -1,6 +1,6 @@
 """The fixed vocabulary: classes of quality, tissue and cells."""
 
-# Code k of a class map means classes[k - 1]; 0 means "not analysed". The order never changes.
+# Code k of a class map means classes[k - 1]; 0 means "not analyzed". The order never changes.
 QC_CLASSES = ("TISSUE_ARTIFACT", "NO_TISSUE", "MARKER", "OUT_OF_FOCUS", "VALID_TISSUE")
 TISSUE_CLASSES = ("CARCINOMA", "EPITHELIAL_TISSUE", "NECROSIS", "STROMA", "OTHER", "BLOOD", "VESSEL")
 NUCLEATED_TISSUES = tuple(name for name in TISSUE_CLASSES if name not in ("NECROSIS", "BLOOD"))

@@ -28,7 +28,7 @@ class ModelError(HistomeError):
 
 
 class DataError(HistomeError):
-    """Labelled data to learn from or to compare with that cannot be used."""
+    """Labeled data to learn from or to compare with that cannot be used."""
 
 
 class OutputError(HistomeError):

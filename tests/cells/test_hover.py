@@ -117,13 +117,13 @@ def test_the_class_is_that_of_the_summed_probability():
 
 
 def test_cleaning_changes_no_class():
-    """Of a row of classes 1, 5, 2 that touch, a grey-level opening makes class 5 to its neighbors'."""
+    """Of a row of classes 1, 5, 2 that touch, a gray-level opening makes class 5 to its neighbors'."""
     labels = np.zeros((60, 120), np.int32)
     for k, x in enumerate((20, 60, 100), start=1):
         labels[10:50, x - 20 : x + 20] = k
     codes = np.array([0, 1, 5, 2])
-    grey = ndimage.grey_opening(codes[labels], size=(45, 45))
-    assert (grey[labels == 2] != 5).all()
+    gray = ndimage.grey_opening(codes[labels], size=(45, 45))
+    assert (gray[labels == 2] != 5).all()
     classes, hv = perfect_maps(labels, codes=codes)
     classes[:, 29:31, 59:61] = np.eye(6)[0][:, None, None]  # and a hole
     outlines, _, shares, decoded = decode(classes, hv, mpp=0.25)

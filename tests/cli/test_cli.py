@@ -280,7 +280,7 @@ def test_a_model_is_held_against_its_card(cli: Cli, tmp_path: Path) -> None:
         ("pannuke={empty}", 1, "not PanNuke as it is published"),
     ],
 )
-def test_labelled_data_that_cannot_be_read_end_before_training(
+def test_labeled_data_that_cannot_be_read_end_before_training(
     cli: Cli, tmp_path: Path, data: str, code: int, word: str
 ) -> None:
     pytest.importorskip("torch", reason="training needs the [train] extra")

@@ -1,4 +1,4 @@
-"""Loading of labelled fields from small made copies of the folders' layouts."""
+"""Loading of labeled fields from small made copies of the folders' layouts."""
 
 from dataclasses import replace
 

@@ -16,7 +16,7 @@ from helpers.layouts import (
 )
 
 from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, label_set, members, set_of
-from histome.datasets.published import LAYOUTS, load_labelled
+from histome.datasets.published import LAYOUTS, load_labeled
 from histome.errors import DataError
 
 LEUKOCYTES = label_set("lymphocyte", "plasma_cell", "macrophage", "granulocyte")
@@ -31,7 +31,7 @@ def by_place(field):
 
 
 def test_pannuke_joins_its_channels_and_splits_by_tissue(tmp_path):
-    first, empty = load_labelled("pannuke", make_pannuke(tmp_path))
+    first, empty = load_labeled("pannuke", make_pannuke(tmp_path))
     assert first.image.shape == (128, 128, 3)
     assert first.label_mpp == 0.25
     assert by_place(first) == {
@@ -50,11 +50,11 @@ def test_pannuke_arrays_may_lie_together(tmp_path):
     together.mkdir(parents=True)
     for path in root.rglob("*.npy"):
         path.rename(together / path.name)
-    assert len(list(load_labelled("pannuke", tmp_path / "b"))) == 2
+    assert len(list(load_labeled("pannuke", tmp_path / "b"))) == 2
 
 
 def test_conic_classes_come_from_the_second_channel(tmp_path):
-    first, second = load_labelled("conic", make_conic(tmp_path))
+    first, second = load_labeled("conic", make_conic(tmp_path))
     assert by_place(first) == {(26, 26): label_set("plasma_cell"), (66, 66): label_set("granulocyte")}
     assert members(int(second.sets[1])) == ("endothelial_cell", "fibroblast", "other")
     assert first.source == second.source == "consep_1"
@@ -62,14 +62,14 @@ def test_conic_classes_come_from_the_second_channel(tmp_path):
 
 
 def test_lizard_classes_go_by_id_and_overlays_are_no_images(tmp_path):
-    (field,) = load_labelled("lizard", make_lizard(tmp_path))
+    (field,) = load_labeled("lizard", make_lizard(tmp_path))
     assert by_place(field) == {(15, 15): label_set("granulocyte"), (55, 50): label_set("plasma_cell")}
     assert field.image.shape == (80, 100, 3)
     assert sorted(np.unique(field.labels)) == [0, 1, 2]
 
 
 def test_nucls_boxes_are_ellipses_and_outside_the_region_nothing_is_known(tmp_path):
-    (field,) = load_labelled("nucls", make_nucls(tmp_path))
+    (field,) = load_labeled("nucls", make_nucls(tmp_path))
     assert by_place(field) == {(20, 20): label_set("plasma_cell"), (70, 50): label_set("carcinoma_cell")}
     area = (field.labels == 2).sum()
     assert area == pytest.approx(np.pi * 20 * 10, rel=0.08)
@@ -82,12 +82,12 @@ def test_nucls_boxes_are_ellipses_and_outside_the_region_nothing_is_known(tmp_pa
 
 def test_nucls_main_classes_do_where_there_are_no_raw_ones(tmp_path):
     table = "main_classification,type,xmin,ymin,xmax,ymax\nnonTILnonMQ_stromal,rectangle,10,10,30,30\n"
-    (field,) = load_labelled("nucls", make_nucls(tmp_path, table))
+    (field,) = load_labeled("nucls", make_nucls(tmp_path, table))
     assert members(int(field.sets[1])) == ("endothelial_cell", "fibroblast")
 
 
 def test_puma_polygons_in_parts_are_nuclei_of_their_own(tmp_path):
-    (field,) = load_labelled("puma", make_puma(tmp_path))
+    (field,) = load_labeled("puma", make_puma(tmp_path))
     macrophage = label_set("macrophage")
     assert by_place(field) == {
         (30, 30): label_set("carcinoma_cell"),
@@ -99,7 +99,7 @@ def test_puma_polygons_in_parts_are_nuclei_of_their_own(tmp_path):
 
 
 def test_monusac_says_nothing_of_what_it_does_not_label(tmp_path):
-    (field,) = load_labelled("monusac", make_monusac(tmp_path))
+    (field,) = load_labeled("monusac", make_monusac(tmp_path))
     assert by_place(field) == {
         (20, 30): label_set("carcinoma_cell", "epithelial_cell"),
         (60, 30): label_set("macrophage"),
@@ -115,7 +115,7 @@ def test_monusac_says_nothing_of_what_it_does_not_label(tmp_path):
 def test_a_real_monusac_file_is_read(data_dir, tmp_path):
     for end in ("svs", "xml"):
         (tmp_path / f"A9K0_1.{end}").write_bytes((data_dir("slides") / f"A9K0_1.{end}").read_bytes())
-    (field,) = load_labelled("monusac", tmp_path)
+    (field,) = load_labeled("monusac", tmp_path)
     assert field.label_mpp == pytest.approx(0.19448)
     assert len(field.points_px) > 20
     darkness = [255 - field.image.mean(axis=2)[_near(field, xy)] for xy in field.points_px]
@@ -151,15 +151,15 @@ def test_ones_own_folder_is_read_whatever_its_name(tmp_path):
         "image,file,instances,source,mpp\na,images/a.png,instances/a.png,p,0.5\n"
     )
     (tmp_path / "nuclei.csv").write_text("image,instance,x_px,y_px,label\na,1,15,15,plasma_cell\n")
-    (field,) = load_labelled("mine", tmp_path)
+    (field,) = load_labeled("mine", tmp_path)
     assert field.sets.tolist() == [0, label_set("plasma_cell")]
     (tmp_path / "images/a.png").unlink()
     with pytest.raises(DataError, match=r"a\.png"):
-        list(load_labelled("mine", tmp_path))
+        list(load_labeled("mine", tmp_path))
     save_png(tmp_path / "images/a.png", pink(40, 40))
     (tmp_path / "images.csv").write_text("image,file,instances,source\na,images/a.png,instances/a.png,p\n")
     with pytest.raises(DataError, match="'mpp'"):
-        list(load_labelled("mine", tmp_path))
+        list(load_labeled("mine", tmp_path))
 
 
 MAKERS = {
@@ -183,7 +183,7 @@ MISSING = {
 
 def refused(name, folder, match):
     with pytest.raises(DataError, match=match) as caught:
-        list(load_labelled(name, folder))
+        list(load_labeled(name, folder))
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
 

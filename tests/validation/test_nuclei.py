@@ -1,4 +1,4 @@
-"""Scores of labelled fields as cards hold them."""
+"""Scores of labeled fields as cards hold them."""
 
 import numpy as np
 import pytest

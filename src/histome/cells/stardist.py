@@ -17,7 +17,7 @@ Int32 = NDArray[np.int32]
 
 @njit(cache=True, nogil=True)
 def _row_crossings(xs, ys, row, crossings):  # pragma: no cover (compiled)
-    """Sorted x where the polygon's edges cross the horizontal line through pixel row `row`'s centre."""
+    """Sorted x where the polygon's edges cross the horizontal line through pixel row `row`'s center."""
     y = row + 0.5
     count = 0
     n = xs.size
@@ -78,7 +78,7 @@ def _suppress(centers, distances, labels, nms_threshold):  # pragma: no cover (c
     count = 0
     for i in range(n):
         x, y = centers[i, 0], centers[i, 1]
-        # A kept nucleus that covers this centre has won already; skipping early saves most of the work.
+        # A kept nucleus that covers this center has won already; skipping early saves most of the work.
         if labels[min(int(y), labels.shape[0] - 1), min(int(x), labels.shape[1] - 1)] > 0:
             continue
         xs = x + distances[i] * cosines
@@ -118,7 +118,7 @@ def decode(
     Returns
     -------
     centers
-        (n, 2) x, y in input pixels: the centre of the grid cell that won.
+        (n, 2) x, y in input pixels: the center of the grid cell that won.
     scores
         (n,) its probability.
     distances
@@ -135,7 +135,7 @@ def decode(
 
 
 def polygons(centers: NDArray[np.float64], distances: Float32) -> NDArray[np.float64]:
-    """(n, 2) centres and (n, rays) ray lengths -> (n, rays, 2) x, y of the open outline, same unit."""
+    """(n, 2) centers and (n, rays) ray lengths -> (n, rays, 2) x, y of the open outline, same unit."""
     angles = 2 * np.pi * np.arange(distances.shape[1]) / distances.shape[1]
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return centers[:, None, :] + distances[..., None] * rays[None]

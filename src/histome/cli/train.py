@@ -22,7 +22,7 @@ def nuclei(
         list[str],
         typer.Option(
             metavar="NAME=FOLDER",
-            help="Labelled data; may be repeated. NAME: pannuke, lizard, conic, nucls, puma, monusac, or any "
+            help="Labeled data; may be repeated. NAME: pannuke, lizard, conic, nucls, puma, monusac, or any "
             "for a folder with images.csv.",
         ),
     ],

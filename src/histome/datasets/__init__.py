@@ -1,1 +1,1 @@
-"""Labelled data: fields, label sets, splits, and the layouts of published sets."""
+"""Labeled data: fields, label sets, splits, and the layouts of published sets."""

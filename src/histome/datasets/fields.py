@@ -1,4 +1,4 @@
-"""Labelled fields of view: images, instances, points and label sets, as the folders of public data hold them.
+"""Labeled fields of view: images, instances, points and label sets, as the folders of public data hold them.
 
 Everything is brought to one image resolution (0.5 um/px by area averaging); label maps stay at their own
 resolution, because targets are sampled from them exactly (see targets.py).
@@ -26,7 +26,7 @@ _POINT_BACKGROUND_UM = 9.0
 
 @dataclass(frozen=True)
 class Field:
-    """One labelled field of view.
+    """One labeled field of view.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def resize_image(rgb: NDArray[np.uint8], mpp: float, to_mpp: float = IMAGE_MPP) 
     return cv2.resize(rgb, size, interpolation=how)  # type: ignore[return-value]
 
 
-def _normalised_depth(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+def _normalized_depth(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
     """255 x distance to the border of the pixel's instance / the largest in that instance."""
     border = np.zeros(labels.shape, bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
@@ -125,7 +125,7 @@ def instance_field(
     weight: NDArray[np.uint8] | None = None,
     shapes: bool = True,
 ) -> Field:
-    """A field of labelled instances.
+    """A field of labeled instances.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def instance_field(
         As in `Field`; without a weight every pixel counts in full.
     """
     full = np.full(labels.shape, 255, np.uint8) if weight is None else weight
-    image, depth, centers = resize_image(rgb, mpp), _normalised_depth(labels), _centers(labels)
+    image, depth, centers = resize_image(rgb, mpp), _normalized_depth(labels), _centers(labels)
     return Field(*place, image, labels, depth, full, mpp, sets, shapes, centers)
 
 

@@ -332,7 +332,7 @@ FOLDERS = tuple(_READERS)
 
 
 def load_tissue_fields(root: Path, folders: tuple[str, ...] = FOLDERS) -> list[TissueField]:
-    """All labelled fields of the data sets under `root`, split by source."""
+    """All labeled fields of the data sets under `root`, split by source."""
     return split_tissue_fields([field for folder in folders for field in _READERS[folder](root / folder)])
 
 

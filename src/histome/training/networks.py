@@ -14,7 +14,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-# ImageNet-free normalisation: H&E pixels sit near 200; this centres them without data set statistics.
+# ImageNet-free normalization: H&E pixels sit near 200; this centers them without data set statistics.
 PIXEL_MEAN, PIXEL_SCALE = 190.0, 60.0
 # Pixels a unit of the offset head: 8 px (4 um at 0.5 um/px) is a typical radius.
 OFFSET_PX = 8.0
@@ -54,7 +54,7 @@ class UNet(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Conv2d(head_width, n, 1) for name, n in heads.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) normalised pixels -> {head: (N, channels, H/2, W/2)} raw values."""
+        """(N, 3, H, W) normalized pixels -> {head: (N, channels, H/2, W/2)} raw values."""
         x = self.stem(x)
         skips = [x]
         for block in self.down:
@@ -68,7 +68,7 @@ class UNet(nn.Module):
         return {name: head(x) for name, head in self.heads.items()}
 
 
-def normalise(image: Tensor) -> Tensor:
+def scale_pixels(image: Tensor) -> Tensor:
     """uint8 (N, H, W, 3) -> float (N, 3, H, W)."""
     return (image.permute(0, 3, 1, 2).float() - PIXEL_MEAN) / PIXEL_SCALE
 
@@ -94,7 +94,7 @@ class StardistExport(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(1, H, W, 3) uint8 -> 1, 32, 9 and (last) 2 channels at half the resolution, mask (1, 1, H, W)."""
-        out = self.net(normalise(image))
+        out = self.net(scale_pixels(image))
         mask = torch.sigmoid(nn.functional.pixel_shuffle(out["mask"], 2))
         offset = OFFSET_PX * out["offset"]
         return torch.sigmoid(out["prob"]), star_distance(out["dist"]), out["logits"], mask, offset
@@ -109,7 +109,7 @@ class SegmenterExport(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(1, H, W, 3) uint8 -> (1, classes, H/2, W/2)."""
-        return torch.sigmoid(self.net(normalise(image))["logits"])
+        return torch.sigmoid(self.net(scale_pixels(image))["logits"])
 
 
 def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequence[str]) -> None:

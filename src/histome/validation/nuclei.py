@@ -1,4 +1,4 @@
-"""Scores of a nuclei model on labelled fields: additive parts, then figures with intervals."""
+"""Scores of a nuclei model on labeled fields: additive parts, then figures with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-# Nuclei of other types are not labelled in these: what is found beside is not false.
+# Nuclei of other types are not labeled in these: what is found beside is not false.
 PARTLY_LABELLED = ("monusac",)
 
 
@@ -75,7 +75,7 @@ def groups_for(data_set: str) -> Mapping[str, tuple[str, ...]]:
     """Return the groups of classes that a data set's labels can tell apart, by name.
 
     Those of `GROUPS`; else labels whose sets share a class are one group, and classes that no label names are
-    another; else, for data labelled with our classes, the nine classes.
+    another; else, for data labeled with our classes, the nine classes.
     """
     table = NUCLEUS_LABEL_SETS.get(data_set)
     if data_set in GROUPS or table is None:
@@ -155,7 +155,7 @@ class FieldScore:
 
 
 def score_field(found: Found, field: "Field") -> FieldScore:
-    """Score the cells found on one labelled field."""
+    """Score the cells found on one labeled field."""
     groups = groups_for(field.data_set)
     has_types = field.data_set in GROUPS or bool(field.sets.any())
     true_um = field.points_px * field.label_mpp

@@ -1,4 +1,4 @@
-"""Scores of found cells against a labelled field: detection, outlines, types, as additive parts."""
+"""Scores of found cells against a labeled field: detection, outlines, types, as additive parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From labelled folders to a model that profiles: one call, a few steps of a tiny network."""
+"""From labeled folders to a model that profiles: one call, a few steps of a tiny network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from histome.errors import DataError, ModelError, UsageError
 from histome.models.card import load_card
 from histome.models.reference import reference_window
 from histome.models.runtime import Network
-from histome.training.networks import normalise
+from histome.training.networks import scale_pixels
 from histome.training.nuclei.calibrate import first_window, label_marks
 from histome.training.nuclei.from_labels import Plan, train_nuclei
 from histome.training.nuclei.from_onnx import network_of
@@ -108,8 +108,8 @@ def test_unfolded_weights_are_the_same_function_and_can_be_trained_on(trained):
     net = network_of(trained, recipe, [window[0]])
     wanted = Network(trained, backend="cpu")(window)
     with torch.no_grad():
-        still = net.eval()(normalise(torch.from_numpy(window)))
-        moving = net.train()(normalise(torch.from_numpy(window)))
+        still = net.eval()(scale_pixels(torch.from_numpy(window)))
+        moving = net.train()(scale_pixels(torch.from_numpy(window)))
     for name in ("logits", "prob"):
         logits = still[name] if name == "logits" else torch.sigmoid(still[name])
         np.testing.assert_allclose(logits.numpy(), wanted[name], atol=1e-4)

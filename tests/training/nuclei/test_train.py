@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
-from histome.datasets.fields import Field, _centers, _normalised_depth
+from histome.datasets.fields import Field, _centers, _normalized_depth
 from histome.training.nuclei.train import Recipe, Sampler, Trainer, learning_rate, predict, train
 
 RECIPE = Recipe(
@@ -31,7 +31,7 @@ def field():
         "p",
         image,
         labels,
-        _normalised_depth(labels),
+        _normalized_depth(labels),
         weight,
         0.25,
         sets,

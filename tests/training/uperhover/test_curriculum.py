@@ -15,7 +15,7 @@ from histome.datasets.fields import instance_field
 from histome.datasets.labelsets import set_of
 from histome.errors import DataError, OutputError, UsageError
 from histome.training.uperhover import curriculum
-from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabelledConfig
+from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
 from histome.training.uperhover.curriculum import best_stage, run_curriculum, table
 from histome.training.uperhover.export import label_marks
 from histome.training.uperhover.network import IGNORE
@@ -40,12 +40,12 @@ patch_px = 48
 batch = 4
 learning_rate = 1e-2
 every = 10
-[[labelled]]
+[[labeled]]
 data_set = "drawn"
-folder = "labelled"
+folder = "labeled"
 tuning = ["p2"]
 held_out = ["p3", "p4"]
-[[unlabelled]]
+[[unlabeled]]
 folder = "more"
 mpp = 0.5
 [[stages]]
@@ -77,26 +77,26 @@ def drawn_field(rng, size=48):
 
 @pytest.fixture
 def data(tmp_path):
-    """A folder with a drawn labelled set of four sources, unlabelled images, and the settings."""
+    """A folder with a drawn labeled set of four sources, unlabeled images, and the settings."""
     rng = np.random.default_rng(0)
-    for folder in ("labelled/images", "labelled/instances", "more/images"):
+    for folder in ("labeled/images", "labeled/instances", "more/images"):
         (tmp_path / folder).mkdir(parents=True)
     rows, nuclei = ["image,file,instances,organ,source,mpp"], ["image,instance,x_px,y_px,label"]
     for k in range(8):
         image, labels, names = drawn_field(rng)
-        Image.fromarray(image).save(tmp_path / f"labelled/images/{k}.png")
-        Image.fromarray(labels.astype(np.uint16)).save(tmp_path / f"labelled/instances/{k}.png")
+        Image.fromarray(image).save(tmp_path / f"labeled/images/{k}.png")
+        Image.fromarray(labels.astype(np.uint16)).save(tmp_path / f"labeled/instances/{k}.png")
         rows.append(f"{k},images/{k}.png,instances/{k}.png,drawn,p{k % 4 + 1},0.5")
         nuclei += [f"{k},{i},0,0,{name}" for i, name in enumerate(names, start=1)]
-    (tmp_path / "labelled/images.csv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "labelled/nuclei.csv").write_text("\n".join(nuclei) + "\n")
+    (tmp_path / "labeled/images.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "labeled/nuclei.csv").write_text("\n".join(nuclei) + "\n")
     for k in range(6):
         Image.fromarray(drawn_field(rng, 96)[0]).save(tmp_path / f"more/images/{k}.png")
     (tmp_path / "curriculum.toml").write_text(SETTINGS)
     return tmp_path
 
 
-def test_three_stages_on_one_human_labelled_set(data, monkeypatch):
+def test_three_stages_on_one_human_labeled_set(data, monkeypatch):
     """The published mIoU is each stage's on labels of its own making; here all are of the same fields."""
     scored = []
     judge = curriculum.score_held_out
@@ -159,7 +159,7 @@ def test_the_filter_is_applied_counted_and_resumed(tmp_path):
             classes[:3, 8:24, 8:24] = np.array([0, 1 - doubt, doubt])[:, None, None]
         return classes, (classes[0] < 0.5).astype(np.int32)
 
-    found = pieces([UnlabelledConfig(folder=str(tmp_path / "images"), mpp=0.5)], [0.5], 32)
+    found = pieces([UnlabeledConfig(folder=str(tmp_path / "images"), mpp=0.5)], [0.5], 32)
     stage = StageConfig(steps=1, keep=0.7)
     kept, told = label_pieces(found, teacher, stage, tmp_path / "labels", ALONE)
     assert (told["total"], told["without_foreground"], told["kept"]) == (12, 2, 7)
@@ -174,7 +174,7 @@ def test_the_filter_is_applied_counted_and_resumed(tmp_path):
 
 def test_unlabelled_images_are_cut_at_each_scale(tmp_path):
     Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / "a.png")
-    config = [UnlabelledConfig(folder=str(tmp_path), mpp=0.5)]
+    config = [UnlabeledConfig(folder=str(tmp_path), mpp=0.5)]
     found = pieces(config, [0.25, 0.5, 1.0], 64)
     assert {p.mpp for p in found} == {0.5, 1.0}  # nothing is shown finer than it was scanned
     assert [p.box for p in found if p.mpp == 1.0] == [(0, 0, 64, 50), (64, 0, 100, 50)]
@@ -188,7 +188,7 @@ def test_tcga_ut_is_read_as_published(tmp_path):
         folder = tmp_path / "Colon_adenocarcinoma" / str(scale) / "TCGA-AA-0001"
         folder.mkdir(parents=True)
         Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(folder / "1.jpg")
-    config = [UnlabelledConfig(folder=str(tmp_path), layout="tcga-ut")]
+    config = [UnlabeledConfig(folder=str(tmp_path), layout="tcga-ut")]
     assert [p.mpp for p in pieces(config, [0.5], 256)] == [0.5]
     assert sorted(p.mpp for p in pieces(config, [0.5, 0.6, 0.8], 256)) == [0.5, 0.8]
     Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(tmp_path / "1.jpg")

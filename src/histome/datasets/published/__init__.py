@@ -1,4 +1,4 @@
-"""Labelled data as other people publish it, and as users keep it: one function for all layouts."""
+"""Labeled data as other people publish it, and as users keep it: one function for all layouts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ LAYOUTS: Mapping[str, Callable[[Path], Iterator[Field]]] = {
 }
 
 
-def load_labelled(name: str, folder: Path) -> Iterator[Field]:
+def load_labeled(name: str, folder: Path) -> Iterator[Field]:
     """Fields of a folder: our own layout where it holds `images.csv`, else the published one of that name.
 
     Our layout is that of `datasets.load_fields`; its labels are those of the data set of that name in

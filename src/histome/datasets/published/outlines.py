@@ -20,14 +20,14 @@ from histome.slide import open_slide
 
 _NUCLS_MPP, _PUMA_MPP, _MONUSAC_MPP = 0.2, 0.23, 0.25
 _PATIENT = re.compile(r"TCGA-\w{2}-\w{4}")
-# Round a nucleus of a partly labelled field this much is known to be no nucleus, or another one.
+# Round a nucleus of a partly labeled field this much is known to be no nucleus, or another one.
 _RING_UM = 1.0
 _SUBPIXEL = 4  # bits
 _FIGURE = "nuclei_"
 
 
 class Outline(NamedTuple):
-    """One labelled nucleus: corners (k, 2) x, y in px (an ellipse where only its box is known), label."""
+    """One labeled nucleus: corners (k, 2) x, y in px (an ellipse where only its box is known), label."""
 
     corners_px: NDArray[np.float64]
     label: str
@@ -124,7 +124,7 @@ def load_monusac(folder: Path) -> Iterator[Field]:
 
     A folder a patient with `<name>.tif` (or `.svs`) and `<name>.xml`: Aperio polygons, an Annotation for each
     of Epithelial, Lymphocyte, Neutrophil, Macrophage. um/px as the XML says, else 0.25. Other nuclei are not
-    labelled: nothing is known 1 um away from a labelled nucleus. Outlines of macrophages are whole cells and
+    labeled: nothing is known 1 um away from a labeled nucleus. Outlines of macrophages are whole cells and
     teach the class alone; regions marked Ambiguous (test part) are left out. `source` is the TCGA patient.
     """
     for path in files_of(folder, "*.xml", "MoNuSAC"):

@@ -81,7 +81,7 @@ def run_network(network: Predictor, field: Field) -> Outputs:
 def choose_thresholds(card: Card, outputs: Sequence[tuple[Field, Outputs]]) -> dict[str, float]:
     """Probability and overlap thresholds with the best mean of detection F1 and AJI over the data sets.
 
-    Only fields whose every nucleus is labelled are asked; AJI only where outlines are true. Empty where there
+    Only fields whose every nucleus is labeled are asked; AJI only where outlines are true. Empty where there
     is no such field.
     """
     complete = [(field, out) for field, out in outputs if field.weight.min() > 0]
@@ -165,7 +165,7 @@ def stain_range(tables: Sequence[pa.Table]) -> dict[str, list[float]]:
 
 
 def label_marks(fields: Sequence[Field], before: Mapping[str, str] | None = None) -> dict[str, str]:
-    """How each class was learned: from n nuclei labelled as it alone, or as a member of wider groups.
+    """How each class was learned: from n nuclei labeled as it alone, or as a member of wider groups.
 
     before: marks of the model that training started from; its labels count too.
     """

@@ -13,7 +13,7 @@ import torch
 from histome.cells import everywhere, find_cells
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
-from histome.datasets.published import load_labelled
+from histome.datasets.published import load_labeled
 from histome.datasets.splits import Split, sources, split_by_source
 from histome.errors import DataError, UsageError
 from histome.models.card import CARD_NAME, Card, DataSource, Thresholds, load_card, write_card
@@ -70,9 +70,9 @@ class Plan:
 
 
 def train_nuclei(data: Sequence[tuple[str, Path]], out: Path, plan: Plan | None = None) -> Card:
-    """Train a nuclei model on labelled folders; write checkpoint, log, model.onnx and card.toml to `out`.
+    """Train a nuclei model on labeled folders; write checkpoint, log, model.onnx and card.toml to `out`.
 
-    data: pairs of name and folder, as `published.load_labelled` reads them. Sources (slides, patients) are
+    data: pairs of name and folder, as `published.load_labeled` reads them. Sources (slides, patients) are
     split with the seed: a fifth of each data set is only scored, an eighth chooses thresholds and
     temperature. Called again with the same settings it goes on where it was interrupted. The folder is a
     model: `histome profile --cells-model OUT`.
@@ -102,12 +102,12 @@ def _finished(out: Path) -> Card | None:
 
 
 def _split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool) -> Split:
-    fields = [field for name, folder in data for field in load_labelled(name, folder)]
+    fields = [field for name, folder in data for field in load_labeled(name, folder)]
     split = split_by_source(fields, plan.seed)
     for name in dict.fromkeys(name for name, _ in data):
         mine = [field for field in split.train if field.data_set == name]
         if not sum(len(field.points_px) for field in mine):
-            raise DataError(f"{name}: no labelled nucleus to train on")
+            raise DataError(f"{name}: no labeled nucleus to train on")
     if not split.tuning:
         raise DataError(
             f"{', '.join(name for name, _ in data)}: fewer than three sources (slides or patients) in each; "

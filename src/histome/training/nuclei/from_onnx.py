@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.runtime import read_weights
-from histome.training.networks import normalise
+from histome.training.networks import scale_pixels
 from histome.training.nuclei.train import Recipe, make_network
 
 _ALIGN_PX = 64
@@ -88,7 +88,7 @@ def _restore_norms(
         padded = np.full((h, w, 3), 255, np.uint8)
         part = image[:h, :w]
         padded[: part.shape[0], : part.shape[1]] = part
-        net(normalise(torch.from_numpy(padded)[None]))
+        net(scale_pixels(torch.from_numpy(padded)[None]))
     for hook in hooks:
         hook.remove()
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Pseudo-labels: what a first network says of fields whose nuclei nobody has labelled.
+"""Pseudo-labels: what a first network says of fields whose nuclei nobody has labeled.
 
 The surest nuclei teach their class to the next network (the entropy filter of SegTME-UNI2, arXiv:2606.17702:
 keep what lies under a percentile of the entropy). Where people said what the tissue is, as the grade of a
@@ -39,7 +39,7 @@ def surest(probabilities: NDArray[np.floating], kept_share: float = KEPT_SHARE) 
 
 
 def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collection[str]) -> Iterator[Field]:
-    """Fields of a folder labelled by `net`, but for the sources left out: classes, never objects or shapes.
+    """Fields of a folder labeled by `net`, but for the sources left out: classes, never objects or shapes.
 
     The folder's images.csv names image, file, source and mpp; where it names glands and grade too, these
     stand over what the network says of epithelial nuclei.

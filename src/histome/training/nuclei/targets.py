@@ -95,7 +95,7 @@ def _sample(labels, depth, weight, sets, centers, matrix, size):  # pragma: no c
 
 
 def sample_targets(field: "Field", *, matrix: NDArray[np.float64], size: int) -> Targets:
-    """Targets of a crop of `size` px of a labelled field.
+    """Targets of a crop of `size` px of a labeled field.
 
     Parameters
     ----------

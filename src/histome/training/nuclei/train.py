@@ -17,7 +17,7 @@ from histome.cells.stardist import centroids, decode, polygons
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
 from histome.training.augment import appearance, similarity, warp
-from histome.training.networks import OFFSET_PX, UNet, full_resolution, normalise, star_distance
+from histome.training.networks import OFFSET_PX, UNet, full_resolution, scale_pixels, star_distance
 from histome.training.nuclei.losses import label_set_loss, mask_loss, object_loss, offset_loss, polar_iou_loss
 from histome.training.nuclei.targets import RAYS, sample_targets
 from histome.validation.matching import Counts, detection_counts
@@ -173,7 +173,7 @@ def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.fl
     padded[:h, :w] = image
     device = next(net.parameters()).device
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-        out = net(normalise(torch.from_numpy(padded)[None].to(device)))
+        out = net(scale_pixels(torch.from_numpy(padded)[None].to(device)))
     rows, cols = -(-h // 2), -(-w // 2)
     maps = {
         "prob": torch.sigmoid(out["prob"].float())[0, 0, :rows, :cols],
@@ -249,7 +249,7 @@ class Trainer:
             group["lr"] = learning_rate(self.step, self.recipe)
         parts = [part.to(self.device, non_blocking=True) for part in parts]
         with torch.autocast(self.device, torch.bfloat16):
-            out = self.net(normalise(parts[0]).contiguous(memory_format=torch.channels_last))
+            out = self.net(scale_pixels(parts[0]).contiguous(memory_format=torch.channels_last))
         part_losses = losses(out, parts, set_weight.to(self.device))
         self.optimizer.zero_grad()
         torch.stack(list(part_losses.values())).sum().backward()

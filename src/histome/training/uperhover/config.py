@@ -39,8 +39,8 @@ class DecoderConfig(Settings):
     hidden: Positive = 768
 
 
-class LabelledConfig(Settings):
-    """A labelled set: a folder with images.csv, or one as `data_set` is published (docs/bring-your-own.md).
+class LabeledConfig(Settings):
+    """A labeled set: a folder with images.csv, or one as `data_set` is published (docs/bring-your-own.md).
 
     tuning, held_out: sources (slides, patients) kept for following the training and for the scores; those of
     `training.splits` where both are empty.
@@ -52,7 +52,7 @@ class LabelledConfig(Settings):
     held_out: tuple[str, ...] = ()
 
 
-class UnlabelledConfig(Settings):
+class UnlabeledConfig(Settings):
     """A folder of images without labels.
 
     layout: `images` (all below the folder are at `mpp` um/px) or `tcga-ut` (`<cancer>/<scale>/<case>/*.jpg`;
@@ -65,10 +65,10 @@ class UnlabelledConfig(Settings):
 
 
 class StageConfig(Settings):
-    """One stage. The first learns from the labelled sets, each other one from what its teacher labelled.
+    """One stage. The first learns from the labeled sets, each other one from what its teacher labeled.
 
-    mpps: scales (um/px) at which unlabelled images are labelled. keep: share of the most confident patches.
-    patches: at most so many are labelled, drawn by lot. accumulate: batches a step.
+    mpps: scales (um/px) at which unlabeled images are labeled. keep: share of the most confident patches.
+    patches: at most so many are labeled, drawn by lot. accumulate: batches a step.
     """
 
     steps: Positive
@@ -98,8 +98,8 @@ class CurriculumConfig(Settings):
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     training: TrainingConfig = TrainingConfig()
-    labelled: Annotated[tuple[LabelledConfig, ...], Field(min_length=1)]
-    unlabelled: tuple[UnlabelledConfig, ...] = ()
+    labeled: Annotated[tuple[LabeledConfig, ...], Field(min_length=1)]
+    unlabeled: tuple[UnlabeledConfig, ...] = ()
     stages: Annotated[tuple[StageConfig, ...], Field(min_length=1)]
 
     @classmethod
@@ -123,16 +123,16 @@ class CurriculumConfig(Settings):
 
     def _checked(self, path: Path) -> Self:
         """Refuse what would only fail in hours; let paths count from the file's own folder."""
-        if len(self.stages) > 1 and not self.unlabelled:
-            raise UsageError(f"{path}: {len(self.stages)} stages need an [[unlabelled]] folder to label")
+        if len(self.stages) > 1 and not self.unlabeled:
+            raise UsageError(f"{path}: {len(self.stages)} stages need an [[unlabeled]] folder to label")
         changes: dict[str, Any] = {}
-        for name in ("labelled", "unlabelled"):
+        for name in ("labeled", "unlabeled"):
             sets = [s.model_copy(update={"folder": str(path.parent / s.folder)}) for s in getattr(self, name)]
             for given in sets:
                 if not Path(given.folder).is_dir():
                     raise UsageError(f"{path}: [[{name}]] {given.folder}: no such folder")
-                if name == "unlabelled" and given.layout == "images" and given.mpp is None:
-                    raise UsageError(f"{path}: [[unlabelled]] {given.folder}: say the images' mpp (um/px)")
+                if name == "unlabeled" and given.layout == "images" and given.mpp is None:
+                    raise UsageError(f"{path}: [[unlabeled]] {given.folder}: say the images' mpp (um/px)")
             changes[name] = tuple(sets)
         if self.encoder.weights is not None:
             weights = path.parent / self.encoder.weights

@@ -1,7 +1,7 @@
 """Three-stage curriculum (arXiv:2606.17702, section 4): human labels, then two rounds of pseudo-labels.
 
 Each stage starts from the encoder's start weights; only labels pass on. The published mean IoU fell from
-stage to stage, each on labels of its own making; so here each is scored on one human-labelled held-out set,
+stage to stage, each on labels of its own making; so here each is scored on one human-labeled held-out set,
 and one that does not beat the best before it there is not promoted: it labels nothing and is not exported.
 """
 
@@ -18,14 +18,14 @@ from torch import nn
 
 from histome.cells.hover import decode
 from histome.datasets.fields import Field
-from histome.datasets.published import load_labelled
+from histome.datasets.published import load_labeled
 from histome.datasets.splits import HELD_OUT, TUNING, Split
 from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import CARD_NAME
 from histome.training.uperhover.config import (
     CurriculumConfig,
     EncoderConfig,
-    LabelledConfig,
+    LabeledConfig,
     StageConfig,
 )
 from histome.training.uperhover.export import export_hover, label_marks
@@ -53,7 +53,7 @@ class StageResult:
     stage, steps
         Number from 1, optimizer steps.
     teacher
-        Stage whose network labelled the patches; None for human labels.
+        Stage whose network labeled the patches; None for human labels.
     patches
         Patches that it learned from: fields, or the kept of `filter`.
     filter
@@ -119,10 +119,10 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
 
     Raises
     ------
-    DataError : a labelled set has no field to learn from, to tune on, or typed ones to score on.
+    DataError : a labeled set has no field to learn from, to tune on, or typed ones to score on.
     OutputError : `out` holds another curriculum.
     """
-    fields = split_labelled(config.labelled)
+    fields = split_labeled(config.labeled)
     work = Curriculum(config, out, fields, start())
     _claim(config, out, work.place)
     results: list[StageResult] = []
@@ -174,16 +174,16 @@ def make_encoder(config: EncoderConfig) -> nn.Module:
     return encoder
 
 
-def split_labelled(labelled: Sequence[LabelledConfig]) -> Split:
-    """Fields of the labelled sets by source: to learn from, to tune on, to score on."""
+def split_labeled(labeled: Sequence[LabeledConfig]) -> Split:
+    """Fields of the labeled sets by source: to learn from, to tune on, to score on."""
     parts: tuple[list[Field], ...] = ([], [], [])
-    for config in labelled:
+    for config in labeled:
         own = bool(config.tuning or config.held_out)
         tuning = config.tuning if own else TUNING.get(config.data_set, ())
         held_out = config.held_out if own else HELD_OUT.get(config.data_set, ())
-        for field in load_labelled(config.data_set, Path(config.folder)):
+        for field in load_labeled(config.data_set, Path(config.folder)):
             parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
-    names = ", ".join(config.data_set for config in labelled)
+    names = ", ".join(config.data_set for config in labeled)
     for fields, use in zip(parts, ("learn from", "tune on", "score on"), strict=True):
         if not any((field.sets > 0).any() for field in fields):
             raise DataError(f"{names}: no typed field to {use}; name sources in tuning and held_out")
@@ -213,7 +213,7 @@ def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult
         return [patch_of(f, config.training.mpp) for f in work.fields.train], None
     best = best_stage(results)
     net, cuts = work.network(best.stage), Cuts(**best.cuts)
-    found = pieces(config.unlabelled, stage.mpps, config.training.patch_px)
+    found = pieces(config.unlabeled, stage.mpps, config.training.patch_px)
     if stage.patches is not None and stage.patches < len(found):
         rng = np.random.default_rng((config.training.seed, len(results)))
         found = [found[k] for k in np.sort(rng.permutation(len(found))[: stage.patches])]
@@ -271,7 +271,7 @@ def _export(work: Curriculum, best: StageResult) -> None:
     config, folder = work.config, work.out / "model"
     if (folder / CARD_NAME).exists():
         return
-    names = [labelled.data_set for labelled in config.labelled]
+    names = [labeled.data_set for labeled in config.labeled]
     about = {
         "name": "uperhover",
         "description": f"UperHoVer, stage {best.stage} of a curriculum on {', '.join(names)}",

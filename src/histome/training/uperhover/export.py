@@ -63,7 +63,7 @@ def export_hover(
 
 
 def label_marks(fields: Sequence[Field]) -> dict[str, str]:
-    """How each of our classes was learned: `direct, n = ..` labelled nuclei as it alone, else `indirect`."""
+    """How each of our classes was learned: `direct, n = ..` labeled nuclei as it alone, else `indirect`."""
     learned = [field.sets[class_codes(field) != IGNORE][1:] for field in fields]
     sets = np.concatenate(learned)
     alone = {name: int((sets == 1 << k).sum()) for k, name in enumerate(CELL_CLASSES)}

@@ -292,7 +292,7 @@ class UperHoVer(nn.Module):
         return _resize(self.semantic(maps), size), _resize(self.hv(maps), size)
 
 
-def normalize(image: Tensor) -> Tensor:
+def imagenet_pixels(image: Tensor) -> Tensor:
     """uint8 (N, H, W, 3) -> float (N, 3, H, W), ImageNet mean and deviation."""
     mean, std = (torch.tensor(v, device=image.device) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return ((image.float() / 255 - mean) / std).permute(0, 3, 1, 2)
@@ -372,7 +372,7 @@ class FeatheredExport(nn.Module):
         rows, cols = tiles.shape[:2]
         parts = []
         for some in tiles.flatten(0, 1).split(self.batch):
-            logits, hv = self.net(normalize(some))
+            logits, hv = self.net(imagenet_pixels(some))
             parts.append(torch.cat([logits.float().softmax(1), hv.float()], 1))
         seen = torch.cat(parts).unflatten(0, (rows, cols))
         weight = cast(Tensor, self.weight)

@@ -81,7 +81,7 @@ def class_codes(field: Field) -> NDArray[np.uint8]:
 
 
 def patch_of(field: Field, mpp: float = IMAGE_MPP) -> Patch:
-    """A labelled field at `mpp`: labels by the pixel below each center, image averaged (or interpolated).
+    """A labeled field at `mpp`: labels by the pixel below each center, image averaged (or interpolated).
 
     Background of a field without any type says nothing of classes there, for the nuclei beside it do not.
     """
@@ -100,7 +100,7 @@ def patch_of(field: Field, mpp: float = IMAGE_MPP) -> Patch:
 
 
 class PatchFiles(Sequence[Patch]):
-    """Pseudo-labelled patches on disk, read when they are asked for: `<stem>.png`, `<stem>_sem_map.png`."""
+    """Pseudo-labeled patches on disk, read when they are asked for: `<stem>.png`, `<stem>_sem_map.png`."""
 
     def __init__(self, stems: Sequence[Path]) -> None:
         self.stems = list(stems)

@@ -1,4 +1,4 @@
-"""Pseudo-labels: a teacher labels unlabelled images at several scales, the most confident patches stay."""
+"""Pseudo-labels: a teacher labels unlabeled images at several scales, the most confident patches stay."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 
 from histome.datasets.fields import resize_image
 from histome.errors import DataError
-from histome.training.uperhover.config import StageConfig, UnlabelledConfig
+from histome.training.uperhover.config import StageConfig, UnlabeledConfig
 from histome.training.uperhover.patches import PatchFiles, most_confident, patch_entropy
 from histome.training.uperhover.train import Place, wait
 
@@ -42,16 +42,16 @@ class Piece(NamedTuple):
         return np.ascontiguousarray(scaled[y0:y1, x0:x1])
 
 
-def pieces(unlabelled: Sequence[UnlabelledConfig], mpps: Sequence[float], side: int) -> list[Piece]:
+def pieces(unlabeled: Sequence[UnlabeledConfig], mpps: Sequence[float], side: int) -> list[Piece]:
     """All squares of at most `side` px (and at least half of it) of the folders' images at each scale."""
-    found = [piece for config in unlabelled for piece in _of_folder(config, mpps, side)]
+    found = [piece for config in unlabeled for piece in _of_folder(config, mpps, side)]
     if not found:
-        places = ", ".join(config.folder for config in unlabelled)
+        places = ", ".join(config.folder for config in unlabeled)
         raise DataError(f"{places}: no image that can be shown at {', '.join(map(str, mpps))} um/px")
     return found
 
 
-def _of_folder(config: UnlabelledConfig, mpps: Sequence[float], side: int) -> Iterator[Piece]:
+def _of_folder(config: UnlabeledConfig, mpps: Sequence[float], side: int) -> Iterator[Piece]:
     for path in sorted(Path(config.folder).rglob("*")):
         if path.suffix.lower() not in IMAGE_ENDINGS:
             continue

@@ -1,4 +1,4 @@
-"""Scores of a UperHoVer on labelled fields: classes by pixel, nuclei by outline, detection and type."""
+"""Scores of a UperHoVer on labeled fields: classes by pixel, nuclei by outline, detection and type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from histome.training.uperhover.network import (
     PANNUKE_CLASSES,
     FeatheredExport,
     UperHoVer,
-    normalize,
+    imagenet_pixels,
     uperhover_loss,
 )
 from histome.training.uperhover.patches import HV_UNIT_UM, Crop, Patch, random_crop
@@ -123,7 +123,7 @@ class HoverTrainer:
         for batch in batches:
             image, classes, hv, foreground = (part.to(self.place.device) for part in batch)
             with torch.autocast(torch.device(self.place.device).type, torch.bfloat16):
-                out = self.run(normalize(image).contiguous(memory_format=torch.channels_last))
+                out = self.run(imagenet_pixels(image).contiguous(memory_format=torch.channels_last))
             loss = uperhover_loss(out, classes, hv, foreground) / len(batches)
             loss.backward()
             total += loss.item()
