@@ -20,7 +20,7 @@ from helpers.tiny_models import segmenter_model, stardist_model
 import histome
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.cohort.local import Outcome, profile_slides, worst_exit_code
-from histome.config import Config
+from histome.config import Config, RuntimeConfig
 from histome.errors import ModelError, UsageError
 from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
@@ -97,6 +97,18 @@ def test_a_profile_gives_each_part(case: Case) -> None:
 def test_maps_are_tiled_ome_tiff_with_their_pixel_size(case: Case) -> None:
     for name, mpp in (("qc/qc.ome.tif", 8.0), ("tissue/tissue.ome.tif", 1.0)):
         assert ClassMap.load(case.profile.path / name).mpp == mpp
+
+
+def test_another_precision_is_another_result(case: Case, tmp_path: Path) -> None:
+    """Resumed on a machine that computes otherwise, no profile is half of each."""
+    keys = []
+    for precision in ("f32", "bf16"):
+        config = case.config.model_copy(update={"runtime": RuntimeConfig(precision=precision)})
+        found = profile(case.slide, tmp_path / precision, config=config, stages=("tissue",))
+        keys.append({name: stage["key"] for name, stage in found.run["stages"].items()})
+        assert found.run["tissue_network"]["precision"] == precision
+    assert {name for name in keys[0] if keys[0][name] != keys[1][name]} == {"tissue"}
+    assert set(keys[0]) == {"qc", "tissue"}
 
 
 def test_the_wide_row_holds_the_values_of_the_long_table(case: Case) -> None:

@@ -47,6 +47,21 @@ class CellsConfig(Settings):
     abstain_below: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
+Backend = Literal["auto", "openvino", "cuda", "cpu"]
+Precision = Literal["auto", "f32", "bf16"]
+
+
+class RuntimeConfig(Settings):
+    """What runs the networks; part of the keys of the stages that run one.
+
+    backend: "openvino", "cpu" or "cuda" (both ONNX Runtime). precision: of OpenVINO's arithmetic. "auto"
+    takes what is fastest on this machine; pinned to f32, machines agree but for rounding.
+    """
+
+    backend: Backend = "auto"
+    precision: Precision = "auto"
+
+
 class MetricsConfig(Settings):
     """What is measured.
 
@@ -99,6 +114,7 @@ class ReportConfig(Settings):
 class Config(Settings):
     """Every setting of a profile; the resolved copy is written to run.json."""
 
+    runtime: RuntimeConfig = RuntimeConfig()
     slide: SlideConfig = SlideConfig()
     qc: QcConfig = QcConfig()
     tissue: TissueConfig = TissueConfig()

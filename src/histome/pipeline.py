@@ -17,7 +17,7 @@ from histome.config import Config
 from histome.errors import UsageError
 from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE, KeptTissue
 from histome.store.profile import Profile, load_profile
-from histome.store.runner import Progress, Run, Stage
+from histome.store.runner import Progress, Run, Stage, with_ancestors
 from histome.threads import available_cpus
 
 if TYPE_CHECKING:
@@ -28,7 +28,41 @@ if TYPE_CHECKING:
     from histome.qc import Quality
     from histome.slide import Slide
 
-STAGES = ("qc", "tissue", "cells", "metrics", "narrative", "report")
+# What each stage reads, and the code that decides its result; a test holds the latter against the imports.
+_PIXELS = ("slide", "geometry", "classes.py", "store/files.py")
+_GRAPH = (
+    Stage("qc", code=("qc", *_PIXELS)),
+    Stage("tissue", after=("qc",), code=("tissue", "qc", "models", *_PIXELS)),
+    Stage("cells", after=("tissue",), code=("cells", "tissue", "qc", "models", *_PIXELS)),
+    Stage(
+        "metrics",
+        after=("qc", "tissue", "cells"),
+        code=("metrics", "cells", "tissue", "qc", "models", *_PIXELS),
+    ),
+    Stage(
+        "narrative",
+        after=("metrics",),
+        code=("narrative", "phenotype", "metrics", "cells", "tissue", "qc", "models", *_PIXELS),
+    ),
+    Stage(
+        "report",
+        after=("qc", "tissue", "cells", "metrics", "narrative"),
+        code=(
+            "report",
+            "render",
+            "narrative",
+            "phenotype",
+            "metrics",
+            "store",
+            "cells",
+            "tissue",
+            "qc",
+            "models",
+            *_PIXELS,
+        ),
+    ),
+)
+STAGES = tuple(stage.name for stage in _GRAPH)
 # What decides numbers besides our own code: recorded, not compared.
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "openvino", "onnxruntime", "numba")
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -141,7 +175,7 @@ class _Work:
     def _network(self, stage: str) -> "Predictor":
         from histome.models.registry import describe_model, open_model
 
-        network = open_model(self.cards[stage], threads=self.workers)
+        network = open_model(self.cards[stage], self.config.runtime, threads=self.workers)
         self.run.tell(**{f"{stage}_network": describe_model(network)})
         return network
 
@@ -150,11 +184,11 @@ class _Work:
 
 
 def _wanted(stages: Sequence[str]) -> tuple[str, ...]:
-    """Return the stages named and all before them: each needs what the one before it found."""
+    """Return the stages named and those whose values they read."""
     unknown = [name for name in stages if name not in STAGES]
     if unknown or not stages:
         raise UsageError(f"stages {', '.join(unknown) or 'none'}: choose from {', '.join(STAGES)}")
-    return STAGES[: 1 + max(map(STAGES.index, stages))]
+    return with_ancestors(stages, _GRAPH)
 
 
 def _workers(workers: int | None) -> int:
@@ -178,12 +212,15 @@ def _cards(config: Config) -> "dict[str, Card]":
 
 def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
     """Return the stages with all that decides their results."""
+    from histome.models.registry import arithmetic
+
     settings = config.model_dump(mode="json", exclude={"tissue": {"model"}, "cells": {"model"}})
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings[name]} for name in STAGES}
     inputs["qc"]["slide"] = settings["slide"]
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
         inputs[name]["model"] = card.model_dump(mode="json")
-    return [Stage(name, inputs[name]) for name in STAGES]
+        inputs[name]["arithmetic"] = arithmetic(card, config.runtime)
+    return [stage._replace(inputs=inputs[stage.name]) for stage in _GRAPH]
 
 
 def _about(config: Config, cards: "Mapping[str, Card]") -> dict[str, Any]:

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from histome.pipeline import STAGES as NAMES
 from histome.store.files import Files
 from histome.store.runner import Run, Stage
 
-NAMES = ("qc", "tissue", "cells", "metrics", "report")
 TEXT: Files[str] = Files(
     lambda text, folder: (folder / "value.txt").write_text(text) and None,
     lambda folder: (folder / "value.txt").read_text(),
@@ -45,14 +45,17 @@ class FakeSlide:
 def make_run(
     path: Path, *, slide: Any = None, inputs: Mapping[str, Any] | None = None, wanted: Sequence[str] = NAMES
 ) -> Run:
-    stages = [Stage(name, {"setting": (inputs or {}).get(name, 0)}) for name in NAMES]
+    stages = [
+        Stage(name, after=NAMES[max(0, k - 1) : k], inputs={"setting": (inputs or {}).get(name, 0)})
+        for k, name in enumerate(NAMES)
+    ]
     # A fixed version: the sources may be edited between two runs of a test.
     with patch("histome.store.runner.code_version", return_value="0"):
         return Run(path, slide or FakeSlide(), stages, wanted=wanted, about={"versions": {}})
 
 
 def run_texts(path: Path, **options: Any) -> list[str]:
-    """Run all five stages, each writing the text of the one before and its name; return those computed."""
+    """Run all stages, each writing the text of the one before and its name; return those computed."""
     computed: list[str] = []
 
     def step(name: str, before: str) -> str:

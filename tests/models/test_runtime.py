@@ -10,8 +10,9 @@ import onnxruntime
 import pytest
 from helpers.tiny_models import segmenter_model, stardist_model
 
+from histome.config import RuntimeConfig
 from histome.errors import ModelError
-from histome.models.registry import list_models
+from histome.models.registry import arithmetic, list_models, open_model
 from histome.models.runtime import Network, choose_backend, expected_outputs, openvino_precision
 
 
@@ -49,6 +50,19 @@ def test_a_segmenter_computes_the_known_function(tmp_path):
 def test_openvino_and_onnxruntime_agree(card, windows):
     openvino, ort = Network(card, backend="openvino", precision="f32"), Network(card, backend="cpu")
     assert max(difference(openvino(w), ort(w)) for w in windows) < 1e-4
+
+
+def test_the_precision_is_what_openvino_says_this_cpu_computes_in():
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert openvino_precision() == ("bf16" if "BF16" in able else "f32")
+
+
+def test_what_a_network_runs_with_is_known_before_it_is_opened(card):
+    for runtime in (RuntimeConfig(), RuntimeConfig(precision="f32"), RuntimeConfig(backend="cpu")):
+        running = open_model(card, runtime)
+        assert arithmetic(card, runtime) == {"backend": running.backend, "precision": running.precision}
 
 
 def test_bf16_stays_within_its_tolerance(card, windows):

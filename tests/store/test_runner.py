@@ -67,7 +67,7 @@ def test_run_json_tells_the_run(tmp_path: Path) -> None:
 
 def test_a_changed_setting_redoes_its_stage_and_what_follows(tmp_path: Path) -> None:
     run_texts(tmp_path / "p")
-    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == ["cells", "metrics", "report"]
+    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == ["cells", "metrics", "narrative", "report"]
 
 
 def test_another_slide_redoes_everything(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ except OutputError as error:
     assert out.count("\n") == 1
     assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json", "tissue"]
     assert told(tmp_path / "p")["state"] == "failed"
-    assert run_texts(tmp_path / "p") == ["cells", "metrics", "report"]
+    assert run_texts(tmp_path / "p") == ["cells", "metrics", "narrative", "report"]
 
 
 def test_a_full_disk_in_the_first_stage_leaves_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from histome.cli import console
 from histome.config import Config
+from histome.pipeline import STAGES
 
 if TYPE_CHECKING:
     from histome.cohort.local import Outcome
@@ -23,15 +24,16 @@ def profile(
         bool, typer.Option("--allow-estimated-mpp", help="Take 10 / magnification where um/px is not stated.")
     ] = False,
     stages: Annotated[
-        str, typer.Option(help="Bring only these stages, and those they need, up to date.")
-    ] = "qc,tissue,cells,metrics,report",
+        str | None,
+        typer.Option(help=f"Bring only these, and those they need, up to date: {','.join(STAGES)}."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads; by default all CPUs allowed.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings that differ.")] = None,
     cells_model: Annotated[
         str | None, typer.Option(help="Model that finds the cells: a name, or a card or its folder.")
     ] = None,
 ) -> int:
-    """Measure slides: quality, tissues, cells, metrics, report.
+    """Measure slides: quality, tissues, cells, metrics, narrative, report.
 
     What is there already and still holds is not made again: run the same line after an interruption. A slide
     that fails does not end the others; the exit code is that of the worst.
@@ -45,7 +47,7 @@ def profile(
     if cells_model is not None:
         cells = settings.cells.model_copy(update={"model": cells_model})
         settings = settings.model_copy(update={"cells": cells})
-    names = [name.strip() for name in stages.split(",")]
+    names = STAGES if stages is None else [name.strip() for name in stages.split(",")]
     codes = []
     with console.bars() as watch:
         for outcome in profile_slides(

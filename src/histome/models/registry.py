@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from histome.config import RuntimeConfig
 from histome.errors import ModelError
 from histome.models.card import CARD_NAME, ZOO, Card, Task, load_card
 
@@ -45,12 +46,27 @@ def register_model(model: "Predictor") -> None:
     _OWN[name] = model
 
 
-def open_model(card: Card, *, threads: int = 1) -> "Predictor":
+def open_model(card: Card, runtime: RuntimeConfig | None = None, *, threads: int = 1) -> "Predictor":
     """Return the registered model of this card, else its weights as a `Network` for so many threads."""
     from histome.models.runtime import Network
 
+    runtime = runtime or RuntimeConfig()
+    own = _own(card)
+    return own or Network(card, threads=threads, backend=runtime.backend, precision=runtime.precision)
+
+
+def arithmetic(card: Card, runtime: RuntimeConfig) -> dict[str, str]:
+    """Return the backend and precision that `open_model` takes on this machine, without opening the model."""
+    from histome.models.runtime import resolve
+
+    if own := _own(card):
+        return {"backend": type(own).__name__}
+    return dict(zip(("backend", "precision"), resolve(runtime.backend, runtime.precision), strict=True))
+
+
+def _own(card: Card) -> "Predictor | None":
     own = _OWN.get(card.name)
-    return own if own is not None and own.card == card else Network(card, threads=threads)
+    return own if own is not None and own.card == card else None
 
 
 def describe_model(model: "Predictor") -> dict[str, str]:

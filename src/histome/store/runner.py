@@ -1,8 +1,9 @@
 """The stage runner: resume, one writer, nothing half-written.
 
 A stage computes a value, saves it into a hidden folder beside its own and renames that into place, so a
-stage's folder is there whole or not at all. What decides its result (settings, weights, code, slide, the
-stages before it) is hashed into a key kept in the folder; a stage is skipped while its key is unchanged.
+stage's folder is there whole or not at all. What decides its result (settings, weights, backend, the code it
+runs, the slide or the stages that it reads) is hashed into a key kept in the folder; a stage is skipped while
+its key is unchanged.
 """
 
 import hashlib
@@ -46,35 +47,64 @@ Progress = Callable[[str, float, float], None]
 
 
 class Stage(NamedTuple):
-    """One step: its name, which is its folder's, and all that decides its result besides the step before."""
+    """One step of a run, a node of the graph that `after` draws.
+
+    name : also its folder's. after : the stages whose values it reads, all listed before it. code : folders
+    and modules of the package whose sources decide its result. inputs : whatever else does, as JSON.
+    """
 
     name: str
-    inputs: Mapping[str, Any]
+    after: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    inputs: Mapping[str, Any] = {}
 
 
 def stage_keys(stages: Sequence[Stage], source: Mapping[str, Any]) -> dict[str, str]:
-    """Return each stage's key: sha256 of its inputs and the key before it; the first follows `source`."""
+    """Return each stage's key: sha256 of its inputs, its code and the keys of the stages that it reads.
+
+    `source` stands for the slide where a stage reads no other: so a stage is made anew where something on its
+    way changed, and only there.
+    """
     keys: dict[str, str] = {}
-    before = _digest(source)
     for stage in stages:
-        before = keys[stage.name] = _digest({"before": before, "stage": stage.name, "inputs": stage.inputs})
+        before = {name: keys[name] for name in stage.after} or {"slide": source}
+        about = {"stage": stage.name, "inputs": stage.inputs, "code": code_hash(stage.code)}
+        keys[stage.name] = _digest({**about, "after": before})
     return keys
+
+
+def with_ancestors(wanted: Sequence[str], stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Return the wanted stages and all that they read, however far back, in the order of `stages`."""
+    needed = set(wanted)
+    for stage in reversed(stages):
+        if stage.name in needed:
+            needed.update(stage.after)
+    return tuple(stage.name for stage in stages if stage.name in needed)
 
 
 def _digest(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-@cache
 def code_version() -> str:
-    """Return the version and a hash of the package's sources: an edited line makes results anew."""
+    """Return the version and a hash of all the package's sources, for run.json."""
+    return f"{histome.__version__}+{code_hash(('.',))[:12]}"
+
+
+@cache
+def code_hash(parts: tuple[str, ...]) -> str:
+    """Return a hash of the sources of some folders and modules, named from the package's root."""
     root = Path(histome.__file__).parent
+    files = {path for part in parts for path in [root / part, *(root / part).rglob("*")] if _is_code(path)}
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        # Of the TOML files, models' cards stand in the keys of their stages; thresholds are as code.
-        if path.suffix in (".py", ".html", ".css", ".js", ".j2") or path.name == "phenotypes.toml":
-            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return f"{histome.__version__}+{digest.hexdigest()[:12]}"
+    for path in sorted(files):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_code(path: Path) -> bool:
+    # Of the TOML files, models' cards stand in the keys of their stages; thresholds are as code.
+    return path.suffix in (".py", ".html", ".css", ".js", ".j2") or path.name == "phenotypes.toml"
 
 
 class Run:
@@ -109,7 +139,7 @@ class Run:
         self._progress = progress or (lambda *_: None)
         self._facts = _slide_facts(slide)
         self._code = code_version()
-        source = {"code": self._code, "slide": slide.fingerprint(), "mpp": [slide.mpp.x, slide.mpp.y]}
+        source = {"slide": slide.fingerprint(), "mpp": [slide.mpp.x, slide.mpp.y]}
         self._keys = stage_keys(stages, source)
         self._seconds: dict[str, float] = {}
         self._started = time.time()
