@@ -77,7 +77,7 @@ def report(slide: Path, out: Path, cost: Cost, cores: int) -> None:
 def valid_area_mm2(profile: Path) -> float:
     import histome
 
-    return histome.load_profile(profile).quality.area_um2("VALID_TISSUE") / 1e6
+    return histome.load_profile(profile).quality.map.area_um2("VALID_TISSUE") / 1e6
 
 
 def speed(folder: Path, side_px: int, mpp: float) -> None:

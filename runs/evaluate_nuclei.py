@@ -22,7 +22,6 @@ from PIL import Image
 from train_nuclei import load_split
 
 from histome.cells import find_cells
-from histome.cells.everywhere import everywhere
 from histome.config import CellsConfig
 from histome.datasets.fields import Field, read_image, read_rows
 from histome.models.card import load_card
@@ -65,7 +64,7 @@ def find_in_field(field: Field, data: Path, network: Predictor, change=None) -> 
     else:
         slide = array_slide(*change(read_image(path, field.label_mpp, field.label_mpp), field.label_mpp))
     with slide:
-        return find_cells(slide, everywhere(slide), network, CellsConfig()), slide.mpp.x
+        return find_cells(slide, None, network, CellsConfig()), slide.mpp.x
 
 
 def short(scores: Sequence[FieldScore]) -> dict[str, dict[str, float]]:

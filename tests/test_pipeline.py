@@ -25,6 +25,7 @@ from histome.errors import ModelError, UsageError
 from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
 from histome.store.profile import Profile
+from histome.tissue import Tissue
 
 # One family of metrics is enough here; all of them are measured in tests/metrics.
 SETTINGS = """
@@ -73,6 +74,7 @@ def test_the_folder_holds_what_the_contract_names(case: Case) -> None:
         "tissue/tissue.ome.tif",
         "tissue/tissue.zarr/zarr.json",
         "tissue/regions.parquet",
+        "tissue/zones.ome.tif",
         "cells/cells.parquet",
         "metrics/metrics.parquet",
         "metrics/slide.csv",
@@ -84,10 +86,11 @@ def test_the_folder_holds_what_the_contract_names(case: Case) -> None:
 
 def test_a_profile_gives_each_part(case: Case) -> None:
     found = histome.load_profile(case.profile.path)
-    assert found.quality.classes == QC_CLASSES
-    assert found.tissue.classes == TISSUE_CLASSES
-    assert found.tissue_probabilities.array.shape[1:] == found.tissue.array.shape
-    assert found.regions.num_rows > 0
+    assert found.quality.map.classes == QC_CLASSES
+    assert found.tissue.map.classes == TISSUE_CLASSES
+    assert found.tissue.probabilities.array.shape[1:] == found.tissue.map.array.shape
+    assert found.tissue.regions.num_rows == len(Tissue.of(found.tissue.map).regions) > 0
+    assert (found.tissue.zones.array == Tissue.of(found.tissue.map).zones.array).all()
     assert found.cells.num_rows > 0
     assert set(found.cells["class"].to_pylist()) <= set(CELL_CLASSES)
     assert found.metrics.column_names[:5] == ["name", "value", "unit", "n", "reason"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import histome
 from histome.config import Config
 from histome.errors import UsageError
-from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE, KeptTissue
+from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run, Stage, with_ancestors
 from histome.threads import available_cpus
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from histome.models.runtime import Predictor
     from histome.qc import Quality
     from histome.slide import Slide
+    from histome.tissue import Tissue
 
 # What each stage reads, and the code that decides its result; a test holds the latter against the imports.
 _PIXELS = ("slide", "geometry", "classes.py", "store/files.py")
@@ -132,14 +133,13 @@ class _Work:
 
         return assess(self.slide, self.config.qc)
 
-    def segment_tissue(self, quality: "Quality") -> KeptTissue:
-        from histome.tissue import find_regions, segment_tissue
+    def segment_tissue(self, quality: "Quality") -> "Tissue":
+        from histome.tissue import segment_tissue
 
         network, config = self._network("tissue"), self.config.tissue
-        tissue = segment_tissue(self.slide, quality, network, config, workers=self.workers)
-        return KeptTissue(tissue.map, tissue.probabilities, find_regions(tissue.map))
+        return segment_tissue(self.slide, quality, network, config, workers=self.workers)
 
-    def find_cells(self, tissue: KeptTissue) -> "pa.Table":
+    def find_cells(self, tissue: "Tissue") -> "pa.Table":
         from histome.cells import find_cells
 
         network, config = self._network("cells"), self.config.cells
@@ -148,7 +148,7 @@ class _Work:
         self.run.tell(cells={"count": len(cells)})
         return cells
 
-    def measure(self, quality: "Quality", tissue: KeptTissue, cells: "pa.Table") -> "pa.Table":
+    def measure(self, quality: "Quality", tissue: "Tissue", cells: "pa.Table") -> "pa.Table":
         from histome.metrics.families.scan import slide_facts
         from histome.metrics.measure import count_metrics, measure
 

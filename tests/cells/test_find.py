@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, write_cells
 from histome.cells.windows import find_in_window, start_search
@@ -13,6 +13,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.slide import ClassMap
+from histome.tissue import Tissue
 
 SIZE_PX = (480, 400)
 
@@ -139,13 +140,13 @@ def test_cells_are_only_found_in_nucleated_tissue():
     array[:50, :60] = TISSUE_CLASSES.index("VESSEL") + 1
     array[:50, 60:] = TISSUE_CLASSES.index("NECROSIS") + 1
     array[50:, 60:] = TISSUE_CLASSES.index("BLOOD") + 1
-    table = find_cells(slide, Ground(ClassMap(array, 2.0, TISSUE_CLASSES)), DrawnNetwork())
+    table = find_cells(slide, Tissue.of(ClassMap(array, 2.0, TISSUE_CLASSES)), DrawnNetwork())
     assert table["tissue"].to_pylist() == ["VESSEL"]
 
 
 def test_no_tissue_is_an_empty_table_of_the_whole_schema(tmp_path):
     slide = draw(SIZE_PX, [Ellipse(60, 60)])
-    tissue = Ground(ClassMap(np.zeros((100, 120), np.uint8), 2.0, TISSUE_CLASSES))
+    tissue = Tissue.of(ClassMap(np.zeros((100, 120), np.uint8), 2.0, TISSUE_CLASSES))
     empty = find_cells(slide, tissue, DrawnNetwork(), workers=2)
     assert len(empty) == 0
     assert empty.schema.equals(SCHEMA)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from helpers.drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
 from histome.cells.table import carcinoma_distance
@@ -16,6 +16,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.errors import HistomeError
 from histome.models.label_support import class_labels
 from histome.slide import ClassMap
+from histome.tissue import Tissue
 
 MPP = (0.25, 0.5)
 
@@ -149,7 +150,7 @@ def test_tissue_zone_and_distance_are_read_at_the_centroid():
     size_px = (4000, 2400)
     slide = draw(size_px, [Ellipse(x, 600.0) for x in (600.0, 1150.0, 1300.0)])
     tissue = carcinoma_map((0, 0, 600, 600), shape=(600, 1000))
-    cells = find_cells(slide, Ground(tissue), DrawnNetwork()).sort_by("x_um")
+    cells = find_cells(slide, Tissue.of(tissue), DrawnNetwork()).sort_by("x_um")
     assert cells["tissue"].to_pylist() == ["CARCINOMA", "CARCINOMA", "STROMA"]
     zones = cells["zone"].to_pylist()
     assert zones[1:] == ["INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN"]

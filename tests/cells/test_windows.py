@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from helpers.drawn_nuclei import DrawnNetwork, Ellipse, Ground, draw, drawn_card, ground
+from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 from hypothesis import given
 from hypothesis import strategies as st
 
 from histome.cells.windows import find_in_window, owners, read_window, start_search, tissue_windows
 from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, TileGrid
+from histome.tissue import Tissue
 
 grids = st.builds(
     TileGrid,
@@ -103,7 +104,7 @@ def test_nuclei_in_tissue_without_nuclei_are_dropped():
     slide = draw((160, 160), [Ellipse(20, 20), Ellipse(60, 60)])
     array = np.full((40, 40), TISSUE_CLASSES.index("CARCINOMA") + 1, np.uint8)
     array[20:] = TISSUE_CLASSES.index("BLOOD") + 1
-    search = start_search(slide, Ground(ClassMap(array, 2.0, TISSUE_CLASSES)).map, DrawnNetwork())
+    search = start_search(slide, Tissue.of(ClassMap(array, 2.0, TISSUE_CLASSES)).map, DrawnNetwork())
     nuclei = find_in_window(search, search.grid[0])
     assert nuclei.tissue.tolist() == [TISSUE_CLASSES.index("CARCINOMA") + 1]
 

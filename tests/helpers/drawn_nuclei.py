@@ -10,6 +10,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.models.card import Card, Thresholds
 from histome.slide import BrokenTiles, ClassMap, Level, Mpp, Slide
 from histome.slide.mpp import MppHints
+from histome.tissue import Tissue
 
 WHITE = 255
 # Red of a nucleus' pixels is 10 x (class code + 1), green 40, blue 160: the detector reads the class back.
@@ -70,17 +71,10 @@ def draw(size_px, ellipses, *, mpp=(0.5, 0.5)):
     return Slide(Path("drawn.tif"), ArrayReader(pixels), Mpp(*mpp, "drawn"))
 
 
-@dataclass(frozen=True)
-class Ground:
-    """A tissue of one map."""
-
-    map: ClassMap
-
-
 def ground(slide, name="STROMA", *, mpp=2.0):
     """Return tissue of one class all over the slide."""
     array = np.full(slide.shape_at(mpp), TISSUE_CLASSES.index(name) + 1, np.uint8)
-    return Ground(ClassMap(array, mpp, TISSUE_CLASSES))
+    return Tissue.of(ClassMap(array, mpp, TISSUE_CLASSES))
 
 
 def drawn_card(**changes):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.errors import OutputError
 from histome.metrics.catalogue import catalogue
 from histome.slide import ClassMap, Slide, open_slide
+from histome.tissue import Tissue
 
 MPP = 0.5
 SIDE_PX = 1200
@@ -150,8 +152,8 @@ def make_run(**changes: Any) -> dict[str, Any]:
 def make_profile(**changes: Any) -> MadeProfile:
     """A whole profile; name a part with None to take it away."""
     parts = {
-        "quality": make_quality(),
-        "tissue": make_tissue(),
+        "quality": SimpleNamespace(map=make_quality()),
+        "tissue": Tissue.of(make_tissue()),
         "cells": make_cells(),
         "metrics": make_metrics(),
     }

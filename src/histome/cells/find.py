@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import pyarrow as pa
 
@@ -22,23 +21,15 @@ from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.runtime import Predictor
-from histome.slide import ClassMap, Slide, Tile
+from histome.slide import Slide, Tile
+from histome.tissue import Tissue, whole_field
 
 Progress = Callable[[float, float], object]
 
 
-class HasTissueMap(Protocol):
-    """What is needed of a `Tissue`."""
-
-    @property
-    def map(self) -> ClassMap:
-        """Tissue classes."""
-        ...
-
-
 def find_cells(
     slide: Slide,
-    tissue: HasTissueMap,
+    tissue: Tissue | None,
     network: Predictor,
     config: CellsConfig | None = None,
     *,
@@ -53,7 +44,8 @@ def find_cells(
     Parameters
     ----------
     slide : the slide.
-    tissue : its tissue; cells are only looked for in the nucleated classes of `tissue.map`.
+    tissue : its tissue; cells are only looked for in the nucleated classes of `tissue.map`. None for a field
+        of view without a map: all of it is searched.
     network : a stardist model for the nine cell classes or a hover model, made for as many threads.
     config : `abstain_below` overrides the card's threshold.
     progress : called with the mm2 of nucleated tissue done and in all.
@@ -67,10 +59,11 @@ def find_cells(
     ModelError : the network is neither.
     """
     check_card(network.card)
+    tissue = tissue or whole_field(slide)
     search = start_search(slide, tissue.map, network)
     nuclei = _find_all(search, workers, progress or (lambda done_mm2, total_mm2: None))
     kept = nuclei.select(settle_seams(nuclei, overlap=network.card.thresholds.nms))
-    return cells_table(kept, search, config or CellsConfig(), workers=workers)
+    return cells_table(kept, search, tissue.zones, config or CellsConfig(), workers=workers)
 
 
 def check_card(card: Card) -> None:

@@ -19,7 +19,7 @@ from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
 from histome.models.label_support import class_labels_metadata
 from histome.slide import ClassMap
-from histome.tissue.zones import ZONE_CLASSES, find_zones
+from histome.tissue.zones import ZONE_CLASSES
 
 NEIGHBOR_RADII_UM = (20, 40)
 ROW_GROUP = 65_536
@@ -95,16 +95,18 @@ SCHEMA = pa.schema(
 )
 
 
-def cells_table(nuclei: Nuclei, search: Search, config: CellsConfig, *, workers: int = 1) -> pa.Table:
+def cells_table(
+    nuclei: Nuclei, search: Search, zones: ClassMap, config: CellsConfig, *, workers: int = 1
+) -> pa.Table:
     """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
 
     Its metadata hold how the model learned each class, too: see `models.marks`.
-    Every value follows from the nuclei, the tissue map and the card: equal input gives equal bytes.
+    Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
     nuclei = nuclei.select(np.lexsort((nuclei.window, x_um, y_um)))
     columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
-    columns |= _place(nuclei, search, workers) | _class(nuclei, search, config)
+    columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
     columns |= dict(
         zip((*Shapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True)
     )
@@ -136,17 +138,16 @@ def read_cells(path: Path | str) -> pa.Table:
     return table
 
 
-def _place(nuclei: Nuclei, search: Search, workers: int) -> dict[str, Column]:
+def _place(nuclei: Nuclei, search: Search, zones: ClassMap) -> dict[str, Column]:
     mpp = search.slide.mpp
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
-    zone = find_zones(search.tissue, workers=workers).at(x_um, y_um)
     return {
         "x": x_um / mpp.x,
         "y": y_um / mpp.y,
         "x_um": x_um,
         "y_um": y_um,
         "tissue": _named(nuclei.tissue, search.tissue.classes),
-        "zone": _named(zone, ZONE_CLASSES),
+        "zone": _named(zones.at(x_um, y_um), ZONE_CLASSES),
     }
 
 

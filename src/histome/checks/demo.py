@@ -67,8 +67,8 @@ def score_phantom(profile: Profile, truth: "PhantomTruth") -> list[Score]:
         Score("nucleus detection F1", counts.f1, f"{counts.f1:.3f}  {found}"),
         Score("class of the found nuclei", accuracy, f"{accuracy:.3f}  right (n = {matched:,})"),
         _counted(matched + counts.fp, drawn),
-        _agreement("quality map", profile.quality.array, truth.qc_map(profile.quality.mpp)),
-        _agreement("tissue map", profile.tissue.array, truth.tissue_map(profile.tissue.mpp)),
+        _agreement("quality map", profile.quality.map.array, truth.qc_map(profile.quality.map.mpp)),
+        _agreement("tissue map", profile.tissue.map.array, truth.tissue_map(profile.tissue.map.mpp)),
         _valid_area(profile, truth),
     ]
 
@@ -112,7 +112,7 @@ def _agreement(name: str, found: "np.ndarray", drawn: "np.ndarray") -> Score:
 def _valid_area(profile: Profile, truth: "PhantomTruth") -> Score:
     import numpy as np
 
-    mpp = profile.quality.mpp
+    mpp = profile.quality.map.mpp
     drawn = np.count_nonzero(truth.qc_map(mpp) == QC_CLASSES.index("VALID_TISSUE") + 1) * mpp**2
-    error = profile.quality.area_um2("VALID_TISSUE") / drawn - 1
+    error = profile.quality.map.area_um2("VALID_TISSUE") / drawn - 1
     return Score("area of valid tissue", error, f"{100 * error:+.1f} %  of {drawn / 1e6:.2f} mm² drawn")

@@ -245,12 +245,12 @@ def _seam(network: "Predictor") -> str:
 def _blank(network: "Predictor") -> str:
     import numpy as np
 
-    from histome.cells import everywhere, find_cells
+    from histome.cells import find_cells
     from histome.slide.plain import array_slide
 
     side = network.card.window_px
     slide = array_slide(np.full((side, side, 3), 255, np.uint8), network.card.mpp)
-    found = len(find_cells(slide, everywhere(slide), network))
+    found = len(find_cells(slide, None, network))
     if found:
         raise ModelError(f"{found:,} nuclei on a blank slide")
     return "no nuclei on a blank slide"
@@ -260,7 +260,7 @@ def _edge(network: "Predictor") -> str:
     """A field of two fifths of a window on white, as the windows of a small image are padded."""
     import numpy as np
 
-    from histome.cells import everywhere, find_cells
+    from histome.cells import find_cells
     from histome.models.reference import reference_window
     from histome.slide.plain import array_slide
 
@@ -268,7 +268,7 @@ def _edge(network: "Predictor") -> str:
     pixels = np.full((window, window, 3), 255, np.uint8)
     pixels[:side, :side] = reference_window(network.card)[0, :side, :side]
     slide = array_slide(pixels, network.card.mpp)
-    found = find_cells(slide, everywhere(slide), network)
+    found = find_cells(slide, None, network)
     beyond = (
         np.maximum(found["x_um"].to_numpy(), found["y_um"].to_numpy()) > side * network.card.mpp + _REACH_UM
     )

@@ -62,12 +62,12 @@ def describe_file(
 
 def describe_image(slide: "Slide", *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
     """Return the JSON document of an image, with the nuclei that a model finds anywhere in it."""
-    from histome.cells import everywhere, find_cells
+    from histome.cells import find_cells
     from histome.models.registry import find_model, open_model
 
     workers = available_cpus()
     network = open_model(find_model(model, task=("stardist", "hover")), threads=workers)
-    table = find_cells(slide, everywhere(slide), network, workers=workers)
+    table = find_cells(slide, None, network, workers=workers)
     cells, left_out = pannuke_cells(table)
     mpp = slide.mpp
     if compatible:

@@ -73,7 +73,8 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
 def _see(profile: Profile, slide: Slide) -> Seen:
     table = _part(profile, "cells")
     cells = CellArrays.of(table) if table is not None else CellArrays.none()
-    return Seen(slide, _part(profile, "quality"), _part(profile, "tissue"), table, cells)
+    quality, tissue = _part(profile, "quality"), _part(profile, "tissue")
+    return Seen(slide, quality and quality.map, tissue and tissue.map, table, cells)
 
 
 def _part(profile: Profile, name: str) -> Any:

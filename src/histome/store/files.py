@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from histome.store.disk import read_json, write_json
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from histome.qc import Quality
-    from histome.slide import ClassMap, ProbabilityMap
+    from histome.slide import ClassMap
+    from histome.tissue import Tissue
 
 T = TypeVar("T")
 QUALITY_MAP = "qc.ome.tif"
@@ -25,6 +26,7 @@ FOCUS = "focus.tif"
 FRAGMENTS = "fragments.tif"
 QUALITY_NUMBERS = "quality.json"
 TISSUE_MAP = "tissue.ome.tif"
+ZONES_MAP = "zones.ome.tif"
 TISSUE_PROBABILITIES = "tissue.zarr"
 REGIONS = "regions.parquet"
 CELLS_TABLE = "cells.parquet"
@@ -42,40 +44,10 @@ class Files(Generic[T]):
     load: Callable[[Path], T]
 
 
-class KeptTissue(NamedTuple):
-    """A tissue folder: the class map, the probabilities it was made from, one row per region of it."""
-
-    map: "ClassMap"
-    probabilities: "ProbabilityMap"
-    regions: "pa.Table"
-
-
-def load_quality_map(folder: Path) -> "ClassMap":
-    """Read the map of the five QC classes from a qc folder."""
-    return _class_map(folder / QUALITY_MAP)
-
-
-def load_tissue_map(folder: Path) -> "ClassMap":
-    """Read the map of the seven tissue classes from a tissue folder."""
-    return _class_map(folder / TISSUE_MAP)
-
-
 def _class_map(path: Path) -> "ClassMap":
     from histome.slide import ClassMap
 
     return ClassMap.load(path)
-
-
-def load_tissue_probabilities(folder: Path) -> "ProbabilityMap":
-    """Open the tissue probabilities of a tissue folder; chunks are read when asked for."""
-    from histome.slide import ProbabilityMap
-
-    return ProbabilityMap.load(folder / TISSUE_PROBABILITIES)
-
-
-def load_regions(folder: Path) -> "pa.Table":
-    """Read the tissue regions of a tissue folder."""
-    return _read_table(folder / REGIONS)
 
 
 def _write_table(table: "pa.Table", path: Path) -> None:
@@ -115,7 +87,7 @@ def _load_quality(folder: Path) -> "Quality":
     numbers = read_json(folder / QUALITY_NUMBERS)
     density = numbers["tissue_density"]
     return Quality(
-        load_quality_map(folder),
+        _class_map(folder / QUALITY_MAP),
         tifffile.imread(folder / FOCUS),
         tifffile.imread(folder / FRAGMENTS),
         tuple(numbers["background_rgb"]),
@@ -130,14 +102,22 @@ def _write_plane(array: "np.ndarray", path: Path) -> None:
     tifffile.imwrite(path, array, compression="zlib", metadata=None, software="histome")
 
 
-def _save_tissue(tissue: KeptTissue, folder: Path) -> None:
+def _save_tissue(tissue: "Tissue", folder: Path) -> None:
+    if tissue.probabilities is None:
+        raise ValueError("the tissue of a profile has probabilities")
     tissue.map.save(folder / TISSUE_MAP)
+    tissue.zones.save(folder / ZONES_MAP)
     tissue.probabilities.save(folder / TISSUE_PROBABILITIES)
     _write_table(tissue.regions, folder / REGIONS)
 
 
-def _load_tissue(folder: Path) -> KeptTissue:
-    return KeptTissue(load_tissue_map(folder), load_tissue_probabilities(folder), load_regions(folder))
+def _load_tissue(folder: Path) -> "Tissue":
+    from histome.slide import ProbabilityMap
+    from histome.tissue import Tissue
+
+    regions, zones = _read_table(folder / REGIONS), _class_map(folder / ZONES_MAP)
+    probabilities = ProbabilityMap.load(folder / TISSUE_PROBABILITIES)
+    return Tissue(_class_map(folder / TISSUE_MAP), regions, zones, probabilities)
 
 
 def _save_cells(cells: "pa.Table", folder: Path) -> None:
@@ -171,7 +151,7 @@ def _save_report(page: str, folder: Path) -> None:
 
 
 QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
-TISSUE: Files[KeptTissue] = Files(_save_tissue, _load_tissue)
+TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
 METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
 NARRATIVE: Files[dict[str, Any]] = Files(_save_narrative, lambda folder: read_json(folder / NARRATIVE_TEXT))

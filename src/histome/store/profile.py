@@ -12,7 +12,8 @@ from histome.store.disk import read_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from histome.slide import ClassMap, ProbabilityMap
+    from histome.qc import Quality
+    from histome.tissue import Tissue
 
 RUN_NAME = "run.json"
 RECORD_NAME = "stage.json"
@@ -37,24 +38,14 @@ class Profile:
         return read_json(self.path / RUN_NAME)
 
     @cached_property
-    def quality(self) -> "ClassMap":
-        """Map of the five QC classes."""
-        return self._load("qc", store.load_quality_map)
+    def quality(self) -> "Quality":
+        """Quality of the slide, as `histome.qc.assess` returned it."""
+        return self._load("qc", store.QUALITY.load)
 
     @cached_property
-    def tissue(self) -> "ClassMap":
-        """Map of the seven tissue classes."""
-        return self._load("tissue", store.load_tissue_map)
-
-    @cached_property
-    def tissue_probabilities(self) -> "ProbabilityMap":
-        """Probability of each tissue class, read lazily from disk."""
-        return self._load("tissue", store.load_tissue_probabilities)
-
-    @cached_property
-    def regions(self) -> "pa.Table":
-        """Table of the tissue regions, one row each."""
-        return self._load("tissue", store.load_regions)
+    def tissue(self) -> "Tissue":
+        """Tissue of the slide, as `segment_tissue` returned it; its probabilities are read when asked for."""
+        return self._load("tissue", store.TISSUE.load)
 
     @cached_property
     def cells(self) -> "pa.Table":

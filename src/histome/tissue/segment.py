@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -14,31 +13,17 @@ from histome.models.runtime import Predictor
 from histome.qc import Quality
 from histome.slide import ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
+from histome.tissue.tissue import Tissue
 
 Planes = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
-class Tissue:
-    """Tissue of a slide.
-
-    Attributes
-    ----------
-    map : the card's classes at the card's mpp times its stride; the most probable class where quality control
-        found valid tissue, 0 elsewhere.
-    probabilities : round(255 p) of every class at the same resolution, 0 in windows without valid tissue. The
-        classes are not exclusive (a vessel lies in stroma): the probabilities of a pixel need not add up to
-        1.
-    """
-
-    map: ClassMap
-    probabilities: ProbabilityMap
 
 
 def segment_tissue(
     slide: Slide, quality: Quality, network: Predictor, config: TissueConfig, *, workers: int = 1
 ) -> Tissue:
     """Return the tissue of a slide, from the network's fixed windows that hold valid tissue.
+
+    Its maps lie at the card's mpp times its stride.
 
     The windows form one lattice given by the card, so the result does not depend on `workers`. Pixels outside
     the slide are its mirror image to the network: a small field on white would look like a biopsy on glass.
@@ -60,7 +45,7 @@ def segment_tissue(
                 band.put(planes, box)
             band.next_row()
     band.close()
-    return Tissue(ClassMap(codes, map_mpp, card.classes), probabilities)
+    return Tissue.of(ClassMap(codes, map_mpp, card.classes), probabilities, workers=workers)
 
 
 def _tiles_of_row(grid: TileGrid, row: int) -> list[Tile]:

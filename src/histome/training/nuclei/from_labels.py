@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from histome.cells import everywhere, find_cells
+from histome.cells import find_cells
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
 from histome.datasets.published import load_labeled
@@ -190,7 +190,7 @@ def _ship(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card | No
 def find(field: Field, network: Network) -> pa.Table:
     """The cells of one field's image, through the code that profiles a slide."""
     slide = array_slide(field.image, IMAGE_MPP, name="field")
-    return find_cells(slide, everywhere(slide), network)
+    return find_cells(slide, None, network)
 
 
 def _scores(split: Split, network: Network) -> dict[str, Any]:

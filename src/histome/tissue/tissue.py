@@ -1,0 +1,47 @@
+"""What is known of a slide's tissue, in one value: its map, its regions, its zones, its probabilities."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from histome.classes import TISSUE_CLASSES
+from histome.slide import ClassMap, ProbabilityMap, Slide
+from histome.tissue.regions import find_regions
+from histome.tissue.zones import find_zones
+
+_FIELD_MPP = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Tissue:
+    """Tissue of a slide: what `segment_tissue` returns, a profile keeps and `find_cells` and `measure` take.
+
+    Attributes
+    ----------
+    map : TISSUE_CLASSES; the most probable class where quality control found valid tissue, 0 elsewhere.
+    regions : one row a region of the map, see `find_regions`.
+    zones : ZONE_CLASSES round the tumor, of the map's shape, see `find_zones`.
+    probabilities : round(255 p) of every class at the same resolution, 0 in windows without valid tissue. The
+        classes are not exclusive (a vessel lies in stroma): the probabilities of a pixel need not add up to
+        1. None where the map did not come from probabilities.
+    """
+
+    map: ClassMap
+    regions: pa.Table
+    zones: ClassMap
+    probabilities: ProbabilityMap | None = None
+
+    @classmethod
+    def of(cls, tissue: ClassMap, probabilities: ProbabilityMap | None = None, *, workers: int = 1) -> Self:
+        """Return the tissue of a map, its regions and zones found."""
+        return cls(tissue, find_regions(tissue), find_zones(tissue, workers=workers), probabilities)
+
+
+def whole_field(slide: Slide) -> Tissue:
+    """Return tissue for a field of view without a map: stroma all over, at 2 um/px."""
+    width_um, height_um = slide.extent_um
+    shape = int(height_um / _FIELD_MPP) + 1, int(width_um / _FIELD_MPP) + 1
+    codes = np.full(shape, TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
+    return Tissue.of(ClassMap(codes, _FIELD_MPP, TISSUE_CLASSES))
