@@ -41,9 +41,9 @@ def quality_of(slide, valid=None):
     if valid is not None:
         codes[~valid] = QC_CLASSES.index("NO_TISSUE") + 1
     map_ = ClassMap(codes, 8.0, QC_CLASSES)
-    return Quality(
-        map_, np.zeros((1, 1), np.float32), np.zeros(codes.shape, np.uint16), (243.0,) * 3, True, 0.5
-    )
+    mpp = (slide.mpp.x, slide.mpp.y)
+    planes = np.zeros((1, 1), np.float32), np.zeros(codes.shape, np.uint16)
+    return Quality(map_, *planes, (243.0,) * 3, True, 0.5, slide.extent_um, mpp, Stain())
 
 
 @pytest.fixture

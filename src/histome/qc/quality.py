@@ -14,6 +14,7 @@ from histome.qc.focus import find_out_of_focus, measure_focus
 from histome.qc.folds import find_folds
 from histome.qc.foreground import find_tissue, read_strip, strips
 from histome.qc.fragments import label_fragments
+from histome.qc.stain import Stain, measure_stain
 from histome.slide import ClassMap, Slide
 
 Mask = NDArray[np.bool_]
@@ -38,6 +39,8 @@ class Quality:
     background_rgb : color of the glass, 0-255. background_seen : False where it was assumed (a field all
         tissue).
     tissue_density : median summed optical density (R + G + B) of valid tissue.
+    extent_um, mpp : of the scan: width and height, and the resolution that lengths were measured with, x, y.
+    stain : mean optical densities and stain vectors of valid tissue, see `qc.stain`.
     """
 
     map: ClassMap
@@ -46,6 +49,9 @@ class Quality:
     background_rgb: tuple[float, float, float]
     background_seen: bool
     tissue_density: float
+    extent_um: tuple[float, float]
+    mpp: tuple[float, float]
+    stain: Stain
 
     @property
     def focus_score(self) -> float:
@@ -71,9 +77,17 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
     found = {"VALID_TISSUE": tissue, "OUT_OF_FOCUS": soft, "TISSUE_ARTIFACT": folds | debris, "MARKER": ink}
     quality_map = _compose(found, _broken(slide))
     valid = quality_map.mask("VALID_TISSUE")
-    density = float(np.median(evidence.density[valid])) * DENSITY_STEP if valid.any() else float("nan")
-    fragments = label_fragments(tissue, mpp=MAP_MPP)
-    quality = Quality(quality_map, focus, fragments, glass.rgb, glass.seen, density)
+    quality = Quality(
+        map=quality_map,
+        focus=focus,
+        fragments=label_fragments(tissue, mpp=MAP_MPP),
+        background_rgb=glass.rgb,
+        background_seen=glass.seen,
+        tissue_density=float(np.median(evidence.density[valid])) * DENSITY_STEP if valid.any() else np.nan,
+        extent_um=slide.extent_um,
+        mpp=(slide.mpp.x, slide.mpp.y),
+        stain=measure_stain(slide, quality_map),
+    )
     if not valid.any():
         raise NoTissueError(f"{slide.path.name}: no valid tissue found; is it an H&E slide?", quality=quality)
     return quality

@@ -71,6 +71,12 @@ def _save_quality(quality: "Quality", folder: Path) -> None:
         "background_seen": quality.background_seen,
         "tissue_density": _number(quality.tissue_density),
         "focus_score": _number(quality.focus_score),
+        "extent_um": quality.extent_um,
+        "mpp": quality.mpp,
+        "stain": {
+            name: [_number(v) for v in value] if isinstance(value, tuple) else _number(value)
+            for name, value in quality.stain._asdict().items()
+        },
     }
     write_json(folder / QUALITY_NUMBERS, numbers)
 
@@ -83,17 +89,25 @@ def _load_quality(folder: Path) -> "Quality":
     import tifffile
 
     from histome.qc import Quality
+    from histome.qc.stain import Stain
 
     numbers = read_json(folder / QUALITY_NUMBERS)
-    density = numbers["tissue_density"]
     return Quality(
         _class_map(folder / QUALITY_MAP),
         tifffile.imread(folder / FOCUS),
         tifffile.imread(folder / FRAGMENTS),
         tuple(numbers["background_rgb"]),
         numbers["background_seen"],
-        math.nan if density is None else density,
+        _value(numbers["tissue_density"]),
+        tuple(numbers["extent_um"]),
+        tuple(numbers["mpp"]),
+        Stain(**{name: _value(value) for name, value in numbers["stain"].items()}),
     )
+
+
+def _value(kept: Any) -> Any:
+    """Undo `_number`, in lists too."""
+    return tuple(map(_value, kept)) if isinstance(kept, list) else math.nan if kept is None else kept
 
 
 def _write_plane(array: "np.ndarray", path: Path) -> None:
