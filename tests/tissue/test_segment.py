@@ -7,6 +7,7 @@ from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import QcConfig, TissueConfig
 from histome.models.card import Card
 from histome.qc import Quality, assess
+from histome.qc.stain import Stain
 from histome.slide import ClassMap, open_slide
 from histome.tissue import segment_tissue
 from histome.tissue.segment import PROBABILITY_CHUNK_PX
