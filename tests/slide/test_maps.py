@@ -127,3 +127,17 @@ def test_probability_folder_is_plain_zarr(tmp_path: Path) -> None:
 def test_missing_probabilities_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HistomeError, match="is not a probability map"):
         ProbabilityMap.load(tmp_path / "none.zarr")
+
+
+def test_a_part_of_a_map_lies_where_it_lay(tmp_path: Path) -> None:
+    whole = ClassMap(np.arange(48, dtype=np.uint8).reshape(6, 8), 2.0, tuple(map(str, range(1, 49))))
+    part = whole.crop(3, 2, 4, 100)
+    assert part.origin_px == (3, 2)
+    assert part.array.shape == (4, 4)
+    x_um, y_um = np.meshgrid(np.arange(0, 16) + 0.5, np.arange(0, 12) + 0.5)
+    inside = (x_um >= 6) & (x_um < 14) & (y_um >= 4)
+    assert (part.at(x_um, y_um) == np.where(inside, whole.at(x_um, y_um), 0)).all()
+    again = part.crop(-1, 1, 3, 2)
+    assert (again.origin_px, again.array.tolist()) == ((3, 3), whole.array[3:5, 3:5].tolist())
+    part.save(tmp_path / "part.ome.tif")
+    assert ClassMap.load(tmp_path / "part.ome.tif").origin_px == (3, 2)

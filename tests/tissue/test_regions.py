@@ -79,3 +79,11 @@ def test_areas_and_polygons_agree_and_a_quarter_turn_changes_nothing():
         np.testing.assert_allclose(
             np.sort(turned[name].to_numpy()), np.sort(table[name].to_numpy()), rtol=1e-6
         )
+
+
+def test_regions_of_a_part_lie_where_they_lay():
+    array = np.zeros((60, 80), np.uint8)
+    array[20:40, 30:55] = 1
+    whole = ClassMap(array, 2.0, TISSUE_CLASSES)
+    parts = [find_regions(tissue).to_pylist() for tissue in (whole, whole.crop(25, 15, 50, 40))]
+    assert parts[0] == parts[1]

@@ -183,7 +183,10 @@ def carcinoma_distance(
 
     Between pixel centers, so 0 in carcinoma and at least one pixel outside. Points lie in the map.
     """
-    rows, columns = (np.floor(at / tissue.mpp).astype(np.int64) for at in (y_um, x_um))
+    columns, rows = (
+        np.floor(at / tissue.mpp).astype(np.int64) - start
+        for at, start in zip((x_um, y_um), tissue.origin_px, strict=True)
+    )
     distance = distance_to(tissue.mask("CARCINOMA"), workers=workers).at(rows, columns) * tissue.mpp
     return np.where(np.isfinite(distance), distance, np.nan)
 

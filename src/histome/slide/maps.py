@@ -1,7 +1,7 @@
 """Class maps and probability maps: arrays that know their resolution and what their codes mean."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,12 +31,14 @@ _UUID = "00000000-0000-4000-8000-000000000000"
 class ClassMap:
     """Exclusive classes on a grid: `array` uint8 (h, w), 0 = not analyzed, k = `classes[k - 1]`.
 
-    The origin is the corner of level 0; pixel (r, c) covers [c mpp, (c+1) mpp) x [r mpp, (r+1) mpp) um.
+    The grid starts at the corner of level 0; pixel (x, y) of it covers [x mpp, (x+1) mpp) x
+    [y mpp, (y+1) mpp) um. `array[0, 0]` is its pixel `origin_px` = (x, y): (0, 0) for a map of a slide, its corner for a part.
     """
 
     array: NDArray[np.uint8]
     mpp: float
     classes: tuple[str, ...]
+    origin_px: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         """Refuse an array that is no class map."""
@@ -60,9 +62,9 @@ class ClassMap:
         return float(np.count_nonzero(self.mask(name))) * self.mpp**2
 
     def at(self, x_um: ArrayLike, y_um: ArrayLike) -> NDArray[np.uint8]:
-        """Return the codes at points given in um from the origin, uint8 of their common shape; 0 outside."""
-        columns = np.floor(np.asarray(x_um, np.float64) / self.mpp)
-        rows = np.floor(np.asarray(y_um, np.float64) / self.mpp)
+        """Return the codes at points, um from the slide's corner: uint8 of their common shape, 0 outside."""
+        columns = np.floor(np.asarray(x_um, np.float64) / self.mpp) - self.origin_px[0]
+        rows = np.floor(np.asarray(y_um, np.float64) / self.mpp) - self.origin_px[1]
         columns, rows = np.broadcast_arrays(columns, rows)
         height, width = self.array.shape
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
@@ -70,12 +72,20 @@ class ClassMap:
         codes[inside] = self.array[rows[inside].astype(np.int64), columns[inside].astype(np.int64)]
         return codes
 
+    def crop(self, x: int, y: int, width: int, height: int) -> "ClassMap":
+        """Return a part, (x, y) its first pixel counted in this array; cut off at the map's edges."""
+        x0, y0 = max(x, 0), max(y, 0)
+        part = self.array[y0 : max(y + height, 0), x0 : max(x + width, 0)]
+        return replace(self, array=part, origin_px=(self.origin_px[0] + x0, self.origin_px[1] + y0))
+
     def save(self, path: Path | str) -> None:
         """Write a tiled pyramidal OME-TIFF (deflate, nearest levels); equal maps give equal bytes."""
         levels = _nearest_levels(self.array)
         size = {"PhysicalSizeX": self.mpp, "PhysicalSizeY": self.mpp}
-        classes = {"histome.classes": json.dumps(self.classes)}
-        metadata = {"axes": "YX", "UUID": _UUID, **size, "MapAnnotation": classes}
+        notes = {"histome.classes": json.dumps(self.classes)}
+        if any(self.origin_px):
+            notes["histome.origin_px"] = json.dumps(self.origin_px)
+        metadata = {"axes": "YX", "UUID": _UUID, **size, "MapAnnotation": notes}
         options = {"tile": (TILE_PX, TILE_PX), "compression": "zlib", "software": "histome"}
         with tifffile.TiffWriter(path, ome=True, bigtiff=self.array.size > 2**31) as writer:
             for number, level in enumerate(levels):
@@ -100,8 +110,7 @@ class ClassMap:
                     raise HistomeError(
                         f"{path} claims {page.imagewidth} x {page.imagelength} px: no class map."
                     )
-                mpp, classes = _read_ome(tiff.ome_metadata or "")
-                return cls(page.asarray(), mpp, classes)
+                return cls(page.asarray(), *_read_ome(tiff.ome_metadata or ""))
         except (tifffile.TiffFileError, ElementTree.ParseError, KeyError, ValueError, IndexError) as error:
             raise HistomeError(f"{path} is not a class map that histome wrote ({error}).") from error
 
@@ -177,9 +186,11 @@ def _nearest_levels(array: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return levels
 
 
-def _read_ome(description: str) -> tuple[float, tuple[str, ...]]:
+def _read_ome(description: str) -> tuple[float, tuple[str, ...], tuple[int, int]]:
+    """Return um/px, classes and origin."""
     metadata = tifffile.xml2dict(description)["OME"]
     mpp = float(metadata["Image"]["Pixels"]["PhysicalSizeX"])
     entries = metadata["StructuredAnnotations"]["MapAnnotation"]["Value"]["M"]
-    entry = entries[0] if isinstance(entries, list) else entries
-    return mpp, tuple(json.loads(entry["value"]))
+    notes = {entry["K"]: entry["value"] for entry in (entries if isinstance(entries, list) else [entries])}
+    x, y = json.loads(notes.get("histome.origin_px", "[0, 0]"))
+    return mpp, tuple(json.loads(notes["histome.classes"])), (int(x), int(y))

@@ -65,7 +65,9 @@ def find_regions(tissue_map: ClassMap, *, min_um2: float = MIN_REGION_UM2) -> pa
     mpp = tissue_map.mpp
     runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / mpp**2)))
     columns: dict[str, list] = {name: [] for name in REGION_SCHEMA.names}
-    for number, region in enumerate(_regions(runs), start=1):
+    left, top = tissue_map.origin_px
+    for number, found in enumerate(_regions(runs), start=1):
+        region = found._replace(x=found.x + left, y=found.y + top)
         row = _shape(region, mpp) | {"region_id": number, "class": tissue_map.classes[region.code - 1]}
         for name, values in columns.items():
             values.append(row[name])
