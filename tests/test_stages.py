@@ -15,7 +15,8 @@ from histome.store.runner import Stage, stage_keys, with_ancestors
 
 SOURCE = Path(histome.__file__).parent
 # Settings stand in the keys by their values; these decide how fast and where, never what.
-WITHOUT_RESULT = {"config.py", "errors.py", "threads.py", "compiled.py", "__init__.py"}
+WITHOUT_RESULT = {"config.py", "errors.py", "threads.py", "compiled.py", "faces.py", "__init__.py"}
+FACE = "__init__.py"
 GRAPH = [
     Stage("a"),
     Stage("b", after=("a",)),
@@ -67,12 +68,15 @@ def test_an_edited_line_makes_anew_the_stages_whose_code_it_is(
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Modules of the package that a module imports, wherever in it the import stands, but for its types."""
+    """Modules of the package that a module imports, wherever in it the import stands, but for its types.
+
+    The types of a room's face are the names that it opens: whoever imports the room may run them.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing = {
         id(node)
         for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test) and path.name != FACE
         for node in ast.walk(block)
     }
     return frozenset(name for node in ast.walk(tree) if id(node) not in typing for name in names_in(node))

@@ -1,16 +1,16 @@
 """Pixels of a slide: open any supported file and read regions at any resolution."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from histome.errors import HistomeError, SlideError
-from histome.slide import openslide
-from histome.slide.broken import BrokenTiles
-from histome.slide.maps import ClassMap, ProbabilityMap
-from histome.slide.mpp import Mpp, resolve_mpp
-from histome.slide.plain import JPEG_MAGIC, PNG_MAGIC, open_plain
-from histome.slide.reader import Level, Reader, Slide
-from histome.slide.tiff import open_tiff
-from histome.slide.tiles import Box, Tile, TileGrid
+from histome.faces import opened
+
+if TYPE_CHECKING:
+    from histome.slide.broken import BrokenTiles
+    from histome.slide.maps import ClassMap, ProbabilityMap
+    from histome.slide.mpp import Mpp
+    from histome.slide.opening import open_slide
+    from histome.slide.reader import Level, Reader, Slide
+    from histome.slide.tiles import Box, Tile, TileGrid
 
 __all__ = [
     "Box",
@@ -25,58 +25,4 @@ __all__ = [
     "TileGrid",
     "open_slide",
 ]
-
-TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# OpenSlide's formats whose tiles lie in plain TIFF order: read here, several times faster.
-OWN_TIFF_VENDORS = (None, "aperio", "generic-tiff")
-
-
-def open_slide(path: Path | str, *, mpp: float | None = None, allow_estimated_mpp: bool = False) -> Slide:
-    """Open a slide or field of view: OpenSlide's formats, tiled and OME TIFF, DICOM, PNG, JPEG, TIFF.
-
-    `mpp` (um/px) overrides what the file says. Raises SlideError for a file that cannot be read and its kind
-    MppError for a resolution that is missing, implausible or contradictory; each is one line.
-    """
-    path = Path(path)
-    reader = _reader(path)
-    try:
-        size = resolve_mpp(path, reader.mpp_hints, override=mpp, allow_estimated=allow_estimated_mpp)
-    except HistomeError:
-        reader.close()
-        raise
-    return Slide(path, reader, size)
-
-
-def _reader(path: Path) -> Reader:
-    head = _head(path)
-    vendor = openslide.detect(path)
-    if head.startswith(TIFF_MAGICS) and vendor in OWN_TIFF_VENDORS:
-        own = open_tiff(path, vendor or "tiff")
-        if own is not None:
-            return own
-    if vendor is not None:
-        return openslide.OpenSlideReader(path)
-    if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
-        return open_plain(path)
-    if path.suffix.lower() in (".dcm", ".dicom") or head[128:132] == b"DICM":
-        raise SlideError(
-            f"{path.name} is not a DICOM whole-slide image that OpenSlide reads, or it is damaged."
-        )
-    raise SlideError(
-        f"{path.name} is no slide or image that histome reads (SVS, NDPI, MRXS, SCN, DICOM, TIFF, PNG, JPEG)."
-    )
-
-
-def _head(path: Path) -> bytes:
-    if not path.exists():
-        raise SlideError(f"{path} does not exist.")
-    if not path.is_file():
-        raise SlideError(f"{path} is a folder, not a slide; name a file in it.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError as error:
-        raise SlideError(f"{path} cannot be read: {error.strerror}.") from error
-    if not head:
-        raise SlideError(f"{path.name} is empty (0 bytes); copy it again.")
-    return head
+__getattr__ = opened(__name__, __file__)

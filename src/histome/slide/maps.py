@@ -32,7 +32,8 @@ class ClassMap:
     """Exclusive classes on a grid: `array` uint8 (h, w), 0 = not analyzed, k = `classes[k - 1]`.
 
     The grid starts at the corner of level 0; pixel (x, y) of it covers [x mpp, (x+1) mpp) x
-    [y mpp, (y+1) mpp) um. `array[0, 0]` is its pixel `origin_px` = (x, y): (0, 0) for a map of a slide, its corner for a part.
+    [y mpp, (y+1) mpp) um. `array[0, 0]` is its pixel `origin_px` = (x, y): (0, 0) for a map of a slide, its
+    corner for a part.
     """
 
     array: NDArray[np.uint8]
