@@ -30,8 +30,7 @@ from scipy.spatial import Delaunay, cKDTree
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.geometry.grid import neighbor_counts
 from histome.geometry.kdtree import build_tree, nearest_rows
-from histome.interop.cells import read_foreign_cells
-from histome.interop.tissue import read_tissue
+from histome.interop.formats import read_foreign_cells, read_tissue
 from histome.metrics.families.contacts import contact_counts
 from histome.metrics.families.enrichment import enrichment
 from histome.metrics.maps import make_ground

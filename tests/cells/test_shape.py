@@ -6,7 +6,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histome.cells.shape import Shapes, measure_shapes
+from histome.cells.shape import NuclearShapes, measure_shapes
 
 ANGLES = 2 * np.pi * np.arange(32) / 32
 
@@ -20,7 +20,7 @@ def ellipse(a, b, *, x=0.0, y=0.0, turn=0.0, corners=32):
 
 
 def one(outline):
-    return Shapes(*(float(column[0]) for column in measure_shapes(np.asarray(outline, float)[None])))
+    return NuclearShapes(*(float(column[0]) for column in measure_shapes(np.asarray(outline, float)[None])))
 
 
 def test_a_square():

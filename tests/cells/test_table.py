@@ -11,7 +11,7 @@ import shapely
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
-from histome.cells.table import carcinoma_distance
+from histome.cells.table import carcinoma_distance, class_codes
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.errors import HistomeError
 from histome.models.label_support import class_labels
@@ -196,3 +196,10 @@ def test_the_table_carries_how_its_model_learned_the_classes():
     slide = draw((200, 200), [Ellipse(50.0, 50.0)])
     table = find_cells(slide, ground(slide), DrawnNetwork(card))
     assert class_labels(table.schema) == {"plasma_cell": "indirect"}
+
+
+def test_class_codes_are_places_in_the_vocabulary():
+    names = [CELL_CLASSES[3], "no such class", None, CELL_CLASSES[0]]
+    for column in (pa.array(names), pa.array(names).dictionary_encode()):
+        assert class_codes(pa.table({"class": column})).tolist() == [3, -1, -1, 0]
+    assert class_codes(pa.table({"class": pa.array([], pa.string())})).tolist() == []

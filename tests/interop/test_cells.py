@@ -10,7 +10,7 @@ import shapely
 
 from histome.classes import TISSUE_CLASSES
 from histome.errors import HistomeError
-from histome.interop.cells import check_same_frame, read_foreign_cells
+from histome.interop.formats import check_same_frame, read_foreign_cells
 from histome.models.label_support import CLASS_LABELS, class_labels
 from histome.slide.maps import ClassMap
 
@@ -216,3 +216,10 @@ def test_what_a_table_of_our_own_says_of_its_model_is_kept(tmp_path):
         "lymphocyte": "indirect"
     }
     assert class_labels(read_foreign_cells(tmp_path / "cells.parquet", MAPPING, mpp=0.5).schema) == {}
+
+
+@pytest.mark.parametrize("name", ["cells.tif", "cells.unknown"])
+def test_an_ending_that_holds_no_cells_is_read_as_json(tmp_path, name):
+    (tmp_path / name).write_text("no JSON")
+    with pytest.raises(HistomeError, match="not valid JSON"):
+        read_foreign_cells(tmp_path / name, {}, mpp=0.5)

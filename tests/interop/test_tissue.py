@@ -12,7 +12,8 @@ import tifffile
 
 from histome.classes import TISSUE_CLASSES
 from histome.errors import HistomeError, UsageError
-from histome.interop.tissue import read_labels, read_shapes, read_tissue
+from histome.interop.formats import read_shapes, read_tissue
+from histome.interop.labels import read_labels
 from histome.slide.maps import ClassMap
 
 MAPPING = {"tumor": "CARCINOMA", "stroma": "STROMA"}
@@ -137,3 +138,9 @@ def test_class_maps_are_checked(tmp_path):
         read_labels(path)
     with pytest.raises(UsageError, match="cannot read"):
         read_labels(tmp_path / "no.toml")
+
+
+def test_an_ending_that_holds_no_polygons_is_read_as_json(tmp_path):
+    (tmp_path / "tissue.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(HistomeError, match="not valid JSON"):
+        read_tissue(tmp_path / "tissue.csv", {}, mpp=0.5)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 
 
-class Shapes(NamedTuple):
+class NuclearShapes(NamedTuple):
     """Shape of n simple polygons, each field (n,) float64.
 
     x_um, y_um : centroid of the area.
@@ -31,7 +31,7 @@ class Shapes(NamedTuple):
     solidity: Float64
 
 
-def measure_shapes(outlines_um: Float64) -> Shapes:
+def measure_shapes(outlines_um: Float64) -> NuclearShapes:
     """Measure polygons given as open outlines.
 
     Parameters
@@ -40,16 +40,16 @@ def measure_shapes(outlines_um: Float64) -> Shapes:
 
     Returns
     -------
-    Shapes; a polygon without area has its mean corner as centroid and 0 for every ratio.
+    NuclearShapes; a polygon without area has its mean corner as centroid and 0 for every ratio.
     """
-    columns = np.empty((len(Shapes._fields), len(outlines_um)))
+    columns = np.empty((len(NuclearShapes._fields), len(outlines_um)))
     _measure(np.ascontiguousarray(outlines_um, dtype=np.float64), columns)
-    return Shapes(*columns)
+    return NuclearShapes(*columns)
 
 
 @njit(cache=True, nogil=True)
 def _measure(outlines, out):  # pragma: no cover (compiled)
-    """Fill the rows of `out` in the order of `Shapes`."""
+    """Fill the rows of `out` in the order of `NuclearShapes`."""
     n = outlines.shape[1]
     x, y = np.empty(n), np.empty(n)
     deque = np.empty(2 * n + 2, np.int64)

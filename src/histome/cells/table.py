@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from histome.cells.pixels import Stains
-from histome.cells.shape import Shapes
+from histome.cells.shape import NuclearShapes
 from histome.cells.windows import Nuclei, Search
 from histome.classes import CELL_CLASSES
 from histome.config import CellsConfig
@@ -108,7 +109,9 @@ def cells_table(
     columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
     columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
     columns |= dict(
-        zip((*Shapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True)
+        zip(
+            (*NuclearShapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True
+        )
     )
     columns |= _surroundings(nuclei, search.tissue, workers)
     columns |= {"geometry": _polygons(nuclei.outline_px)}
@@ -116,6 +119,13 @@ def cells_table(
     geo = json.dumps(_geo_metadata(nuclei.outline_px)).encode()
     metadata = {b"geo": geo, **class_labels_metadata(search.network.card)}
     return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
+
+
+def class_codes(table: pa.Table) -> NDArray[np.int64]:
+    """Return the place in CELL_CLASSES of each cell's class, (n,) int64; -1 for a null or another name."""
+    names = table["class"].combine_chunks().cast(pa.string())
+    codes = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
+    return pc.fill_null(codes, -1).to_numpy().astype(np.int64)
 
 
 def write_cells(table: pa.Table, path: Path | str) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from histome.cells import hover
 from histome.cells.outline import sharpen
 from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
-from histome.cells.shape import Shapes, measure_shapes
+from histome.cells.shape import NuclearShapes, measure_shapes
 from histome.cells.stardist import decode, polygons
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.models.card import Card
@@ -28,7 +28,7 @@ CONFLICT_SHARE, JUMP_SHARE = 0.5, 0.25
 class Nuclei(NamedTuple):
     """n nuclei as columns.
 
-    outline_px : (n, rays, 2) float32 x, y in level-0 px. shape : (n, 9) float64, fields of `Shapes`.
+    outline_px : (n, rays, 2) float32 x, y in level-0 px. shape : (n, 9) float64, fields of `NuclearShapes`.
     stain : (n, 3) float64, fields of `Stains`. probability : (n, classes) float32, calibrated.
     score : (n,) float32 object probability. tissue : (n,) uint8 code of the tissue map at the centroid.
     window, owner : (n,) int32 window that saw it, window whose core holds its centroid.
@@ -54,7 +54,7 @@ def no_nuclei(card: Card) -> Nuclei:
     """Return the nuclei of a slide that has none."""
     return Nuclei(
         np.empty((0, card.n_rays, 2), np.float32),
-        np.empty((0, len(Shapes._fields))),
+        np.empty((0, len(NuclearShapes._fields))),
         np.empty((0, len(Stains._fields))),
         np.empty((0, len(CELL_CLASSES)), np.float32),
         np.empty(0, np.float32),

@@ -69,11 +69,11 @@ def run(
     ] = False,
 ) -> None:
     """Measure cells and tissue that another program found."""
-    from histome.interop.measure_files import Findings, measure_files
+    from histome.interop.foreign_files import ForeignFiles, measure_files
     from histome.metrics.measure import count_metrics
 
     config = MetricsConfig(confident_only=confident_only)
-    table = measure_files(Findings(cells, tissue, mpp, classes), out, config=config, per=per)
+    table = measure_files(ForeignFiles(cells, tissue, mpp, classes), out, config=config, per=per)
     counts = count_metrics(table)
     console.say(
         f"{out}: {counts.declared:,} metrics, {counts.non_redundant:,} not a function of others, "

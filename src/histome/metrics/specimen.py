@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import HistomeError
 from histome.geometry.kdtree import build_tree, nearest_squared
@@ -216,11 +217,10 @@ def _booleans(table: pa.Table, name: str) -> NDArray[np.bool_]:
 
 def _labels(table: pa.Table) -> NDArray[np.int64]:
     """Return class codes; raises HistomeError that lists every class that is not one of the nine."""
-    column = table["class"].combine_chunks().cast(pa.string())
-    codes = pc.call_function("index_in", [column], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
-    if codes.null_count:
-        unknown = column.filter(codes.is_null()).unique().to_pylist()
+    codes = class_codes(table)
+    if (codes < 0).any():
+        unknown = pc.unique(table["class"].filter(pa.array(codes < 0)).cast(pa.string())).to_pylist()
         raise HistomeError(
             f"cells: unknown class {', '.join(map(repr, unknown))}; map them to {', '.join(CELL_CLASSES)}."
         )
-    return codes.to_numpy().astype(np.int64)
+    return codes

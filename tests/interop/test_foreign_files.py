@@ -9,7 +9,7 @@ import shapely
 
 from histome.cli import main
 from histome.errors import HistomeError, UsageError
-from histome.interop.measure_files import Findings, measure_files
+from histome.interop.foreign_files import ForeignFiles, measure_files
 from histome.metrics.catalogue import catalogue
 
 CLASSES = """
@@ -31,7 +31,7 @@ def feature(label, shape):
 
 
 @pytest.fixture
-def findings(tmp_path):
+def files(tmp_path):
     """Two half-planes of 400 x 800 px at 0.5 um/px, 60 nuclei in each."""
     rng = np.random.default_rng(5)
     x, y = rng.uniform(20, 380, 120), rng.uniform(20, 780, 120)
@@ -43,12 +43,12 @@ def findings(tmp_path):
     halves = [("tumor", shapely.box(0, 0, 400, 800)), ("stroma", shapely.box(400, 0, 800, 800))]
     tissue.write_text(json.dumps([feature(*half) for half in halves]))
     classes.write_text(CLASSES)
-    return Findings(cells, tissue, 0.5, classes)
+    return ForeignFiles(cells, tissue, 0.5, classes)
 
 
-def test_metrics_row_and_run_are_written(findings, tmp_path):
+def test_metrics_row_and_run_are_written(files, tmp_path):
     out = tmp_path / "out"
-    table = measure_files(findings, out)
+    table = measure_files(files, out)
     found = dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
     assert found["CELL_COUNT_LYMPHOCYTE_STROMA"] == 60
     assert found["ABSOLUTE_AREA_CARCINOMA"] == 200 * 400
@@ -71,31 +71,31 @@ def test_metrics_row_and_run_are_written(findings, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["metrics.parquet", "run.json", "slide.csv"]
 
 
-def test_two_runs_are_the_same_bytes(findings, tmp_path):
+def test_two_runs_are_the_same_bytes(files, tmp_path):
     for name in ("a", "b"):
-        measure_files(findings, tmp_path / name, workers=1 + (name == "b"))
+        measure_files(files, tmp_path / name, workers=1 + (name == "b"))
     for file in ("metrics.parquet", "slide.csv", "run.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 @pytest.mark.parametrize(("per", "parts"), [("piece", 1), ("tile:200um", 4), ("region", 2)])
-def test_parts_are_written_too(findings, tmp_path, per, parts):
-    where = f"{per}:{findings.tissue}" if per == "region" else per
-    measure_files(findings, tmp_path / "out", per=where)
+def test_parts_are_written_too(files, tmp_path, per, parts):
+    where = f"{per}:{files.tissue}" if per == "region" else per
+    measure_files(files, tmp_path / "out", per=where)
     table = pq.read_table(tmp_path / "out" / "parts.parquet")
     assert len(table) == parts * 8264
     if per == "region":
         assert table["part"].unique().to_pylist() == ["tumor", "stroma"]
 
 
-def test_what_is_refused(findings, tmp_path):
+def test_what_is_refused(files, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(UsageError, match="um per px lie between"):
-        measure_files(Findings(findings.cells, findings.tissue, -1.0, findings.classes), out)
+        measure_files(ForeignFiles(files.cells, files.tissue, -1.0, files.classes), out)
     with pytest.raises(HistomeError, match="no class for immune, neoplastic"):
-        measure_files(Findings(findings.cells, findings.tissue, 0.5), out)
+        measure_files(ForeignFiles(files.cells, files.tissue, 0.5), out)
     with pytest.raises(UsageError, match="metrics per region need polygons"):
-        measure_files(findings, out, per="region")
+        measure_files(files, out, per="region")
     assert not out.exists()
 
 
@@ -105,8 +105,8 @@ def run(*words):
     return caught.value.code
 
 
-def test_command_line(findings, tmp_path, capsys):
-    words = ["--cells", findings.cells, "--tissue", findings.tissue, "--classes", findings.classes]
+def test_command_line(files, tmp_path, capsys):
+    words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0
     assert "8,264 metrics" in capsys.readouterr().out
     assert (tmp_path / "out" / "metrics.parquet").exists()

@@ -1,0 +1,56 @@
+"""QuPath's GeoJSON, and any other: labeled polygons or points, in px.
+
+Reading; what writes it for QuPath belongs here too.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from histome.errors import HistomeError
+from histome.geometry.shapes import Shapes
+from histome.interop.foreign_cells import ForeignCells, cells_of_shapes
+from histome.interop.foreign_shapes import check_shapes
+from histome.interop.labels import LABEL_KEYS, NO_LABEL
+
+
+def cells_of(data: Any, path: Path, mpp: float) -> ForeignCells:
+    """Return the cells of GeoJSON data: QuPath's detections, the nucleus where one has a cell round it."""
+    return cells_of_shapes(shapes_of(data, path), {})
+
+
+def shapes_of(data: Any, path: Path) -> Shapes:
+    """Return the geometries of GeoJSON data, the nucleus where QuPath gives one; raises as `read_shapes`."""
+    features = _features(data, path)
+    texts = [json.dumps(feature.get("nucleusGeometry") or feature.get("geometry")) for feature in features]
+    try:
+        geometry = shapely.from_geojson(texts)
+    except (shapely.errors.GEOSException, TypeError) as error:
+        raise HistomeError(f"{path}: a geometry is not valid GeoJSON ({error}).") from error
+    labels = [_label_of(feature.get("properties")) for feature in features]
+    return check_shapes(Shapes(np.asarray(geometry, object), np.array(labels, object)), path)
+
+
+def _features(data: Any, path: Path) -> list[dict[str, Any]]:
+    """Return the features of a collection, of QuPath's bare list, or the only one."""
+    if isinstance(data, dict):
+        data = data.get("features", [data])
+    if not isinstance(data, list) or not all(isinstance(item, dict) and "geometry" in item for item in data):
+        raise HistomeError(f"{path}: not GeoJSON features.")
+    return data
+
+
+def _label_of(properties: Any) -> str:
+    """Return the class of a feature: QuPath's classification, or the first property called like one."""
+    if not isinstance(properties, dict):
+        return NO_LABEL
+    for key in ("classification", *LABEL_KEYS):
+        value = properties.get(key)
+        if isinstance(value, dict):
+            value = value.get("name") or ": ".join(map(str, value.get("names", []))) or None
+        if value is not None:
+            return str(value)
+    return NO_LABEL
