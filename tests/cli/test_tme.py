@@ -53,7 +53,7 @@ def test_tiles_of_a_profile(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     class Finished:
         cells = pa.table({"x_um": [1.0], "y_um": [260.0], "class": ["lymphocyte"], "area_um2": [30.0]})
 
-    monkeypatch.setattr("histome.store.profile.load_profile", lambda folder: Finished())
+    monkeypatch.setattr("histome.phenotype.tiles.load_profile", lambda folder: Finished())
     code, out, _ = cli("tme", "tiles", tmp_path, "--tiles", "250um", "-o", tmp_path / "t.parquet")
     assert (code, out) == (0, f"{tmp_path / 't.parquet'}: 1 tiles of 250um\n")
     assert parquet.read_table(tmp_path / "t.parquet")["y_um"].to_pylist() == [250.0]

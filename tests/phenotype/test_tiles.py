@@ -115,7 +115,7 @@ def finished(tmp_path: Path, crowd: pa.Table, monkeypatch: pytest.MonkeyPatch) -
     class Finished:
         cells = crowd
 
-    monkeypatch.setattr("histome.store.profile.load_profile", lambda folder: Finished())
+    monkeypatch.setattr("histome.phenotype.tiles.load_profile", lambda folder: Finished())
     return tmp_path
 
 

@@ -142,7 +142,7 @@ def test_nothing_is_said_of_an_empty_patch_or_of_too_few_cells() -> None:
 
 def test_gaps_are_intermediate_without_a_token() -> None:
     for name in ("composition", "stroma", "architecture", "morphology"):
-        said = phenotypes().axes[name].between
+        said = phenotypes().axes[name].intermediate
         assert (said.label, said.tokens) == ("Intermediate", ())
 
 
@@ -155,7 +155,7 @@ def test_thresholds_are_the_papers_pixels_at_its_scale() -> None:
 
 def test_a_contradiction_names_tokens_and_labels_that_there_are() -> None:
     known = phenotypes()
-    said = [axis.said(level) for axis in known.axes.values() for level in ("low", "between", "high")]
+    said = [axis.at(level) for axis in known.axes.values() for level in ("low", "intermediate", "high")]
     tokens = {
         *itertools.chain(*(one.tokens for one in said)),
         *known.low_purity.immune,

@@ -7,7 +7,7 @@ from helpers import profiles
 from histome.config import ReportConfig
 from histome.metrics.format import MetricTable
 from histome.models.card import Card
-from histome.report.caveats import Evidence, find_caveats
+from histome.report.caveats import CaveatInputs, find_caveats
 from histome.report.views import CellArrays
 from histome.slide import Mpp
 
@@ -35,7 +35,7 @@ def cells(n: int = 1000, *, confidence: float = 0.9, abstained: float = 0.0) -> 
 
 
 def titles(metrics: dict[str, float | None] | None = None, **changes: object) -> list[str]:
-    evidence = {
+    inputs = {
         "metrics": MetricTable(profiles.make_metrics({**GOOD, **(metrics or {})})),
         "cells": cells(),
         "mpp": Mpp(0.25, 0.25, "file property"),
@@ -43,7 +43,7 @@ def titles(metrics: dict[str, float | None] | None = None, **changes: object) ->
         "stated": (),
         **changes,
     }
-    return [caveat.title for caveat in find_caveats(Evidence(**evidence), CONFIG)]  # type: ignore[arg-type]
+    return [caveat.title for caveat in find_caveats(CaveatInputs(**inputs), CONFIG)]  # type: ignore[arg-type]
 
 
 def test_a_good_profile_has_no_warning() -> None:
@@ -72,14 +72,14 @@ def test_each_reason_has_its_warning(changes: dict[str, object], title: str) -> 
 
 def test_classes_without_labels_of_their_own_are_named() -> None:
     labels = {"lymphocyte": "direct, n = 2083", "plasma_cell": "indirect", "macrophage": "direct, n = 85"}
-    evidence = Evidence(
+    inputs = CaveatInputs(
         MetricTable(profiles.make_metrics(GOOD)),
         cells(),
         Mpp(0.25, 0.25, "file"),
         {"nuclei": card(training={"labels": labels})},
         stated=(),
     )
-    (caveat,) = find_caveats(evidence, CONFIG)
+    (caveat,) = find_caveats(inputs, CONFIG)
     assert "macrophage (direct, n = 85), plasma cell (indirect)" in caveat.text
     assert "lymphocyte" not in caveat.text
 
@@ -100,5 +100,5 @@ def test_cautions_come_before_notes() -> None:
 
 def test_numbers_stand_in_the_text() -> None:
     metrics = MetricTable(profiles.make_metrics({**GOOD, "RELATIVE_AREA_VALID_TISSUE": 61.27}))
-    evidence = Evidence(metrics, cells(), Mpp(0.25, 0.25, "file"), {}, stated=())
-    assert "Only 61.3 %" in find_caveats(evidence, CONFIG)[0].text
+    inputs = CaveatInputs(metrics, cells(), Mpp(0.25, 0.25, "file"), {}, stated=())
+    assert "Only 61.3 %" in find_caveats(inputs, CONFIG)[0].text

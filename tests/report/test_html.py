@@ -16,7 +16,7 @@ from helpers.page import CONFIG, HOSTILE, Page
 from histome.metrics.format import MetricTable
 from histome.models.label_support import CLASS_LABELS
 from histome.report import render_report
-from histome.report.views import CellArrays, Field, nuclei_near
+from histome.report.views import CellArrays, View, nuclei_near
 from histome.slide import Slide
 
 
@@ -128,9 +128,9 @@ def test_every_nucleus_of_a_field_is_outlined_once(whole: str) -> None:
     for figure in re.findall(r'<figure class="field">.*?</figure>', whole, re.S):
         n = float(re.findall(r'value="([\d.]+)">[^<]+</data> nuclei', figure)[0])
         x_px, y_px = map(int, re.findall(r"Corner at (\d+), (\d+) px", figure)[0])
-        field = Field("", "", x_px * profiles.MPP, y_px * profiles.MPP, 150.0, 150.0)
-        assert n == field.holds(cells.x_um, cells.y_um).sum() > 0
-        assert figure.count("<title>") == len(nuclei_near(field, cells))
+        view = View("", "", x_px * profiles.MPP, y_px * profiles.MPP, 150.0, 150.0)
+        assert n == view.holds(cells.x_um, cells.y_um).sum() > 0
+        assert figure.count("<title>") == len(nuclei_near(view, cells))
 
 
 def test_three_counts_when_the_run_has_them(slide: Slide) -> None:

@@ -88,7 +88,7 @@ def test_the_legend_counts_every_tile_once() -> None:
 def test_every_axis_has_a_map_of_its_own_labels() -> None:
     for found, axis in zip(page()["maps"], phenotypes().axes.values(), strict=True):
         labels = [entry["label"] for entry in found["legend"][:3]]
-        assert labels == [axis.said(level).label for level in ("high", "between", "low")]
+        assert labels == [axis.at(level).label for level in ("high", "intermediate", "low")]
 
 
 def test_only_tissue_is_colored() -> None:

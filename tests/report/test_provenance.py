@@ -6,7 +6,7 @@ import pytest
 from helpers import profiles
 
 from histome.models.card import Card, write_card
-from histome.report.provenance import broken_tiles, load_cards, provenance_page, slide_facts
+from histome.report.provenance import count_broken_tiles, load_cards, provenance_page, slide_rows
 
 
 def make_card(folder: Path, **changes: object) -> Card:
@@ -74,13 +74,13 @@ def test_stage_times_and_settings() -> None:
 
 def test_slide_facts_name_the_source_of_the_pixel_size(tmp_path: Path) -> None:
     with profiles.make_slide(tmp_path, side_px=100) as slide:
-        facts = dict(slide_facts(slide, {}))
+        facts = dict(slide_rows(slide, {}))
         assert facts["Pixel size"] == "0.5 µm"
         assert facts["Extent"] == "50.0 µm \N{MULTIPLICATION SIGN} 50.0 µm"
         assert facts["Damaged tiles"] == "none found"
         run = profiles.make_run(slide={"broken_tiles": {"count": 3}})
-        assert dict(slide_facts(slide, run))["Damaged tiles"] == "3"
-        assert broken_tiles(slide, run) == 3
+        assert dict(slide_rows(slide, run))["Damaged tiles"] == "3"
+        assert count_broken_tiles(slide, run) == 3
 
 
 @pytest.mark.parametrize("run", [{}, {"models": [], "stages": {}, "config": {}}])

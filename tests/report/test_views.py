@@ -1,4 +1,4 @@
-"""Fields are where the rules say, and outlines where the nuclei are."""
+"""Views are where the rules say."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import shapely
 from helpers import profiles
 
 from histome.classes import CELL_CLASSES
-from histome.report.views import CellArrays, Field, choose_fields, nuclei_near, outline_paths
+from histome.report.views import CellArrays, View, choose_views, nuclei_near
 
 EXTENT = (2000.0, 1500.0)
 SIDE = 200.0
@@ -24,14 +24,14 @@ def together(*parts: CellArrays) -> CellArrays:
     return CellArrays(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def choose(cells: CellArrays, **options: object) -> dict[str, Field]:
+def choose(cells: CellArrays, **options: object) -> dict[str, View]:
     given = {"tissue": None, "quality": None, "extent_um": EXTENT, "side_um": SIDE} | options
-    found = choose_fields(cells, rng=np.random.default_rng(0), **given)  # type: ignore[arg-type]
-    return {field.title: field for field in found}
+    found = choose_views(cells, rng=np.random.default_rng(0), **given)  # type: ignore[arg-type]
+    return {view.title: view for view in found}
 
 
-def center(field: Field) -> tuple[float, float]:
-    return field.x_um + field.width_um / 2, field.y_um + field.height_um / 2
+def center(view: View) -> tuple[float, float]:
+    return view.x_um + view.width_um / 2, view.y_um + view.height_um / 2
 
 
 CELLS = together(
@@ -53,13 +53,13 @@ def test_each_rule_finds_its_place() -> None:
 
 def test_the_border_is_half_carcinoma_half_stroma() -> None:
     tissue = profiles.make_tissue(side_um=2000.0)
-    field = choose(CELLS, tissue=tissue)["Carcinoma-stroma border"]
-    assert center(field)[0] == pytest.approx(1000, abs=30)
+    view = choose(CELLS, tissue=tissue)["Carcinoma-stroma border"]
+    assert center(view)[0] == pytest.approx(1000, abs=30)
 
 
 def test_what_quality_control_refused_is_shown() -> None:
-    field = choose(CELLS, quality=profiles.make_quality(side_um=2000.0))["Excluded by quality control"]
-    assert field.x_um + SIDE > 2000 - 2000 / 3
+    view = choose(CELLS, quality=profiles.make_quality(side_um=2000.0))["Excluded by quality control"]
+    assert view.x_um + SIDE > 2000 - 2000 / 3
 
 
 def test_fields_lie_in_the_slide_and_apart() -> None:
@@ -82,9 +82,9 @@ def test_the_same_cells_in_another_order_give_the_same_fields() -> None:
 
 def test_a_slide_smaller_than_a_field_is_one_field() -> None:
     fields = choose(scatter("lymphocyte", (60, 60), 30), extent_um=(120.0, 90.0))
-    assert [field.title for field in fields.values()] == ["Most lymphocytes"]
-    field = fields["Most lymphocytes"]
-    assert (field.x_um, field.y_um, field.width_um, field.height_um) == (0, 0, 120, 90)
+    assert [view.title for view in fields.values()] == ["Most lymphocytes"]
+    view = fields["Most lymphocytes"]
+    assert (view.x_um, view.y_um, view.width_um, view.height_um) == (0, 0, 120, 90)
 
 
 def test_a_few_cells_of_any_class_are_shown_when_no_rule_finds_a_field() -> None:
@@ -98,28 +98,8 @@ def test_no_cells_no_fields() -> None:
 
 
 def test_nuclei_reaching_into_a_field_are_near() -> None:
-    field = Field("", "", 100.0, 100.0, 50.0, 50.0)
+    view = View("", "", 100.0, 100.0, 50.0, 50.0)
     x = np.array([99.0, 125.0, 150.0, 200.0])
     cells = CellArrays(x, np.full(4, 125.0), np.zeros(4, int), np.ones(4), np.zeros(4, bool))
-    assert nuclei_near(field, cells).tolist() == [0, 1, 2]
-    assert field.holds(cells.x_um, cells.y_um).tolist() == [False, True, False, False]
-
-
-def points(path: str) -> np.ndarray:
-    """Vertices of a path written by `outline_paths`."""
-    start, steps = path.removeprefix("m").removesuffix("z").split("l")
-    first = np.array(start.split(), float)
-    return first + np.vstack([[0, 0], np.array(steps.split(), float).reshape(-1, 2).cumsum(axis=0)])
-
-
-def test_outlines_lie_within_a_quarter_pixel() -> None:
-    polygon = shapely.buffer(shapely.Point(530.3, 641.7), 20, quad_segs=8)
-    (path,) = outline_paths(np.array([polygon]), scale=(0.5, 0.5), offset=(250.0, 300.0))
-    drawn = points(path) / 2
-    true = shapely.get_coordinates(polygon)[:-1] * 0.5 - [250.0, 300.0]
-    assert len(drawn) == len(true) == 32
-    assert np.abs(drawn - true).max() <= 0.25
-
-
-def test_no_polygons_no_paths() -> None:
-    assert outline_paths(np.array([], object), scale=(1, 1), offset=(0, 0)) == []
+    assert nuclei_near(view, cells).tolist() == [0, 1, 2]
+    assert view.holds(cells.x_um, cells.y_um).tolist() == [False, True, False, False]

@@ -53,7 +53,7 @@ class _Patch:
         """Return the tokens of an axis in brackets, and the sources of label and tokens."""
         known = phenotypes()
         said = known.axes[axis]
-        own = {*said.low.tokens, *said.between.tokens, *said.high.tokens}
+        own = {*said.low.tokens, *said.intermediate.tokens, *said.high.tokens}
         if axis == "composition":
             own |= {*known.low_purity.immune, *known.low_purity.stroma}
         if axis == "interaction":

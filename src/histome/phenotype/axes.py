@@ -14,11 +14,11 @@ from histome.config import Settings
 # Classes 1-5 of PanNuke's ontology, in the order of their codes; 0 is background.
 PANNUKE_CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
 Unit = Literal["px", "um"]
-Level = Literal["low", "between", "high"]
+Level = Literal["low", "intermediate", "high"]
 _POWERS = {"1": 0, "um": 1, "um2": 2}
 
 
-class Said(Settings):
+class PhenotypeLabel(Settings):
     """What is said of one level of an axis: a label, and tokens or none."""
 
     label: str
@@ -32,18 +32,18 @@ class Axis(Settings):
     unit: Literal["1", "um", "um2"] = "1"
     below: float
     above: float
-    low: Said
-    between: Said
-    high: Said
+    low: PhenotypeLabel
+    intermediate: PhenotypeLabel
+    high: PhenotypeLabel
 
     def level(self, value: float, *, um_per_unit: float = 1.0) -> Level:
         """Return where a value lies; `um_per_unit` is the um of its unit of length (the mpp for pixels)."""
         scale = um_per_unit ** _POWERS[self.unit]
         if value > self.above / scale:
             return "high"
-        return "low" if value < self.below / scale else "between"
+        return "low" if value < self.below / scale else "intermediate"
 
-    def said(self, level: Level) -> Said:
+    def at(self, level: Level) -> PhenotypeLabel:
         """Return what is said at a level."""
         return getattr(self, level)
 

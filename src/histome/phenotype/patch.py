@@ -4,22 +4,22 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from histome.cells import find_cells
+from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
+from histome.models.registry import find_model, open_model
 from histome.phenotype.axes import PANNUKE_CLASSES, Unit, phenotypes
 from histome.phenotype.features import PatchCells, in_um, measure_cells, patch_features
 from histome.phenotype.tokens import interpret
+from histome.slide import Slide, open_slide
 from histome.threads import available_cpus
-
-if TYPE_CHECKING:
-    from histome.slide import Slide
 
 # Ours to PanNuke's. What is "other" is none of its five kinds, and is left out rather than guessed.
 PANNUKE_OF = {
@@ -48,8 +48,6 @@ def describe_file(
 
     Raises UsageError for masks that are refused; SlideError, MppError and ModelError for an image.
     """
-    from histome.slide import open_slide
-
     path = Path(path)
     if _is_npz(path):
         inst_mask, cls_mask = _read_masks(path)
@@ -60,11 +58,8 @@ def describe_file(
         return describe_image(slide, model=model, compatible=compatible)
 
 
-def describe_image(slide: "Slide", *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
+def describe_image(slide: Slide, *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
     """Return the JSON document of an image, with the nuclei that a model finds anywhere in it."""
-    from histome.cells import find_cells
-    from histome.models.registry import find_model, open_model
-
     workers = available_cpus()
     network = open_model(find_model(model, task=("stardist", "hover")), threads=workers)
     table = find_cells(slide, None, network, workers=workers)
@@ -89,7 +84,7 @@ def describe(
     """
     found = interpret(raw_data, compatible=compatible, unit=unit)
     mode = "compatible" if compatible else "physical" if unit == "um" else "pixels"
-    told = f"no um per px was given: thresholds are in pixels, taken as {phenotypes().paper_mpp:g} um"
+    warning = f"no um per px was given: thresholds are in pixels, taken as {phenotypes().paper_mpp:g} um"
     return {
         "raw_data": dict(raw_data),
         "interpretation": found.labels,
@@ -98,7 +93,7 @@ def describe(
         "mode": mode,
         "mpp": mpp,
         "units": {name: _unit(name, unit) for name in raw_data if name != "undefined"},
-        "warnings": [told] if mode == "pixels" else [],
+        "warnings": [warning] if mode == "pixels" else [],
     }
 
 
@@ -110,9 +105,7 @@ def _unit(name: str, length: Unit) -> str:
 
 def pannuke_cells(table: pa.Table) -> tuple[PatchCells, int]:
     """Return a cells table's cells by the six classes, in um, and how many of class other were left out."""
-    names = table["class"].cast(pa.string())
-    place = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
-    code = _CODES[pc.fill_null(place, len(CELL_CLASSES)).to_numpy().astype(np.int64)]
+    code = _CODES[class_codes(table)]
     x_um, y_um = (table[name].to_numpy().astype(np.float64) for name in ("x_um", "y_um"))
     known = "area_um2" in table.column_names  # cells found elsewhere may be points
     area_um2 = table["area_um2"].to_numpy().astype(np.float64) if known else np.full(len(x_um), np.nan)
@@ -121,7 +114,7 @@ def pannuke_cells(table: pa.Table) -> tuple[PatchCells, int]:
 
 
 def _codes(names: Sequence[str]) -> NDArray[np.int64]:
-    """Return PanNuke's code of each class, 0 for none, and a 0 for an unknown one."""
+    """Return PanNuke's code of each class, 0 for none, and last (index -1) a 0 for an unknown one."""
     kinds = [PANNUKE_OF.get(name) for name in names]
     codes = [0 if kind is None else PANNUKE_CLASSES.index(kind) + 1 for kind in kinds]
     return np.array([*codes, 0], np.int64)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import csv
 
 from histome.errors import UsageError
 from histome.metrics.subregions import tile_size_um
@@ -17,13 +19,14 @@ from histome.phenotype.features import PatchCells, measure_cells
 from histome.phenotype.patch import UNSEEN, pannuke_cells
 from histome.phenotype.tokens import interpret
 from histome.store.disk import writing
+from histome.store.profile import load_profile
 
 
 def _schema() -> pa.Schema:
     """Place, raw data, labels, tokens; names and kinds of the raw data are those of an empty patch."""
-    none = np.empty(0)
-    nothing = measure_cells(PatchCells(none, none, none, none.astype(np.int64)), unit="um")
-    raw = [name for name in nothing if name != "undefined"]
+    empty = np.empty(0)
+    of_no_cells = measure_cells(PatchCells(empty, empty, empty, empty.astype(np.int64)), unit="um")
+    raw = [name for name in of_no_cells if name != "undefined"]
     return pa.schema(
         [
             *(pa.field(name, pa.float64(), nullable=False) for name in ("x_um", "y_um", "size_um")),
@@ -67,15 +70,15 @@ def _tiles(cells: PatchCells, size_um: float) -> Iterator[tuple[int, int, NDArra
 
 def _row(column: int, row: int, size_um: float, cells: PatchCells) -> dict[str, Any]:
     raw = measure_cells(cells, unit="um", unseen=UNSEEN)
-    said = interpret(raw, unit="um", fewest_cells=phenotypes().fewest_cells)
+    meaning = interpret(raw, unit="um", fewest_cells=phenotypes().fewest_cells)
     return {
         "x_um": column * size_um,
         "y_um": row * size_um,
         "size_um": size_um,
         **raw,
-        **said.labels,
-        "generated_tokens": said.tokens,
-        "undefined": json.dumps(raw["undefined"] | said.undefined),
+        **meaning.labels,
+        "generated_tokens": meaning.tokens,
+        "undefined": json.dumps(raw["undefined"] | meaning.undefined),
     }
 
 
@@ -85,8 +88,6 @@ def write_profile_tiles(folder: str | Path, out: str | Path, *, tiles: str) -> p
     tiles : side of a tile, such as "500um". Raises UsageError for another size or ending, OutputError where
     the folder has no cells or `out` cannot be written.
     """
-    from histome.store.profile import load_profile
-
     out, size_um = Path(out), tile_size_um(tiles)
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UsageError(f"{out}: name a file that ends in .parquet or .csv")
@@ -95,21 +96,17 @@ def write_profile_tiles(folder: str | Path, out: str | Path, *, tiles: str) -> p
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write(table, partial, csv=out.suffix.lower() == ".csv")
+            _write(table, partial, as_csv=out.suffix.lower() == ".csv")
             partial.replace(out)
         finally:
             partial.unlink(missing_ok=True)
     return table
 
 
-def _write(table: pa.Table, path: Path, *, csv: bool) -> None:
-    if csv:
-        from pyarrow.csv import write_csv
-
+def _write(table: pa.Table, path: Path, *, as_csv: bool) -> None:
+    if as_csv:
         place = table.schema.get_field_index("generated_tokens")
         joined = pc.call_function("binary_join", [table["generated_tokens"], pa.scalar("; ")])
-        write_csv(table.set_column(place, "generated_tokens", joined), path)
+        csv.write_csv(table.set_column(place, "generated_tokens", joined), path)
     else:
-        from pyarrow.parquet import write_table
-
-        write_table(table, path, compression="zstd")
+        pq.write_table(table, path, compression="zstd")

@@ -10,7 +10,7 @@ class Interpretation(NamedTuple):
     """What the thresholds say of a patch.
 
     labels : axis -> label, None where its value does not exist. tokens : in the order of the axes.
-    levels : axis -> low, between or high, None with the label. undefined : axis -> why it has no label.
+    levels : axis -> low, intermediate or high, None with the label. undefined : axis -> why it has no label.
     """
 
     labels: dict[str, str | None]
@@ -42,7 +42,7 @@ def interpret(
             scale = phenotypes().um_per_unit("px" if compatible else unit)
             levels[name] = axis.level(value, um_per_unit=scale)
     labels = {
-        name: None if (level := levels[name]) is None else axis.said(level).label
+        name: None if (level := levels[name]) is None else axis.at(level).label
         for name, axis in phenotypes().axes.items()
     }
     tokens = list(_tokens(levels, raw_data))
@@ -59,7 +59,7 @@ def _tokens(levels: Mapping[str, Level | None], raw_data: Mapping[str, Any]) -> 
         level = levels[name]
         if level is None:
             continue
-        yield from axis.said(level).tokens
+        yield from axis.at(level).tokens
         if (name, level) == ("composition", "low"):
             immune, stroma = (raw_data.get(f"ratio_{cells}") or 0 for cells in ("Inflammatory", "Connective"))
             yield from phenotypes().low_purity.immune if immune > stroma else phenotypes().low_purity.stroma

@@ -38,7 +38,7 @@ CELL_COLORS = {
 # What a tile's value is on a phenotype axis; the two grays say that there is no label.
 LEVEL_COLORS = {
     "low": "#115AC4",
-    "between": "#F7D97B",
+    "intermediate": "#F7D97B",
     "high": "#C24119",
     "undefined": "#2C2C2C",
     "few": "#969696",

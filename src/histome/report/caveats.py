@@ -26,7 +26,7 @@ class Caveat:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CaveatInputs:
     """All that the warnings are derived from; `stain`: means of the cells' optical densities by column."""
 
     metrics: MetricTable
@@ -38,21 +38,21 @@ class Evidence:
     stain: Mapping[str, float] = field(default_factory=dict)
 
 
-def find_caveats(evidence: Evidence, config: ReportConfig) -> list[Caveat]:
+def find_caveats(inputs: CaveatInputs, config: ReportConfig) -> list[Caveat]:
     """Return the warnings of a profile, cautions first, otherwise in the order of the pipeline."""
     found = [
-        *_about_pixels(evidence),
-        *_about_quality(evidence.metrics, config),
-        *_about_cells(evidence, config),
-        *_about_models(evidence),
+        *_about_pixels(inputs),
+        *_about_quality(inputs.metrics, config),
+        *_about_cells(inputs, config),
+        *_about_models(inputs),
     ]
     known = {caveat.text for caveat in found}
-    found += [Caveat("caution", "From the run", text) for text in evidence.stated if text not in known]
+    found += [Caveat("caution", "From the run", text) for text in inputs.stated if text not in known]
     return sorted(found, key=lambda caveat: caveat.level != "caution")
 
 
-def _about_pixels(evidence: Evidence) -> Iterator[Caveat]:
-    mpp = evidence.mpp
+def _about_pixels(inputs: CaveatInputs) -> Iterator[Caveat]:
+    mpp = inputs.mpp
     if mpp.estimated:
         yield Caveat(
             "caution",
@@ -60,7 +60,7 @@ def _about_pixels(evidence: Evidence) -> Iterator[Caveat]:
             f"The file does not state its pixel size; {mpp.x:.4g} µm/px follows from the nominal "
             "magnification. Scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
         )
-    finest = max((card.mpp for card in evidence.cards.values() if card.task != "segmenter"), default=None)
+    finest = max((card.mpp for card in inputs.cards.values() if card.task != "segmenter"), default=None)
     if finest is not None and max(mpp.x, mpp.y) > 1.1 * finest:
         yield Caveat(
             "caution",
@@ -68,11 +68,11 @@ def _about_pixels(evidence: Evidence) -> Iterator[Caveat]:
             f"The slide has {max(mpp.x, mpp.y):.3g} µm/px, the model works at {finest:.3g}: small nuclei "
             "are missed and shapes are smooth.",
         )
-    if evidence.broken_tiles:
+    if inputs.broken_tiles:
         yield Caveat(
             "caution",
             "Part of the file could not be read",
-            f"{format_count(evidence.broken_tiles)} tile(s) are damaged. They are counted as no tissue.",
+            f"{format_count(inputs.broken_tiles)} tile(s) are damaged. They are counted as no tissue.",
         )
 
 
@@ -94,8 +94,8 @@ def _about_quality(metrics: MetricTable, config: ReportConfig) -> Iterator[Cavea
         )
 
 
-def _about_cells(evidence: Evidence, config: ReportConfig) -> Iterator[Caveat]:
-    cells = evidence.cells
+def _about_cells(inputs: CaveatInputs, config: ReportConfig) -> Iterator[Caveat]:
+    cells = inputs.cells
     if len(cells) == 0:
         yield Caveat("caution", "No cells were found", "Cell metrics are zero or null, with their reason.")
         return
@@ -121,8 +121,8 @@ def _about_cells(evidence: Evidence, config: ReportConfig) -> Iterator[Caveat]:
         )
 
 
-def _about_models(evidence: Evidence) -> Iterator[Caveat]:
-    for card in evidence.cards.values():
+def _about_models(inputs: CaveatInputs) -> Iterator[Caveat]:
+    for card in inputs.cards.values():
         weak = weak_marks(labels_of(card))
         if weak:
             names = ", ".join(
@@ -134,7 +134,7 @@ def _about_models(evidence: Evidence) -> Iterator[Caveat]:
                 f"Indirect means: only as a member of wider groups. Numbers of these are tentative and carry "
                 f"a †: {names}.",
             )
-        yield from _about_stain(card, evidence.stain)
+        yield from _about_stain(card, inputs.stain)
         if card.limits:
             text = "What it never saw or hardly learned:"
             yield Caveat("note", f"Limits of the model “{card.name}”", text, card.limits)

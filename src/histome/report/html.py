@@ -20,24 +20,24 @@ from histome.models.card import Card
 from histome.models.label_support import class_labels, labels_of, weak_marks
 from histome.render import palette
 from histome.report import tables
-from histome.report.caveats import Caveat, Evidence, find_caveats
+from histome.report.caveats import CaveatInputs, find_caveats
 from histome.report.narrative import narrative_page
 from histome.report.phenotypes import phenotype_page
 from histome.report.pictures import (
     JPEG_QUALITIES,
-    FieldPicture,
     Overview,
-    Seen,
-    draw_field,
+    ReportInputs,
+    ViewPicture,
     draw_gallery,
     draw_overview,
-    field_page,
+    draw_view,
     gallery_page,
     mark_on_overview,
     overview_page,
+    view_page,
 )
-from histome.report.provenance import broken_tiles, extent, load_cards, provenance_page, slide_facts
-from histome.report.views import CellArrays, choose_fields
+from histome.report.provenance import count_broken_tiles, extent, load_cards, provenance_page, slide_rows
+from histome.report.views import CellArrays, choose_views
 from histome.slide.reader import Slide
 from histome.store.profile import Profile
 
@@ -45,9 +45,11 @@ _STAINS = ("hematoxylin_od_mean", "hematoxylin_od_sd", "eosin_od_mean")
 
 
 @dataclass(frozen=True)
-class _Pictures:
+class _Drawn:
+    """The pictures as pixels, before they are compressed."""
+
     overview: Overview
-    fields: list[FieldPicture]
+    views: list[ViewPicture]
     gallery: dict[str, np.ndarray]
 
 
@@ -58,23 +60,30 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
     that the run did not make (tissue, cells, metrics) is left out and said so. Pictures are compressed harder
     until the document has at most `config.max_bytes`, or the last quality is reached.
     """
-    seen = _see(profile, slide)
-    pictures = _draw(seen, config)
-    page = _words(profile, seen, config) | {"phenotypes": _phenotypes(seen, pictures.overview, config)}
+    inputs = _inputs(profile, slide)
+    drawn = _draw(inputs, config)
+    page = _texts(profile, inputs, config) | {"phenotypes": _phenotypes(inputs, drawn.overview, config)}
     template = _templates().get_template("report.html.j2")
     text = ""
     for quality in JPEG_QUALITIES:
-        text = template.render(page | _pictured(pictures, seen, quality))
+        text = template.render(page | _pictures(drawn, inputs, quality))
         if len(text.encode()) <= config.max_bytes:
             break
     return text
 
 
-def _see(profile: Profile, slide: Slide) -> Seen:
+def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
     table = _part(profile, "cells")
-    cells = CellArrays.of(table) if table is not None else CellArrays.none()
     quality, tissue = _part(profile, "quality"), _part(profile, "tissue")
-    return Seen(slide, quality and quality.map, tissue and tissue.map, table, cells)
+    return ReportInputs(
+        slide,
+        quality=quality and quality.map,
+        tissue=tissue and tissue.map,
+        table=table,
+        cells=CellArrays.none() if table is None else CellArrays.of(table),
+        run=profile.run,
+        cards=load_cards(profile.run),
+    )
 
 
 def _part(profile: Profile, name: str) -> Any:
@@ -85,64 +94,63 @@ def _part(profile: Profile, name: str) -> Any:
         return None
 
 
-def _draw(seen: Seen, config: ReportConfig) -> _Pictures:
+def _draw(inputs: ReportInputs, config: ReportConfig) -> _Drawn:
     choice, lot = (np.random.default_rng(seed) for seed in np.random.SeedSequence(config.seed).spawn(2))
-    fields = choose_fields(
-        seen.cells,
-        tissue=seen.tissue,
-        quality=seen.quality,
-        extent_um=seen.slide.extent_um,
+    views = choose_views(
+        inputs.cells,
+        tissue=inputs.tissue,
+        quality=inputs.quality,
+        extent_um=inputs.slide.extent_um,
         side_um=config.field_um,
         rng=choice,
     )
-    drawn = [draw_field(field, seen, config) for field in fields]
-    return _Pictures(draw_overview(seen, config), drawn, draw_gallery(seen, lot))
+    drawn = [draw_view(view, inputs, config) for view in views]
+    return _Drawn(draw_overview(inputs, config), drawn, draw_gallery(inputs, lot))
 
 
-def _phenotypes(seen: Seen, overview: Overview, config: ReportConfig) -> dict[str, Any] | None:
-    if seen.table is None:
+def _phenotypes(inputs: ReportInputs, overview: Overview, config: ReportConfig) -> dict[str, Any] | None:
+    if inputs.table is None:
         return None
-    return phenotype_page(seen.table, seen.tissue, config.tile_um, overview=overview)
+    return phenotype_page(inputs.table, inputs.tissue, config.tile_um, overview=overview)
 
 
-def _pictured(pictures: _Pictures, seen: Seen, quality: int) -> dict[str, Any]:
+def _pictures(drawn: _Drawn, inputs: ReportInputs, quality: int) -> dict[str, Any]:
     """What the template takes that depends on the quality of the pictures."""
     pages = []
-    for number, picture in enumerate(pictures.fields):
-        mark = mark_on_overview(picture.field, pictures.overview)
-        pages.append(field_page(number, picture, seen, quality=quality) | {"mark": mark})
+    for number, picture in enumerate(drawn.views):
+        mark = mark_on_overview(picture.view, drawn.overview)
+        pages.append(view_page(number, picture, inputs, quality=quality) | {"mark": mark})
     return {
-        "overview": overview_page(pictures.overview, quality),
+        "overview": overview_page(drawn.overview, quality),
         "fields": pages,
-        "gallery": gallery_page(pictures.gallery, quality),
+        "gallery": gallery_page(drawn.gallery, quality),
     }
 
 
-def _words(profile: Profile, seen: Seen, config: ReportConfig) -> dict[str, Any]:
+def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict[str, Any]:
     """What the template takes that does not depend on the pictures."""
     table = _part(profile, "metrics")
     table = pa.table({name: [] for name in Metric._fields}) if table is None else table
     metrics, confident = MetricTable(table), tables.confident_table(table)
-    run, cards = profile.run, load_cards(profile.run)
     return {
-        "slide_id": seen.slide.id,
+        "slide_id": inputs.slide.id,
         "version": histome.__version__,
-        "subtitle": _subtitle(seen.slide),
+        "subtitle": _subtitle(inputs.slide),
         "tiles": tables.headline(metrics),
         "narrative": narrative_page(_part(profile, "narrative")),
-        "caveats": _caveats(metrics, seen, run=run, config=config),
-        "facts": slide_facts(seen.slide, run),
+        "caveats": find_caveats(_caveat_inputs(metrics, inputs), config),
+        "facts": slide_rows(inputs.slide, inputs.run),
         "cell_legend": palette.legend("cells"),
-        "weak_classes": _weak_classes(seen.table, cards),
+        "weak_classes": _weak_classes(inputs.table, inputs.cards),
         **tables.composition(metrics),
         "density": tables.density_table(metrics),
         "has_confident": "value_confident" in table.column_names,
         "key_metrics": tables.key_table(metrics, confident),
         "families": tables.family_table(metrics),
-        "counts": tables.counts_line(run),
-        "confidence": tables.confidence_table(metrics, seen.cells),
+        "counts": tables.counts_line(inputs.run),
+        "confidence": tables.confidence_table(metrics, inputs.cells),
         "morphology": tables.morphology_table(metrics),
-        "provenance": provenance_page(run, cards),
+        "provenance": provenance_page(inputs.run, inputs.cards),
         **_script(),
     }
 
@@ -159,19 +167,16 @@ def _subtitle(slide: Slide) -> str:
     return f"H&E, {extent(slide)} at {slide.mpp.x:.4g} µm/px"
 
 
-def _caveats(
-    metrics: MetricTable, seen: Seen, *, run: Mapping[str, Any], config: ReportConfig
-) -> list[Caveat]:
-    evidence = Evidence(
+def _caveat_inputs(metrics: MetricTable, inputs: ReportInputs) -> CaveatInputs:
+    return CaveatInputs(
         metrics,
-        seen.cells,
-        seen.slide.mpp,
-        load_cards(run),
-        stated=[str(line) for line in run.get("warnings", [])],
-        broken_tiles=broken_tiles(seen.slide, run),
-        stain=_stain(seen.table),
+        inputs.cells,
+        inputs.slide.mpp,
+        inputs.cards,
+        stated=[str(line) for line in inputs.run.get("warnings", [])],
+        broken_tiles=count_broken_tiles(inputs.slide, inputs.run),
+        stain=_stain(inputs.table),
     )
-    return find_caveats(evidence, config)
 
 
 def _stain(cells: pa.Table | None) -> dict[str, float]:

@@ -23,7 +23,7 @@ _WRITERS = {
 }
 
 
-class Part(NamedTuple):
+class Piece(NamedTuple):
     """A piece of a sentence: plain text, or a number with its source."""
 
     text: str
@@ -59,20 +59,20 @@ def narrative_page(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _sentence(number: int, sentence: Sentence) -> dict[str, Any]:
     rests = [_rest(source) for source in dict.fromkeys(sentence.sources)]
-    return {"number": number, "parts": list(_parts(sentence)), "rests": rests}
+    return {"number": number, "parts": list(_pieces(sentence)), "rests": rests}
 
 
-def _parts(sentence: Sentence) -> Iterator[Part]:
+def _pieces(sentence: Sentence) -> Iterator[Piece]:
     """Yield the sentence cut at the numbers that its sources print, in their order."""
     rest = sentence.text
     for source in sentence.sources:
         number = source.text.split(NO_BREAK)[0]
         before, found, after = rest.partition(number) if number else (rest, "", "")
         if found and not source.name.endswith(".n"):
-            yield Part(before)
-            yield Part(number, source.name, source.value)
+            yield Piece(before)
+            yield Piece(number, source.name, source.value)
             rest = after
-    yield Part(rest)
+    yield Piece(rest)
 
 
 def _rest(source: Source) -> dict[str, str]:

@@ -81,7 +81,7 @@ def tile_picture(
 
 def _codes(axis: Axis, labels: list[str | None], few: np.ndarray) -> np.ndarray:
     """Return the code of each tile."""
-    kinds: dict[str | None, str] = {axis.said(level).label: level for level in ("low", "between", "high")}
+    kinds: dict[str | None, str] = {axis.at(level).label: level for level in ("low", "intermediate", "high")}
     kinds[None] = _NO_VALUE
     codes = np.array([_KINDS.index(kinds[label]) + 1 for label in labels], np.uint8)
     codes[few] = _KINDS.index(_FEW) + 1
@@ -94,14 +94,14 @@ def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
     share = axis.value.startswith("ratio_")
     below, above = (f"{100 * limit if share else limit:g}" for limit in (axis.below, axis.above))
     unit = " %" if share else _UNITS.get(axis.unit, "")
-    meanings = {"high": f"over {above}", "between": f"{below} to {above}", "low": f"under {below}"}
-    for level in ("high", "between", "low"):
+    meanings = {"high": f"over {above}", "intermediate": f"{below} to {above}", "low": f"under {below}"}
+    for level in ("high", "intermediate", "low"):
         count = int(counts[_KINDS.index(level)])
         shown = from_cells(count, n=labeled, count=True)
         percent = from_cells(100 * count / labeled if labeled else None, n=labeled)
         said = {
             "color": LEVEL_COLORS[level],
-            "label": axis.said(level).label,
+            "label": axis.at(level).label,
             "meaning": meanings[level] + unit,
         }
         yield said | {"shown": shown, "share": percent}

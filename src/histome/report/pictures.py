@@ -1,4 +1,4 @@
-"""The pictures, ready for the template: the overview with its layers, the fields, nuclei drawn by lot."""
+"""The pictures, ready for the template: the overview with its layers, the views, nuclei drawn by lot."""
 
 import string
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import shapely
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.config import ReportConfig
 from histome.metrics.format import from_cells
+from histome.models.card import Card
 from histome.render import palette
 from histome.render.layers import (
     FILL_ALPHA,
@@ -25,11 +26,12 @@ from histome.render.layers import (
     scale_bar_um,
     shrink_map,
 )
-from histome.report.views import CellArrays, Field, nuclei_near, outline_paths
+from histome.render.outlines import outline_paths
+from histome.report.views import CellArrays, View, nuclei_near
 from histome.slide.maps import ClassMap
 from histome.slide.reader import Slide
 
-_DENSE = 300  # nuclei in a field from which outlines are drawn thinner
+_DENSE = 300  # nuclei in a view from which outlines are drawn thinner
 _NUCLEI_PER_CLASS = 12
 _NUCLEUS_UM = 24.0
 _NUCLEUS_PX = 60
@@ -38,14 +40,19 @@ JPEG_QUALITIES = (85, 70, 50, 30)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the pictures are made from; a part that the run did not make is None."""
+class ReportInputs:
+    """What a report is made from; a part that the run did not make is None.
+
+    `cells` are the columns of `table`, row by row; `run` is run.json, `cards` are those of its models.
+    """
 
     slide: Slide
     quality: ClassMap | None
     tissue: ClassMap | None
     table: pa.Table | None
     cells: CellArrays
+    run: Mapping[str, Any]
+    cards: Mapping[str, Card]
 
 
 @dataclass(frozen=True)
@@ -58,57 +65,59 @@ class Overview:
 
 
 @dataclass(frozen=True)
-class FieldPicture:
-    """The pixels of a field and the rows and outlines of the nuclei in it."""
+class ViewPicture:
+    """The pixels of a view, and the rows and outlines of the nuclei in it."""
 
-    field: Field
+    view: View
     pixels: np.ndarray
     rows: np.ndarray
     paths: Sequence[str]
 
 
-def draw_overview(seen: Seen, config: ReportConfig) -> Overview:
+def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
     """Read the thumbnail and draw the layers over it; memory depends on the thumbnail and the class maps."""
-    pixels = seen.slide.thumbnail(config.thumbnail_px)
-    extent_um, shape = seen.slide.extent_um, pixels.shape[:2]
+    pixels = inputs.slide.thumbnail(config.thumbnail_px)
+    extent_um, shape = inputs.slide.extent_um, pixels.shape[:2]
     layers = {}
-    if seen.quality is not None:
-        codes = shrink_map(seen.quality, extent_um, shape)
+    if inputs.quality is not None:
+        codes = shrink_map(inputs.quality, extent_um, shape)
         colors = [None if name == "NO_TISSUE" else palette.QC_COLORS[name] for name in QC_CLASSES]
         alphas = [0 if name == "VALID_TISSUE" else FILL_ALPHA for name in QC_CLASSES]
         layers["qc"] = class_layer(codes, colors, alphas=alphas)
-    if seen.tissue is not None:
-        codes = shrink_map(seen.tissue, extent_um, shape)
+    if inputs.tissue is not None:
+        codes = shrink_map(inputs.tissue, extent_um, shape)
         colors = [palette.TISSUE_COLORS[name] for name in TISSUE_CLASSES]
         alphas = [VEIL_ALPHA if name == "OTHER" else FILL_ALPHA for name in TISSUE_CLASSES]
         layers["tissue"] = class_layer(codes, colors, alphas=alphas)
-    if seen.table is not None:
+    if inputs.table is not None:
         layers["cells"] = cell_layer(
-            seen.cells.y_um * shape[0] / extent_um[1],
-            seen.cells.x_um * shape[1] / extent_um[0],
-            seen.cells.codes,
+            inputs.cells.y_um * shape[0] / extent_um[1],
+            inputs.cells.x_um * shape[1] / extent_um[0],
+            inputs.cells.codes,
             shape=shape,
             colors=[palette.CELL_COLORS[name] for name in CELL_CLASSES],
         )
     return Overview(pixels, layers, extent_um)
 
 
-def draw_field(field: Field, seen: Seen, config: ReportConfig) -> FieldPicture:
-    """Read a field at the slide's own resolution, or what `field_px` allows, with its nuclei's outlines."""
-    mpp = seen.slide.mpp
-    step_um = max(mpp.x, mpp.y, max(field.width_um, field.height_um) / config.field_px)
-    size = (max(1, round(field.width_um / step_um)), max(1, round(field.height_um / step_um)))
-    pixels = seen.slide.read(field.x_um / mpp.x, field.y_um / mpp.y, size=size, mpp=step_um)
-    rows = nuclei_near(field, seen.cells)
-    wkb = (
-        np.array([]) if seen.table is None else seen.table.column("geometry").take(pa.array(rows)).to_pylist()
-    )
+def draw_view(view: View, inputs: ReportInputs, config: ReportConfig) -> ViewPicture:
+    """Read a view at the slide's own resolution, or what `field_px` allows, with its nuclei's outlines."""
+    mpp = inputs.slide.mpp
+    step_um = max(mpp.x, mpp.y, max(view.width_um, view.height_um) / config.field_px)
+    size = (max(1, round(view.width_um / step_um)), max(1, round(view.height_um / step_um)))
+    pixels = inputs.slide.read(view.x_um / mpp.x, view.y_um / mpp.y, size=size, mpp=step_um)
+    rows = nuclei_near(view, inputs.cells)
     paths = outline_paths(
-        shapely.from_wkb(np.array(wkb, object)),
+        shapely.from_wkb(_geometry(inputs.table, rows)),
         scale=(mpp.x / step_um, mpp.y / step_um),
-        offset=(field.x_um / step_um, field.y_um / step_um),
+        offset=(view.x_um / step_um, view.y_um / step_um),
     )
-    return FieldPicture(field, pixels, rows, paths)
+    return ViewPicture(view, pixels, rows, paths)
+
+
+def _geometry(cells: pa.Table | None, rows: np.ndarray) -> np.ndarray:
+    """Return the outlines of the rows as WKB."""
+    return np.array([] if cells is None else cells["geometry"].take(pa.array(rows)).to_pylist(), object)
 
 
 def overview_page(overview: Overview, quality: int) -> dict[str, Any]:
@@ -147,32 +156,32 @@ def picture_bar(width_um: float, shape: tuple[int, int], font: float) -> dict[st
     }
 
 
-def field_page(number: int, picture: FieldPicture, seen: Seen, *, quality: int) -> dict[str, Any]:
-    """Return one field as the template takes it."""
-    field, cells = picture.field, seen.cells
+def view_page(number: int, picture: ViewPicture, inputs: ReportInputs, *, quality: int) -> dict[str, Any]:
+    """Return one view as the template takes it."""
+    view, cells = picture.view, inputs.cells
     height, width = picture.pixels.shape[:2]
-    inside = field.holds(cells.x_um, cells.y_um)
-    n, mpp = int(inside.sum()), seen.slide.mpp
+    inside = view.holds(cells.x_um, cells.y_um)
+    n, mpp = int(inside.sum()), inputs.slide.mpp
     groups = [_group(name, picture, cells) for name in CELL_CLASSES]
     return {
         "letter": string.ascii_uppercase[number],
-        "title": field.title,
+        "title": view.title,
         "width": width,
         "height": height,
         "picture": jpeg_uri(picture.pixels, quality),
         "groups": [group for group in groups if group["nuclei"]],
-        "bar": picture_bar(field.width_um, (height, width), max(8.0, round(width / 34, 1))),
+        "bar": picture_bar(view.width_um, (height, width), max(8.0, round(width / 34, 1))),
         "legend": _counts(cells.codes[inside]),
         "mean": from_cells(float(cells.confidence[inside].mean()) if n else None, n=n),
         "n": from_cells(n, n=n, count=True),
-        "rule": field.rule,
+        "rule": view.rule,
         "dense": n > _DENSE,
-        "place": f"{round(field.x_um / mpp.x)}, {round(field.y_um / mpp.y)}",
-        "mpp": f"{field.width_um / width:.3g}",
+        "place": f"{round(view.x_um / mpp.x)}, {round(view.y_um / mpp.y)}",
+        "mpp": f"{view.width_um / width:.3g}",
     }
 
 
-def _group(name: str, picture: FieldPicture, cells: CellArrays) -> dict[str, Any]:
+def _group(name: str, picture: ViewPicture, cells: CellArrays) -> dict[str, Any]:
     """The outlines of one class: one casing for all, a line with a title for each."""
     mine = np.flatnonzero(cells.codes[picture.rows] == CELL_CLASSES.index(name))
     label = palette.CELL_LABELS[name]
@@ -203,30 +212,30 @@ def _counts(codes: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def mark_on_overview(field: Field, overview: Overview) -> dict[str, float]:
-    """Return the field's rectangle in the overview's pixels."""
+def mark_on_overview(view: View, overview: Overview) -> dict[str, float]:
+    """Return the view's rectangle in the overview's pixels."""
     scale = overview.pixels.shape[1] / overview.extent_um[0]
-    corners = {"x": field.x_um, "y": field.y_um, "width": field.width_um, "height": field.height_um}
+    corners = {"x": view.x_um, "y": view.y_um, "width": view.width_um, "height": view.height_um}
     return {name: round(value * scale, 1) for name, value in corners.items()}
 
 
-def draw_gallery(seen: Seen, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def draw_gallery(inputs: ReportInputs, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return for each class a strip of nuclei drawn by lot, uint8 RGB; abstained ones are left out."""
     strips = {}
     for code, name in enumerate(CELL_CLASSES):
-        mine = np.flatnonzero((seen.cells.codes == code) & ~seen.cells.abstained)
+        mine = np.flatnonzero((inputs.cells.codes == code) & ~inputs.cells.abstained)
         drawn = np.sort(rng.permutation(len(mine))[:_NUCLEI_PER_CLASS])
         if len(drawn):
-            strips[name] = np.concatenate([_portrait(seen, int(row)) for row in mine[drawn]], axis=1)
+            strips[name] = np.concatenate([_portrait(inputs, int(row)) for row in mine[drawn]], axis=1)
     return strips
 
 
-def _portrait(seen: Seen, row: int) -> np.ndarray:
+def _portrait(inputs: ReportInputs, row: int) -> np.ndarray:
     """A nucleus with its surroundings, white gap to the right."""
-    mpp, half = seen.slide.mpp, _NUCLEUS_UM / 2
-    x_px, y_px = (seen.cells.x_um[row] - half) / mpp.x, (seen.cells.y_um[row] - half) / mpp.y
+    mpp, half = inputs.slide.mpp, _NUCLEUS_UM / 2
+    x_px, y_px = (inputs.cells.x_um[row] - half) / mpp.x, (inputs.cells.y_um[row] - half) / mpp.y
     size = (_NUCLEUS_PX, _NUCLEUS_PX)
-    pixels = seen.slide.read(x_px, y_px, size=size, mpp=_NUCLEUS_UM / _NUCLEUS_PX)
+    pixels = inputs.slide.read(x_px, y_px, size=size, mpp=_NUCLEUS_UM / _NUCLEUS_PX)
     return np.pad(pixels, ((0, 0), (0, 4), (0, 0)), constant_values=255)
 
 

@@ -11,11 +11,11 @@ from histome.models.describe import ScoreRow, plain_name, score_rows
 from histome.models.registry import find_model
 from histome.slide.reader import Slide
 
-Fact = tuple[str, str]
+Row = tuple[str, str]
 _PROPERTIES = {"vendor": "Vendor", "scanner": "Scanner", "maker": "Maker", "objective-power": "Objective"}
 
 
-def slide_facts(slide: Slide, run: Mapping[str, Any]) -> list[Fact]:
+def slide_rows(slide: Slide, run: Mapping[str, Any]) -> list[Row]:
     """Return what is known of the slide; only properties on the reader's allow-list are there to be shown."""
     width, height = slide.size_px
     width_um, height_um = slide.extent_um
@@ -29,18 +29,14 @@ def slide_facts(slide: Slide, run: Mapping[str, Any]) -> list[Fact]:
         ("Source of the pixel size", slide.mpp.source + (" (estimated)" if slide.mpp.estimated else "")),
     ]
     facts += [(label, slide.reader.properties[key]) for key, label in _PROPERTIES.items() if _has(slide, key)]
-    broken = _broken_tiles(slide, run)
+    broken = count_broken_tiles(slide, run)
     return [*facts, ("Damaged tiles", format_count(broken) if broken else "none found")]
 
 
-def broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
+def count_broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
     """Return how many damaged tiles the run or this reading met."""
-    return _broken_tiles(slide, run)
-
-
-def _broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
-    told = run.get("slide", {}).get("broken_tiles", {})
-    return max(int(told.get("count", 0)), slide.broken.count)
+    recorded = run.get("slide", {}).get("broken_tiles", {})
+    return max(int(recorded.get("count", 0)), slide.broken.count)
 
 
 def _has(slide: Slide, key: str) -> bool:
@@ -102,13 +98,13 @@ def provenance_page(run: Mapping[str, Any], cards: Mapping[str, Card]) -> dict[s
     }
 
 
-def _stage_times(stages: Mapping[str, Any]) -> Iterable[Fact]:
+def _stage_times(stages: Mapping[str, Any]) -> Iterable[Row]:
     for name, stage in stages.items():
         seconds = stage.get("seconds") if isinstance(stage, Mapping) else stage
         yield name, "kept from an earlier run" if seconds is None else format_number(float(seconds))
 
 
-def _model_rows(entry: Mapping[str, Any], card: Card | None) -> list[Fact]:
+def _model_rows(entry: Mapping[str, Any], card: Card | None) -> list[Row]:
     rows = [("Model", f"{entry.get('name', '')} (version {entry.get('version', '?')})")]
     if card is not None:
         data = "; ".join(f"{source.name} ({source.license})" for source in card.training_data)

@@ -1,14 +1,12 @@
-"""The fields shown at full resolution: chosen by rule from the maps and cells, all nuclei outlined."""
+"""The views shown at full resolution: fields chosen by rule from the maps and cells, all nuclei outlined."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import shapely
 
+from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.render.layers import class_shares
 from histome.slide.maps import ClassMap
@@ -24,7 +22,10 @@ _REACH_UM = 20.0  # a nucleus whose center lies this far outside a field can sti
 
 @dataclass(frozen=True)
 class CellArrays:
-    """What the report needs of the cells table as arrays of one length: um, class codes, 0-1, bool."""
+    """What the report needs of the cells table as arrays of one length: um, class codes, 0-1, bool.
+
+    Row by row those of the table (`metrics.specimen` sorts its cells): pictures look up the outlines there.
+    """
 
     x_um: np.ndarray
     y_um: np.ndarray
@@ -35,12 +36,10 @@ class CellArrays:
     @classmethod
     def of(cls, table: pa.Table) -> "CellArrays":
         """Take the columns from a cells table."""
-        column = table.column("class").cast(pa.string())
-        codes = pc.call_function("index_in", [column], pc.SetLookupOptions(pa.array(CELL_CLASSES)))
         return cls(
             table.column("x_um").to_numpy(),
             table.column("y_um").to_numpy(),
-            codes.to_numpy().astype(np.int64),
+            class_codes(table),
             table.column("confidence").to_numpy().astype(np.float64),
             table.column("abstained").to_numpy().astype(bool),
         )
@@ -56,7 +55,7 @@ class CellArrays:
 
 
 @dataclass(frozen=True)
-class Field:
+class View:
     """A rectangle of the slide worth a look: its corner and size in um, and the rule that chose it."""
 
     title: str
@@ -74,8 +73,8 @@ class Field:
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """Sums over every candidate field: cells per class (9, r, c), confidence sums and area shares (r, c)."""
+class _ViewSums:
+    """Sums over every candidate view: cells per class (9, r, c), confidence sums and area shares (r, c)."""
 
     cells: np.ndarray
     confidence: np.ndarray
@@ -87,7 +86,7 @@ class _Candidates:
         return self.cells.sum(axis=0)
 
 
-def choose_fields(
+def choose_views(
     cells: CellArrays,
     *,
     tissue: ClassMap | None,
@@ -95,8 +94,8 @@ def choose_fields(
     extent_um: tuple[float, float],
     side_um: float,
     rng: np.random.Generator,
-) -> list[Field]:
-    """Return up to six fields of `side_um` that do not overlap, in the order of the rules.
+) -> list[View]:
+    """Return up to six views of `side_um` that do not overlap, in the order of the rules.
 
     A rule without a candidate (no carcinoma, no room left) gives no field. The same input gives the same
     fields; ties go to the upper, then the left one.
@@ -104,40 +103,40 @@ def choose_fields(
     width, height = (min(side_um, side) for side in extent_um)
     sums = _sum_candidates(cells, tissue, quality, extent_um=extent_um, bin_um=side_um / _BINS)
     step_um, free = _STRIDE * side_um / _BINS, _inside(sums.n.shape, extent_um, side_um)
-    fields = []
+    views = []
     for title, rule, score in _rules(sums, rng):
-        if title == _LAST_RESORT and fields:
+        if title == _LAST_RESORT and views:
             continue
         score = np.where(free, score, -np.inf)
         row, column = np.unravel_index(int(np.argmax(score)), score.shape)
         if not np.isfinite(score[row, column]):
             continue
-        fields.append(Field(title, rule, float(column * step_um), float(row * step_um), width, height))
+        views.append(View(title, rule, float(column * step_um), float(row * step_um), width, height))
         reach = _BINS // _STRIDE - 1
         free[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1] = False
-    return fields
+    return views
 
 
-def _rules(sums: _Candidates, rng: np.random.Generator) -> Iterator[tuple[str, str, np.ndarray]]:
+def _rules(sums: _ViewSums, rng: np.random.Generator) -> Iterator[tuple[str, str, np.ndarray]]:
     """Title, rule in words, and score of every candidate (minus infinity: not one)."""
     carcinoma, lymphocytes = (sums.cells[CELL_CLASSES.index(k)] for k in ("carcinoma_cell", "lymphocyte"))
     border = np.minimum(*(sums.tissue[TISSUE_CLASSES.index(k)] for k in ("CARCINOMA", "STROMA")))
     spoiled = [QC_CLASSES.index(k) for k in ("TISSUE_ARTIFACT", "MARKER", "OUT_OF_FOCUS")]
     excluded = sums.quality[spoiled].sum(axis=0)
     mean = sums.confidence / np.maximum(sums.n, 1)
-    yield "Densest carcinoma", "the most carcinoma cells", _where(carcinoma, carcinoma > 0)
-    yield "Carcinoma-stroma border", "both in equal parts", _where(border, border >= _SMALLEST_SHARE)
-    yield "Most lymphocytes", "the most lymphocytes", _where(lymphocytes, lymphocytes > 0)
+    yield "Densest carcinoma", "the most carcinoma cells", _masked(carcinoma, carcinoma > 0)
+    yield "Carcinoma-stroma border", "both in equal parts", _masked(border, border >= _SMALLEST_SHARE)
+    yield "Most lymphocytes", "the most lymphocytes", _masked(lymphocytes, lymphocytes > 0)
     typical = (sums.n >= _FEWEST_CELLS) & _mostly_valid(sums.quality[QC_CLASSES.index("VALID_TISSUE")])
-    yield "Least confident", "the lowest mean confidence", _where(-mean, typical)
-    yield "Random", "drawn by lot with a fixed seed", _where(rng.random(mean.shape), typical)
+    yield "Least confident", "the lowest mean confidence", _masked(-mean, typical)
+    yield "Random", "drawn by lot with a fixed seed", _masked(rng.random(mean.shape), typical)
     yield (
         "Excluded by quality control",
         "the most pen, blur or artifact",
-        _where(excluded, excluded >= _SMALLEST_SHARE),
+        _masked(excluded, excluded >= _SMALLEST_SHARE),
     )
 
-    yield _LAST_RESORT, "the most nuclei", _where(sums.n, sums.n > 0)
+    yield _LAST_RESORT, "the most nuclei", _masked(sums.n, sums.n > 0)
 
 
 def _mostly_valid(share: np.ndarray) -> np.ndarray:
@@ -145,7 +144,7 @@ def _mostly_valid(share: np.ndarray) -> np.ndarray:
     return share >= min(_LARGER_PART, 0.8 * float(share.max(initial=0.0)))
 
 
-def _where(score: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def _masked(score: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return np.where(allowed, score, -np.inf)
 
 
@@ -156,7 +155,7 @@ def _sum_candidates(
     *,
     extent_um: tuple[float, float],
     bin_um: float,
-) -> _Candidates:
+) -> _ViewSums:
     columns, rows = (max(_BINS, int(np.ceil(side / bin_um))) for side in extent_um)
     column = np.clip((cells.x_um / bin_um).astype(np.int64), 0, columns - 1)
     row = np.clip((cells.y_um / bin_um).astype(np.int64), 0, rows - 1)
@@ -165,7 +164,7 @@ def _sum_candidates(
     counts = np.bincount(flat, minlength=len(CELL_CLASSES) * size).reshape(-1, rows, columns)
     confidence = np.bincount(row * columns + column, weights=cells.confidence, minlength=size)
     padded_um = (columns * bin_um, rows * bin_um)
-    return _Candidates(
+    return _ViewSums(
         _box_sum(counts),
         _box_sum(confidence.reshape(1, rows, columns))[0],
         _box_share(tissue, padded_um, (rows, columns), len(TISSUE_CLASSES)),
@@ -199,29 +198,6 @@ def _inside(shape: tuple[int, int], extent_um: tuple[float, float], side_um: flo
     return fits_y[:, None] & fits_x[None, :]
 
 
-def nuclei_near(field: Field, cells: CellArrays) -> np.ndarray:
+def nuclei_near(view: View, cells: CellArrays) -> np.ndarray:
     """Return the rows of the cells whose outline may show in the field, int64."""
-    return np.flatnonzero(field.holds(cells.x_um, cells.y_um, margin_um=_REACH_UM))
-
-
-def outline_paths(
-    polygons: np.ndarray, *, scale: tuple[float, float], offset: tuple[float, float]
-) -> list[str]:
-    """Return an SVG path for each shapely polygon, in whole half-pixels of the field's picture.
-
-    A vertex (x, y) in level-0 px is drawn at `2 (scale x - offset)`. Half a pixel is finer than the networks
-    see, and whole relative steps take a third of the bytes of decimals.
-    """
-    rings = shapely.get_exterior_ring(polygons)
-    points, owner = shapely.get_coordinates(rings, return_index=True)
-    drawn = np.rint(2 * (points * np.array(scale) - np.array(offset))).astype(np.int64)
-    starts = np.searchsorted(owner, np.arange(len(polygons) + 1))
-    return [_path(drawn[first:last]) for first, last in pairwise(starts)]
-
-
-def _path(points: np.ndarray) -> str:
-    if len(points) < 3:
-        return ""
-    steps = np.diff(points[:-1], axis=0)  # a ring ends where it starts: z closes it
-    steps = steps[steps.any(axis=1)]
-    return f"m{points[0, 0]} {points[0, 1]}l" + " ".join(f"{x} {y}" for x, y in steps) + "z"
+    return np.flatnonzero(view.holds(cells.x_um, cells.y_um, margin_um=_REACH_UM))
