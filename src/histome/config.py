@@ -73,6 +73,10 @@ class MetricsConfig(Settings):
     confident_only: bool = False
 
 
+# Each is a row of `narrative.writers.table.WRITERS`.
+WriterName = Literal["grounded", "transformers", "openai"]
+
+
 class NarrativeConfig(Settings):
     """Who writes the narrative.
 
@@ -83,7 +87,7 @@ class NarrativeConfig(Settings):
     not: "refuse" (the grounded text is taken) or "drop" (the sentences go).
     """
 
-    writer: Literal["grounded", "transformers", "openai"] = "grounded"
+    writer: WriterName = "grounded"
     model: str | None = None
     endpoint: str | None = None
     timeout_s: Annotated[float, Field(gt=0.0, le=3600.0)] = 60.0

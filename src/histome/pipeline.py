@@ -162,10 +162,10 @@ class _Work:
 
     def narrate(self, metrics: "pa.Table") -> dict[str, Any]:
         from histome.metrics.format import MetricTable
-        from histome.narrative.slide_facts import slide_facts
-        from histome.narrative.writers import write
+        from histome.narrative.facts import Facts
+        from histome.narrative.writers.verified import write
 
-        return write(slide_facts(MetricTable(metrics), self.cards), self.config.narrative).to_json()
+        return write(Facts.of_slide(MetricTable(metrics), self.cards), self.config.narrative).to_json()
 
     def render_report(self) -> str:
         from histome.report import render_report

@@ -7,8 +7,8 @@ import pytest
 from helpers.cli import Cli
 from helpers.given_facts import example, metrics
 
-from histome.narrative.slide_facts import slide_facts
-from histome.narrative.writers import write
+from histome.narrative.facts import Facts
+from histome.narrative.writers.verified import write
 from histome.store.disk import write_json
 
 
@@ -16,7 +16,7 @@ def test_a_profile_in_words(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "narrative").mkdir()
     write_json(tmp_path / "run.json", {"state": "done"})
     write_json(tmp_path / "narrative" / "stage.json", {"key": "k"})
-    write_json(tmp_path / "narrative" / "narrative.json", write(slide_facts(metrics(), {})).to_json())
+    write_json(tmp_path / "narrative" / "narrative.json", write(Facts.of_slide(metrics(), {})).to_json())
     code, out, _ = cli("narrative", tmp_path)
     assert code == 0
     assert "Immune cells make up" in out

@@ -3,6 +3,7 @@
 from typing import Any
 
 from histome.metrics.format import Metric
+from histome.narrative.facts import ModelNotes
 from histome.phenotype.patch import describe
 
 COUNTS = {"Neoplastic": 1290, "Inflammatory": 3133, "Connective": 71, "Dead": 7, "Epithelial": 0}
@@ -21,15 +22,11 @@ EXAMPLE: dict[str, Any] = {
     "mean_spatial_entropy": 0.2678,
 }
 CARDS = {
-    "nuclei": {
-        "labels": {
-            "carcinoma_cell": "direct, n = 3326",
-            "macrophage": "direct, n = 55",
-            "plasma_cell": "indirect",
-        },
-        "limits": ["never saw: brain, skin", "never saw: 3 other organs"],
-    },
-    "tissue": {"labels": {}, "limits": ["blood is indirect: red cells found by color in 6 tiles"]},
+    "nuclei": ModelNotes(
+        {"carcinoma_cell": "direct, n = 3326", "macrophage": "direct, n = 55", "plasma_cell": "indirect"},
+        ("never saw: brain, skin", "never saw: 3 other organs"),
+    ),
+    "tissue": ModelNotes({}, ("blood is indirect: red cells found by color in 6 tiles",)),
 }
 
 

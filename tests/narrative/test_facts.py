@@ -1,53 +1,79 @@
-"""What a text may say: each value with its unit and what it is about."""
+"""What a text may say: read once, each value with its unit and what it is about."""
 
-from typing import Any
+import json
+from dataclasses import replace
 
 import pytest
-from helpers.given_facts import example, metrics
+from helpers.given_facts import CARDS, example, metrics
 
 from histome.errors import UsageError
-from histome.narrative.facts import read_facts, units_of
-from histome.narrative.slide_facts import slide_facts
+from histome.narrative.facts import Fact, Facts
+
+PATCH = Facts.of_patch(example())
+SLIDE = replace(Facts.of_slide(metrics(), {}), models=CARDS)
 
 
-def by_path(facts: dict[str, Any]) -> dict[str, Any]:
-    return {fact.path: fact for fact in read_facts(facts).numbers}
+def by_path(facts: Facts) -> dict[str, Fact]:
+    return {fact.path: fact for fact in facts.numbers}
 
 
 def test_a_patch() -> None:
-    found = by_path(example())
+    found = by_path(PATCH)
     area = found["raw_data.mean_area_Neoplastic"]
     assert (area.unit, area.about) == ("px2", (frozenset(["Neoplastic"]),))
     assert found["raw_data.total_cell_count"].about == (frozenset(),)
-    assert read_facts(example()).counts["Inflammatory"] == 3133
-    assert "immune hot" in read_facts(example()).said
+    assert PATCH.counts["Inflammatory"] == 3133
+    assert "immune hot" in PATCH.phrases
 
 
 def test_a_patch_without_units_has_those_of_the_paper() -> None:
     bare = {name: example()[name] for name in ("raw_data", "interpretation", "generated_tokens")}
-    assert units_of(bare)["mean_dist_Inflammatory_to_Neoplastic"] == "px"
-    assert (
-        units_of(bare)["mean_area_Dead" if "mean_area_Dead" in bare["raw_data"] else "mean_area_Neoplastic"]
-        == "px2"
-    )
-    assert units_of(bare)["ratio_Neoplastic"] == "1"
-    assert units_of(bare)["count_Dead"] == "cells"
+    units = Facts.of_patch(bare).units
+    assert units["mean_dist_Inflammatory_to_Neoplastic"] == "px"
+    assert units["mean_area_Neoplastic"] == "px2"
+    assert units["ratio_Neoplastic"] == "1"
+    assert units["count_Dead"] == "cells"
 
 
 def test_a_slide() -> None:
-    found = by_path(slide_facts(metrics(), {}))
+    found = by_path(SLIDE)
     density = found["CELL_DENSITY_LYMPHOCYTE_STROMA"]
     assert density.about == (frozenset(["lymphocyte", "STROMA"]),)
     assert density.base == pytest.approx(2700)
     assert found["IMMUNE_INFLAMED_SHARE.n"].value == 24
-    assert read_facts(slide_facts(metrics(), {})).findings["lymphoid aggregates"] == 0
+    assert SLIDE.findings["lymphoid aggregates"] == 0
 
 
-def test_nulls_are_no_facts() -> None:
-    assert "TUMOR_PURITY" not in by_path(slide_facts(metrics(TUMOR_PURITY=None), {}))
+def test_nulls_are_no_facts_but_have_a_reason() -> None:
+    facts = Facts.of_slide(metrics(TUMOR_PURITY=None), {})
+    assert "TUMOR_PURITY" not in by_path(facts)
+    assert facts.undefined == {"TUMOR_PURITY": "there is no tumor_purity"}
 
 
+@pytest.mark.parametrize("value", [None, "many", True, float("nan"), float("inf")])
+def test_what_is_no_finite_number_is_no_fact(value: object) -> None:
+    facts = Facts.of_patch({**example(), "raw_data": {"total_cell_count": value}})
+    assert facts.get("total_cell_count") is None
+    assert facts.numbers == ()
+
+
+def test_a_source_has_the_value_as_it_was_given() -> None:
+    assert PATCH.source("raw_data.count_Neoplastic", "1290") == (
+        "raw_data.count_Neoplastic",
+        1290,
+        "cells",
+        "1290",
+    )
+    assert SLIDE.source("IMMUNE_INFLAMED_SHARE.n") == ("IMMUNE_INFLAMED_SHARE.n", 24, "", "")
+
+
+@pytest.mark.parametrize("facts", [PATCH, SLIDE])
+def test_json_and_back(facts: Facts) -> None:
+    assert Facts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
+
+
+@pytest.mark.parametrize("read", [Facts.of_patch, Facts.from_json])
 @pytest.mark.parametrize("missing", ["raw_data", "interpretation", "generated_tokens"])
-def test_other_json_is_refused(missing: str) -> None:
+def test_other_json_is_refused(missing: str, read: object) -> None:
     with pytest.raises(UsageError, match=missing):
-        read_facts({name: value for name, value in example().items() if name != missing})
+        read({name: value for name, value in example().items() if name != missing})  # type: ignore[operator]

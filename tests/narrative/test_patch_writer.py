@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histome.errors import UsageError
-from histome.narrative.patch_writer import describe_patch, listed
-from histome.narrative.verify import verify
+from histome.narrative.facts import Facts
+from histome.narrative.sentences import listed
+from histome.narrative.verifier import verify
+from histome.narrative.writers.patch import describe_patch
 from histome.phenotype.patch import describe
 
 
 def test_the_worked_example_in_words() -> None:
-    text = " ".join(sentence.text for sentence in describe_patch(example()))
+    text = " ".join(sentence.text for sentence in describe_patch(Facts.of_patch(example())))
     text = text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
     for part in (
         "The patch holds 4 501 nuclei: 3 133 inflammatory (69.6 %), 1 290 neoplastic (28.7 %), 71 connective",
@@ -32,15 +34,15 @@ def test_the_worked_example_in_words() -> None:
 
 
 def test_every_token_of_the_example_is_told() -> None:
-    facts = example()
+    facts = Facts.of_patch(example())
     told = {str(source.value) for s in describe_patch(facts) for source in s.sources}
-    assert set(facts["generated_tokens"]) <= told
+    assert set(facts.tokens) <= told
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_verifier_finds_nothing_false_in_it(seed: int) -> None:
-    facts = make_texts(2, seed)[1].facts
+    facts = Facts.from_json(make_texts(2, seed)[1].facts)
     sentences = describe_patch(facts)
     verdict = verify(" ".join(s.text for s in sentences), facts)
     assert len(verdict.sentences) == len(sentences)
@@ -57,7 +59,7 @@ def test_a_null_is_told_with_its_reason() -> None:
         "mean_dist_Inflammatory_to_Neoplastic": None,
         "undefined": {"mean_dist_Inflammatory_to_Neoplastic": "there are no neoplastic cells"},
     }
-    facts = describe(raw, unit="um")
+    facts = Facts.of_patch(describe(raw, unit="um"))
     text = " ".join(sentence.text for sentence in describe_patch(facts))
     assert "is undefined: there are no neoplastic cells." in text
     assert "None" not in text
@@ -65,14 +67,14 @@ def test_a_null_is_told_with_its_reason() -> None:
 
 
 def test_no_cells() -> None:
-    sentences = describe_patch(describe({"total_cell_count": 0}, unit="um"))
+    sentences = describe_patch(Facts.of_patch(describe({"total_cell_count": 0}, unit="um")))
     assert [s.text for s in sentences] == ["No nuclei were found in this patch."]
 
 
 @pytest.mark.parametrize("facts", [{}, {"raw_data": {}}, {"raw_data": 1, "interpretation": {}}, []])
 def test_other_json_is_refused(facts: object) -> None:
     with pytest.raises(UsageError, match="histome tme patch"):
-        describe_patch(facts)  # type: ignore[arg-type]
+        Facts.of_patch(facts)  # type: ignore[arg-type]
 
 
 def test_a_list_in_words() -> None:

@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.given_facts import CARDS, metrics
 from helpers.phantoms import small_phantom
 
 from histome.metrics.format import Metric, MetricTable
+from histome.narrative.facts import Facts
 from histome.narrative.sentences import Narrative
-from histome.narrative.slide_facts import slide_facts
-from histome.narrative.slide_writer import describe_slide
-from histome.narrative.verify import verify
+from histome.narrative.verifier import verify
+from histome.narrative.writers.slide import describe_slide
 from histome.pipeline import profile
 from histome.store.profile import Profile
 
@@ -24,8 +24,8 @@ def text_of(**changes: float | None) -> str:
     return " ".join(sentence.text for sentence in describe_slide(made(metrics(**changes))))
 
 
-def made(rows: dict[str, Metric]) -> dict[str, Any]:
-    return slide_facts(rows, {}) | {"models": CARDS}
+def made(rows: dict[str, Metric]) -> Facts:
+    return replace(Facts.of_slide(rows, {}), models=CARDS)
 
 
 def plain(text: str) -> str:
@@ -153,7 +153,7 @@ def test_two_models_that_disagree_are_told() -> None:
 
 
 def test_nothing_measured_gives_nothing_said() -> None:
-    assert describe_slide(slide_facts({}, {})) == []
+    assert describe_slide(Facts.of_slide({}, {})) == []
 
 
 def test_no_clinical_word_and_no_advice() -> None:
@@ -161,13 +161,13 @@ def test_no_clinical_word_and_no_advice() -> None:
 
 
 def test_labels_come_from_their_metrics() -> None:
-    labels = slide_facts(metrics(), {})["interpretation"]
+    labels = Facts.of_slide(metrics(), {}).labels
     assert labels == {
         "composition": "Intermediate",
         "immune": "Immune Excluded",
         "stroma": "Stroma-rich",
         "architecture": "Clustered lymphocytes",
     }
-    null = slide_facts(metrics(TUMOR_STROMA_RATIO=None, CLARK_EVANS_LYMPHOCYTE=None), {})["interpretation"]
+    null = Facts.of_slide(metrics(TUMOR_STROMA_RATIO=None, CLARK_EVANS_LYMPHOCYTE=None), {}).labels
     assert null["stroma"] is None
     assert null["architecture"] is None

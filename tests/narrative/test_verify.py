@@ -1,19 +1,21 @@
 """The verifier catches each kind of falsehood, and how often it errs on texts that it was not made for."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from helpers.given_facts import CARDS, example, metrics
 from helpers.paraphrases import Made, make_texts
 
-from histome.narrative.slide_facts import slide_facts
-from histome.narrative.verify import Verdict, verify
+from histome.narrative.facts import Facts
+from histome.narrative.verifier import Verdict, verify
 
-SLIDE = slide_facts(metrics(), {}) | {"models": CARDS}
+SLIDE = replace(Facts.of_slide(metrics(), {}), models=CARDS)
+EXAMPLE = Facts.of_patch(example())
 
 
 def kinds(text: str, *, slide: bool = False) -> list[str]:
-    return [claim.kind for claim in verify(text, SLIDE if slide else example()).unsupported]
+    return [claim.kind for claim in verify(text, SLIDE if slide else EXAMPLE).unsupported]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def kinds(text: str, *, slide: bool = False) -> list[str]:
     ],
 )
 def test_true_texts_pass(text: str) -> None:
-    verdict = verify(text, example())
+    verdict = verify(text, EXAMPLE)
     assert verdict.unsupported == []
     assert verdict.claims > 0
     assert verdict.hallucination_rate == 0.0
@@ -92,10 +94,10 @@ def test_the_printed_digits_are_the_tolerance() -> None:
 
 
 def test_the_rate_counts_claims() -> None:
-    verdict = verify("There are 4,501 nuclei. Inflammatory cells make up 12 %. It is calm.", example())
+    verdict = verify("There are 4,501 nuclei. Inflammatory cells make up 12 %. It is calm.", EXAMPLE)
     assert (verdict.claims, len(verdict.unsupported)) == (2, 1)
     assert verdict.hallucination_rate == 0.5
-    assert verify("It is calm.", example()).hallucination_rate is None
+    assert verify("It is calm.", EXAMPLE).hallucination_rate is None
 
 
 def kept(verdict: Verdict) -> list[bool]:
@@ -107,7 +109,7 @@ def count(texts: list[Made]) -> Counter[str]:
     found: Counter[str] = Counter()
     for made in texts:
         text = " ".join(sentence.rstrip(".") + "." for sentence in made.sentences)
-        shown = kept(verify(text, made.facts))
+        shown = kept(verify(text, Facts.from_json(made.facts)))
         assert len(shown) == len(made.sentences)
         lost = [k for k, one in enumerate(shown) if not one and k != made.false]
         found["true sentences"] += len(shown) - (made.false is not None)

@@ -4,19 +4,22 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from helpers.given_facts import CARDS, example, metrics
 
-from histome.config import NarrativeConfig
+from histome.config import NarrativeConfig, WriterName
 from histome.errors import ModelError, UsageError
-from histome.narrative.language_models import API_KEY, WriterError, ask_endpoint, prompt_of
+from histome.narrative.facts import Facts
 from histome.narrative.sentences import Narrative
-from histome.narrative.slide_facts import slide_facts
-from histome.narrative.writers import write
+from histome.narrative.writers.language_models import API_KEY, WriterError, ask_endpoint, prompt_of
+from histome.narrative.writers.table import WRITERS
+from histome.narrative.writers.verified import write
 
+EXAMPLE = Facts.of_patch(example())
 TRUE = "Inflammatory cells make up 69.6 %. The patch is immune hot."
 OPENAI = NarrativeConfig(writer="openai", model="m", endpoint="http://localhost:1/v1", timeout_s=5.0)
 
@@ -60,13 +63,13 @@ def asked_of(url: str, **changes: Any) -> NarrativeConfig:
 
 def test_the_prompt_is_that_of_the_paper() -> None:
     facts = {"raw_data": {"a": 1}, "interpretation": {"b": "c"}, "generated_tokens": ["d"]}
-    assert prompt_of(facts) == (
+    assert prompt_of(Facts.from_json(facts)) == (
         "TME features: {'a': 1}\nPhenotype labels: {'b': 'c'}\nBiological tokens: ['d']\nNarrative:"
     )
 
 
 def test_grounded_is_the_default_and_always_the_same() -> None:
-    first, second = write(example()), write(example())
+    first, second = write(EXAMPLE), write(EXAMPLE)
     assert first == second
     assert (first.asked, first.writer, first.note, first.hallucination_rate) == (
         "grounded",
@@ -78,7 +81,7 @@ def test_grounded_is_the_default_and_always_the_same() -> None:
 
 def test_a_true_text_of_an_endpoint_stands_with_its_sources() -> None:
     with endpoint(TRUE) as (url, asked):
-        found = write(example(), asked_of(url))
+        found = write(EXAMPLE, asked_of(url))
     assert found.writer == "openai"
     assert found.text.startswith(TRUE)
     assert found.sentences[0].sources[0].name == "raw_data.ratio_Inflammatory"
@@ -86,11 +89,11 @@ def test_a_true_text_of_an_endpoint_stands_with_its_sources() -> None:
     assert (found.claims, found.unsupported) == (2, 0)
     path, _, body = asked[0]
     assert path == "/v1/chat/completions"
-    assert body["messages"] == [{"role": "user", "content": prompt_of(example())}]
+    assert body["messages"] == [{"role": "user", "content": prompt_of(EXAMPLE)}]
 
 
 def test_doubts_are_added_to_a_language_models_text() -> None:
-    facts = slide_facts(metrics(), {}) | {"models": CARDS}
+    facts = replace(Facts.of_slide(metrics(), {}), models=CARDS)
     with endpoint("Lymphocytes make up 37.5 % of the cells.") as (url, _):
         found = write(facts, asked_of(url))
     assert found.writer == "openai"
@@ -112,23 +115,23 @@ def test_doubts_are_added_to_a_language_models_text() -> None:
 )
 def test_otherwise_the_grounded_text_stands_and_says_so(reply: str | bytes, reason: str) -> None:
     with endpoint(reply) as (url, _):
-        found = write(example(), asked_of(url))
+        found = write(EXAMPLE, asked_of(url))
     assert (found.asked, found.writer) == ("openai", "grounded")
-    assert found.sentences == write(example()).sentences
+    assert found.sentences == write(EXAMPLE).sentences
     assert reason in found.note
     assert "This is the grounded text." in found.note
 
 
 def test_an_invented_number_is_counted_and_listed() -> None:
     with endpoint(f"{TRUE} Dead cells make up 40 %.") as (url, _):
-        found = write(example(), asked_of(url))
+        found = write(EXAMPLE, asked_of(url))
     assert (found.claims, found.unsupported, found.hallucination_rate) == (3, 1, pytest.approx(1 / 3))
     assert [dropped.text for dropped in found.dropped] == ["Dead cells make up 40 %."]
 
 
 def test_sentences_can_be_dropped_instead() -> None:
     with endpoint(f"{TRUE} Dead cells make up 40 %. It is calm.") as (url, _):
-        found = write(example(), asked_of(url, on_unsupported="drop"))
+        found = write(EXAMPLE, asked_of(url, on_unsupported="drop"))
     assert found.writer == "openai"
     assert "40 %" not in found.text
     assert [dropped.reason for dropped in found.dropped] == [
@@ -138,14 +141,14 @@ def test_sentences_can_be_dropped_instead() -> None:
 
 
 def test_an_endpoint_that_is_not_there() -> None:
-    found = write(example(), OPENAI)
+    found = write(EXAMPLE, OPENAI)
     assert found.writer == "grounded"
     assert "cannot be reached" in found.note
 
 
 def test_an_endpoint_that_fails() -> None:
     with endpoint("no", status=503) as (url, _):
-        assert "answered 503" in write(example(), asked_of(url)).note
+        assert "answered 503" in write(EXAMPLE, asked_of(url)).note
 
 
 def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
@@ -157,7 +160,7 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
         endpoint("elsewhere") as (other, seen),
         endpoint("no", status=302, Location=f"{other}/x") as (url, asked),
     ):
-        found = write(example(), asked_of(url))
+        found = write(EXAMPLE, asked_of(url))
     assert asked[0][1]["Authorization"] == "Bearer sesame"
     assert seen == []
     assert found.writer == "grounded"
@@ -172,12 +175,12 @@ def test_wrong_settings_are_told() -> None:
         (OPENAI.model_copy(update={"endpoint": "file:///etc/passwd"}), "give an address"),
     ):
         with pytest.raises(UsageError, match=match):
-            write(example(), config)
+            write(EXAMPLE, config)
 
 
 def test_a_folder_without_a_model_is_told(tmp_path: Any) -> None:
     with pytest.raises(ModelError, match="no language model here"):
-        write(example(), NarrativeConfig(writer="transformers", model=str(tmp_path)))
+        write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
 
 
 def test_slow_endpoints_are_not_waited_for() -> None:
@@ -188,5 +191,9 @@ def test_slow_endpoints_are_not_waited_for() -> None:
 
 
 def test_json_and_back() -> None:
-    found = write(example())
+    found = write(EXAMPLE)
     assert Narrative.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_every_writer_of_the_settings_is_in_the_table() -> None:
+    assert tuple(WRITERS) == get_args(WriterName)

@@ -8,9 +8,9 @@ from helpers import profiles
 from helpers.page import CONFIG, HOSTILE, Page
 
 from histome.metrics.format import MetricTable
+from histome.narrative.facts import Facts
 from histome.narrative.sentences import Dropped, Narrative, Sentence, Source
-from histome.narrative.slide_facts import slide_facts
-from histome.narrative.writers import write
+from histome.narrative.writers.verified import write
 from histome.report import render_report
 from histome.report.narrative import narrative_page
 from histome.slide import Slide
@@ -32,7 +32,7 @@ def section(text: str) -> str:
 
 
 def test_every_number_is_marked_and_every_sentence_is_linked(slide: Slide) -> None:
-    narrative = write(slide_facts(METRICS, {}))
+    narrative = write(Facts.of_slide(METRICS, {}))
     text = section(render(slide, narrative.to_json()))
     page = Page(text)
     marked = page.all("data")
@@ -49,7 +49,7 @@ def test_every_number_is_marked_and_every_sentence_is_linked(slide: Slide) -> No
 
 
 def test_it_stands_before_the_warnings(slide: Slide) -> None:
-    text = render(slide, write(slide_facts(METRICS, {})).to_json())
+    text = render(slide, write(Facts.of_slide(METRICS, {})).to_json())
     ids = [attrs["id"] for attrs in Page(text).all("section")]
     assert ids[:2] == ["narrative", "caveats"]
     assert '<a href="#narrative">' in text

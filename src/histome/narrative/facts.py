@@ -1,77 +1,70 @@
-"""What a text may say of a slide or a patch: every value with its unit, the cells and tissues it is about."""
+"""What a text may say of a slide or a patch: every number with its unit, labels, tokens, and what is unsure.
+
+Facts are read once, from the metrics of a slide or the JSON of a patch; writers, the verifier and a language
+model's prompt all take `Facts`.
+"""
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from string import Formatter
+from typing import Any, Literal, NamedTuple
 
 from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
-from histome.metrics.axes import ALL_ZONES, AXES, CELLS, PAIR_OF
-from histome.metrics.catalogue import find_metric
+from histome.metrics.format import Metric, format_count
+from histome.models.card import Card
+from histome.models.label_support import labels_of
+from histome.narrative.sentences import Sentence, Source
+from histome.narrative.slide_labels import narrated_metrics, slide_labels
+from histome.narrative.subjects import Subjects, about_feature, about_metric
+from histome.narrative.units import dimension, print_feature, print_metric, print_share
 from histome.phenotype.axes import PANNUKE_CLASSES
 
-Subjects = frozenset[str]
-# Dimension and factor to its base of the units that facts are stored in.
-DIMENSIONS = {
-    "%": ("share", 0.01),
-    "1": ("share", 1.0),
-    "": ("share", 1.0),
-    **dict.fromkeys(("cells", "regions", "aggregates", "pieces", "classes"), ("count", 1.0)),
-    "um2": ("area", 1.0),
-    "mm2": ("area", 1e6),
-    "px2": ("pixel area", 1.0),
-    "um": ("length", 1.0),
-    "mm": ("length", 1e3),
-    "px": ("pixel length", 1.0),
-    "cells/um2": ("density", 1e6),
-    "cells/mm2": ("density", 1.0),
-    "1/mm2": ("density", 1.0),
-    "mm/mm2": ("border density", 1.0),
-    "bits": ("bits", 1.0),
-    "OD": ("OD", 1.0),
-    "um/px": ("resolution", 1.0),
-}
-# What metrics without a class or tissue in their axes are about; alternatives.
-_ABOUT: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "TUMOR_PURITY": (("carcinoma_cell",),),
-    "IMMUNE_CELL_FRACTION": (("immune",),),
-    "STROMAL_TIL_PERCENT": (("til",), ("til", "STROMA"), ("lymphocyte", "plasma_cell", "STROMA")),
-    "INTRATUMORAL_TIL": (
-        ("til",),
-        ("til", "carcinoma_cell"),
-        ("lymphocyte", "plasma_cell", "carcinoma_cell"),
-    ),
-    "LYMPHOCYTE_TO_CARCINOMA_CELL_RATIO": (("lymphocyte", "carcinoma_cell"),),
-    "STROMAL_TO_INTRATUMORAL_LYMPHOCYTE_RATIO": (("lymphocyte", "STROMA"),),
-    "TUMOR_STROMA_RATIO": (("CARCINOMA", "STROMA"),),
-    "NECROSIS_FRACTION_OF_TUMOR": (("NECROSIS",),),
-    "IMMUNE_INFLAMED_SHARE": (("inflamed",), ("inflamed", "CARCINOMA")),
-    "IMMUNE_EXCLUDED_SHARE": (("excluded",), ("excluded", "CARCINOMA")),
-    "IMMUNE_DESERT_SHARE": (("desert",), ("desert", "CARCINOMA")),
-    "LYMPHOID_AGGREGATE_COUNT": (("aggregate",),),
-    "LYMPHOID_AGGREGATE_AREA": (("aggregate",),),
-    "VALID_AREA": (("VALID_TISSUE",),),
-    "RELATIVE_AREA_VALID_TISSUE": (("VALID_TISSUE",),),
-    "ABSOLUTE_AREA": ((),),
-}
-_PATCH_ABOUT: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "tumor_stroma_fraction": (("Neoplastic", "Connective"),),
-    "immune_infiltration_fraction": (("Inflammatory", "Neoplastic"), ("Inflammatory", "infiltration")),
-    "min_dist_Inflammatory_to_Neoplastic": (("Inflammatory", "Neoplastic", "least"),),
-    "mean_dist_Inflammatory_to_Neoplastic": (("Inflammatory", "Neoplastic", "average"),),
-    "count_engaged_immune": (("Inflammatory", "engaged"),),
-    "mean_spatial_entropy": (("entropy",),),
-}
+
+@dataclass(frozen=True)
+class FactsKind:
+    """What facts are of, and so how their values are named, read and printed.
+
+    prefix : before a value's name in a source. about : name -> what the value is about. printed : name, value
+    and unit -> text. counts : class -> the value that counts its cells. findings : finding -> the value that
+    says whether it is there.
+    """
+
+    name: Literal["slide", "patch"]
+    prefix: str
+    about: Callable[[str], tuple[Subjects, ...]]
+    printed: Callable[[str, float, str], str]
+    counts: Mapping[str, str]
+    findings: Mapping[str, str] = field(default_factory=dict)
+
+
+SLIDE = FactsKind(
+    "slide",
+    prefix="",
+    about=about_metric,
+    printed=print_metric,
+    counts={name: f"CELL_COUNT_{name.upper()}" for name in CELL_CLASSES},
+    findings={
+        "necrosis": "ABSOLUTE_AREA_NECROSIS",
+        "blood": "ABSOLUTE_AREA_BLOOD",
+        "vessels": "ABSOLUTE_AREA_VESSEL",
+        "lymphoid aggregates": "LYMPHOID_AGGREGATE_COUNT",
+    },
+)
+PATCH = FactsKind(
+    "patch",
+    prefix="raw_data.",
+    about=about_feature,
+    printed=print_feature,
+    counts={name: f"count_{name}" for name in PANNUKE_CLASSES},
+)
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One number: `path` as sources name it, `value` in `unit` as stored, what it is `about` (alternatives).
-
-    `place` are the tissues and zones among these.
-    """
+    """One number: its `path` in sources, its `value` in `unit` as stored, what it is about (alternatives)."""
 
     path: str
     value: float
@@ -81,75 +74,206 @@ class Fact:
     @property
     def dimension(self) -> str:
         """What the number measures: share, count, area, length, density ..."""
-        return DIMENSIONS.get(self.unit, (self.unit, 1.0))[0]
+        return dimension(self.unit)[0]
 
     @property
     def base(self) -> float:
         """The value in the base unit of its dimension."""
-        return self.value * DIMENSIONS.get(self.unit, (self.unit, 1.0))[1]
+        return self.value * dimension(self.unit)[1]
+
+
+class ModelNotes(NamedTuple):
+    """What a model's card says of its learning: class -> "direct, n = ..." or "indirect"; its limits."""
+
+    labels: Mapping[str, str]
+    limits: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All numbers, the number of cells of each class (None where unknown), labels and tokens said.
+    """All that a text on one slide or patch may rest on.
 
-    `kind` is "slide" or "patch": it decides what the classes are called. `labels`: axis -> label.
+    values : raw data by name as they were given (a prompt prints them to the letter); None for a null.
+    labels : axis -> label, None where its value is null. tokens : phrases that the labels stand for.
+    units, samples, undefined : unit, n and reason of a null, by the value's name.
+    models : name of each model -> what its card says of its learning.
     """
 
-    kind: str
-    numbers: tuple[Fact, ...]
-    counts: Mapping[str, float]
-    labels: Mapping[str, str]
-    tokens: frozenset[str]
-    findings: Mapping[str, float] = field(default_factory=dict)
+    kind: FactsKind
+    values: Mapping[str, Any]
+    labels: Mapping[str, str | None]
+    tokens: tuple[str, ...]
+    units: Mapping[str, str]
+    samples: Mapping[str, int] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, ModelNotes] = field(default_factory=dict)
 
-    @property
-    def said(self) -> frozenset[str]:
+    @classmethod
+    def of_slide(cls, metrics: Mapping[str, Metric], cards: Mapping[str, Card]) -> "Facts":
+        """Return the facts of a slide: its metrics by name, labels from them, its models' cards."""
+        rows = {name: metrics[name] for name in narrated_metrics() if name in metrics}
+        values = {name: row.value for name, row in rows.items()}
+        labels = dict(slide_labels(values))
+        return cls(
+            SLIDE,
+            values,
+            labels,
+            tuple(label for label in labels.values() if label and label != "Intermediate"),
+            {name: row.unit for name, row in rows.items()},
+            {name: row.n for name, row in rows.items() if row.n is not None},
+            {name: row.reason or "no value" for name, row in rows.items() if row.value is None},
+            {card.name: ModelNotes(labels_of(card), tuple(card.limits)) for card in cards.values()},
+        )
+
+    @classmethod
+    def of_patch(cls, document: Mapping[str, Any]) -> "Facts":
+        """Return the facts of a patch from the JSON that `histome tme patch` prints.
+
+        Units that it does not state are those of the paper: px and px2. Raises UsageError, one line, where
+        `raw_data`, `interpretation` or `generated_tokens` is missing or is something else.
+        """
+        values, labels, tokens = _checked(document)
+        reasons = values.get("undefined")
+        return cls(
+            PATCH,
+            values,
+            labels,
+            tokens,
+            _units(values, document.get("units", {})),
+            undefined=reasons if isinstance(reasons, Mapping) else {},
+        )
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Facts":
+        """Return the facts that `to_json` gave, or those of a patch; raises UsageError as `of_patch`."""
+        values, labels, tokens = _checked(document)
+        if document.get("subject") != SLIDE.name:
+            return cls.of_patch(document)
+        models = document.get("models", {})
+        return cls(
+            SLIDE,
+            values,
+            labels,
+            tokens,
+            _units(values, document.get("units", {})),
+            document.get("samples", {}),
+            document.get("undefined", {}),
+            {name: ModelNotes(about["labels"], tuple(about["limits"])) for name, about in models.items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as plain Python, ready for a JSON file."""
+        return {
+            "subject": self.kind.name,
+            "raw_data": dict(self.values),
+            "interpretation": dict(self.labels),
+            "generated_tokens": list(self.tokens),
+            "units": dict(self.units),
+            "samples": dict(self.samples),
+            "undefined": dict(self.undefined),
+            "models": {
+                name: {"labels": dict(notes.labels), "limits": list(notes.limits)}
+                for name, notes in self.models.items()
+            },
+        }
+
+    @cached_property
+    def numbers(self) -> tuple[Fact, ...]:
+        """Every number that a text may print: the values that are none are none of them."""
+        return tuple(self._numbers())
+
+    def _numbers(self) -> Iterator[Fact]:
+        about, prefix = self.kind.about, self.kind.prefix
+        for name in self.values:
+            value = self.get(name)
+            if value is not None:
+                yield Fact(prefix + name, value, self.units[name], about(name))
+        for name, n in self.samples.items():
+            yield Fact(f"{prefix}{name}.n", float(n), "cells", (*about(name), frozenset()))
+
+    @cached_property
+    def counts(self) -> Mapping[str, float]:
+        """Number of cells of each class of which it is known."""
+        return self._known(self.kind.counts)
+
+    @cached_property
+    def findings(self) -> Mapping[str, float]:
+        """How much there is of each finding that a value tells of."""
+        return self._known(self.kind.findings)
+
+    def _known(self, names: Mapping[str, str]) -> dict[str, float]:
+        found = {key: self.get(name) for key, name in names.items()}
+        return {key: value for key, value in found.items() if value is not None}
+
+    @cached_property
+    def phrases(self) -> frozenset[str]:
         """Every label and token, in lower case."""
-        return frozenset(text.lower() for text in (*self.labels.values(), *self.tokens))
+        return frozenset(text.lower() for text in (*self.labels.values(), *self.tokens) if text)
+
+    def get(self, name: str) -> float | None:
+        """Return a value; None where it is null, no number or not there."""
+        value = self.values.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            return None
+        return float(value)
+
+    def has(self, *names: str) -> bool:
+        """Return whether all these values are there."""
+        return all(self.get(name) is not None for name in names)
+
+    def source(self, path: str, text: str = "") -> Source:
+        """Return the source that `path` names (as `Fact.path`), with its value as it was given."""
+        name = path.removeprefix(self.kind.prefix)
+        if name.endswith(".n"):
+            return Source(path, self.samples.get(name.removesuffix(".n")), "", text)
+        return Source(path, self.values.get(name), self.units.get(name, ""), text)
+
+    def tell(self, template: str, topic: str, also: Iterable[str | Source] = ()) -> Sentence:
+        """Return a sentence: in the template, `{NAME}` becomes a value with its unit, and a source.
+
+        `{NAME:%}` prints a share as a percentage, `{NAME:n}` the sample size of a value; `also` are values
+        that the sentence rests on without printing them.
+        """
+        text, sources = "", []
+        for literal, name, form, _ in Formatter().parse(template):
+            text += literal
+            if name:
+                sources.append(self._printed(name, form or ""))
+                text += sources[-1].text
+        silent = [one if isinstance(one, Source) else self._silent(one) for one in also]
+        return Sentence(text[:1].upper() + text[1:], (*sources, *silent), topic)
+
+    def _silent(self, name: str) -> Source:
+        return Source(self.kind.prefix + name, self.get(name), self.units.get(name, ""))
+
+    def _printed(self, name: str, form: str) -> Source:
+        if form == "n":
+            n = self.samples[name]
+            return Source(f"{self.kind.prefix}{name}.n", n, "", format_count(n))
+        value, unit = float(self.values[name]), self.units.get(name, "")
+        text = print_share(value) if form == "%" else self.kind.printed(name, value, unit)
+        return Source(self.kind.prefix + name, value, unit, text)
 
 
-def read_facts(facts: Mapping[str, Any]) -> Facts:
-    """Return what a text may say, from the JSON of a slide or of a patch.
-
-    Raises UsageError, one line, where `raw_data`, `interpretation` or `generated_tokens` is missing or is
-    something else, and for a patch that lacks a feature of its own kind.
-    """
-    raw, labels, tokens = check_facts(facts)
-    kind = "slide" if facts.get("subject") == "slide" else "patch"
-    units = units_of(facts)
-    samples = facts.get("samples", {}) if kind == "slide" else {}
-    about = _about_metric if kind == "slide" else _about_feature
-    numbers = [*_numbers(raw, units, kind, about), *_sample_sizes(samples, about)]
-    return Facts(
-        kind,
-        tuple(numbers),
-        _counts(raw, kind),
-        {axis: label for axis, label in labels.items() if label},
-        frozenset(tokens),
-        _findings(raw) if kind == "slide" else {},
-    )
-
-
-def check_facts(facts: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
+def _checked(document: Any) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
     """Return raw data, labels and tokens, or refuse what is no such JSON (UsageError)."""
     wanted = {"raw_data": Mapping, "interpretation": Mapping, "generated_tokens": list}
     for name, kind in wanted.items():
-        if not isinstance(facts, Mapping) or not isinstance(facts.get(name), kind):
+        if not isinstance(document, Mapping) or not isinstance(document.get(name), kind):
             raise UsageError(
                 f"the facts have no {name}: give the JSON that `histome tme patch` prints "
                 "(raw_data, interpretation, generated_tokens)"
             )
-    return facts["raw_data"], facts["interpretation"], facts["generated_tokens"]
+    return (
+        dict(document["raw_data"]),
+        dict(document["interpretation"]),
+        tuple(map(str, document["generated_tokens"])),
+    )
 
 
-def units_of(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the unit of every value of the raw data, by name.
-
-    Those that the facts state hold; else lengths are px and areas px2, as the paper has them.
-    """
-    stated = facts.get("units", {})
-    return {name: str(stated.get(name, _usual_unit(name))) for name in facts["raw_data"]}
+def _units(values: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, str]:
+    """Return the unit of every value: the stated one, else lengths are px and areas px2, as in the paper."""
+    return {name: str(stated.get(name, _usual_unit(name))) for name in values}
 
 
 def _usual_unit(name: str) -> str:
@@ -162,69 +286,3 @@ def _usual_unit(name: str) -> str:
         if name.startswith(start):
             return unit
     return "px" if "_dist_" in name else "1"
-
-
-def _numbers(raw: Mapping[str, Any], units: Mapping[str, str], kind: str, about: Any) -> Iterator[Fact]:
-    prefix = "" if kind == "slide" else "raw_data."
-    for name, value in raw.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield Fact(prefix + name, float(value), units[name], about(name))
-
-
-def _sample_sizes(samples: Mapping[str, int], about: Any) -> Iterator[Fact]:
-    for name, n in samples.items():
-        yield Fact(f"{name}.n", float(n), "cells", (*about(name), frozenset()))
-
-
-def _about_metric(name: str) -> tuple[Subjects, ...]:
-    """Return what a metric is about: the classes, tissues and zones of its axes."""
-    if name in _ABOUT:
-        return tuple(map(frozenset, _ABOUT[name]))
-    try:
-        metric = find_metric(name)
-    except UsageError:
-        return (frozenset(),)
-    values = (AXES[axis][at] for axis, at in zip(metric.template.axes, metric.index, strict=True))
-    about = [part for value in values for part in _parts(value)]
-    return (frozenset([*about, "CARCINOMA"] if name.startswith("DISTANCE_TO_CARCINOMA") else about),)
-
-
-def _parts(value: str) -> Iterable[str]:
-    if value in PAIR_OF and value not in CELLS:
-        return [name.lower() for name in PAIR_OF[value]]
-    if value == "OTHER":  # both a class and a tissue; tables, not texts, tell them apart
-        return ["other"]
-    if value in CELLS:
-        return [value.lower()]
-    return [value] if value in (*AXES["tissue"], *ALL_ZONES, *AXES["qc"]) else []
-
-
-def _about_feature(name: str) -> tuple[Subjects, ...]:
-    """Return what a feature of a patch is about."""
-    if name in _PATCH_ABOUT:
-        return tuple(map(frozenset, _PATCH_ABOUT[name]))
-    found = re.match(r"(?:count|ratio|mean_area)_(\w+?)(?:_um2|_px2)?$", name)
-    known = found is not None and found[1] in PANNUKE_CLASSES
-    return (frozenset([found[1]]) if found is not None and known else frozenset(),)
-
-
-def _counts(raw: Mapping[str, Any], kind: str) -> dict[str, float]:
-    if kind == "patch":
-        names = {f"count_{name}": name for name in PANNUKE_CLASSES}
-    else:
-        names = {f"CELL_COUNT_{name.upper()}": name for name in CELL_CLASSES}
-    return {name: float(raw[key]) for key, name in names.items() if isinstance(raw.get(key), int | float)}
-
-
-# Finding -> the metric that says whether it is there.
-_FINDINGS = {
-    "necrosis": "ABSOLUTE_AREA_NECROSIS",
-    "blood": "ABSOLUTE_AREA_BLOOD",
-    "vessels": "ABSOLUTE_AREA_VESSEL",
-    "lymphoid aggregates": "LYMPHOID_AGGREGATE_COUNT",
-}
-
-
-def _findings(raw: Mapping[str, Any]) -> dict[str, float]:
-    found = {name: raw.get(metric) for name, metric in _FINDINGS.items()}
-    return {name: float(value) for name, value in found.items() if value is not None}

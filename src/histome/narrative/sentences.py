@@ -1,16 +1,8 @@
 """What a narrative is: sentences, each with the numbers that it rests on, and how it came to be."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from string import Formatter
 from typing import Any, NamedTuple
-
-from histome.metrics.format import Metric, format_count, format_number, show
-from histome.narrative.facts import DIMENSIONS
-
-NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit
-# Units of patch features as they are printed; those of metrics are printed by `metrics.quantities.show`.
-_LABELS = {"px": "px", "px2": "px²", "um": "µm", "um2": "µm²", "bits": "bits", "cells": "", "1": "", "": ""}
 
 
 class Source(NamedTuple):
@@ -97,62 +89,6 @@ class Narrative:
         return cls(sentences, dropped=tuple(Dropped(**d) for d in content["dropped"]), **kept)
 
 
-@dataclass(frozen=True)
-class Teller:
-    """Makes sentences of templates: `{NAME}` becomes the value of a fact with its unit, and its source.
-
-    `{NAME:%}` prints a share as a percentage, `{NAME:n}` the sample size of a metric. `prefix` comes before
-    the names in the sources.
-    """
-
-    values: Mapping[str, Any]
-    units: Mapping[str, str]
-    samples: Mapping[str, int]
-    prefix: str = ""
-
-    def get(self, name: str) -> float | None:
-        """Return the value of a fact; None where it is null or not there."""
-        value = self.values.get(name)
-        return float(value) if isinstance(value, int | float) else None
-
-    def has(self, *names: str) -> bool:
-        """Return whether all these facts have a value."""
-        return all(self.get(name) is not None for name in names)
-
-    def tell(self, template: str, topic: str, also: Iterable[str | Source] = ()) -> Sentence:
-        """Return a sentence; `also` names facts that it rests on without printing them."""
-        text, sources = "", []
-        for literal, name, form, _ in Formatter().parse(template):
-            text += literal
-            if name:
-                sources.append(self._source(name, form or ""))
-                text += sources[-1].text
-        silent = [one if isinstance(one, Source) else self._silent(one) for one in also]
-        return Sentence(text[:1].upper() + text[1:], (*sources, *silent), topic)
-
-    def _silent(self, name: str) -> Source:
-        return Source(self.prefix + name, self.get(name), self.units.get(name, ""))
-
-    def _source(self, name: str, form: str) -> Source:
-        if form == "n":
-            n = self.samples[name]
-            return Source(f"{self.prefix}{name}.n", n, "", format_count(n))
-        value, unit = float(self.values[name]), self.units.get(name, "")
-        text = f"{format_number(100 * value)}{NO_BREAK}%" if form == "%" else _printed(name, value, unit)
-        return Source(self.prefix + name, value, unit, text)
-
-
-def _printed(name: str, value: float, unit: str) -> str:
-    """Return a number as a sentence prints it, with its unit."""
-    if name[:1].islower():  # a patch feature: its unit is printed as it is, px beside um
-        label = _LABELS.get(unit, unit)
-        text = format_count(value) if unit == "cells" else format_number(value)
-    else:
-        shown = show(Metric(name, value, unit, None, None))
-        counted = DIMENSIONS.get(unit, ("", 1.0))[0] == "count"
-        label, text = ("", format_count(value)) if counted else (shown.unit, shown.text)
-    return (
-        f"{text}{NO_BREAK}{label.replace('/', 'per ', 1) if label.startswith('/') else label}"
-        if label
-        else text
-    )
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Return words as a list of a sentence: a, b and c."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""

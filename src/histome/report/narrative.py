@@ -5,7 +5,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from histome.metrics.format import Metric, format_count, show
-from histome.narrative.sentences import NO_BREAK, Narrative, Sentence, Source
+from histome.narrative.sentences import Narrative, Sentence, Source
+from histome.narrative.units import NO_BREAK
+from histome.narrative.writers.table import WRITERS
 
 _TOPICS = {
     "composition": "Composition",
@@ -15,11 +17,6 @@ _TOPICS = {
     "morphology": "Nuclei",
     "uncertain": "What is uncertain",
     "": "Narrative",
-}
-_WRITERS = {
-    "grounded": "a fixed set of rules",
-    "transformers": "a language model on the machine of the run",
-    "openai": "a language model at an endpoint of the user",
 }
 
 
@@ -45,7 +42,7 @@ def narrative_page(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
             }
             for topic, group in groupby(numbered, key=lambda item: item[1].topic)
         ],
-        "writer": _WRITERS[narrative.writer],
+        "writer": WRITERS[narrative.writer].description,
         "asked": narrative.asked,
         "note": narrative.note,
         "claims": narrative.claims,

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from histome.errors import UsageError
-from histome.narrative.verify import verify
+from histome.narrative.facts import Facts
+from histome.narrative.verifier import verify
 from histome.validation.agreement import cohen_kappa
 from histome.validation.bootstrap import Estimate, bootstrap, ratio
 
@@ -74,7 +75,9 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     rouge = [scorer.score(case.reference, case.hypothesis)["rougeL"].fmeasure for case in cases]
     names = [str(k) for k in range(len(cases))]
-    verdicts = [verify(case.hypothesis, case.facts) for case in cases if case.facts is not None]
+    verdicts = [
+        verify(case.hypothesis, Facts.from_json(case.facts)) for case in cases if case.facts is not None
+    ]
     parts = np.array([[len(v.unsupported), v.claims] for v in verdicts], float).reshape(-1, 2)
     claims = int(parts[:, 1].sum())
     return NarrativeScores(

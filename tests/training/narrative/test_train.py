@@ -14,9 +14,10 @@ from helpers.tiny_language_model import write_language_model
 
 from histome.config import NarrativeConfig
 from histome.errors import ModelError, UsageError
-from histome.narrative.language_models import WriterError, ask_folder, load_folder, prompt_of
-from histome.narrative.patch_writer import describe_patch
-from histome.narrative.writers import write
+from histome.narrative.facts import Facts
+from histome.narrative.writers.language_models import WriterError, ask_folder, load_folder, prompt_of
+from histome.narrative.writers.patch import describe_patch
+from histome.narrative.writers.verified import write
 from histome.training.narrative.train import (
     IGNORED,
     MODEL,
@@ -150,8 +151,8 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
     pairs = read_pairs(path)
     assert pairs[0] == Pair("p", "n")
-    assert pairs[1] == Pair(prompt_of(example()), "by a person")
-    assert pairs[2].completion == " ".join(s.text for s in describe_patch(example()))
+    assert pairs[1] == Pair(prompt_of(Facts.of_patch(example())), "by a person")
+    assert pairs[2].completion == " ".join(s.text for s in describe_patch(Facts.of_patch(example())))
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "p"}', '{"narrative": "n"}', '{"facts": {}}'])
@@ -181,11 +182,13 @@ def test_a_model_too_short_for_every_prompt(tmp_path: Path) -> None:
 
 def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
     """Taught it may stand; an untaught one is replaced by the grounded text."""
-    facts = {
-        "raw_data": {"total_cell_count": 10, "count_Inflammatory": 7, "ratio_Inflammatory": 0.7},
-        "interpretation": {"immune": "Immune Hot"},
-        "generated_tokens": [],
-    }
+    facts = Facts.of_patch(
+        {
+            "raw_data": {"total_cell_count": 10, "count_Inflammatory": 7, "ratio_Inflammatory": 0.7},
+            "interpretation": {"immune": "Immune Hot"},
+            "generated_tokens": [],
+        }
+    )
     pair = Pair(prompt_of(facts), "Inflammatory cells make up 70 %. The patch is immune hot.")
     model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}"], positions=160)
     recipe = NarrativeRecipe(epochs=40, batch=1, learning_rate=5e-3, save_every=1000)

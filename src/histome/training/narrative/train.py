@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from histome.errors import ModelError, UsageError
-from histome.narrative.language_models import load_folder, prompt_of
-from histome.narrative.writers import describe
+from histome.narrative.facts import Facts
+from histome.narrative.writers.language_models import load_folder, prompt_of
+from histome.narrative.writers.verified import grounded_sentences
 from histome.store.disk import writing
 from histome.training.nuclei.train import log_row
 
@@ -86,12 +87,14 @@ def read_pairs(path: str | Path) -> list[Pair]:
 
 
 def _pair(line: Mapping[str, Any]) -> Pair:
-    facts = line.get("facts")
-    prompt = line["prompt"] if facts is None else prompt_of(facts)
     text = line.get("narrative")
-    if text is None and facts is None:
-        raise ValueError("a prompt without a narrative")
-    return Pair(str(prompt), str(text or " ".join(sentence.text for sentence in describe(facts or {}))))
+    if line.get("facts") is None:
+        if text is None:
+            raise ValueError("a prompt without a narrative")
+        return Pair(str(line["prompt"]), str(text))
+    facts = Facts.from_json(line["facts"])
+    grounded = " ".join(sentence.text for sentence in grounded_sentences(facts))
+    return Pair(prompt_of(facts), str(text or grounded))
 
 
 def lesson(pair: Pair, tokenizer: Any, most_tokens: int) -> Lesson:

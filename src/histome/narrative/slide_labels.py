@@ -1,13 +1,9 @@
-"""What a narrative of a slide may rest on: some hundred metrics, labels from them, the models' limits."""
+"""What a narrative of a slide rests on: some hundred metrics, and the labels that follow from them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.metrics.axes import ZONES
-from histome.metrics.format import Metric
-from histome.models.card import Card
-from histome.models.label_support import labels_of
 
 # Label -> the metric whose share of the tumor-bearing tiles it names.
 PHENOTYPE_SHARES = {
@@ -22,32 +18,7 @@ _CLUSTERED_BELOW, _EVEN_ABOVE = 0.9, 1.1  # Clark-Evans; 1 for a random pattern
 _PURITY = (0.30, 0.60)  # as for patches, arXiv:2606.17702
 
 
-def slide_facts(metrics: Mapping[str, Metric], cards: Mapping[str, Card]) -> dict[str, Any]:
-    """Return the facts of a slide in the form that every writer takes, plain Python and ready for JSON.
-
-    raw_data : value of each metric that a narrative may use, by name; None for a null.
-    units, samples, undefined : unit, n and reason of those.
-    interpretation : axis -> label, None where its metric is null. generated_tokens : labels that need words.
-    models : name of each model -> `labels` (class -> "direct, n = ..." or "indirect") and `limits`.
-    """
-    names = [name for name in _names() if name in metrics]
-    raw = {name: metrics[name].value for name in names}
-    labels = dict(_labels(raw))
-    return {
-        "subject": "slide",
-        "raw_data": raw,
-        "interpretation": labels,
-        "generated_tokens": [label for label in labels.values() if label and label != "Intermediate"],
-        "units": {name: metrics[name].unit for name in names},
-        "samples": {name: n for name in names if (n := metrics[name].n) is not None},
-        "undefined": {name: metrics[name].reason or "no value" for name in names if raw[name] is None},
-        "models": {
-            card.name: {"labels": labels_of(card), "limits": list(card.limits)} for card in cards.values()
-        },
-    }
-
-
-def _names() -> Iterator[str]:
+def narrated_metrics() -> Iterator[str]:
     """Yield the metrics that a narrative may use."""
     yield from ("ABSOLUTE_AREA", "RELATIVE_AREA_VALID_TISSUE", "VALID_AREA", "CELL_N_TOTAL")
     for tissue in TISSUE_CLASSES:
@@ -74,8 +45,8 @@ def _names() -> Iterator[str]:
     yield from ("CONFIDENCE_MEAN_ALL", "ABSTAINED_COUNT_ALL", "ABSTAINED_FRACTION_ALL")
 
 
-def _labels(raw: Mapping[str, float | None]) -> Iterator[tuple[str, str | None]]:
-    """Yield each axis with its label."""
+def slide_labels(raw: Mapping[str, float | None]) -> Iterator[tuple[str, str | None]]:
+    """Yield each axis with its label, from metrics by name; None where its metric is null."""
     purity = raw.get("TUMOR_PURITY")
     low, high = _PURITY
     yield (

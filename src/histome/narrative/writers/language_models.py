@@ -5,7 +5,6 @@ Both get the prompt of SegTME-UNI2 (arXiv:2606.17702) and nothing else: no pictu
 
 import json
 import os
-from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from histome.errors import ModelError, UsageError
+from histome.narrative.facts import Facts
 
 API_KEY = "HISTOME_API_KEY"
 _MOST_BYTES = 1_000_000
@@ -23,11 +23,11 @@ class WriterError(Exception):
     """A language model that gave no text; the message says why in a few words."""
 
 
-def prompt_of(facts: Mapping[str, Any]) -> str:
-    """Return the prompt for the JSON of a slide or patch, to the letter of the published one."""
+def prompt_of(facts: Facts) -> str:
+    """Return the prompt for a slide or patch, to the letter of the published one."""
     return (
-        f"TME features: {facts['raw_data']}\nPhenotype labels: {facts['interpretation']}\n"
-        f"Biological tokens: {facts['generated_tokens']}\nNarrative:"
+        f"TME features: {facts.values}\nPhenotype labels: {facts.labels}\n"
+        f"Biological tokens: {list(facts.tokens)}\nNarrative:"
     )
 
 

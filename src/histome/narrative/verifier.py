@@ -6,14 +6,15 @@ checked; a sentence without any claim rests on nothing.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from histome.narrative import claims
 from histome.narrative.claims import Mention, Number
-from histome.narrative.facts import Fact, Facts, Subjects, read_facts
+from histome.narrative.facts import Fact, Facts
+from histome.narrative.subjects import Subjects
 
 _HEDGE = re.compile(
     r"(?:\babout|approximately|approx\.|around|roughly|nearly|almost|\bsome|~|ca\.|circa|\u2248)\s*$", re.I
@@ -76,26 +77,22 @@ class Verdict:
         return len(self.unsupported) / self.claims if self.claims else None
 
 
-def verify(text: str, facts: Mapping[str, Any]) -> Verdict:
-    """Check a text against the JSON of a slide or patch (`raw_data`, `interpretation`, `generated_tokens`).
-
-    Raises UsageError, one line, where the facts are no such JSON.
-    """
-    known = read_facts(facts)
-    return Verdict(tuple(check_sentence(sentence, known) for sentence in claims.split_sentences(text)))
+def verify(text: str, facts: Facts) -> Verdict:
+    """Check a text against the facts of a slide or patch."""
+    return Verdict(tuple(check_sentence(sentence, facts) for sentence in claims.split_sentences(text)))
 
 
 def check_sentence(sentence: str, facts: Facts) -> Checked:
     """Return the claims of one sentence, each with the fact that it traces to or why it traces to none."""
     phenotypes = claims.find_phenotypes(sentence)
     plain = claims.masked(sentence, phenotypes)
-    scene = _Reading(plain, facts, claims.find_numbers(plain), claims.find_mentions(plain, facts.kind))
+    reading = _Reading(plain, facts, claims.find_numbers(plain), claims.find_mentions(plain, facts.kind.name))
     found = (
         *(_phenotype(sentence, mention, facts) for mention in phenotypes),
-        *scene.numbers_claimed(),
-        *scene.classes_claimed(),
-        *scene.findings_claimed(),
-        *scene.comparisons_claimed(),
+        *reading.numbers_claimed(),
+        *reading.classes_claimed(),
+        *reading.findings_claimed(),
+        *reading.comparisons_claimed(),
         *(
             Claim(match[0], "clinical", None, "clinical statements are not made here")
             for match in claims.CLINICAL.finditer(plain)
@@ -106,7 +103,7 @@ def check_sentence(sentence: str, facts: Facts) -> Checked:
 
 def _phenotype(sentence: str, mention: Mention, facts: Facts) -> Claim:
     text = sentence[mention.start : mention.end]
-    said = [name for name in claims.PHENOTYPES[mention.term] if name.lower() in facts.said]
+    said = [name for name in claims.PHENOTYPES[mention.term] if name.lower() in facts.phrases]
     denied = claims.NEGATION.search(sentence[max(0, mention.start - 12) : mention.start]) is not None
     if denied:
         source = None if said else f"not {claims.PHENOTYPES[mention.term][0]}"
@@ -156,7 +153,7 @@ class _Reading:
     @property
     def _cells(self) -> frozenset[str]:
         groups = ("immune", "til", "aggregate", "inflamed", "excluded", "desert", "other", "VALID_TISSUE")
-        return frozenset((*claims.CELL_TERMS[self.facts.kind], *groups))
+        return frozenset((*claims.CELL_TERMS[self.facts.kind.name], *groups))
 
     def _number(self, number: Number, own: Subjects, before: Subjects) -> Claim:
         text = self.text[number.start : number.end].strip()
@@ -173,7 +170,7 @@ class _Reading:
         return Claim(text, "number", None, "no value is this number")
 
     def _is_about(self, fact: Fact, number: Number, own: Subjects, before: Subjects) -> bool:
-        """Whether the words round a number are those for what a fact is about; see `facts.Fact.about`."""
+        """Whether the words round a number are those for what a fact is about; see `facts.Fact`."""
         beside = self._beside(number)
         everywhere = {m.term for m in self.mentions} - self._cells - set(claims.PLACES)
         of_all = number.dimension is None and not beside and bool(_OF_ALL.search(self.text[: number.start]))
@@ -212,11 +209,11 @@ class _Reading:
 
     def classes_claimed(self) -> Iterator[Claim]:
         """Yield a claim for each unknown kind of cell, each said to prevail, each named without a number."""
-        for start, end, name in claims.find_strangers(self.text, self.facts.kind):
+        for start, end, name in claims.find_strangers(self.text, self.facts.kind.name):
             yield Claim(self.text[start:end], "class", None, f"the facts know no {name.lower()}")
         if claims.ABOUT_MODEL.search(self.text) or not self.facts.counts:
             return
-        named = [m for m in self.mentions if m.term in claims.CELL_TERMS[self.facts.kind]]
+        named = [m for m in self.mentions if m.term in claims.CELL_TERMS[self.facts.kind.name]]
         yield from self._dominance(named)
         if not self.numbers:
             for mention in named:

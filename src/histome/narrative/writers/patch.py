@@ -1,0 +1,174 @@
+"""The grounded paragraph of one patch: what its features, labels and tokens say, and nothing else."""
+
+from collections.abc import Callable, Iterator
+
+from histome.narrative.facts import Facts
+from histome.narrative.sentences import Sentence, Source, listed
+from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
+
+_FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points
+_DISTANCE = "mean_dist_Inflammatory_to_Neoplastic"
+# Axis -> label -> how a sentence says it; a label that is not here is not said.
+_WORDS = {
+    "composition": {
+        "High Tumour Purity": "high",
+        "Low Tumour Purity": "low",
+        "Intermediate": "intermediate",
+    },
+    "immune": {
+        "Immune Hot": "immune hot",
+        "Immune Cold": "immune cold",
+        "Moderate": "moderately infiltrated",
+    },
+    "interaction": {
+        "Direct Contact": "direct contact",
+        "Proximal": "a proximal position",
+        "Excluded": "an excluded phenotype",
+    },
+    "stroma": {
+        "Desmoplastic": "the patch is desmoplastic",
+        "Stroma-Free": "the patch is stroma-free",
+        "Intermediate": "the patch is neither desmoplastic nor stroma-free",
+    },
+    "architecture": {
+        "Highly Mixed": "highly mixed",
+        "Segregated": "segregated",
+        "Intermediate": "neither highly mixed nor segregated",
+    },
+}
+
+
+def describe_patch(facts: Facts) -> list[Sentence]:
+    """Return the sentences on a patch; a value that is null is said to be undefined, with its reason."""
+    if not facts.get("total_cell_count"):
+        return [facts.tell("No nuclei were found in this patch.", "composition", ["total_cell_count"])]
+    return [sentence for topic in TOPICS for sentence in topic(facts)]
+
+
+def _words(facts: Facts, axis: str) -> str | None:
+    """Return the label of an axis in words."""
+    return _WORDS[axis].get(str(facts.labels.get(axis)))
+
+
+def _tokens(facts: Facts, axis: str) -> tuple[str, list[Source]]:
+    """Return the tokens of an axis in brackets, and the sources of its label and tokens."""
+    known = phenotypes()
+    labels = known.axes[axis]
+    own = {*labels.low.tokens, *labels.intermediate.tokens, *labels.high.tokens}
+    if axis == "composition":
+        own |= {*known.low_purity.immune, *known.low_purity.stroma}
+    if axis == "interaction":
+        own |= set(known.bystander.tokens)
+    tokens = [token for token in facts.tokens if token in own]
+    sources = [Source(f"interpretation.{axis}", facts.labels[axis])]
+    sources += [Source("generated_tokens", token) for token in tokens]
+    words = listed([token.lower().replace("tumour", "tumor") for token in tokens])
+    return f" ({words})" if words else "", sources
+
+
+def _composition(facts: Facts) -> Iterator[Sentence]:
+    """Yield the counts, then the purity."""
+    counts = {name: facts.get(f"count_{name}") for name in PANNUKE_CLASSES}
+    present = sorted((n for n in counts if counts[n]), key=lambda n: -(counts[n] or 0))
+    parts = [f"{{count_{name}}} {name.lower()} ({{ratio_{name}:%}})" for name in present]
+    absent = [name.lower() for name, count in counts.items() if count == 0]
+    none = f"; no {listed(absent, 'or')} cell was found" if absent else ""
+    silent = [f"count_{name}" for name, count in counts.items() if count == 0]
+    yield facts.tell(
+        f"The patch holds {{total_cell_count}} nuclei: {listed(parts)}{none}.", "composition", silent
+    )
+    if word := _words(facts, "composition"):
+        tokens, sources = _tokens(facts, "composition")
+        yield facts.tell(f"Tumor purity is {word}{tokens}.", "composition", ["ratio_Neoplastic", *sources])
+
+
+def _immune(facts: Facts) -> Iterator[Sentence]:
+    """Yield the immune status."""
+    words = _words(facts, "immune")
+    if words is None or not facts.has("ratio_Inflammatory"):
+        return
+    tokens, sources = _tokens(facts, "immune")
+    text = f"It is {words}{tokens}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells"
+    if facts.has("immune_infiltration_fraction"):
+        text += ", and {immune_infiltration_fraction:%} of the neoplastic and inflammatory cells together"
+    yield facts.tell(f"{text}.", "immune", sources)
+
+
+def _interaction(facts: Facts) -> Iterator[Sentence]:
+    """Yield where the inflammatory cells lie."""
+    if not facts.has(_DISTANCE):
+        why = facts.undefined.get(_DISTANCE)
+        source = Source(f"raw_data.undefined.{_DISTANCE}", why)
+        if why:
+            text = f"A distance between immune and tumor cells is undefined: {why}."
+            yield Sentence(text, (source,), "interaction")
+        return
+    text = (
+        f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell; the "
+        "closest lies {min_dist_Inflammatory_to_Neoplastic} away, and {count_engaged_immune} of "
+        "{count_Inflammatory} inflammatory cells are engaged"
+    )
+    tokens, sources = _tokens(facts, "interaction") if facts.labels.get("interaction") else ("", [])
+    words = _words(facts, "interaction")
+    text += f", read as {words}{tokens}" if words else ""
+    yield facts.tell(f"{text}.", "interaction", sources)
+
+
+def _stroma(facts: Facts) -> Iterator[Sentence]:
+    """Yield the share of stroma."""
+    words = _words(facts, "stroma")
+    if words is None or not facts.has("ratio_Connective"):
+        return
+    tokens, sources = _tokens(facts, "stroma")
+    text = "Connective cells are {ratio_Connective:%} of all cells"
+    if facts.has("tumor_stroma_fraction"):
+        text += ", and the tumor-stroma fraction is {tumor_stroma_fraction:%}"
+    yield facts.tell(f"{text}: {words}{tokens}.", "stroma", sources)
+
+
+def _architecture(facts: Facts) -> Iterator[Sentence]:
+    """Yield how the classes mix."""
+    words = _words(facts, "architecture")
+    if words and facts.has("mean_spatial_entropy"):
+        tokens, sources = _tokens(facts, "architecture")
+        text = f"The cell classes are {words}{tokens}, with a mean spatial entropy of "
+        yield facts.tell(f"{text}{{mean_spatial_entropy}}.", "architecture", sources)
+
+
+def _morphology(facts: Facts) -> Iterator[Sentence]:
+    """Yield the size of the nuclei."""
+    if not facts.has("mean_area_Neoplastic"):
+        return
+    label = facts.labels.get("morphology")
+    tokens, sources = _tokens(facts, "morphology") if label else ("", [])
+    text = "Neoplastic nuclei have a mean area of {mean_area_Neoplastic}"
+    text += f": {label.lower()}{tokens}" if label and label != "Intermediate" else ""
+    if facts.has("mean_area_Inflammatory"):
+        text += "; inflammatory nuclei one of {mean_area_Inflammatory}"
+    yield facts.tell(f"{text}.", "morphology", sources)
+
+
+def _uncertain(facts: Facts) -> Iterator[Sentence]:
+    """Yield what limits these numbers."""
+    if (facts.get("total_cell_count") or 0) < _FEW_CELLS:
+        yield facts.tell(
+            "With {total_cell_count} nuclei in all, a difference of a few percent means nothing.",
+            "uncertain",
+        )
+    if facts.units.get(_DISTANCE) == "px" and facts.has(_DISTANCE):
+        yield facts.tell(
+            "Lengths and areas are in pixels: they compare only between patches of one resolution.",
+            "uncertain",
+            [_DISTANCE],
+        )
+
+
+TOPICS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (
+    _composition,
+    _immune,
+    _interaction,
+    _stroma,
+    _architecture,
+    _morphology,
+    _uncertain,
+)

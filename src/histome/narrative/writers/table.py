@@ -1,0 +1,44 @@
+"""The table of writers: `narrative.writer` of the settings names one of these."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from histome.config import NarrativeConfig
+from histome.errors import UsageError
+from histome.narrative.writers.language_models import ask_endpoint, ask_folder
+
+
+class Writer(NamedTuple):
+    """Who writes: what a report calls it, and what returns its text for a prompt.
+
+    ask : None for the grounded rules, whose sentences need no asking. Raises WriterError where no text can be
+    had, UsageError for incomplete settings.
+    """
+
+    description: str
+    ask: Callable[[str, NarrativeConfig], str] | None = None
+
+
+def _ask_folder(prompt: str, config: NarrativeConfig) -> str:
+    return ask_folder(prompt, _model(config, "a model's folder"))
+
+
+def _ask_endpoint(prompt: str, config: NarrativeConfig) -> str:
+    model = _model(config, "the model's name")
+    if not config.endpoint:
+        raise UsageError("narrative writer 'openai': set narrative.endpoint to the address of the server")
+    return ask_endpoint(prompt, config.endpoint, model, timeout_s=config.timeout_s)
+
+
+def _model(config: NarrativeConfig, wanted: str) -> str:
+    if not config.model:
+        raise UsageError(f"narrative writer {config.writer!r}: set narrative.model to {wanted}")
+    return config.model
+
+
+# A name here is one of `config.WriterName`: an unknown one is refused with the settings, before any work.
+WRITERS: Mapping[str, Writer] = {
+    "grounded": Writer("a fixed set of rules"),
+    "transformers": Writer("a language model on the machine of the run", _ask_folder),
+    "openai": Writer("a language model at an endpoint of the user", _ask_endpoint),
+}
