@@ -1,5 +1,7 @@
 """Names of a room are imported when they are asked for, and only then."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 
@@ -7,6 +9,15 @@ import pytest
 
 import histome
 from histome import store
+
+ROOMS = (
+    "histome.narrative",
+    "histome.narrative.writers",
+    "histome.phenotype",
+    "histome.report",
+    "histome.render",
+    "histome.interop",
+)
 
 
 def test_a_name_is_its_homes_own() -> None:
@@ -25,3 +36,17 @@ def test_a_face_imports_nothing_heavy() -> None:
     code = "import sys, histome.store; print('numpy' in sys.modules, 'histome.store.runner' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_of_a_face_is_there_and_is_no_module(room: str) -> None:
+    face = importlib.import_module(room)
+    for name in face.__all__:
+        assert not inspect.ismodule(getattr(face, name)), name
+
+
+def test_faces_import_no_library() -> None:
+    heavy = ("numpy", "pyarrow", "numba", "cv2", "shapely")
+    code = f"import sys, {', '.join(ROOMS)}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

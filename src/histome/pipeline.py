@@ -168,7 +168,7 @@ class _Work:
         return write(Facts.of_slide(MetricTable(metrics), self.cards), self.config.narrative).to_json()
 
     def render_report(self) -> str:
-        from histome.report import render_report
+        from histome.report.html import render_report
 
         return render_report(load_profile(self.run.path), self.slide, self.config.report)
 
