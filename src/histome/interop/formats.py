@@ -26,7 +26,7 @@ MAP_MPP = 2.0
 
 
 class FileFormat(NamedTuple):
-    """A format that is told by the ending of its files, and what reads from it what (None: nothing does).
+    """A format known by the ending of its files, and what reads cells, shapes or tissue from them.
 
     cells : (path, um per px). shapes : (path). tissue : (path, class map, um per px), for what is no polygon.
     """
@@ -37,7 +37,7 @@ class FileFormat(NamedTuple):
 
 
 class JsonCells(NamedTuple):
-    """Cells in JSON, which is told by what it holds."""
+    """A format of cells in JSON, known by what its files hold, and what takes the cells from loaded JSON."""
 
     holds: Callable[[Any], bool]
     cells: Callable[[Any, Path, float], ForeignCells]

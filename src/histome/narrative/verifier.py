@@ -103,13 +103,13 @@ def check_sentence(sentence: str, facts: Facts) -> Checked:
 
 def _phenotype(sentence: str, mention: Mention, facts: Facts) -> Claim:
     text = sentence[mention.start : mention.end]
-    said = [name for name in claims.PHENOTYPES[mention.term] if name.lower() in facts.phrases]
+    given = [name for name in claims.PHENOTYPES[mention.term] if name.lower() in facts.phrases]
     denied = claims.NEGATION.search(sentence[max(0, mention.start - 12) : mention.start]) is not None
     if denied:
-        source = None if said else f"not {claims.PHENOTYPES[mention.term][0]}"
-        return Claim(text, "phenotype", source, f"the facts do say {said[0]}" if said else "")
-    source = said[0] if said else None
-    return Claim(text, "phenotype", source, "" if said else "no label or token says so")
+        source = None if given else f"not {claims.PHENOTYPES[mention.term][0]}"
+        return Claim(text, "phenotype", source, f"the facts do say {given[0]}" if given else "")
+    source = given[0] if given else None
+    return Claim(text, "phenotype", source, "" if given else "no label or token says so")
 
 
 @dataclass(frozen=True)

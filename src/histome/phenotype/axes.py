@@ -19,14 +19,14 @@ _POWERS = {"1": 0, "um": 1, "um2": 2}
 
 
 class PhenotypeLabel(Settings):
-    """What is said of one level of an axis: a label, and tokens or none."""
+    """The label of one level of an axis, and the tokens that stand for it, if any."""
 
     label: str
     tokens: tuple[str, ...] = ()
 
 
 class Axis(Settings):
-    """One axis: which of the raw data decides it, its two limits (`unit`: 1, um or um2) and what it says."""
+    """One axis: which of the raw data decides it, its two limits (`unit`: 1, um or um2), its labels."""
 
     value: str
     unit: Literal["1", "um", "um2"] = "1"
@@ -44,7 +44,7 @@ class Axis(Settings):
         return "low" if value < self.below / scale else "intermediate"
 
     def at(self, level: Level) -> PhenotypeLabel:
-        """Return what is said at a level."""
+        """Return the label at a level."""
         return getattr(self, level)
 
 

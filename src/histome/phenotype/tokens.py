@@ -25,9 +25,9 @@ def interpret(
     """Return labels and tokens of the raw data of `features.patch_features`.
 
     compatible : as the paper has it, its contradictions included, with lengths in px; otherwise a token that
-        another axis' label denies is not said, such as "Restricted to stroma" where there is none.
+        another axis' label denies is left out, such as "Restricted to stroma" where there is none.
     unit : of the raw data's lengths: um, or px (also of compatible mode), which count as 0.25 um.
-    fewest_cells : with fewer cells nothing is said.
+    fewest_cells : with fewer cells there are neither labels nor tokens.
     """
     undefined: dict[str, str] = {}
     levels = dict[str, Level | None](dict.fromkeys(phenotypes().axes))
@@ -48,8 +48,8 @@ def interpret(
     tokens = list(_tokens(levels, raw_data))
     if not compatible:
         denied = phenotypes().contradicts
-        said = set(labels.values())
-        tokens = [token for token in tokens if token not in denied or denied[token] not in said]
+        given = set(labels.values())
+        tokens = [token for token in tokens if token not in denied or denied[token] not in given]
     return Interpretation(labels, tokens, levels, undefined)
 
 

@@ -20,7 +20,7 @@ _TOPICS = {
 }
 
 
-class Piece(NamedTuple):
+class TextPiece(NamedTuple):
     """A piece of a sentence: plain text, or a number with its source."""
 
     text: str
@@ -59,17 +59,17 @@ def _sentence(number: int, sentence: Sentence) -> dict[str, Any]:
     return {"number": number, "parts": list(_pieces(sentence)), "rests": rests}
 
 
-def _pieces(sentence: Sentence) -> Iterator[Piece]:
+def _pieces(sentence: Sentence) -> Iterator[TextPiece]:
     """Yield the sentence cut at the numbers that its sources print, in their order."""
     rest = sentence.text
     for source in sentence.sources:
         number = source.text.split(NO_BREAK)[0]
         before, found, after = rest.partition(number) if number else (rest, "", "")
         if found and not source.name.endswith(".n"):
-            yield Piece(before)
-            yield Piece(number, source.name, source.value)
+            yield TextPiece(before)
+            yield TextPiece(number, source.name, source.value)
             rest = after
-    yield Piece(rest)
+    yield TextPiece(rest)
 
 
 def _rest(source: Source) -> dict[str, str]:

@@ -99,12 +99,12 @@ def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
         count = int(counts[_KINDS.index(level)])
         shown = from_cells(count, n=labeled, count=True)
         percent = from_cells(100 * count / labeled if labeled else None, n=labeled)
-        said = {
+        entry = {
             "color": LEVEL_COLORS[level],
             "label": axis.at(level).label,
             "meaning": meanings[level] + unit,
         }
-        yield said | {"shown": shown, "share": percent}
+        yield entry | {"shown": shown, "share": percent}
     for kind, label in ((_NO_VALUE, "No value"), (_FEW, "Too few cells")):
         count = int(counts[_KINDS.index(kind)])
         if count:

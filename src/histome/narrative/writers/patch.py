@@ -8,7 +8,7 @@ from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
 
 _FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points
 _DISTANCE = "mean_dist_Inflammatory_to_Neoplastic"
-# Axis -> label -> how a sentence says it; a label that is not here is not said.
+# Axis -> label -> how a sentence says it; a label that is not here is left out.
 _WORDS = {
     "composition": {
         "High Tumour Purity": "high",

@@ -12,7 +12,7 @@ from histome.narrative.writers.words import cell_words, tissue_words
 _MYELOID = ("macrophage", "granulocyte", "plasma_cell")
 _FEW_TILES = 10  # under this a sentence says that there are few
 _ALIKE = 1.25  # densities within a quarter of one another are called alike
-# Axis -> label -> how a sentence says it; a label that is not here is not said.
+# Axis -> label -> how a sentence says it; a label that is not here is left out.
 _WORDS = {
     "composition": {"Low Tumour Purity": "low", "High Tumour Purity": "high"},
     "architecture": {
