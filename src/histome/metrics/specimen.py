@@ -219,7 +219,7 @@ def _labels(table: pa.Table) -> NDArray[np.int64]:
     """Return class codes; raises HistomeError that lists every class that is not one of the nine."""
     codes = class_codes(table)
     if (codes < 0).any():
-        unknown = pc.unique(table["class"].filter(pa.array(codes < 0)).cast(pa.string())).to_pylist()
+        unknown = table["class"].filter(pa.array(codes < 0)).cast(pa.string()).unique().to_pylist()
         raise HistomeError(
             f"cells: unknown class {', '.join(map(repr, unknown))}; map them to {', '.join(CELL_CLASSES)}."
         )
