@@ -129,6 +129,7 @@ def test_the_report_shows_the_maps_and_equal_input_gives_equal_bytes(slide) -> N
     assert section is not None
     assert section[0].count("<figure>") == 6
     assert "tiles of 200 µm" in section[0]
+    assert "is not the immune phenotype of the narrative and the metrics" in section[0]
 
 
 def test_a_report_without_cells_says_so(slide, tmp_path: Path) -> None:
