@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from histome.cells.decode.sharpen import polygons
+from histome.cells.decode.stardist import star_polygons
 from histome.cells.pixels import measure_stains
 from histome.cells.shape import measure_shapes
-from histome.cells.stardist import decode, polygons
 from histome.cells.table import cells_table, outlines_to_wkb, write_cells
-from histome.cells.windows import Nuclei, Search
+from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import ModelError
@@ -68,8 +69,8 @@ def crowded_window(rng: np.random.Generator):
     wave = 1 + 0.2 * np.cos(2 * ANGLES[:, None] + rng.uniform(0, 6, len(rows)))
     dist[:, rows, cols] = rng.uniform(8, 11, len(rows)) * wave
     rgb = rng.integers(60, 250, (WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
-    centers, _, distances, labels = decode(prob, dist, prob_threshold=0.5, nms_threshold=0.4)
-    return rgb, centers, distances, labels
+    stars = star_polygons(prob, dist, prob_threshold=0.5, nms_threshold=0.4)
+    return rgb, stars.centers, stars.distances, stars.labels
 
 
 def bench_nuclei() -> None:
@@ -146,7 +147,7 @@ def smooth_noise(side: int) -> np.ndarray:
     return coarse.repeat(8, axis=1).repeat(8, axis=2)
 
 
-def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, Search]:
+def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, CellSearch]:
     """N nuclei 15 um apart on a square slide of 0.25 um/px, a tenth of it carcinoma."""
     across = int(np.ceil(np.sqrt(n)))
     places = np.stack(np.divmod(np.arange(n), across)[::-1], axis=1) * 60 + 30 + rng.uniform(-15, 15, (n, 2))
@@ -174,7 +175,7 @@ def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, Search]:
     )
     network: Any = SimpleNamespace(card=card)
     slide: Any = SimpleNamespace(mpp=SimpleNamespace(x=0.25, y=0.25))
-    return nuclei, Search(slide, tissue, network, TileGrid((1, 1), 896, 64))
+    return nuclei, CellSearch(slide, tissue, network, TileGrid((1, 1), 896, 64))
 
 
 def bench_table(n: int) -> None:

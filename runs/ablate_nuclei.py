@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from train_nuclei import SECOND, load_split, pseudo_labeled
 
-from histome.cells.stardist import centroids
 from histome.datasets.fields import IMAGE_MPP, Field
+from histome.geometry.polygons import centroids
 from histome.training.nuclei.pseudo import star_nuclei
 from histome.training.nuclei.train import train
 from histome.validation.nuclei import score_field, score_tables

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from evaluate_nuclei import score_all
 
-from histome.cells.windows import decode_outputs
+from histome.cells.decode import decode_window
 from histome.datasets.fields import Field, load_fields
 from histome.datasets.splits import split_fields
 from histome.models.card import load_card
@@ -32,7 +32,7 @@ def mpx_per_cpu_second(network: Network, fields: Sequence[Field]) -> float:
     seconds = []
     for _ in range(REPEATS):
         start = time.process_time()
-        decode_outputs(card, network(np.ascontiguousarray(window)))
+        decode_window(card, network(np.ascontiguousarray(window)))
         seconds.append(time.process_time() - start)
     return card.core_px**2 / 1e6 / min(seconds)
 

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
-from histome.config import Config
-from histome.errors import UsageError
+from histome.config import Config, Settings, read_settings
+from histome.errors import ModelError, UsageError
 
 
 def test_vocabulary_has_the_published_order() -> None:
@@ -29,6 +29,18 @@ def test_toml_overrides_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text("[slide]\n[qc]\n")
     assert Config.from_toml(path) == Config()
+
+
+def test_one_reader_for_all_settings_refuses_in_the_words_of_its_caller(tmp_path: Path) -> None:
+    class Lamp(Settings):
+        levels: tuple[int, ...] = ()
+
+    path = tmp_path / "lamp.toml"
+    path.write_text("levels = [1, 2]\n")
+    assert read_settings(Lamp, path).levels == (1, 2)
+    path.write_text('levels = ["1"]\n')
+    with pytest.raises(ModelError, match=r"lamp\.toml: field levels\.0: "):
+        read_settings(Lamp, path, what="field", error=ModelError)
 
 
 @pytest.mark.parametrize(

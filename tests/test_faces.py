@@ -11,6 +11,12 @@ import histome
 from histome import store
 
 ROOMS = (
+    "histome.cells",
+    "histome.cells.decode",
+    "histome.checks",
+    "histome.geometry",
+    "histome.models",
+    "histome.phantom",
     "histome.narrative",
     "histome.narrative.writers",
     "histome.phenotype",

@@ -13,7 +13,7 @@ from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.phantom import PhantomTruth, draw_phantom
 from histome.phantom.layout import make_layout
 from histome.phantom.nuclei import NAMES, make_nuclei
-from histome.phantom.paint import Scene, paint_block
+from histome.phantom.paint import PhantomScene, paint_block
 from histome.phantom.pyramid import BLOCK_PX, write_pyramid
 from histome.phantom.texture import make_textures
 from histome.slide import open_slide
@@ -152,7 +152,7 @@ def test_blocks_meet_without_a_seam() -> None:
     rng = np.random.default_rng(2)
     layout = make_layout(rng, (600.0, 600.0), tissue_share=0.5, artifacts=True)
     textures = make_textures(rng, 0.5)
-    scene = Scene(layout, make_nuclei(rng, layout, textures, 0.5), textures, 0.5)
+    scene = PhantomScene(layout, make_nuclei(rng, layout, textures, 0.5), textures, 0.5)
     whole = paint_block(scene, 256, 256, 512)
     part = paint_block(scene, 512, 384, 256)
     assert whole is not None

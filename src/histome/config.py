@@ -2,18 +2,45 @@
 
 import json
 import tomllib
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from histome.errors import UsageError
+from histome.errors import HistomeError, UsageError
+
+S = TypeVar("S", bound=BaseModel)
 
 
 class Settings(BaseModel):
     """Base of every settings class: frozen, no conversion of types, no unknown names."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+def read_settings(
+    cls: type[S], source: Path | Traversable, *, what: str = "setting", error: type[HistomeError] = UsageError
+) -> S:
+    """Read a TOML file as one of the strict classes.
+
+    Raises `error`, one line, when the file is missing, not TOML, or holds an unknown or wrongly typed value;
+    `what` names a value in it.
+    """
+    try:
+        # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
+        text = json.dumps(tomllib.loads(source.read_text(encoding="utf-8")))
+        return cls.model_validate_json(text, strict=True)
+    except OSError as cause:
+        raise error(f"{source}: cannot be read ({cause.strerror})") from cause
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as cause:
+        raise error(f"{source}: not a valid TOML file ({cause})") from cause
+    except ValidationError as cause:
+        first = cause.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise error(
+            f"{source}: {what} {name}: {first['msg']}" if name else f"{source}: {first['msg']}"
+        ) from cause
 
 
 class SlideConfig(Settings):
@@ -28,6 +55,7 @@ class SlideConfig(Settings):
 class QcConfig(Settings):
     """Quality control. out_of_focus_below: focus (histome.qc.focus) under which tissue is not measured."""
 
+    # Between the sharpest of the blurred and the softest of the sharp, see histome.qc.focus.
     out_of_focus_below: float = -1.0
 
 
@@ -134,15 +162,4 @@ class Config(Settings):
         Raises UsageError, one line, when the file is missing, not TOML, or holds an unknown or
         wrongly typed setting.
         """
-        path = Path(path)
-        try:
-            # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
-            return cls.model_validate_json(json.dumps(tomllib.loads(path.read_text(encoding="utf-8"))))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot read the settings ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-            raise UsageError(f"{path}: not a valid TOML settings file ({error})") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{path}: setting {name}: {first['msg']}") from error
+        return read_settings(cls, Path(path))

@@ -203,10 +203,11 @@ def _workers(workers: int | None) -> int:
 
 def _cards(config: Config) -> "dict[str, Card]":
     from histome.models.registry import find_model
+    from histome.models.tasks import CELL_TASKS, TISSUE_TASKS
 
     return {
-        "tissue": find_model(config.tissue.model, task="segmenter"),
-        "cells": find_model(config.cells.model, task=("stardist", "hover")),
+        "tissue": find_model(config.tissue.model, task=TISSUE_TASKS),
+        "cells": find_model(config.cells.model, task=CELL_TASKS),
     }
 
 

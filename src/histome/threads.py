@@ -1,8 +1,19 @@
-"""How many CPUs we may use."""
+"""How many CPUs we may use, one ordered map over threads, and the libraries' own threads."""
 
 import math
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Results made before they are asked for, a worker: a slow item leaves no other thread idle, and few are held.
+_AHEAD = 4
 
 
 def available_cpus() -> int:
@@ -28,3 +39,54 @@ def _cgroup_cpus(root: Path) -> float | None:
     if not quota.isdigit() or not period.isdigit() or int(period) == 0:  # "max" and "-1": no quota
         return None
     return int(quota) / int(period)
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], workers: int = 1, *, ahead: int | None = None
+) -> Iterator[R]:
+    """Yield function(item) in the order of the items, whatever thread was first.
+
+    On an error, Ctrl-C or an end of the asking no further item is begun, and no thread is left.
+
+    Parameters
+    ----------
+    function : called in `workers` threads at once; where it is 1 and `ahead` is not given, in the caller's.
+    items : asked for as they are needed.
+    workers : threads.
+    ahead : results made before they are asked for, which bounds what is held; by default 4 a worker.
+    """
+    if workers <= 1 and ahead is None:
+        yield from map(function, items)
+        return
+    depth = _AHEAD * workers if ahead is None else ahead
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="histome") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def limited(count: int) -> Iterator[None]:
+    """Hold the libraries' own threads to `count` in all of this process, and give back what was there before.
+
+    BLAS and OpenMP as far as they are loaded, and OpenCV; of numba nothing runs in threads of its own. Loads
+    NumPy and OpenCV, so it belongs round work, not round the question whether there is any.
+    """
+    import cv2
+    import numpy  # noqa: F401  (its BLAS is to be seen)
+    from threadpoolctl import threadpool_limits
+
+    before = cv2.getNumThreads()
+    with threadpool_limits(count):
+        cv2.setNumThreads(count)
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(before)

@@ -183,8 +183,11 @@ def test_abstention_follows_the_card_and_the_settings():
 
 def test_a_model_of_other_classes_is_refused():
     slide = draw(SIZE_PX, [])
-    for card in (drawn_card(classes=CELL_CLASSES[:8]), drawn_card(task="segmenter")):
-        with pytest.raises(ModelError, match="not a stardist model"):
+    for card, why in (
+        (drawn_card(classes=CELL_CLASSES[:8]), "a stardist has carcinoma_cell, .*, plasma_cell$"),
+        (drawn_card(task="segmenter"), "a segmenter finds no cells; give a stardist or hover model"),
+    ):
+        with pytest.raises(ModelError, match=why):
             find_cells(slide, ground(slide), DrawnNetwork(card))
 
 
@@ -198,7 +201,7 @@ def test_an_error_in_a_window_reaches_the_caller_and_leaves_no_thread(workers):
     slide = draw(SIZE_PX, [])
     with pytest.raises(ModelError, match="the network broke"):
         find_cells(slide, ground(slide), FailingNetwork(), workers=workers)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cells")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("histome")]
 
 
 def test_memory_a_cell_is_bounded():

@@ -1,4 +1,4 @@
-"""Shapes of polygons whose measures are known by hand, and of any polygon against shapely."""
+"""NuclearShapes of polygons whose measures are known by hand, and of any polygon against shapely."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ from histome.cells import SCHEMA, find_cells, read_cells, write_cells
 from histome.cells.table import carcinoma_distance, class_codes
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.errors import HistomeError
-from histome.models.label_support import class_labels
+from histome.models.label_support import support_texts, table_support
 from histome.slide import ClassMap
 from histome.tissue import Tissue
 
@@ -195,7 +195,7 @@ def test_the_table_carries_how_its_model_learned_the_classes():
     card = drawn_card(training={"labels": {"plasma_cell": "indirect"}})
     slide = draw((200, 200), [Ellipse(50.0, 50.0)])
     table = find_cells(slide, ground(slide), DrawnNetwork(card))
-    assert class_labels(table.schema) == {"plasma_cell": "indirect"}
+    assert support_texts(table_support(table.schema)) == {"plasma_cell": "indirect"}
 
 
 def test_class_codes_are_places_in_the_vocabulary():

@@ -3,41 +3,11 @@
 import numpy as np
 import pytest
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
-from hypothesis import given
-from hypothesis import strategies as st
 
-from histome.cells.windows import find_in_window, owners, read_window, start_search, tissue_windows
+from histome.cells.windows import find_in_window, read_window, start_search, tissue_windows
 from histome.classes import TISSUE_CLASSES
-from histome.slide import ClassMap, TileGrid
+from histome.slide import ClassMap
 from histome.tissue import Tissue
-
-grids = st.builds(
-    TileGrid,
-    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
-    st.integers(16, 900),
-    st.integers(0, 64),
-)
-
-
-@given(grids, st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
-def test_each_point_is_owned_once_by_the_window_whose_core_holds_it(grid, u, v):
-    x, y = u * grid.extent_px[0], v * grid.extent_px[1]
-    owner = owners(grid, np.array([x]), np.array([y]))[0]
-    assert owner == grid.owner(x, y)
-    assert grid[int(owner)].core.contains(x, y)
-    row, column = divmod(int(owner), grid.shape[1])
-    around = [
-        grid[r * grid.shape[1] + c]
-        for r in range(max(row - 1, 0), min(row + 2, grid.shape[0]))
-        for c in range(max(column - 1, 0), min(column + 2, grid.shape[1]))
-    ]
-    assert sum(tile.core.contains(x, y) for tile in around) == 1
-
-
-def test_a_point_outside_the_slide_has_no_owner():
-    grid = TileGrid((100, 50), 32, 8)
-    x, y = np.array([-0.1, 100.0, 5.0, 5.0]), np.array([5.0, 5.0, -0.1, 50.0])
-    assert owners(grid, x, y).tolist() == [-1] * 4
 
 
 def search_on(array, *, mpp=2.0, size_px=(480, 320)):

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from histome.checks import check_model
 from histome.classes import CELL_CLASSES
+from histome.models import registry
 from histome.models.card import load_card, write_card
 from histome.models.reference import reference_window, summarize
 from histome.models.registry import list_models
@@ -190,6 +191,13 @@ def test_a_predictor_of_ones_own_passes_without_a_file(card):
     findings = check_model(Changed(Network(card, threads=2), _nothing))
     assert all(finding.fine for finding in findings)
     assert {"weights", "loads", "backends"}.isdisjoint(finding.name for finding in findings)
+
+
+def test_a_registered_model_is_held_against_its_card_by_name(card, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    own = Changed(Network(card, threads=2), _nothing)
+    registry.register_model(own)
+    assert [finding.name for finding in check_model(card.name)] == [f.name for f in check_model(own)]
 
 
 class Remembering:

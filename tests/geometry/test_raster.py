@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from histome.geometry.raster import paint_polygons
+from histome.geometry.raster import paint_outlines, paint_polygons
 
 
 def painted(shapes, shape=(60, 80), unit_px=1.0):
@@ -58,3 +58,27 @@ def test_beyond_the_array_scale_and_nothing():
     assert painted([shapely.box(-50, -50, 500, 5)]).sum() == 5 * 80
     assert painted([shapely.box(0, 0, 40, 40)], unit_px=0.25).sum() == 100
     assert painted([shapely.Polygon(), shapely.box(900, 900, 999, 999)]).sum() == 0
+
+
+def test_a_painted_square_covers_the_pixels_whose_centers_it_holds():
+    square = np.array([[[3.0, 4.0], [7.0, 4.0], [7.0, 9.0], [3.0, 9.0]]])
+    rows, cols = np.nonzero(paint_outlines(square, (12, 12)))
+    assert (rows.min(), rows.max(), cols.min(), cols.max(), len(rows)) == (4, 8, 3, 6, 20)
+
+
+def test_both_ways_to_paint_fill_by_one_rule():
+    """Quarter and half pixels too: a center on an outline belongs to one side only, the same in both."""
+    rng = np.random.default_rng(4)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, (40, 9)), axis=1)
+    radii = rng.uniform(1, 9, (40, 9, 1))
+    places = rng.uniform(0, 60, (40, 1, 2))
+    outlines = np.round(4 * (places + radii * np.stack([np.cos(angles), np.sin(angles)], axis=-1))) / 4
+    for outline in outlines:
+        alone = paint_outlines(outline[None], (60, 80))
+        np.testing.assert_array_equal(alone, painted([shapely.Polygon(outline)]))
+
+
+def test_the_first_of_overlapping_outlines_keeps_its_pixels():
+    squares = np.array([[[x, 2.0], [x + 6, 2.0], [x + 6, 8.0], [x, 8.0]] for x in (1.0, 4.0)])
+    labels = paint_outlines(squares, (10, 12))
+    assert (labels[5] == [0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0]).all()

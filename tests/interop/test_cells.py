@@ -11,7 +11,7 @@ import shapely
 from histome.classes import TISSUE_CLASSES
 from histome.errors import HistomeError
 from histome.interop.formats import check_same_frame, read_foreign_cells
-from histome.models.label_support import CLASS_LABELS, class_labels
+from histome.models.label_support import CLASS_LABELS, support_texts, table_support
 from histome.slide.maps import ClassMap
 
 MAPPING = {
@@ -212,10 +212,9 @@ def test_what_a_table_of_our_own_says_of_its_model_is_kept(tmp_path):
     table = pq.read_table(tmp_path / "cells.parquet")
     labels = {CLASS_LABELS: b'{"lymphocyte": "indirect"}'}
     pq.write_table(table.replace_schema_metadata(labels), tmp_path / "ours.parquet")
-    assert class_labels(read_foreign_cells(tmp_path / "ours.parquet", MAPPING, mpp=0.5).schema) == {
-        "lymphocyte": "indirect"
-    }
-    assert class_labels(read_foreign_cells(tmp_path / "cells.parquet", MAPPING, mpp=0.5).schema) == {}
+    kept = read_foreign_cells(tmp_path / "ours.parquet", MAPPING, mpp=0.5)
+    assert support_texts(table_support(kept.schema)) == {"lymphocyte": "indirect"}
+    assert table_support(read_foreign_cells(tmp_path / "cells.parquet", MAPPING, mpp=0.5).schema) == {}
 
 
 @pytest.mark.parametrize("name", ["cells.tif", "cells.unknown"])

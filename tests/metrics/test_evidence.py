@@ -12,7 +12,7 @@ from histome.metrics.catalogue import find_metric
 from histome.metrics.evidence import classes_of, evidence_of
 from histome.metrics.measure import measure
 from histome.metrics.subregions import measure_parts
-from histome.models.label_support import CLASS_LABELS
+from histome.models.label_support import CLASS_LABELS, read_support
 
 WEAK = {"macrophage": "direct, n = 55", "plasma_cell": "indirect"}
 
@@ -35,8 +35,8 @@ def test_classes_are_found_on_axes_and_in_names(name, classes):
 
 def test_every_weak_class_of_a_metric_is_named():
     metric = find_metric("NUMBER_OF_MACROPHAGES_AROUND_PLASMA_CELL_IN_CARCINOMA_20")
-    assert evidence_of(metric, WEAK) == "macrophage: direct, n = 55; plasma_cell: indirect"
-    assert evidence_of(find_metric("CELL_COUNT_LYMPHOCYTE"), WEAK) is None
+    assert evidence_of(metric, read_support(WEAK)) == "macrophage: direct, n = 55; plasma_cell: indirect"
+    assert evidence_of(find_metric("CELL_COUNT_LYMPHOCYTE"), read_support(WEAK)) is None
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_a_model_of_another_task_is_refused(tmp_path):
 
 @pytest.fixture
 def own(monkeypatch):
-    monkeypatch.setattr(registry, "_OWN", {})
+    monkeypatch.setattr(registry, "_REGISTERED", {})
     model = DrawnNetwork(drawn_card(name="mine"))
     register_model(model)
     return model

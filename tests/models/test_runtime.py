@@ -13,7 +13,8 @@ from helpers.tiny_models import segmenter_model, stardist_model
 from histome.config import RuntimeConfig
 from histome.errors import ModelError
 from histome.models.registry import arithmetic, list_models, open_model
-from histome.models.runtime import Network, choose_backend, expected_outputs, openvino_precision
+from histome.models.runtime import Network, choose_backend, openvino_precision
+from histome.models.tasks import expected_outputs
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_pixels_count_as_the_papers(masks: Path) -> None:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of a model that finds drawn ellipses, known while a test runs."""
     network = DrawnNetwork()
-    monkeypatch.setitem(registry._OWN, network.card.name, network)
+    monkeypatch.setitem(registry._REGISTERED, network.card.name, network)
     return network.card.name
 
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from helpers.drawn_tissue import tissue_texture, write_field
 
-from histome.qc.focus import OUT_OF_FOCUS_BELOW, find_out_of_focus, measure_focus
+from histome.config import QcConfig
+from histome.qc.focus import find_out_of_focus, measure_focus
 from histome.slide import open_slide
 
 
@@ -24,7 +25,7 @@ def test_a_blurred_half_is_found_and_the_sharp_half_is_not(tmp_path):
     image[:, 600:] = disc_blur(image, 6)[:, 600:]
     slide = write_field(tmp_path / "half.png", image, 0.5)
     tissue = np.ones(slide.shape_at(8.0), bool)
-    soft = find_out_of_focus(focus_of(slide), tissue, mpp=8.0, below=OUT_OF_FOCUS_BELOW)
+    soft = find_out_of_focus(focus_of(slide), tissue, mpp=8.0, below=QcConfig().out_of_focus_below)
     assert soft[:, 48:].mean() > 0.95
     assert soft[:, :28].mean() < 0.05
 
@@ -56,7 +57,7 @@ def test_windows_leave_no_seam(tmp_path, monkeypatch):
 def test_real_fields_are_sharp_until_blurred(data_dir, tmp_path, name):
     for path in sorted((data_dir(name) / "images").glob("*.jpg"))[:4]:
         with open_slide(path, mpp=0.25) as slide:
-            assert np.nanmedian(focus_of(slide)) > OUT_OF_FOCUS_BELOW
+            assert np.nanmedian(focus_of(slide)) > QcConfig().out_of_focus_below
             pixels = slide.read(0, 0, size=slide.size_px)
         soft = write_field(tmp_path / f"{path.stem}.png", disc_blur(pixels, 12), 0.25)
-        assert np.nanmedian(focus_of(soft)) < OUT_OF_FOCUS_BELOW
+        assert np.nanmedian(focus_of(soft)) < QcConfig().out_of_focus_below

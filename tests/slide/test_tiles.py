@@ -24,16 +24,24 @@ def test_cores_partition_the_extent(width: int, height: int, core: int, halo: in
 
 
 @settings(deadline=None)
-@given(width=sides, height=sides, core=st.integers(1, 25), x=st.floats(0, 59.9), y=st.floats(0, 59.9))
-def test_each_point_has_one_owner(width: int, height: int, core: int, x: float, y: float) -> None:
+@given(
+    width=sides,
+    height=sides,
+    core=st.integers(1, 25),
+    u=st.floats(0, 1, exclude_max=True),
+    v=st.floats(0, 1, exclude_max=True),
+)
+def test_each_point_is_owned_by_the_tile_whose_core_holds_it(width, height, core, u, v) -> None:
     grid = TileGrid((width, height), core, 4)
-    holders = [tile.index for tile in grid if tile.core.contains(x, y)]
-    if x < width and y < height:
-        assert holders == [grid.owner(x, y)]
-    else:
-        assert holders == []
-        with pytest.raises(IndexError, match="outside the extent"):
-            grid.owner(x, y)
+    x, y = u * width, v * height
+    holders = [t.index for t in grid if t.core.x0 <= x < t.core.x1 and t.core.y0 <= y < t.core.y1]
+    assert holders == grid.owners(np.array([x]), np.array([y])).tolist()
+
+
+def test_a_point_outside_the_extent_has_no_owner() -> None:
+    grid = TileGrid((100, 50), 32, 8)
+    x, y = np.array([-0.1, 100.0, 5.0, 5.0]), np.array([5.0, 5.0, -0.1, 50.0])
+    assert grid.owners(x, y).tolist() == [-1] * 4
 
 
 def test_row_major_and_sliced() -> None:

@@ -1,27 +1,27 @@
 """Every cell of a slide: windows in, one table out."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import pyarrow as pa
 
 from histome.cells.stitch import settle_seams
 from histome.cells.table import cells_table
 from histome.cells.windows import (
+    CellSearch,
     Nuclei,
-    Search,
     find_in_window,
     join,
     no_nuclei,
     start_search,
     tissue_windows,
 )
-from histome.classes import CELL_CLASSES
 from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.runtime import Predictor
-from histome.slide import Slide, Tile
+from histome.models.tasks import CELL_TASKS, unfit_classes
+from histome.slide import Slide
+from histome.threads import ordered_map
 from histome.tissue import Tissue, whole_field
 
 Progress = Callable[[float, float], object]
@@ -46,7 +46,7 @@ def find_cells(
     slide : the slide.
     tissue : its tissue; cells are only looked for in the nucleated classes of `tissue.map`. None for a field
         of view without a map: all of it is searched.
-    network : a stardist model for the nine cell classes or a hover model, made for as many threads.
+    network : a model of cells (see `models.tasks`), made for as many threads.
     config : `abstain_below` overrides the card's threshold.
     progress : called with the mm2 of nucleated tissue done and in all.
 
@@ -56,7 +56,7 @@ def find_cells(
 
     Raises
     ------
-    ModelError : the network is neither.
+    ModelError : the network is none.
     """
     check_card(network.card)
     tissue = tissue or whole_field(slide)
@@ -67,32 +67,21 @@ def find_cells(
 
 
 def check_card(card: Card) -> None:
-    """Refuse a model that does not give the nine cell classes."""
-    if card.task != "hover" and (card.task != "stardist" or card.classes != CELL_CLASSES):
-        classes = ", ".join(CELL_CLASSES)
-        raise ModelError(f"{card.name}: not a stardist model for the classes {classes}, nor a hover model")
+    """Refuse a model that finds no cells, or not those of the nine classes."""
+    if card.task not in CELL_TASKS:
+        raise ModelError(f"{card.name}: a {card.task} finds no cells; give a {' or '.join(CELL_TASKS)} model")
+    if (problem := unfit_classes(card)) is not None:
+        raise ModelError(f"{card.name}: {problem}")
 
 
-def _find_all(search: Search, workers: int, progress: Progress) -> Nuclei:
+def _find_all(search: CellSearch, workers: int, progress: Progress) -> Nuclei:
     windows = tissue_windows(search)
     total_mm2 = sum(mm2 for _, mm2 in windows)
     done_mm2 = 0.0
     parts = [no_nuclei(search.network.card)]
-    found = _in_order(lambda tile: find_in_window(search, tile), [tile for tile, _ in windows], workers)
+    found = ordered_map(lambda tile: find_in_window(search, tile), [tile for tile, _ in windows], workers)
     for nuclei, (_, mm2) in zip(found, windows, strict=True):
         parts.append(nuclei)
         done_mm2 += mm2
         progress(done_mm2, total_mm2)
     return join(parts)
-
-
-def _in_order(work: Callable[[Tile], Nuclei], tiles: list[Tile], workers: int) -> Iterator[Nuclei]:
-    """Yield the work of each tile in order; on an error or Ctrl-C no further tile is begun."""
-    if workers <= 1:
-        yield from map(work, tiles)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="cells") as pool:
-        try:
-            yield from pool.map(work, tiles)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

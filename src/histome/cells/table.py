@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from histome.cells.pixels import Stains
 from histome.cells.shape import NuclearShapes
-from histome.cells.windows import Nuclei, Search
+from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES
 from histome.config import CellsConfig
 from histome.errors import HistomeError
 from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
-from histome.models.label_support import class_labels_metadata
+from histome.models.label_support import support_metadata
 from histome.slide import ClassMap
 from histome.tissue.zones import ZONE_CLASSES
 
@@ -97,11 +97,11 @@ SCHEMA = pa.schema(
 
 
 def cells_table(
-    nuclei: Nuclei, search: Search, zones: ClassMap, config: CellsConfig, *, workers: int = 1
+    nuclei: Nuclei, search: CellSearch, zones: ClassMap, config: CellsConfig, *, workers: int = 1
 ) -> pa.Table:
     """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
 
-    Its metadata hold how the model learned each class, too: see `models.marks`.
+    Its metadata hold how the model learned each class, too: see `models.label_support`.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
@@ -117,7 +117,7 @@ def cells_table(
     columns |= {"geometry": _polygons(nuclei.outline_px)}
     arrays = [_arrow(columns[field.name], field.type) for field in SCHEMA]
     geo = json.dumps(_geo_metadata(nuclei.outline_px)).encode()
-    metadata = {b"geo": geo, **class_labels_metadata(search.network.card)}
+    metadata = {b"geo": geo, **support_metadata(search.network.card)}
     return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
 
 
@@ -148,7 +148,7 @@ def read_cells(path: Path | str) -> pa.Table:
     return table
 
 
-def _place(nuclei: Nuclei, search: Search, zones: ClassMap) -> dict[str, Column]:
+def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Column]:
     mpp = search.slide.mpp
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
     return {
@@ -161,7 +161,7 @@ def _place(nuclei: Nuclei, search: Search, zones: ClassMap) -> dict[str, Column]
     }
 
 
-def _class(nuclei: Nuclei, search: Search, config: CellsConfig) -> dict[str, Column]:
+def _class(nuclei: Nuclei, search: CellSearch, config: CellsConfig) -> dict[str, Column]:
     thresholds = search.network.card.thresholds
     limit = thresholds.abstain if config.abstain_below is None else config.abstain_below
     confidence = nuclei.probability.max(axis=1, initial=0)

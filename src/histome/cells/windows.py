@@ -5,20 +5,16 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.cells import hover
-from histome.cells.outline import sharpen
-from histome.cells.pixels import Stains, class_probabilities, mean_logits, measure_stains
+from histome.cells.decode.by_task import decode_window
+from histome.cells.pixels import Stains, class_probabilities, measure_stains
 from histome.cells.shape import NuclearShapes, measure_shapes
-from histome.cells.stardist import decode, polygons
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.models.card import Card
-from histome.models.runtime import Outputs, Predictor
+from histome.models.runtime import Predictor
 from histome.slide import ClassMap, Slide, Tile, TileGrid
 
 # Corners are kept to 1/8 level-0 px (0.03 um at 0.25 um/px): exact in float32 up to 2 million px.
 CORNER_STEPS_PER_PX = 8
-# Half an input pixel: a shorter ray would fold the outline once its corners are rounded.
-SHORTEST_RAY_PX = 0.5
 # Shares of the halo. Within the first a nucleus may conflict with one of another window (16 um at 64 px and
 # 0.5 um/px: the reach of two large nuclei); within the second the winning grid cell of one nucleus may jump
 # over the border from window to window (8 um: the radius of a large nucleus), and 48 px of context are left.
@@ -70,8 +66,8 @@ def join(parts: list[Nuclei]) -> Nuclei:
     return Nuclei._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
-class Search(NamedTuple):
-    """Where nuclei are looked for and with what; `grid` is the one lattice of windows at the card's mpp."""
+class CellSearch(NamedTuple):
+    """One lattice of windows over a slide, at the card's mpp, with the network that reads them."""
 
     slide: Slide
     tissue: ClassMap
@@ -85,14 +81,14 @@ class Search(NamedTuple):
         return self.network.card.mpp / np.array([mpp.x, mpp.y])
 
 
-def start_search(slide: Slide, tissue: ClassMap, network: Predictor) -> Search:
+def start_search(slide: Slide, tissue: ClassMap, network: Predictor) -> CellSearch:
     """Lay the card's windows over the slide, from level-0 (0, 0) on."""
     card = network.card
     height, width = slide.shape_at(card.mpp)
-    return Search(slide, tissue, network, TileGrid((width, height), card.core_px, card.halo_px))
+    return CellSearch(slide, tissue, network, TileGrid((width, height), card.core_px, card.halo_px))
 
 
-def tissue_windows(search: Search) -> list[tuple[Tile, float]]:
+def tissue_windows(search: CellSearch) -> list[tuple[Tile, float]]:
     """Return the windows whose core touches nucleated tissue, each with the mm2 of it, in row-major order."""
     nucleated = _nucleated_codes(search.tissue)[search.tissue.array]
     ratio = search.network.card.mpp / search.tissue.mpp
@@ -107,11 +103,11 @@ def tissue_windows(search: Search) -> list[tuple[Tile, float]]:
     return found
 
 
-def find_in_window(search: Search, tile: Tile) -> Nuclei:
+def find_in_window(search: CellSearch, tile: Tile) -> Nuclei:
     """Return the nuclei in nucleated tissue that the window owns, and those it sees just beyond its core."""
     card = search.network.card
     rgb = read_window(search, tile)
-    found = decode_outputs(card, search.network(rgb[None]))
+    found = decode_window(card, search.network(rgb[None]))
     outline_px = _outlines_px(search, tile, found.outlines)
     shapes = measure_shapes(outline_px * np.array([search.slide.mpp.x, search.slide.mpp.y]))
     owner, at_seam, wanted = _ownership(search, tile, shapes.x_um, shapes.y_um)
@@ -129,66 +125,24 @@ def find_in_window(search: Search, tile: Tile) -> Nuclei:
     ).select(wanted & _nucleated_codes(search.tissue)[codes])
 
 
-def read_window(search: Search, tile: Tile) -> NDArray[np.uint8]:
+def read_window(search: CellSearch, tile: Tile) -> NDArray[np.uint8]:
     """Return the pixels of a window at the card's mpp, (window, window, 3); white outside the slide."""
     x_px, y_px = np.array([tile.read.x0, tile.read.y0]) * search.px_per_step
     size = (tile.read.width, tile.read.height)
     return search.slide.read(float(x_px), float(y_px), size=size, mpp=search.network.card.mpp)
 
 
-def _outlines_px(search: Search, tile: Tile, outlines: NDArray[np.float64]) -> NDArray[np.float64]:
+def _outlines_px(search: CellSearch, tile: Tile, outlines: NDArray[np.float64]) -> NDArray[np.float64]:
     """Outlines of a window's pixels in level-0 px, (n, rays, 2), corners rounded."""
     corners = outlines + np.array(tile.read[:2])
     return np.round(corners * search.px_per_step * CORNER_STEPS_PER_PX) / CORNER_STEPS_PER_PX
 
 
-class Decoded(NamedTuple):
-    """n nuclei of one window: outlines (n, rays, 2) in its pixels, scores (n,), logits (n, 9), label map."""
-
-    outlines: NDArray[np.float64]
-    scores: NDArray[np.float32]
-    logits: NDArray[np.float64]
-    labels: NDArray[np.int32]
-
-
-def decode_outputs(card: Card, seen: Outputs) -> Decoded:
-    """Return the nuclei in the network's outputs, as the card's task wants them read."""
-    return _decode_hover(card, seen) if card.task == "hover" else _decode_stardist(card, seen)
-
-
-def _decode_hover(card: Card, seen: Outputs) -> Decoded:
-    outlines, scores, shares, labels = hover.decode(
-        hover.upsample(seen["classes"][0], card.stride),
-        hover.upsample(seen["hv"][0], card.stride),
-        mpp=card.mpp,
-        prob_threshold=card.thresholds.prob,
-        split_per_um=card.thresholds.split_per_um,
-        min_area_um2=card.thresholds.min_area_um2,
-        corners=card.n_rays,
-    )
-    columns = np.array([CELL_CLASSES.index(name) for name in card.cell_classes])
-    return Decoded(outlines, scores, hover.log_shares(shares, columns, len(CELL_CLASSES)), labels)
-
-
-def _decode_stardist(card: Card, seen: Outputs) -> Decoded:
-    centers, scores, distances, labels = decode(
-        seen["prob"][0, 0],
-        seen["dist"][0],
-        prob_threshold=card.thresholds.prob,
-        nms_threshold=card.thresholds.nms,
-        stride=card.stride,
-    )
-    outlines = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX))
-    if "mask" in seen:
-        outlines, labels = sharpen(outlines, seen["mask"][0, 0], seen["offset"][0], stride=card.stride)
-    return Decoded(outlines, scores, mean_logits(seen["logits"][0], labels, centers), labels)
-
-
-def _ownership(search: Search, tile: Tile, x_um, y_um):
+def _ownership(search: CellSearch, tile: Tile, x_um, y_um):
     """Window that owns each centroid (-1 outside the slide), whether at a seam, and whether to keep it."""
     grid, mpp = search.grid, search.network.card.mpp
     x, y = x_um / mpp, y_um / mpp
-    owner = owners(grid, x, y)
+    owner = grid.owners(x, y)
     # How far inside (positive) or outside (negative) the core, in lattice px.
     core = tile.core
     depth = np.minimum.reduce([x - core.x0, core.x1 - x, y - core.y0, core.y1 - y])
@@ -196,14 +150,6 @@ def _ownership(search: Search, tile: Tile, x_um, y_um):
     foreign = ~own & (owner >= 0) & (depth > -JUMP_SHARE * grid.halo_px)
     at_seam = foreign | (depth < CONFLICT_SHARE * grid.halo_px)
     return owner, at_seam, own | foreign
-
-
-def owners(grid: TileGrid, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Return the index of the window whose core holds each point in lattice px, -1 outside the extent."""
-    width, height = grid.extent_px
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    index = np.floor(y / grid.core_px) * grid.shape[1] + np.floor(x / grid.core_px)
-    return np.where(inside, index, -1).astype(np.int32)
 
 
 def _nucleated_codes(tissue: ClassMap) -> NDArray[np.bool_]:

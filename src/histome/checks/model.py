@@ -1,30 +1,24 @@
-"""The contract of a model, as a test: what any set of weights or any `Predictor` must do to be used."""
+"""A model against its card: what any set of weights or any `Predictor` must do to be used."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.cells import find_cells
 from histome.checks.doctor import Finding
 from histome.errors import HistomeError, ModelError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from histome.models.card import Card
-    from histome.models.runtime import Outputs, Predictor
+from histome.models.card import Card
+from histome.models.reference import TOLERANCE, largest_difference, reference_window, summarize
+from histome.models.registry import find_model, registered_model
+from histome.models.runtime import Network, Outputs, Predictor, read_weights
+from histome.models.tasks import CELL_TASKS, expected_outputs, unfit_classes, value_ranges
+from histome.slide.plain import array_slide
 
 Check = tuple[str, Callable[[], str]]
-CELL_TASKS = ("stardist", "hover")
-# Lowest and highest value of each output, by its name; an output that is not listed may be any finite number.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "prob": (0.0, 1.0),
-    "mask": (0.0, 1.0),
-    "dist": (0.0, float("inf")),
-    "classes": (0.0, 1.0),
-    "probabilities": (0.0, 1.0),
-}
 # Rounding of a sigmoid or a softmax in bf16.
 _SLACK = 1e-3
 # Mean difference at a seam as a share of the output's spread; the shipped models have 0.03 and 0.08.
@@ -36,7 +30,7 @@ _REACH_UM = 8.0
 _ERRORS = (HistomeError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError)
 
 
-def check_model(model: "str | Path | Card | Predictor") -> list[Finding]:
+def check_model(model: str | Path | Card | Predictor) -> list[Finding]:
     """Hold a model against its card; every finding that is not `fine` is a reason not to use it.
 
     Looked at: the card; the weights' checksum; names, shapes and types of the outputs; their ranges; that the
@@ -55,6 +49,7 @@ def check_model(model: "str | Path | Card | Predictor") -> list[Finding]:
     One finding a check, in this order; the first that stops the others is the last. Nothing is raised for a
     bad model.
     """
+    model = _registered(model)
     findings = [_look(*check) for check in _of_file(model)]
     if not all(finding.fine for finding in findings):
         return findings
@@ -65,6 +60,16 @@ def check_model(model: "str | Path | Card | Predictor") -> list[Finding]:
     return findings
 
 
+def _registered(model: str | Path | Card | Predictor) -> str | Path | Card | Predictor:
+    """Return the object behind the name of a model that is no file, else what was given."""
+    if not isinstance(model, str):
+        return model
+    try:
+        return registered_model(find_model(model)) or model
+    except ModelError:  # the check of the card says it
+        return model
+
+
 def _look(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, check())
@@ -73,56 +78,38 @@ def _look(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, False, kind + " ".join(str(error).split()))
 
 
-def _card(model: "str | Path | Card | Predictor") -> "Card":
-    from histome.models.card import load_card
-
-    return load_card(model) if isinstance(model, str | Path) else getattr(model, "card", model)  # type: ignore[return-value]
+def _card(model: str | Path | Card | Predictor) -> Card:
+    return find_model(model) if isinstance(model, str | Path) else getattr(model, "card", model)  # type: ignore[return-value]
 
 
-def _predictor(model: "str | Path | Card | Predictor") -> "Predictor":
-    from histome.models.card import Card
-    from histome.models.runtime import Network
-
+def _predictor(model: str | Path | Card | Predictor) -> Predictor:
     return Network(_card(model), threads=2) if isinstance(model, str | Path | Card) else model
 
 
-def _of_file(model: "str | Path | Card | Predictor") -> Iterator[Check]:
-    from histome.models.card import Card
-
-    yield "card", lambda: _told(_card(model))
+def _of_file(model: str | Path | Card | Predictor) -> Iterator[Check]:
+    yield "card", lambda: _fits_task(_card(model))
     if isinstance(model, str | Path | Card):
         yield "weights", lambda: _weights(_card(model))
         yield "loads", lambda: f"runs here on {_predictor(model).describe()['backend']}"  # type: ignore[attr-defined]
 
 
-def _told(card: "Card") -> str:
-    from histome.cells.find import check_card
-    from histome.classes import TISSUE_CLASSES
-
-    if card.task in CELL_TASKS:
-        check_card(card)
-    elif card.classes != TISSUE_CLASSES:
-        raise ModelError(f"classes {', '.join(card.classes)}; a {card.task} has {', '.join(TISSUE_CLASSES)}")
+def _fits_task(card: Card) -> str:
+    if (problem := unfit_classes(card)) is not None:
+        raise ModelError(problem)
     return f"{card.name}, a {card.task} at {card.mpp:g} um/px"
 
 
-def _weights(card: "Card") -> str:
-    from histome.models.runtime import read_weights
-
+def _weights(card: Card) -> str:
     return f"{len(read_weights(card)) / 1e6:.1f} MB, sha256 as in the card"
 
 
-def _of_outputs(network: "Predictor") -> Iterator[Check]:
-    from histome.models.reference import reference_window
-
+def _of_outputs(network: Predictor) -> Iterator[Check]:
     image = reference_window(network.card)
     yield "outputs", lambda: _shapes(network, network(image))
-    yield "values", lambda: _values(network(image))
+    yield "values", lambda: _values(network.card, network(image))
 
 
-def _shapes(network: "Predictor", outputs: "Outputs") -> str:
-    from histome.models.runtime import expected_outputs
-
+def _shapes(network: Predictor, outputs: Outputs) -> str:
     for name, shape in expected_outputs(network.card).items():
         got = outputs.get(name)
         if got is None or got.shape != shape or got.dtype != "float32":
@@ -131,13 +118,12 @@ def _shapes(network: "Predictor", outputs: "Outputs") -> str:
     return ", ".join(f"{name} {shape}" for name, shape in expected_outputs(network.card).items())
 
 
-def _values(outputs: "Outputs") -> str:
-    import numpy as np
-
+def _values(card: Card, outputs: Outputs) -> str:
+    ranges = value_ranges(card)
     for name, array in outputs.items():
         if not np.isfinite(array).all():
             raise ModelError(f"output {name!r} holds values that are not finite")
-        low, high = RANGES.get(name, (-np.inf, np.inf))
+        low, high = ranges.get(name, (-np.inf, np.inf))
         if array.min() < low - _SLACK or array.max() > high + _SLACK:
             raise ModelError(
                 f"output {name!r} runs from {array.min():g} to {array.max():g}; {low:g} to {high:g}"
@@ -145,9 +131,7 @@ def _values(outputs: "Outputs") -> str:
     return ", ".join(f"{name} {a.min():.3g} to {a.max():.3g}" for name, a in outputs.items())
 
 
-def _of_behavior(network: "Predictor") -> Iterator[Check]:
-    from histome.models.runtime import Network
-
+def _of_behavior(network: Predictor) -> Iterator[Check]:
     yield "repeatable", lambda: _repeatable(network)
     yield "independent", lambda: _independent(network)
     yield "threads", lambda: _threads(network)
@@ -160,35 +144,29 @@ def _of_behavior(network: "Predictor") -> Iterator[Check]:
     yield "reference", lambda: _reference(network)
 
 
-def _same(a: "Outputs", b: "Outputs") -> bool:
+def _same(a: Outputs, b: Outputs) -> bool:
     return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
-def _copy(outputs: "Outputs") -> "Outputs":
+def _copy(outputs: Outputs) -> Outputs:
     """A model may hand out the same memory again."""
     return {name: array.copy() for name, array in outputs.items()}
 
 
-def _repeatable(network: "Predictor") -> str:
-    from histome.models.reference import reference_window
-
+def _repeatable(network: Predictor) -> str:
     image = reference_window(network.card)
     if not _same(_copy(network(image)), network(image)):
         raise ModelError("the same window gives other values the second time")
     return "the same window gives the same bytes"
 
 
-def _others(network: "Predictor") -> "list[np.ndarray]":
+def _others(network: Predictor) -> list[NDArray[np.uint8]]:
     """The reference window and two unlike it: a dark one, upside down, and a white one."""
-    import numpy as np
-
-    from histome.models.reference import reference_window
-
     image = reference_window(network.card)
     return [image, image[:, ::-1] // 2, np.full_like(image, 255)]
 
 
-def _independent(network: "Predictor") -> str:
+def _independent(network: Predictor) -> str:
     first, *rest = _others(network)
     alone = _copy(network(first))
     for image in rest:
@@ -198,7 +176,7 @@ def _independent(network: "Predictor") -> str:
     return "a window's values do not depend on those before it"
 
 
-def _threads(network: "Predictor") -> str:
+def _threads(network: Predictor) -> str:
     images = _others(network)[:2]
     alone = [_copy(network(image)) for image in images]
     together = threading.Barrier(2)
@@ -214,12 +192,8 @@ def _threads(network: "Predictor") -> str:
     return "two threads at once change nothing"
 
 
-def _seam(network: "Predictor") -> str:
+def _seam(network: Predictor) -> str:
     """Compare two neighboring windows in a strip of 4 px of output round the line where their cores meet."""
-    import numpy as np
-
-    from histome.models.reference import reference_window
-
     card = network.card
     if card.halo_px < 2 * card.stride:
         return f"halo_px is {card.halo_px}: windows that meet share no pixels"
@@ -242,11 +216,7 @@ def _seam(network: "Predictor") -> str:
     return f"two windows differ where they meet by {worst[name]:.2g} of the spread ({name})"
 
 
-def _blank(network: "Predictor") -> str:
-    import numpy as np
-
-    from histome.cells import find_cells
-    from histome.slide.plain import array_slide
+def _blank(network: Predictor) -> str:
 
     side = network.card.window_px
     slide = array_slide(np.full((side, side, 3), 255, np.uint8), network.card.mpp)
@@ -256,14 +226,8 @@ def _blank(network: "Predictor") -> str:
     return "no nuclei on a blank slide"
 
 
-def _edge(network: "Predictor") -> str:
+def _edge(network: Predictor) -> str:
     """A field of two fifths of a window on white, as the windows of a small image are padded."""
-    import numpy as np
-
-    from histome.cells import find_cells
-    from histome.models.reference import reference_window
-    from histome.slide.plain import array_slide
-
     window, side = network.card.window_px, 2 * network.card.window_px // 5
     pixels = np.full((window, window, 3), 255, np.uint8)
     pixels[:side, :side] = reference_window(network.card)[0, :side, :side]
@@ -277,11 +241,7 @@ def _edge(network: "Predictor") -> str:
     return f"{len(found):,} nuclei in a small field, none on the white beyond it"
 
 
-def _backends(card: "Card") -> str:
-    import numpy as np
-
-    from histome.models.reference import reference_window
-    from histome.models.runtime import Network
+def _backends(card: Card) -> str:
 
     image = reference_window(card)
     ort = Network(card, backend="cpu")(image)
@@ -294,9 +254,7 @@ def _backends(card: "Card") -> str:
     return f"OpenVINO and ONNX Runtime differ by {worst:.1g} of the largest value"
 
 
-def _reference(network: "Predictor") -> str:
-    from histome.models.reference import TOLERANCE, largest_difference, reference_window, summarize
-
+def _reference(network: Predictor) -> str:
     wanted = network.card.reference
     if not wanted:
         return "the card holds none"

@@ -6,16 +6,20 @@ import typer
 
 from histome.cli import console
 
-models = typer.Typer(help="The models that are shipped, and what is known of them.")
+models = typer.Typer(help="The models there are, and what is known of them.")
 
 
 @models.command("list")
 def list_() -> None:
-    """List the shipped models."""
-    from histome.models.registry import list_models
+    """List the shipped models and those of installed packages."""
+    from histome.errors import ModelError
+    from histome.models.registry import list_models, plugin_models
 
-    for card in list_models():
-        console.say(f"{card.name:<12}{card.task:<12}{card.mpp:g} um/px  {card.description}")
+    for found in (*list_models(), *plugin_models().values()):
+        if isinstance(found, ModelError):
+            console.say(f"cannot be used: {found}")
+        else:
+            console.say(f"{found.name:<12}{found.task:<12}{found.mpp:g} um/px  {found.description}")
 
 
 @models.command()
@@ -24,10 +28,11 @@ def show(
     toml: Annotated[bool, typer.Option("--toml", help="Print the card itself.")] = False,
 ) -> None:
     """Print what is known of a model: training data, labels, limits, split, held-out scores."""
-    from histome.models.card import card_to_toml, load_card
+    from histome.models.card import card_to_toml
     from histome.models.describe import describe_card
+    from histome.models.registry import find_model
 
-    card = load_card(name)
+    card = find_model(name)
     console.say(card_to_toml(card) if toml else describe_card(card))
 
 

@@ -1,4 +1,4 @@
-"""Outlines of pixel regions: exact polygons along pixel edges, and lengths that do not see the staircase."""
+"""Region contours: exact polygons along pixel edges; border length by Crofton's formula."""
 
 import numba
 import numpy as np

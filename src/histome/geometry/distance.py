@@ -6,13 +6,14 @@ works row by row, so each use asks for the rows, points or sums that it wants.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from histome.threads import ordered_map
 
 # Rows per unit of work; fixed, so that the worker count never changes a result.
 _BLOCK_ROWS = 128
@@ -91,10 +92,7 @@ class DistanceField:
     def _by_rows(self, work: Callable[[int, int], Any]) -> list[Any]:
         height = len(self.vertical)
         spans = [(lo, min(lo + _BLOCK_ROWS, height)) for lo in range(0, height, _BLOCK_ROWS)]
-        if self.workers <= 1 or len(spans) <= 1:
-            return [work(*span) for span in spans]
-        with ThreadPoolExecutor(self.workers) as pool:
-            return list(pool.map(lambda span: work(*span), spans))
+        return list(ordered_map(lambda span: work(*span), spans, min(self.workers, len(spans))))
 
 
 def distance_to(mask: NDArray[np.bool_], *, workers: int = 1, outside: bool = False) -> DistanceField:

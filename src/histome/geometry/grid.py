@@ -1,12 +1,13 @@
 """Neighbors of every cell from one compiled grid: near-linear in cells, memory a few arrays of length n."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from histome.threads import ordered_map
 
 # Cells per unit of work. Fixed, so the work is cut the same way for any number of workers.
 CHUNK_CELLS = 32_768
@@ -96,10 +97,7 @@ def chunks(n: int) -> list[tuple[int, int]]:
 def run_chunks(work: Callable[[int, int], T], n: int, *, workers: int = 1) -> list[T]:
     """Return [work(lo, hi), ...] over the fixed chunks of range(n), in order, on `workers` threads."""
     spans = chunks(n)
-    if workers <= 1 or len(spans) <= 1:
-        return [work(lo, hi) for lo, hi in spans]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda span: work(*span), spans))
+    return list(ordered_map(lambda span: work(*span), spans, min(workers, len(spans))))
 
 
 def neighbor_counts(

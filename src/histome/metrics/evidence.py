@@ -7,23 +7,24 @@ from functools import cache
 from histome.classes import CELL_CLASSES
 from histome.metrics.axes import AXES, CELLS, PAIR_OF
 from histome.metrics.declaration import Metric
+from histome.models.label_support import Support
 
 # How patterns spell a class that stands in them by name; PLASMA alone is in one of them.
 _SPELLED = {name: name.upper() for name in CELL_CLASSES if name != "other"} | {"plasma_cell": "PLASMA"}
 
 
-def evidence_column(metrics: Sequence[Metric], weak: Mapping[str, str]) -> list[str | None]:
+def evidence_column(metrics: Sequence[Metric], weak: Mapping[str, Support]) -> list[str | None]:
     """Return `plasma_cell: indirect; macrophage: direct, n = 55` for each metric that names weak classes.
 
-    weak: marks by class, see `models.marks.weak_marks`. None where a metric names none of them.
+    weak: by class, see `models.label_support.weakly_supported`. None where a metric names none of them.
     """
     return [evidence_of(metric, weak) for metric in metrics] if weak else [None] * len(metrics)
 
 
-def evidence_of(metric: Metric, weak: Mapping[str, str]) -> str | None:
-    """Return the marks of the weak classes that one metric names, see `evidence_column`."""
+def evidence_of(metric: Metric, weak: Mapping[str, Support]) -> str | None:
+    """Return how the weak classes were learned that one metric names, see `evidence_column`."""
     named = classes_of(metric)
-    return "; ".join(f"{name}: {mark}" for name, mark in weak.items() if name in named) or None
+    return "; ".join(f"{name}: {support}" for name, support in weak.items() if name in named) or None
 
 
 def classes_of(metric: Metric) -> set[str]:

@@ -32,7 +32,7 @@ from histome.metrics.families import (
 from histome.metrics.maps import make_ground
 from histome.metrics.results import Values
 from histome.metrics.specimen import Scene, read_cells
-from histome.models.label_support import weak_marks
+from histome.models.label_support import Support, weakly_supported
 from histome.slide.maps import ClassMap
 from histome.threads import available_cpus
 
@@ -132,7 +132,7 @@ def measure_scene(scene: Scene, config: MetricsConfig) -> pa.Table:
     sure = everything
     if confident is not scene:
         sure = {**everything, **_compute(confident, [name for name in wanted if FAMILIES[name].of_cells])}
-    return _table(wanted, everything, sure, weak_marks(scene.cells.class_labels))
+    return _table(wanted, everything, sure, weakly_supported(scene.cells.class_labels))
 
 
 def count_metrics(table: pa.Table) -> Counts:
@@ -163,7 +163,7 @@ def _table(
     wanted: Sequence[str],
     everything: Mapping[str, Values],
     sure: Mapping[str, Values],
-    weak: Mapping[str, str],
+    weak: Mapping[str, Support],
 ) -> pa.Table:
     """Spell the values out in catalogue order."""
     metrics = catalogue(wanted)

@@ -16,7 +16,7 @@ from histome.errors import HistomeError
 from histome.geometry.kdtree import build_tree, nearest_squared
 from histome.metrics.axes import NUCLEUS_FEATURES
 from histome.metrics.maps import NUCLEATED_OF_CODE, Ground
-from histome.models.label_support import class_labels
+from histome.models.label_support import Support, table_support
 from histome.slide.maps import ClassMap
 
 N_CELL_CLASSES = len(CELL_CLASSES)
@@ -42,7 +42,7 @@ class Cells:
     confidence: NDArray[np.float64] | None
     abstained: NDArray[np.bool_] | None
     features: Mapping[str, NDArray[np.float64]]
-    class_labels: Mapping[str, str] = field(default_factory=dict)
+    class_labels: Mapping[str, Support] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -171,7 +171,7 @@ def read_cells(table: pa.Table, tissue: ClassMap) -> Cells:
         _floats(table, "confidence") if "confidence" in table.column_names else None,
         _booleans(table, "abstained") if "abstained" in table.column_names else None,
         columns,
-        class_labels(table.schema),
+        table_support(table.schema),
     )
     # Sums of floats depend on their order: a canonical one makes every metric independent of the rows' order.
     area = columns.get("area_um2", np.zeros(len(x_um)))

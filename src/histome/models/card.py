@@ -1,21 +1,20 @@
 """Model cards: what a set of weights is, expects and how good it was; strict TOML beside the weights."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from histome.classes import CELL_CLASSES
+from histome.config import read_settings
 from histome.errors import ModelError
+from histome.models.tasks import TASKS, Task
 
 ZOO = Path(__file__).parent / "zoo"
 CARD_NAME = "card.toml"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Task = Literal["segmenter", "stardist", "hover"]
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]+$")]
 
 
@@ -26,11 +25,11 @@ class _Strict(BaseModel):
 class Thresholds(_Strict):
     """Cut-offs tuned on validation data; they belong to the weights, not to the user's settings.
 
-    `prob`: smallest object probability of a nucleus; `nms`: largest overlap (intersection over the smaller
-    area's union, as `cells.stardist` defines it) two nuclei may have; `abstain`: calibrated confidence under
-    which a class is not trusted. All in 0-1.
+    `prob`: smallest object probability of a nucleus; `nms`: largest share of a nucleus that others may cover
+    (see `cells.decode.stardist`); `abstain`: calibrated confidence under which a class is not trusted. All in
+    0-1.
     Of a `hover` model, `prob` is the smallest probability of a nucleus' pixel, `split_per_um` the fall of the
-    HV maps (1 / um) where two nuclei meet, `min_area_um2` the smallest nucleus (see `cells.hover`).
+    HV maps (1 / um) where two nuclei meet, `min_area_um2` the smallest nucleus (see `cells.decode.hover`).
     """
 
     prob: Share = 0.5
@@ -54,8 +53,7 @@ class Card(_Strict):
     Attributes
     ----------
     name : lower-case name, equal to its folder's name in the zoo.
-    task : `segmenter` (one output `probabilities`), `stardist` (outputs `prob`, `dist`, `logits`) or `hover`
-        (outputs `classes`: probabilities, background first, and `hv`: horizontal and vertical map).
+    task : what it is made for; `models.tasks` says what each task's outputs are and how they are read.
     classes : class names in the order of the output channels.
     cell_classes : of a `hover` model, the one of our cell classes that each of `classes` but the first is
         counted as; several may be counted as one.
@@ -105,7 +103,8 @@ class Card(_Strict):
             raise ValueError(f"halo_px {self.halo_px} leaves no core in a window of {self.window_px} px")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes holds a name twice")
-        if len(self.cell_classes) != (len(self.classes) - 1 if self.task == "hover" else 0):
+        counted = TASKS[self.task].classes is None
+        if len(self.cell_classes) != (len(self.classes) - 1 if counted else 0):
             raise ValueError("cell_classes must name a cell class for each class but background (hover only)")
         if unknown := set(self.cell_classes) - set(CELL_CLASSES):
             raise ValueError(
@@ -136,29 +135,25 @@ def load_card(name_or_path: str | Path) -> Card:
     Raises `ModelError` when there is none, or when it holds anything a card may not hold.
     """
     path = _card_path(name_or_path)
-    try:
-        # Through JSON: strict validation takes an array as a tuple only from there; a card holds no dates.
-        fields = json.dumps(tomllib.loads(path.read_text(encoding="utf-8")))
-        card = Card.model_validate_json(fields, strict=True)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise ModelError(f"{path}: not a readable model card ({error}); a card is a TOML file") from error
-    except ValidationError as error:
-        raise ModelError(f"{path}: {_first_problem(error)}; correct the card") from error
+    card = read_settings(Card, path, what="field", error=ModelError)
     return card.at(path.parent)
 
 
+def has_card(name_or_path: str | Path) -> bool:
+    """Whether there is a shipped model of this name, or a card at this path."""
+    return _existing_card(Path(name_or_path)) is not None
+
+
 def _card_path(name_or_path: str | Path) -> Path:
-    given = Path(name_or_path)
-    for path in (given, given / CARD_NAME, ZOO / given / CARD_NAME):
-        if path.is_file():
-            return path
-    raise ModelError(f"{name_or_path}: no such model; `histome models list` names the shipped ones")
+    path = _existing_card(Path(name_or_path))
+    if path is None:
+        raise ModelError(f"{name_or_path}: no such model; `histome models list` names those there are")
+    return path
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+def _existing_card(given: Path) -> Path | None:
+    candidates = (given, given / CARD_NAME, ZOO / given / CARD_NAME)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def card_to_toml(card: Card) -> str:

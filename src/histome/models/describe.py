@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from histome.models.card import Card
-from histome.models.label_support import labels_of
+from histome.models.label_support import card_support, support_texts
+from histome.models.tasks import TASKS, expected_outputs
 
 _WIDTH = 100
 _ACRONYMS = {name: name.upper() for name in ("pq", "aji", "f1", "iou", "auc", "ece")} | {"f-c": "F_c"}
@@ -40,14 +41,17 @@ def score_rows(scores: Mapping[str, Any], place: tuple[str, ...] = ()) -> Iterat
 
 def describe_card(card: Card) -> str:
     """Return the card as text: what it is, what it never saw, how good it was, what it learned from."""
-    parts = [_head(card), _marks(card), _limits(card), _scores(card), _data(card), _sources(card)]
+    parts = [_head(card), _support(card), _limits(card), _scores(card), _data(card), _sources(card)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def _head(card: Card) -> list[str]:
     thresholds = ", ".join(f"{name} {value:g}" for name, value in _thresholds(card).items())
+    task = TASKS[card.task]
     rows = {
         "task": f"{card.task}, {card.mpp:g} um/px, windows of {card.window_px} px, halo {card.halo_px} px",
+        "finds": f"{task.finds}: {task.decoder}",
+        "outputs": ", ".join(f"{name} {shape}" for name, shape in expected_outputs(card).items()),
         "classes": ", ".join(card.classes),
         "license": card.license,
         "thresholds": thresholds,
@@ -60,11 +64,7 @@ def _head(card: Card) -> list[str]:
 
 def _thresholds(card: Card) -> dict[str, float]:
     """Those that the task uses."""
-    used = {
-        "stardist": ("prob", "nms", "abstain"),
-        "hover": ("prob", "split_per_um", "min_area_um2", "abstain"),
-    }
-    return {name: getattr(card.thresholds, name) for name in used.get(card.task, ())}
+    return {name: getattr(card.thresholds, name) for name in TASKS[card.task].thresholds}
 
 
 def _data(card: Card) -> list[str]:
@@ -74,8 +74,8 @@ def _data(card: Card) -> list[str]:
     return ["Learned from", *_table(("data", "license", "note"), rows)]
 
 
-def _marks(card: Card) -> list[str]:
-    rows = list(labels_of(card).items())
+def _support(card: Card) -> list[str]:
+    rows = list(support_texts(card_support(card)).items())
     if not rows:
         return []
     return [

@@ -1,13 +1,13 @@
-"""How each class was learned: `direct, n = 55` labels of its own, or `indirect`, as a member of wider groups.
+"""How each class was learned: from n labels of its own, or as a member of wider groups only.
 
-A card holds these marks in `training.labels`; a cells table carries its model's in its metadata. Those of
-classes that were hardly taught stand beside every number of the class.
+A card says so in `training.labels` ("direct, n = 55", "indirect"); a cells table carries what its model's
+card says in its metadata. Classes that were hardly taught stand beside every number of theirs.
 """
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -19,37 +19,73 @@ CLASS_LABELS = b"histome.class_labels"
 _DIRECT = re.compile(r"direct, n = ([\d,]+)")
 
 
-def labels_of(card: Card) -> dict[str, str]:
-    """Return the marks of a card's classes; empty where it has none."""
-    return _texts(card.training.get("labels"))
+class Support(NamedTuple):
+    """What one class was learned from.
+
+    Attributes
+    ----------
+    kind : "direct": labels of its own; "indirect": a member of wider groups only; "unknown": the card says
+        something else.
+    n : number of labels of its own; None where it is not known.
+    text : as the card has it; `str()` gives it.
+    """
+
+    kind: Literal["direct", "indirect", "unknown"]
+    n: int | None
+    text: str
+
+    @classmethod
+    def of_count(cls, n: int) -> "Support":
+        """Return the support by n labels of the class' own."""
+        return cls("direct", n, f"direct, n = {n}") if n else cls("indirect", 0, "indirect")
+
+    @classmethod
+    def read(cls, text: str) -> "Support":
+        """Return what a card's text says."""
+        if found := _DIRECT.fullmatch(text):
+            return cls("direct", int(found[1].replace(",", "")), text)
+        return cls("indirect", 0, text) if text.startswith("indirect") else cls("unknown", None, text)
+
+    @property
+    def weak(self) -> bool:
+        """Whether numbers of the class are marked: it is known to have fewer than `FEW_LABELS` of its own."""
+        return self.n is not None and self.n < FEW_LABELS
+
+    def __str__(self) -> str:
+        """Return the card's text."""
+        return self.text
 
 
-def class_labels_metadata(card: Card) -> dict[bytes, bytes]:
+def weakly_supported(support: Mapping[str, Support]) -> dict[str, Support]:
+    """Return the classes without labels of their own or with fewer than `FEW_LABELS`, ordered by name."""
+    return {name: found for name, found in sorted(support.items()) if found.weak}
+
+
+def read_support(texts: Any) -> dict[str, Support]:
+    """Return what a table of texts says of each class; empty for anything but a table."""
+    if not isinstance(texts, Mapping):
+        return {}
+    return {str(name): Support.read(str(text)) for name, text in texts.items()}
+
+
+def support_texts(support: Mapping[str, Support]) -> dict[str, str]:
+    """Return the texts that `read_support` reads."""
+    return {name: str(found) for name, found in support.items()}
+
+
+def card_support(card: Card) -> dict[str, Support]:
+    """Return how a model learned each of its classes; empty where its card does not say."""
+    return read_support(card.training.get("labels"))
+
+
+def support_metadata(card: Card) -> dict[bytes, bytes]:
     """Return what the cells table of a model carries in its schema's metadata."""
-    return {CLASS_LABELS: json.dumps(labels_of(card)).encode()}
+    return {CLASS_LABELS: json.dumps(support_texts(card_support(card))).encode()}
 
 
-def class_labels(schema: pa.Schema) -> dict[str, str]:
-    """Return the marks that a cells table carries; empty where it comes from elsewhere."""
+def table_support(schema: pa.Schema) -> dict[str, Support]:
+    """Return how the model of a cells table learned each class; empty for a table from elsewhere."""
     try:
-        return _texts(json.loads((schema.metadata or {})[CLASS_LABELS]))
+        return read_support(json.loads((schema.metadata or {})[CLASS_LABELS]))
     except (KeyError, ValueError):
         return {}
-
-
-def _texts(marks: Any) -> dict[str, str]:
-    """Marks as texts by class; empty for anything but a table."""
-    return {str(name): str(mark) for name, mark in marks.items()} if isinstance(marks, Mapping) else {}
-
-
-def weak_marks(marks: Mapping[str, str]) -> dict[str, str]:
-    """Return the marks of the classes without labels of their own or with fewer than `FEW_LABELS`."""
-    return {name: mark for name, mark in sorted(marks.items()) if own_labels(mark) < FEW_LABELS}
-
-
-def own_labels(mark: str) -> float:
-    """Return the number of labels that a mark states; 0 when indirect, infinite when it says neither."""
-    found = _DIRECT.fullmatch(mark)
-    if found:
-        return int(found[1].replace(",", ""))
-    return 0 if mark.startswith("indirect") else float("inf")

@@ -1,16 +1,20 @@
-"""Which models there are: shipped, in a folder, or an object of one's own."""
+"""Which models there are: shipped, in a folder, an object of one's own, or of an installed package."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histome.config import RuntimeConfig
 from histome.errors import ModelError
-from histome.models.card import CARD_NAME, ZOO, Card, Task, load_card
+from histome.models.card import CARD_NAME, ZOO, Card, has_card, load_card
+from histome.models.plugins import load_plugin, plugin_names
+from histome.models.tasks import Task
 
 if TYPE_CHECKING:
     from histome.models.runtime import Predictor
 
-_OWN: "dict[str, Predictor]" = {}
+# Entry points of installed packages: name = the card's, value = a folder, a Predictor or what returns one.
+GROUP = "histome.models"
+_REGISTERED: "dict[str, Predictor]" = {}
 
 
 def list_models(folder: Path = ZOO) -> tuple[Card, ...]:
@@ -18,22 +22,70 @@ def list_models(folder: Path = ZOO) -> tuple[Card, ...]:
     return tuple(load_card(path) for path in sorted(Path(folder).glob(f"*/{CARD_NAME}")))
 
 
+def plugin_models() -> "dict[str, Card | ModelError]":
+    """Return the models of installed packages by name: the card of each, or why it cannot be used."""
+    return {name: _card_or_error(name) for name in plugin_names(GROUP)}
+
+
 def find_model(name_or_path: str | Path, *, task: Task | tuple[Task, ...] | None = None) -> Card:
     """Return the card of one model and check that it is made for `task` (or one of several).
 
-    Names of registered models go first, then those of shipped ones, then paths. Raises `ModelError` when
-    there is no such model or it does something else.
+    Names of registered models go first, then paths, then names of shipped models, then those of installed
+    packages. Raises `ModelError` when there is no such model or it does something else.
     """
-    own = _OWN.get(str(name_or_path))
-    card = load_card(name_or_path) if own is None else own.card
+    card = _find(str(name_or_path))
     wanted = (task,) if isinstance(task, str) else task
     if wanted is not None and card.task not in wanted:
         raise ModelError(f"{name_or_path}: this model is a {card.task}; give a {' or '.join(wanted)} model")
     return card
 
 
+def _find(name: str) -> Card:
+    if name in _REGISTERED:
+        return _REGISTERED[name].card
+    # Packages are asked last: it takes milliseconds to read what they all say of themselves.
+    given = None if has_card(name) else load_plugin(GROUP, name)
+    return load_card(name) if given is None else _plugin_card(name, given)
+
+
+def _plugin_card(name: str, given: Any) -> Card:
+    """Return the card of what an entry point gives: a folder, a `Predictor` or what returns one."""
+    given = _made(name, given)
+    card = load_card(given) if isinstance(given, str | Path) else getattr(given, "card", None)
+    if not isinstance(card, Card):
+        raise ModelError(
+            f"{name}: its entry point gives a {type(given).__name__}, not a folder or a Predictor"
+        )
+    if card.name != name:
+        raise ModelError(f"{name}: its entry point gives the model {card.name}; name both alike")
+    if not isinstance(given, str | Path):
+        _REGISTERED[name] = given
+    return card
+
+
+def _made(name: str, given: Any) -> Any:
+    """Call what is a function and no `Predictor`."""
+    if not callable(given) or hasattr(given, "card"):
+        return given
+    try:
+        return given()
+    except Exception as error:  # code of others, as in `load_plugin`
+        raise ModelError(f"{name}: its entry point raised {type(error).__name__}: {error}") from error
+
+
+def _card_or_error(name: str) -> "Card | ModelError":
+    try:
+        _refuse_shipped_name(name)
+        return find_model(name)
+    except ModelError as error:
+        return error
+
+
 def register_model(model: "Predictor") -> None:
     """Make a model that is no ONNX file known by its card's name, in this process.
+
+    A package that is installed names its model in the entry points `histome.models` instead: then every
+    process knows it.
 
     `model` has a `card` and is called as `models.runtime.Predictor` says; `histome.checks.check_model` says
     whether it keeps to that. `CellsConfig(model=<name>)` or `TissueConfig(model=<name>)` then uses it. A
@@ -41,9 +93,13 @@ def register_model(model: "Predictor") -> None:
     again replaces the model. Raises ModelError for the name of a shipped model.
     """
     name = model.card.name
+    _refuse_shipped_name(name)
+    _REGISTERED[name] = model
+
+
+def _refuse_shipped_name(name: str) -> None:
     if (ZOO / name).is_dir():
         raise ModelError(f"{name}: a shipped model has this name; give your card another")
-    _OWN[name] = model
 
 
 def open_model(card: Card, runtime: RuntimeConfig | None = None, *, threads: int = 1) -> "Predictor":
@@ -51,7 +107,7 @@ def open_model(card: Card, runtime: RuntimeConfig | None = None, *, threads: int
     from histome.models.runtime import Network
 
     runtime = runtime or RuntimeConfig()
-    own = _own(card)
+    own = registered_model(card)
     return own or Network(card, threads=threads, backend=runtime.backend, precision=runtime.precision)
 
 
@@ -59,13 +115,14 @@ def arithmetic(card: Card, runtime: RuntimeConfig) -> dict[str, str]:
     """Return the backend and precision that `open_model` takes on this machine, without opening the model."""
     from histome.models.runtime import resolve
 
-    if own := _own(card):
+    if own := registered_model(card):
         return {"backend": type(own).__name__}
     return dict(zip(("backend", "precision"), resolve(runtime.backend, runtime.precision), strict=True))
 
 
-def _own(card: Card) -> "Predictor | None":
-    own = _OWN.get(card.name)
+def registered_model(card: Card) -> "Predictor | None":
+    """Return the object that was registered with this very card, None for weights in a file."""
+    own = _REGISTERED.get(card.name)
     return own if own is not None and own.card == card else None
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from histome.config import Backend, Precision
 from histome.errors import ModelError
 from histome.models.card import Card
+from histome.models.tasks import expected_outputs, optional_outputs
 
 _log = logging.getLogger(__name__)
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -84,10 +85,8 @@ class Network:
 
         Returns
         -------
-        float32 arrays by output name: `probabilities` (1, classes, window/stride, window/stride) of a
-        segmenter; `prob` (1, 1, ..), `dist` (1, rays, ..), `logits` (1, classes, ..) of a stardist model,
-        which may have `mask` (1, 1, window, window) and `offset` (1, 2, ..) besides (see cells/outline.py);
-        `classes` (1, classes, ..), `hv` (1, 2, ..) of a hover model.
+        float32 arrays by output name, as `models.tasks` says for the card's task: (1, channels,
+        window/stride, window/stride), or (1, channels, window, window) where it is of full size.
         """
         window = self.card.window_px
         if image.shape != (1, window, window, 3) or image.dtype != np.uint8:
@@ -101,29 +100,11 @@ class Network:
         return {"name": card.name, "version": card.version, "sha256": card.sha256, **running}
 
 
-def expected_outputs(card: Card) -> dict[str, tuple[int, ...]]:
-    """Return the output shapes that the card's task must have, by name."""
-    side = card.window_px // card.stride
-    if card.task == "segmenter":
-        return {"probabilities": (1, len(card.classes), side, side)}
-    channels = {"prob": 1, "dist": card.n_rays, "logits": len(card.classes)}
-    if card.task == "hover":
-        channels = {"classes": len(card.classes), "hv": 2}
-    return {name: (1, n, side, side) for name, n in channels.items()}
-
-
-def optional_outputs(card: Card) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of what a stardist model may give besides: both outputs or none."""
-    side = card.window_px // card.stride
-    if card.task != "stardist":
-        return {}
-    return {"mask": (1, 1, card.window_px, card.window_px), "offset": (1, 2, side, side)}
-
-
 def check_outputs(card: Card, shapes: Shapes) -> None:
     """Refuse a model whose outputs are not those of its card's task; None in a shape is an unknown length."""
-    optional = optional_outputs(card) if "mask" in shapes else {}
-    for name, wanted in (expected_outputs(card) | optional).items():
+    optional = optional_outputs(card)
+    wanted_shapes = expected_outputs(card) | (optional if shapes.keys() & optional.keys() else {})
+    for name, wanted in wanted_shapes.items():
         got = shapes.get(name)
         if got is None:
             raise ModelError(f"{card.weights_path}: no output {name!r} (a {card.task} model has it)")

@@ -15,7 +15,7 @@ from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
 from histome.metrics.format import Metric, format_count
 from histome.models.card import Card
-from histome.models.label_support import labels_of
+from histome.models.label_support import card_support, support_texts
 from histome.narrative.sentences import Sentence, Source
 from histome.narrative.slide_labels import narrated_metrics, slide_labels
 from histome.narrative.subjects import Subjects, about_feature, about_metric
@@ -122,7 +122,10 @@ class Facts:
             {name: row.unit for name, row in rows.items()},
             {name: row.n for name, row in rows.items() if row.n is not None},
             {name: row.reason or "no value" for name, row in rows.items() if row.value is None},
-            {card.name: ModelNotes(labels_of(card), tuple(card.limits)) for card in cards.values()},
+            {
+                card.name: ModelNotes(support_texts(card_support(card)), tuple(card.limits))
+                for card in cards.values()
+            },
         )
 
     @classmethod

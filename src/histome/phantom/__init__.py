@@ -3,39 +3,13 @@
 They test the machinery exactly. They are drawn, not grown: accuracy on them says nothing about real tissue.
 """
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from histome.faces import opened
 
-from histome.phantom.layout import make_layout
-from histome.phantom.nuclei import make_nuclei
-from histome.phantom.paint import Scene, paint_block
-from histome.phantom.pyramid import BLOCK_PX, write_pyramid
-from histome.phantom.texture import make_textures
-from histome.phantom.truth import PhantomCells, PhantomTruth
+if TYPE_CHECKING:
+    from histome.phantom.draw import draw_phantom
+    from histome.phantom.truth import PhantomCells, PhantomTruth
 
 __all__ = ["PhantomCells", "PhantomTruth", "draw_phantom"]
-
-
-def draw_phantom(
-    path: Path | str,
-    *,
-    size_px: tuple[int, int] = (4096, 4096),
-    mpp: float = 0.5,
-    rng: np.random.Generator,
-    tissue_share: float = 0.4,
-    artifacts: bool = True,
-) -> PhantomTruth:
-    """Draw a slide as a pyramidal JPEG-tiled TIFF and return what is on it.
-
-    `size_px` = (w, h) of level 0; `tissue_share` the part of the glass that tissue covers (about);
-    `artifacts` adds a pen stroke, a fold and a patch out of focus to the first fragment. Streamed: memory
-    depends on the number of nuclei (about 0.5 kB each), not on the size. The same generator state gives the
-    same file.
-    """
-    extent_um = (size_px[0] * mpp, size_px[1] * mpp)
-    layout = make_layout(rng, extent_um, tissue_share=tissue_share, artifacts=artifacts)
-    textures = make_textures(rng, mpp)
-    scene = Scene(layout, make_nuclei(rng, layout, textures, mpp), textures, mpp)
-    write_pyramid(Path(path), size_px, mpp, lambda x, y: paint_block(scene, x, y, BLOCK_PX))
-    return PhantomTruth(Path(path), size_px, mpp, layout, scene.nuclei)
+__getattr__ = opened(__name__, __file__)

@@ -12,7 +12,7 @@ Floats = NDArray[np.floating[Any]]
 HARMONICS = np.arange(2, 8)
 
 
-class Part(IntEnum):
+class PhantomPart(IntEnum):
     """What a point of the slide is made of; finer than the tissue classes."""
 
     GLASS = 0
@@ -29,16 +29,16 @@ class Part(IntEnum):
 
 
 TISSUE_OF_PART = {
-    Part.STROMA: "STROMA",
-    Part.FAT: "OTHER",
-    Part.AGGREGATE: "STROMA",
-    Part.NEST: "CARCINOMA",
-    Part.NECROSIS: "NECROSIS",
-    Part.GLAND: "EPITHELIAL_TISSUE",
-    Part.LUMEN: "EPITHELIAL_TISSUE",
-    Part.BLOOD: "BLOOD",
-    Part.WALL: "VESSEL",
-    Part.VESSEL_LUMEN: "VESSEL",
+    PhantomPart.STROMA: "STROMA",
+    PhantomPart.FAT: "OTHER",
+    PhantomPart.AGGREGATE: "STROMA",
+    PhantomPart.NEST: "CARCINOMA",
+    PhantomPart.NECROSIS: "NECROSIS",
+    PhantomPart.GLAND: "EPITHELIAL_TISSUE",
+    PhantomPart.LUMEN: "EPITHELIAL_TISSUE",
+    PhantomPart.BLOOD: "BLOOD",
+    PhantomPart.WALL: "VESSEL",
+    PhantomPart.VESSEL_LUMEN: "VESSEL",
 }
 
 
@@ -46,7 +46,7 @@ TISSUE_OF_PART = {
 class Blob:
     """A closed shape round (x, y) um: at angle t its radius is radius (1 + sum of a_k cos(k t + p_k))."""
 
-    part: Part
+    part: PhantomPart
     x: float
     y: float
     radius: float
@@ -69,7 +69,7 @@ class Blob:
         dx, dy = np.asarray(x) - self.x, np.asarray(y) - self.y
         return self.radius_at(np.arctan2(dy, dx)) - np.hypot(dx, dy)
 
-    def resized(self, part: Part, by_um: float) -> "Blob":
+    def resized(self, part: PhantomPart, by_um: float) -> "Blob":
         """Return the shape of another part with the same center and waves and a radius larger by `by_um`."""
         return Blob(part, self.x, self.y, self.radius + by_um, self.amplitudes, self.phases)
 
@@ -163,13 +163,13 @@ def overlaps(shape: Blob | Arc, box_um: tuple[float, float, float, float]) -> bo
 
 # part, share of the fragment's area given to it, radius range um, irregularity, side of the fragment
 _MIX = (
-    (Part.FAT, 0.06, (85, 125), 0.10, 1),
-    (Part.NEST, 0.14, (105, 160), 0.13, -1),
-    (Part.AGGREGATE, 0.03, (50, 85), 0.12, 0),
-    (Part.BLOOD, 0.02, (40, 70), 0.14, 0),
-    (Part.GLAND, 0.13, (40, 68), 0.06, 1),
-    (Part.NEST, 0.16, (30, 85), 0.15, -1),
-    (Part.WALL, 0.025, (16, 34), 0.07, 0),
+    (PhantomPart.FAT, 0.06, (85, 125), 0.10, 1),
+    (PhantomPart.NEST, 0.14, (105, 160), 0.13, -1),
+    (PhantomPart.AGGREGATE, 0.03, (50, 85), 0.12, 0),
+    (PhantomPart.BLOOD, 0.02, (40, 70), 0.14, 0),
+    (PhantomPart.GLAND, 0.13, (40, 68), 0.06, 1),
+    (PhantomPart.NEST, 0.16, (30, 85), 0.15, -1),
+    (PhantomPart.WALL, 0.025, (16, 34), 0.07, 0),
 )
 FRAGMENT_UM = 3000.0
 GAP_UM = 14.0
@@ -190,7 +190,7 @@ def make_layout(
 
 
 def _blob(
-    rng: np.random.Generator, part: Part, x: float, y: float, radius: float, irregularity: float
+    rng: np.random.Generator, part: PhantomPart, x: float, y: float, radius: float, irregularity: float
 ) -> Blob:
     amplitudes = np.clip(rng.normal(0, irregularity, len(HARMONICS)), -0.2, 0.2) * 2 / HARMONICS
     phases = rng.uniform(0, 2 * np.pi, len(HARMONICS))
@@ -223,7 +223,7 @@ def _fragments(rng: np.random.Generator, extent_um: tuple[float, float], share: 
     while radius > smallest and left > 0.1 * np.pi * radius**2:
         for _ in range(60):
             size = min(radius, 0.43 * min(extent_um))
-            blob = _blob(rng, Part.STROMA, 0, 0, size, 0.07)
+            blob = _blob(rng, PhantomPart.STROMA, 0, 0, size, 0.07)
             reach = min(blob.reach, 0.49 * min(extent_um))
             x, y = rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)
             if room.has(x, y, blob.reach):
@@ -267,12 +267,12 @@ def _spot(rng: np.random.Generator, fragment: Blob, side: int) -> tuple[float, f
 
 
 def _inner(rng: np.random.Generator, blob: Blob) -> list[Blob]:
-    if blob.part == Part.GLAND:
-        return [blob.resized(Part.LUMEN, -rng.uniform(22, 27))]
-    if blob.part == Part.WALL:
-        return [blob.resized(Part.VESSEL_LUMEN, -rng.uniform(7, 10))]
-    if blob.part == Part.NEST and blob.radius > 115:
-        return [_blob(rng, Part.NECROSIS, blob.x, blob.y, blob.radius - 75, 0.08)]
+    if blob.part == PhantomPart.GLAND:
+        return [blob.resized(PhantomPart.LUMEN, -rng.uniform(22, 27))]
+    if blob.part == PhantomPart.WALL:
+        return [blob.resized(PhantomPart.VESSEL_LUMEN, -rng.uniform(7, 10))]
+    if blob.part == PhantomPart.NEST and blob.radius > 115:
+        return [_blob(rng, PhantomPart.NECROSIS, blob.x, blob.y, blob.radius - 75, 0.08)]
     return []
 
 
@@ -291,4 +291,4 @@ def _fold(fragment: Blob) -> Arc:
 
 def _blur(rng: np.random.Generator, fragment: Blob) -> Blob:
     r = fragment.radius
-    return _blob(rng, Part.GLASS, fragment.x + 0.55 * r, fragment.y + 0.5 * r, 0.24 * r, 0.05)
+    return _blob(rng, PhantomPart.GLASS, fragment.x + 0.55 * r, fragment.y + 0.5 * r, 0.24 * r, 0.05)

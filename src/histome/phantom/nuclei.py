@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from histome.phantom.layout import Blob, Layout, Part
+from histome.phantom.layout import Blob, Layout, PhantomPart
 from histome.phantom.texture import Image, Textures
 
 RAYS = 32
@@ -54,8 +54,8 @@ NAMES = tuple(kind.name for kind in KINDS)
 
 # The cells of a part: spacing of their lattice (um), free margin inside the part's border (um), shares.
 _CROWDS = {
-    Part.NEST: (13.2, 5.5, {"carcinoma_cell": 0.94, "lymphocyte": 0.045, "granulocyte": 0.015}),
-    Part.STROMA: (
+    PhantomPart.NEST: (13.2, 5.5, {"carcinoma_cell": 0.94, "lymphocyte": 0.045, "granulocyte": 0.015}),
+    PhantomPart.STROMA: (
         21.0,
         8.0,
         {
@@ -67,13 +67,13 @@ _CROWDS = {
             "endothelial_cell": 0.05,
         },
     ),
-    Part.AGGREGATE: (8.6, 3.5, {"lymphocyte": 0.87, "plasma_cell": 0.10, "macrophage": 0.03}),
-    Part.FAT: (17.0, 3.0, {"other": 1.0}),
+    PhantomPart.AGGREGATE: (8.6, 3.5, {"lymphocyte": 0.87, "plasma_cell": 0.10, "macrophage": 0.03}),
+    PhantomPart.FAT: (17.0, 3.0, {"other": 1.0}),
 }
 
 
 @dataclass(frozen=True)
-class Nuclei:
+class PhantomNuclei:
     """One row a nucleus: center (um), class code (index of NAMES), radii on RAY_ANGLES (um), looks."""
 
     x: Image
@@ -94,9 +94,9 @@ class Nuclei:
         steps = np.stack([np.cos(RAY_ANGLES), np.sin(RAY_ANGLES)], axis=-1)
         return (np.stack([self.x, self.y], -1)[:, None] + self.radii[..., None] * steps).astype(np.float32)
 
-    def take(self, rows: NDArray[np.intp]) -> "Nuclei":
+    def take(self, rows: NDArray[np.intp]) -> "PhantomNuclei":
         """Return some of the nuclei."""
-        return Nuclei(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return PhantomNuclei(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Seats:
     angle: Image
 
 
-def make_nuclei(rng: np.random.Generator, layout: Layout, textures: Textures, mpp: float) -> Nuclei:
+def make_nuclei(rng: np.random.Generator, layout: Layout, textures: Textures, mpp: float) -> PhantomNuclei:
     """Return all nuclei of a layout, in order of y then x; none overlaps another by more than a sliver."""
     seats = [seat for index in range(len(layout.blobs)) for seat in _seats(rng, layout, index)]
     seats = [_on_membranes(seat, textures, mpp) for seat in seats]
@@ -125,14 +125,14 @@ def make_nuclei(rng: np.random.Generator, layout: Layout, textures: Textures, mp
     density = rng.normal(1, 0.10, len(x)).clip(0.7, 1.3).astype(np.float32)
     seeds = rng.integers(0, 2**31, len(x))
     radii = _apart(x, y, _outlines(rng, code, angle))
-    return Nuclei(x, y, code, angle, radii, layout.parts_at(x, y), density, seeds)
+    return PhantomNuclei(x, y, code, angle, radii, layout.parts_at(x, y), density, seeds)
 
 
 def _seats(rng: np.random.Generator, layout: Layout, index: int) -> list[_Seats]:
     blob = layout.blobs[index]
-    if blob.part == Part.GLAND:
+    if blob.part == PhantomPart.GLAND:
         return [_ring(rng, blob, "epithelial_cell", depth_um=8.5, spacing_um=7.4, turn=0.0)]
-    if blob.part == Part.WALL:
+    if blob.part == PhantomPart.WALL:
         return [_ring(rng, blob, "endothelial_cell", depth_um=6.0, spacing_um=17.0, turn=np.pi / 2)]
     if blob.part not in _CROWDS:
         return []

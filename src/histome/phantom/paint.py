@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from histome.phantom.layout import Arc, Blob, Layout, Part, overlaps
-from histome.phantom.nuclei import KINDS, NAMES, RAY_ANGLES, RAYS, Nuclei
+from histome.phantom.layout import Arc, Blob, Layout, PhantomPart, overlaps
+from histome.phantom.nuclei import KINDS, NAMES, RAY_ANGLES, RAYS, PhantomNuclei
 from histome.phantom.pyramid import WHITE
 from histome.phantom.texture import Image, Textures, sample
 
@@ -23,11 +23,11 @@ EDGE_UM = 1.2
 
 
 @dataclass(frozen=True)
-class Scene:
+class PhantomScene:
     """All that a block is painted from."""
 
     layout: Layout
-    nuclei: Nuclei
+    nuclei: PhantomNuclei
     textures: Textures
     mpp: float
 
@@ -36,7 +36,7 @@ class Scene:
 class Block:
     """The pixels being painted: absolute corner (px) and shape, margins included."""
 
-    scene: Scene
+    scene: PhantomScene
     x: int
     y: int
     shape: tuple[int, int]
@@ -75,7 +75,7 @@ class Block:
         return window, fine
 
 
-def paint_block(scene: Scene, x_px: int, y_px: int, size_px: int) -> NDArray[np.uint8] | None:
+def paint_block(scene: PhantomScene, x_px: int, y_px: int, size_px: int) -> NDArray[np.uint8] | None:
     """Return the (size, size, 3) pixels from (x, y) on, None where nothing but glass is."""
     side = size_px + 2 * MARGIN_PX
     block = Block(scene, x_px - MARGIN_PX, y_px - MARGIN_PX, (side, side))
@@ -98,7 +98,7 @@ def paint_block(scene: Scene, x_px: int, y_px: int, size_px: int) -> NDArray[np.
 def _tissues(block: Block) -> Image:
     """Return (3, h, w) amounts of hematoxylin, eosin and erythrocytes without nuclei."""
     stains = np.zeros((3, *block.shape), np.float32)
-    materials: dict[Part, Image] = {}
+    materials: dict[PhantomPart, Image] = {}
     for blob in block.scene.layout.within(block.box_um):
         found = block.depth(blob)
         if found is None:
@@ -106,7 +106,9 @@ def _tissues(block: Block) -> Image:
         (rows, columns), depth = found
         if blob.part not in materials:
             materials[blob.part] = _material(block, blob.part)
-        ragged = depth + 1.5 * block.texture("fine")[rows, columns] if blob.part == Part.STROMA else depth
+        ragged = (
+            depth + 1.5 * block.texture("fine")[rows, columns] if blob.part == PhantomPart.STROMA else depth
+        )
         cover = np.clip(ragged / EDGE_UM + 0.5, 0, 1)
         stains[:, rows, columns] += cover * (
             materials[blob.part][:, rows, columns] - stains[:, rows, columns]
@@ -114,33 +116,33 @@ def _tissues(block: Block) -> Image:
     return stains
 
 
-def _material(block: Block, part: Part) -> Image:
+def _material(block: Block, part: PhantomPart) -> Image:
     """Return (3, h, w) stain amounts of one part, as if it filled the block."""
     fine, coarse = block.texture("fine"), block.texture("coarse")
     zero = np.zeros(block.shape, np.float32)
-    if part in (Part.STROMA, Part.AGGREGATE, Part.WALL):
+    if part in (PhantomPart.STROMA, PhantomPart.AGGREGATE, PhantomPart.WALL):
         return _fibrous(block, part, fine, coarse)
     match part:
-        case Part.NEST:
+        case PhantomPart.NEST:
             body = 1 - 0.75 * _cell_borders(block)
             hematoxylin, eosin = (0.17 + 0.035 * fine + 0.03 * coarse) * body, (0.24 + 0.045 * fine) * body
             return np.stack([hematoxylin, eosin, zero])
-        case Part.GLAND:
+        case PhantomPart.GLAND:
             return np.stack([0.10 + 0.02 * fine, 0.30 + 0.04 * fine + 0.03 * coarse, zero])
-        case Part.NECROSIS:
+        case PhantomPart.NECROSIS:
             dust = np.clip((block.texture("chromatin") - 1.9) * 0.8, 0, 0.7)
             return np.stack([0.07 + dust, 0.34 + 0.10 * fine + 0.06 * coarse, zero])
-        case Part.BLOOD:
+        case PhantomPart.BLOOD:
             return np.stack([zero, zero + 0.05, 0.52 * block.texture("erythrocytes")])
-        case Part.VESSEL_LUMEN:
+        case PhantomPart.VESSEL_LUMEN:
             filled = np.clip(coarse * 1.5 + 0.2, 0, 1)
             return np.stack([zero, zero + 0.015, 0.5 * filled * block.texture("erythrocytes")])
-        case Part.FAT:
+        case PhantomPart.FAT:
             return np.stack([0.05 * block.texture("fat"), 0.30 * block.texture("fat"), zero])
     return np.stack([zero, 0.012 + 0.008 * fine, zero])
 
 
-def _fibrous(block: Block, part: Part, fine: Image, coarse: Image) -> Image:
+def _fibrous(block: Block, part: PhantomPart, fine: Image, coarse: Image) -> Image:
     """Return collagen: bundles of two directions, pale clefts between them."""
     along = np.clip(block.texture("mix") * 4 + 0.5, 0, 1)
     fibers = along * block.texture("fibers") + (1 - along) * block.texture("cross_fibers")
@@ -148,9 +150,9 @@ def _fibrous(block: Block, part: Part, fine: Image, coarse: Image) -> Image:
     open_share = np.clip((fibers - 0.13) / 0.15, 0, 1)
     eosin = (0.11 + 0.34 * fibers + 0.045 * coarse + 0.025 * fine) * open_share
     hematoxylin = (0.05 + 0.05 * fibers + 0.015 * fine) * open_share
-    if part == Part.AGGREGATE:
+    if part == PhantomPart.AGGREGATE:
         eosin, hematoxylin = 0.45 * eosin + 0.03, hematoxylin + 0.06
-    if part == Part.WALL:
+    if part == PhantomPart.WALL:
         eosin, hematoxylin = 0.36 + 0.16 * (fibers - 0.5) + 0.02 * fine, 0.08 + 0.02 * fine
     return np.stack([hematoxylin, eosin, np.zeros(block.shape, np.float32)])
 
@@ -159,7 +161,7 @@ def _cell_borders(block: Block) -> Image:
     """Return 0-1, 1 half-way between two neighboring nuclei of a nest."""
     mpp, nuclei = block.scene.mpp, block.scene.nuclei
     chosen = _near(block, reach_um=30.0)
-    chosen = chosen[nuclei.part[chosen] == Part.NEST]
+    chosen = chosen[nuclei.part[chosen] == PhantomPart.NEST]
     if len(chosen) < 2:
         return np.zeros(block.shape, np.float32)
     points = np.stack([nuclei.x[chosen], nuclei.y[chosen]], axis=-1)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
-from histome.phantom.layout import TISSUE_OF_PART, Arc, Blob, Layout, Part, window
-from histome.phantom.nuclei import NAMES, Nuclei
+from histome.phantom.layout import TISSUE_OF_PART, Arc, Blob, Layout, PhantomPart, window
+from histome.phantom.nuclei import NAMES, PhantomNuclei
 from histome.phantom.texture import Image
 
-_TISSUE_CODES = np.zeros(len(Part), np.uint8)
+_TISSUE_CODES = np.zeros(len(PhantomPart), np.uint8)
 for _part, _name in TISSUE_OF_PART.items():
     _TISSUE_CODES[_part] = TISSUE_CLASSES.index(_name) + 1
 # Areas are counted on this grid.
@@ -51,7 +51,7 @@ class PhantomTruth:
     size_px: tuple[int, int]
     mpp: float
     layout: Layout
-    nuclei: Nuclei
+    nuclei: PhantomNuclei
 
     @cached_property
     def cells(self) -> PhantomCells:

@@ -1,7 +1,5 @@
 """The six phenotype axes, their thresholds, labels and tokens, as `phenotypes.toml` has them."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -9,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from histome.config import Settings
+from histome.config import Settings, read_settings
 
 # Classes 1-5 of PanNuke's ontology, in the order of their codes; 0 is background.
 PANNUKE_CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
@@ -81,6 +79,4 @@ class Phenotypes(Settings):
 @cache
 def phenotypes() -> Phenotypes:
     """Return the shipped thresholds, labels and tokens."""
-    text = files("histome.phenotype").joinpath("phenotypes.toml").read_text(encoding="utf-8")
-    # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
-    return Phenotypes.model_validate_json(json.dumps(tomllib.loads(text)))
+    return read_settings(Phenotypes, files("histome.phenotype").joinpath("phenotypes.toml"))

@@ -15,6 +15,7 @@ from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
 from histome.models.registry import find_model, open_model
+from histome.models.tasks import CELL_TASKS
 from histome.phenotype.axes import PANNUKE_CLASSES, Unit, phenotypes
 from histome.phenotype.features import PatchCells, in_um, measure_cells, patch_features
 from histome.phenotype.tokens import interpret
@@ -61,7 +62,7 @@ def describe_file(
 def describe_image(slide: Slide, *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
     """Return the JSON document of an image, with the nuclei that a model finds anywhere in it."""
     workers = available_cpus()
-    network = open_model(find_model(model, task=("stardist", "hover")), threads=workers)
+    network = open_model(find_model(model, task=CELL_TASKS), threads=workers)
     table = find_cells(slide, None, network, workers=workers)
     cells, left_out = pannuke_cells(table)
     mpp = slide.mpp

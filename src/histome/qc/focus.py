@@ -18,8 +18,6 @@ Mask = NDArray[np.bool_]
 
 FOCUS_MPP = 1.0
 BLOCK_UM = 32.0
-# Between the sharpest of the blurred and the softest of the sharp, see above.
-OUT_OF_FOCUS_BELOW = -1.0
 # Mucus, fat and hyaline matter show no structure to judge by (nuclear band under 0.004): nothing is said of
 # them.
 _MIN_STRUCTURE = 0.004

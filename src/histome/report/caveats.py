@@ -7,7 +7,8 @@ from typing import Literal
 from histome.config import ReportConfig
 from histome.metrics.format import MetricTable, format_count, format_number
 from histome.models.card import Card
-from histome.models.label_support import labels_of, weak_marks
+from histome.models.label_support import card_support, weakly_supported
+from histome.models.tasks import CELL_TASKS
 from histome.render.palette import CELL_LABELS
 from histome.report.views import CellArrays
 from histome.slide.mpp import Mpp
@@ -60,7 +61,7 @@ def _about_pixels(inputs: CaveatInputs) -> Iterator[Caveat]:
             f"The file does not state its pixel size; {mpp.x:.4g} µm/px follows from the nominal "
             "magnification. Scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
         )
-    finest = max((card.mpp for card in inputs.cards.values() if card.task != "segmenter"), default=None)
+    finest = max((card.mpp for card in inputs.cards.values() if card.task in CELL_TASKS), default=None)
     if finest is not None and max(mpp.x, mpp.y) > 1.1 * finest:
         yield Caveat(
             "caution",
@@ -123,10 +124,10 @@ def _about_cells(inputs: CaveatInputs, config: ReportConfig) -> Iterator[Caveat]
 
 def _about_models(inputs: CaveatInputs) -> Iterator[Caveat]:
     for card in inputs.cards.values():
-        weak = weak_marks(labels_of(card))
+        weak = weakly_supported(card_support(card))
         if weak:
             names = ", ".join(
-                f"{CELL_LABELS.get(name, name).lower()} ({mark})" for name, mark in weak.items()
+                f"{CELL_LABELS.get(name, name).lower()} ({support})" for name, support in weak.items()
             )
             yield Caveat(
                 "note",

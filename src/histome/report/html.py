@@ -17,7 +17,7 @@ from histome.config import ReportConfig
 from histome.errors import OutputError
 from histome.metrics.format import Metric, MetricTable
 from histome.models.card import Card
-from histome.models.label_support import class_labels, labels_of, weak_marks
+from histome.models.label_support import card_support, table_support, weakly_supported
 from histome.render import palette
 from histome.report import tables
 from histome.report.caveats import CaveatInputs, find_caveats
@@ -156,11 +156,11 @@ def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict
 
 
 def _weak_classes(cells: pa.Table | None, cards: Mapping[str, Card]) -> dict[str, str]:
-    """Marks by label of the classes that the model was hardly taught: as the cells say, else their card."""
-    marks = {} if cells is None else class_labels(cells.schema)
+    """Classes that the model was hardly taught, by label, and how: as the cells say, else their card."""
+    found = {} if cells is None else table_support(cells.schema)
     for card in cards.values():
-        marks = marks or labels_of(card)
-    return {palette.CELL_LABELS[name]: mark for name, mark in weak_marks(marks).items()}
+        found = found or card_support(card)
+    return {palette.CELL_LABELS[name]: str(support) for name, support in weakly_supported(found).items()}
 
 
 def _subtitle(slide: Slide) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Box(NamedTuple):
     """A half-open rectangle in pixels: x in [x0, x1), y in [y0, y1)."""
@@ -22,10 +25,6 @@ class Box(NamedTuple):
     def height(self) -> int:
         """Height in px."""
         return self.y1 - self.y0
-
-    def contains(self, x: float, y: float) -> bool:
-        """Whether the point lies in the box; a point on a border belongs to exactly one of two neighbors."""
-        return self.x0 <= x < self.x1 and self.y0 <= y < self.y1
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,9 @@ class TileGrid(Sequence[Tile]):
         halo = self.halo_px
         return Tile(index, x0, y0, core, Box(x0 - halo, y0 - halo, x1 + halo, y1 + halo))
 
-    def owner(self, x: float, y: float) -> int:
-        """Return the index of the tile whose core holds the point; raises IndexError outside the extent."""
-        if not (0 <= x < self.extent_px[0] and 0 <= y < self.extent_px[1]):
-            raise IndexError(f"({x:g}, {y:g}) lies outside the extent {self.extent_px}")
-        return int(y // self.core_px) * self.shape[1] + int(x // self.core_px)
+    def owners(self, x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Return the index of the tile whose core holds each point, (n,); -1 outside the extent."""
+        width, height = self.extent_px
+        inside = (x_px >= 0) & (x_px < width) & (y_px >= 0) & (y_px < height)
+        index = np.floor(y_px / self.core_px) * self.shape[1] + np.floor(x_px / self.core_px)
+        return np.where(inside, index, -1).astype(np.int32)

@@ -1,9 +1,5 @@
 """What tissue is where: seven probabilities a pixel and the exclusive map of the most probable one."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +9,7 @@ from histome.models.runtime import Predictor
 from histome.qc import Quality
 from histome.slide import ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
+from histome.threads import ordered_map
 from histome.tissue.tissue import Tissue
 
 Planes = NDArray[np.uint8]
@@ -36,30 +33,19 @@ def segment_tissue(
     # The lattice covers whole map pixels: an odd last input pixel belongs to one too.
     grid = TileGrid((shape[1] * card.stride, shape[0] * card.stride), card.core_px, card.halo_px)
     band = _ChunkRows(probabilities, card.core_px // card.stride)
-    with ThreadPoolExecutor(workers) as pool:
-        for row in range(grid.shape[0]):
-            wanted = [tile for tile in _tiles_of_row(grid, row) if _has_valid(quality.map, tile, card)]
-            for tile, planes in _in_order(pool, slide, network, wanted, workers=workers):
-                box = _map_box(tile, card)
-                codes[box] = _exclusive(planes, _valid_in(quality.map, box, map_mpp))
-                band.put(planes, box)
+    wanted = [tile for tile in grid if _has_valid(quality.map, tile, card)]
+    # At most two windows a worker are held.
+    found = ordered_map(lambda tile: _predict(slide, network, tile), wanted, workers, ahead=2 * workers - 1)
+    row = 0
+    for tile, planes in zip(wanted, found, strict=True):
+        while row < tile.index // grid.shape[1]:
             band.next_row()
+            row += 1
+        box = _map_box(tile, card)
+        codes[box] = _exclusive(planes, _valid_in(quality.map, box, map_mpp))
+        band.put(planes, box)
     band.close()
     return Tissue.of(ClassMap(codes, map_mpp, card.classes), probabilities, workers=workers)
-
-
-def _tiles_of_row(grid: TileGrid, row: int) -> list[Tile]:
-    columns = grid.shape[1]
-    return [grid[row * columns + column] for column in range(columns)]
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, slide: Slide, network: Predictor, tiles: list[Tile], *, workers: int
-) -> Iterator[tuple[Tile, Planes]]:
-    """Probabilities of each tile's core; at most two windows a worker are held."""
-    for first in range(0, len(tiles), 2 * workers):
-        some = list(islice(tiles, first, first + 2 * workers))
-        yield from zip(some, pool.map(lambda tile: _predict(slide, network, tile), some), strict=True)
 
 
 def _predict(slide: Slide, network: Predictor, tile: Tile) -> Planes:

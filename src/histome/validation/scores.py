@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.cells.stardist import paint
 from histome.classes import CELL_CLASSES
+from histome.geometry.raster import paint_outlines
 from histome.validation.matching import Counts, Panoptic, instance_scores, match_centers
 
 
@@ -35,7 +35,7 @@ class Found:
 
 def outline_scores(true: NDArray[np.int32], found: Found, mpp: float) -> Panoptic:
     """PQ and AJI of one field on its own label grid of `mpp` um/px."""
-    return instance_scores(true, paint(found.outlines_um / mpp, true.shape))
+    return instance_scores(true, paint_outlines(found.outlines_um / mpp, true.shape))
 
 
 def merged_probabilities(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
-from histome.models.label_support import weak_marks
+from histome.models.label_support import read_support, weakly_supported
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.writers.words import cell_words, tissue_words
@@ -70,8 +70,8 @@ def _disagreement(facts: Facts) -> Iterator[Sentence]:
 def _classes(facts: Facts) -> Iterator[Sentence]:
     """Yield the classes that the nuclei model learned without labels of their own, or from few."""
     for model, notes in facts.models.items():
-        weak = weak_marks(notes.labels)
-        indirect = [name for name, mark in weak.items() if mark.startswith("indirect")]
+        weak = weakly_supported(read_support(notes.labels))
+        indirect = [name for name, support in weak.items() if support.kind == "indirect"]
         few = [name for name in weak if name not in indirect]
         for names, how in ((indirect, "without labels of their own"), (few, "from few labels")):
             if names:

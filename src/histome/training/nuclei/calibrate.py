@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import nn
 
+from histome.cells.decode import decode_window
 from histome.cells.pixels import class_probabilities
-from histome.cells.stardist import centroids, paint
-from histome.cells.windows import decode_outputs
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
 from histome.datasets.published.maps import compact
+from histome.geometry.polygons import centroids
+from histome.geometry.raster import paint_outlines
 from histome.models.card import Card, Thresholds
-from histome.models.label_support import own_labels
+from histome.models.label_support import Support
 from histome.models.runtime import Outputs, Predictor, weights_sha256
 from histome.training.networks import StardistExport, export_onnx
 from histome.training.nuclei.train import Recipe, Sampler
@@ -100,11 +101,11 @@ def choose_thresholds(card: Card, outputs: Sequence[tuple[Field, Outputs]]) -> d
 
 
 def _quality(card: Card, field: Field, out: Outputs) -> float:
-    found_um = decode_outputs(card, out).outlines * IMAGE_MPP
+    found_um = decode_window(card, out).outlines * IMAGE_MPP
     f1 = detection_counts(field.points_px * field.label_mpp, centroids(found_um)).f1
     if not field.shapes:
         return f1
-    painted = paint(found_um / field.label_mpp, field.labels.shape)
+    painted = paint_outlines(found_um / field.label_mpp, field.labels.shape)
     return (f1 + instance_scores(field.labels, painted).aji) / 2
 
 
@@ -127,7 +128,7 @@ def calibrate(
     """
     logits, masks, everything = [], [], []
     for field, out in outputs:
-        found = decode_outputs(card, out)
+        found = decode_window(card, out)
         everything.append(found.logits)
         found_um = centroids(found.outlines) * IMAGE_MPP
         pairs = match_centers(field.points_px * field.label_mpp, found_um)
@@ -164,15 +165,15 @@ def stain_range(tables: Sequence[pa.Table]) -> dict[str, list[float]]:
     }
 
 
-def label_marks(fields: Sequence[Field], before: Mapping[str, str] | None = None) -> dict[str, str]:
+def label_marks(fields: Sequence[Field], before: Mapping[str, Support] | None = None) -> dict[str, str]:
     """How each class was learned: from n nuclei labeled as it alone, or as a member of wider groups.
 
-    before: marks of the model that training started from; its labels count too.
+    before: support of the model that training started from; its labels count too.
     """
     sets = np.concatenate([field.sets[1:] for field in fields])
     marks = {}
     for k, name in enumerate(CELL_CLASSES):
-        taught = own_labels((before or {}).get(name, "indirect"))
-        n = int((sets == 1 << k).sum()) + (int(taught) if np.isfinite(taught) else 0)
-        marks[name] = f"direct, n = {n}" if n else "indirect"
+        taught = (before or {}).get(name)
+        n = int((sets == 1 << k).sum()) + (taught.n or 0 if taught else 0)
+        marks[name] = str(Support.of_count(n))
     return marks

@@ -17,7 +17,7 @@ from histome.datasets.published import load_labeled
 from histome.datasets.splits import Split, sources, split_by_source
 from histome.errors import DataError, UsageError
 from histome.models.card import CARD_NAME, Card, DataSource, Thresholds, load_card, write_card
-from histome.models.label_support import labels_of
+from histome.models.label_support import card_support
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network
 from histome.slide.plain import array_slide
@@ -233,7 +233,7 @@ def _base_card(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card
             "steps": recipe.steps,
             "batch": recipe.batch,
             "seed": plan.seed,
-            "labels": label_marks(split.train, None if parent is None else labels_of(parent)),
+            "labels": label_marks(split.train, None if parent is None else card_support(parent)),
             "tuning_sources": sources(split.tuning),
             "held_out_sources": sources(split.held_out),
         },

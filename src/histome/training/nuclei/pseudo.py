@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from histome.cells.pixels import class_probabilities, mean_logits
-from histome.cells.stardist import centroids, decode, polygons
+from histome.cells.decode import DecodeSettings, decode
+from histome.cells.pixels import class_probabilities
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field, read_image, read_rows
 from histome.datasets.labelsets import label_set
+from histome.geometry.polygons import centroids
+from histome.models.card import Thresholds
 from histome.training.nuclei.train import predict
 
 KEPT_SHARE = 0.7
-PROB_THRESHOLD, NMS_THRESHOLD = 0.3, 0.3
+_SETTINGS = DecodeSettings(IMAGE_MPP, Thresholds(prob=0.3, nms=0.3), stride=2)
 _EPITHELIAL = [CELL_CLASSES.index(name) for name in ("carcinoma_cell", "epithelial_cell")]
 _GLAND_SETS = {"malignant": label_set("carcinoma_cell"), "benign": label_set("epithelial_cell")}
 
@@ -82,12 +84,10 @@ class StarNuclei(NamedTuple):
 def star_nuclei(net: nn.Module, image: NDArray[np.uint8]) -> StarNuclei:
     """Star-convex nuclei that `net` finds in an image of 0.5 um/px, uncalibrated."""
     out = predict(net, image)
-    centers, _, rays, labels = decode(
-        out["prob"], out["dist"], prob_threshold=PROB_THRESHOLD, nms_threshold=NMS_THRESHOLD
-    )
-    probabilities = class_probabilities(mean_logits(out["logits"], labels, centers), 1.0)
-    inside = np.ascontiguousarray(labels[: image.shape[0], : image.shape[1]])
-    return StarNuclei(inside, polygons(centers, rays), probabilities)
+    maps = {"prob": out["prob"][None], "dist": out["dist"], "logits": out["logits"]}
+    found = decode("stardist", maps, _SETTINGS)
+    inside = np.ascontiguousarray(found.labels[: image.shape[0], : image.shape[1]])
+    return StarNuclei(inside, found.outlines, class_probabilities(found.logits, 1.0))
 
 
 def grade_over(

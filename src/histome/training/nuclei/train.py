@@ -3,7 +3,6 @@
 import csv
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from histome.cells.stardist import centroids, decode, polygons
+from histome.cells.decode.sharpen import polygons
+from histome.cells.decode.stardist import star_polygons
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
+from histome.geometry.polygons import centroids
+from histome.threads import ordered_map
 from histome.training.augment import appearance, similarity, warp
 from histome.training.networks import OFFSET_PX, UNet, full_resolution, scale_pixels, star_distance
 from histome.training.nuclei.losses import label_set_loss, mask_loss, object_loss, offset_loss, polar_iou_loss
@@ -30,7 +32,7 @@ class Recipe:
     """All that decides how a nuclei network is trained.
 
     `fine_outlines`: whether it also learns the mask of nuclei at the input's resolution and the way to each
-    nucleus' centroid, which sharpen the star-convex outlines (see cells/stardist.py).
+    nucleus' centroid, which sharpen the star-convex outlines (see cells/decode/sharpen.py).
     """
 
     widths: tuple[int, ...] = (32, 48, 96, 160, 224)
@@ -129,12 +131,8 @@ class Sampler:
 
 def batches(sampler: Sampler, first: int, last: int, seed: int) -> Iterator[list[Tensor]]:
     """Batches `first`..`last` - 1, made one ahead in a thread; batch k depends on (seed, k) alone."""
-    with ThreadPoolExecutor(1) as pool:
-        make = lambda k: pool.submit(sampler.batch, np.random.default_rng((seed, k)))  # noqa: E731
-        ahead = make(first)
-        for k in range(first, last):
-            ready, ahead = ahead, make(k + 1)
-            yield ready.result()
+    make = lambda k: sampler.batch(np.random.default_rng((seed, k)))  # noqa: E731
+    return ordered_map(make, range(first, last), 1, ahead=1)
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -194,10 +192,9 @@ def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float 
         if not f.shapes or f.weight.min() == 0:  # where labels are partial, what is found beside is not false
             continue
         out = predict(net, f.image)
-        centers, _, rays, _ = decode(
-            out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3
-        )
-        new = detection_counts(f.points_px * f.label_mpp, centroids(polygons(centers, rays)) * IMAGE_MPP)
+        found = star_polygons(out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3)
+        places = centroids(polygons(found.centers, found.distances))
+        new = detection_counts(f.points_px * f.label_mpp, places * IMAGE_MPP)
         counts[f.data_set] = counts.get(f.data_set, Counts(0, 0, 0)) + new
     net.train()
     return {name: round(c.f1, 4) for name, c in counts.items()}

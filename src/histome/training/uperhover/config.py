@@ -1,13 +1,11 @@
 """Settings of a curriculum: one TOML file with a table a sub-tree."""
 
-import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from histome.config import Settings
+from histome.config import Settings, read_settings
 from histome.errors import UsageError
 from histome.training.uperhover.train import HoverRecipe
 
@@ -108,18 +106,7 @@ class CurriculumConfig(Settings):
 
         Raises UsageError, one line, when the file is missing, not TOML, or holds a wrong setting.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-            config = cls.model_validate_json(json.dumps(table))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot read the curriculum ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-            raise UsageError(f"{path}: not a valid TOML file ({error})") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{path}: setting {name}: {first['msg']}") from error
-        return config._checked(path)
+        return read_settings(cls, path)._checked(path)
 
     def _checked(self, path: Path) -> Self:
         """Refuse what would only fail in hours; let paths count from the file's own folder."""

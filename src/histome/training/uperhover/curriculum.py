@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from histome.cells.hover import decode
 from histome.datasets.fields import Field
 from histome.datasets.published import load_labeled
 from histome.datasets.splits import HELD_OUT, TUNING, Split
@@ -35,7 +34,9 @@ from histome.training.uperhover.pseudo import Teacher, label_pieces, pieces
 from histome.training.uperhover.scores import (
     Cuts,
     HoverScore,
+    Seen,
     choose_cuts,
+    decode_seen,
     miou_gain,
     score,
     see,
@@ -228,8 +229,8 @@ def make_teacher(net: UperHoVer, config: CurriculumConfig, cuts: Cuts) -> Teache
     """A trained network as a teacher: an image -> blended probabilities and decoded instances."""
 
     def teach(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        classes, hv = predict(net, image, config.training.crop_px)
-        return classes, decode(classes, hv, mpp=config.training.mpp, **cuts._asdict())[3]
+        seen = Seen(*predict(net, image, config.training.crop_px))
+        return seen.classes, decode_seen(seen, config.training.mpp, cuts).labels
 
     return teach
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import Field
-from histome.models.card import Card, Thresholds, write_card
+from histome.models.card import Card, write_card
+from histome.models.label_support import Support
 from histome.models.runtime import weights_sha256
 from histome.training.networks import export_onnx
 from histome.training.uperhover.network import (
@@ -54,9 +55,7 @@ def export_hover(
         window_px=window,
         halo_px=halo,
         sha256=weights_sha256(folder / "model.onnx"),
-        thresholds=Thresholds(
-            prob=cuts.prob_threshold, split_per_um=cuts.split_per_um, min_area_um2=cuts.min_area_um2
-        ),
+        thresholds=cuts.thresholds(),
     )
     write_card(card, folder)
     return card.at(folder)
@@ -68,4 +67,4 @@ def label_marks(fields: Sequence[Field]) -> dict[str, str]:
     sets = np.concatenate(learned)
     alone = {name: int((sets == 1 << k).sum()) for k, name in enumerate(CELL_CLASSES)}
     counted = {name: n if name in PANNUKE_CELLS else 0 for name, n in alone.items()}
-    return {name: f"direct, n = {n}" if n else "indirect" for name, n in counted.items()}
+    return {name: str(Support.of_count(n)) for name, n in counted.items()}

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field, resize_image
 from histome.datasets.labelsets import label_set
 from histome.training.augment import appearance
-from histome.training.uperhover.network import IGNORE, PANNUKE_CELLS
+from histome.training.uperhover.network import IGNORE
 
 # 10 px at the scale of the published training: 256 px of 0.25 um/px, padded to 266 and resized to 224.
 HV_UNIT_UM = 10 * 0.25 * 266 / 224
@@ -147,11 +146,6 @@ def random_crop(patch: Patch, size: int, rng: np.random.Generator, *, unit_px: f
     instances = turned(instances)
     hv = hv_targets(instances, unit_px)
     return Crop(appearance(turned(image), rng), turned(classes), hv, instances > 0)
-
-
-def nine_columns() -> NDArray[np.intp]:
-    """Column among our nine classes of each PanNuke class but background."""
-    return np.array([CELL_CLASSES.index(name) for name in PANNUKE_CELLS])
 
 
 def patch_entropy(probabilities: NDArray[np.floating]) -> float:

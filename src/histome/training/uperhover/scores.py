@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.cells.hover import decode, log_shares
-from histome.cells.stardist import centroids
-from histome.classes import CELL_CLASSES
+from histome.cells.decode import Decoded, DecodeSettings, decode
 from histome.datasets.fields import Field
-from histome.training.uperhover.network import PANNUKE_CLASSES, UperHoVer
-from histome.training.uperhover.patches import nine_columns, patch_of
+from histome.geometry.polygons import centroids
+from histome.models.card import Thresholds
+from histome.training.uperhover.network import PANNUKE_CELLS, PANNUKE_CLASSES, UperHoVer
+from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.train import HoverRecipe, predict
 from histome.validation.bootstrap import Estimate, bootstrap
 from histome.validation.nuclei import FieldScore, score_field, summarize
@@ -23,11 +23,17 @@ _N = len(PANNUKE_CLASSES)
 
 
 class Cuts(NamedTuple):
-    """Thresholds of the decoding, as in `cells.hover.decode`."""
+    """Thresholds of the decoding, as in `cells.decode.hover`."""
 
     prob_threshold: float = 0.5
     split_per_um: float = 0.25
     min_area_um2: float = 8.0
+
+    def thresholds(self) -> Thresholds:
+        """The same, as a card has them."""
+        return Thresholds(
+            prob=self.prob_threshold, split_per_um=self.split_per_um, min_area_um2=self.min_area_um2
+        )
 
 
 class Seen(NamedTuple):
@@ -51,11 +57,18 @@ def see(net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe) -> list[Se
     return [Seen(*predict(net, patch_of(f, recipe.mpp).image, recipe.crop_px)) for f in fields]
 
 
+def decode_seen(seen: Seen, mpp: float, cuts: Cuts) -> Decoded:
+    """Nuclei of one field, in pixels of `mpp` um."""
+    settings = DecodeSettings(mpp, cuts.thresholds(), cell_classes=PANNUKE_CELLS)
+    return decode("hover", seen._asdict(), settings)
+
+
 def find_in(seen: Seen, mpp: float, cuts: Cuts) -> Found:
     """Nuclei of one field, with the nine probabilities."""
-    outlines, _, shares, _ = decode(seen.classes, seen.hv, mpp=mpp, **cuts._asdict())
-    probabilities = np.exp(log_shares(shares, nine_columns(), len(CELL_CLASSES))).astype(np.float32)
-    return Found(centroids(outlines) * mpp, outlines * mpp, probabilities, np.zeros(len(outlines), bool))
+    found = decode_seen(seen, mpp, cuts)
+    probabilities = np.exp(found.logits).astype(np.float32)
+    sure = np.zeros(len(found.scores), bool)
+    return Found(centroids(found.outlines) * mpp, found.outlines * mpp, probabilities, sure)
 
 
 def score(seen: Seen, field: Field, mpp: float, cuts: Cuts) -> HoverScore:

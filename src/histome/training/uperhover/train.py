@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histome.datasets.fields import IMAGE_MPP
+from histome.threads import ordered_map
 from histome.training.nuclei.train import flushed_subnormals, log_row
 from histome.training.uperhover.network import (
     IGNORE,
@@ -151,20 +151,17 @@ def fit(
     trainer = HoverTrainer(net, recipe, folder, place)
     trainer.net.train()
     losses: list[float] = []
-    with ThreadPoolExecutor(1) as pool:
-        make = lambda step: pool.submit(_batches, patches, recipe, step, place)  # noqa: E731
-        ahead = make(trainer.step)
-        while trainer.step < recipe.steps:
-            ready, ahead = ahead.result(), make(trainer.step + 1)
-            losses.append(trainer.update(ready))
-            if trainer.step % recipe.every == 0 or trainer.step == recipe.steps:
-                score = validation_miou(trainer.net, validation, recipe)
-                trainer.keep_best(score)
-                if place.rank == 0:
-                    loss = round(float(np.mean(losses)), 4)
-                    log_row(folder / "log.csv", {"step": trainer.step, "loss": loss, "miou": round(score, 4)})
-                losses = []
-                trainer.save()
+    make = lambda step: _batches(patches, recipe, step, place)  # noqa: E731
+    for ready in ordered_map(make, range(trainer.step, recipe.steps), 1, ahead=1):
+        losses.append(trainer.update(ready))
+        if trainer.step % recipe.every == 0 or trainer.step == recipe.steps:
+            score = validation_miou(trainer.net, validation, recipe)
+            trainer.keep_best(score)
+            if place.rank == 0:
+                loss = round(float(np.mean(losses)), 4)
+                log_row(folder / "log.csv", {"step": trainer.step, "loss": loss, "miou": round(score, 4)})
+            losses = []
+            trainer.save()
     wait(place)
     best = max((path for path in folder.glob("best-*.pt")), key=_rank_of(folder))
     net.load_state_dict(torch.load(best, weights_only=True, map_location=place.device))

@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from histome.cells.stardist import candidates, centroids, decode, paint, polygons
+from histome.cells.decode import Decoded, DecodeSettings, decode
+from histome.cells.decode.sharpen import polygons
+from histome.cells.decode.stardist import candidates, star_polygons
+from histome.geometry.polygons import centroids
+from histome.models.card import Thresholds
 
 RAYS = 32
 
@@ -27,7 +31,8 @@ def _disc_maps(discs, size=64):
 
 def test_discs_come_back_once_with_their_center_and_area():
     discs = [(31.0, 31.0, 8.0), (81.0, 41.0, 12.0), (51.0, 101.0, 5.0)]
-    centers, scores, distances, labels = decode(*_disc_maps(discs), prob_threshold=0.4, nms_threshold=0.3)
+    maps = _disc_maps(discs)
+    centers, scores, distances, labels = star_polygons(*maps, prob_threshold=0.4, nms_threshold=0.3)
     assert len(centers) == 3
     assert np.all(np.diff(scores) <= 0)
     found = {tuple(c) for c in centers}
@@ -39,7 +44,7 @@ def test_discs_come_back_once_with_their_center_and_area():
 
 
 def test_touching_discs_stay_two_and_the_overlap_is_painted_once():
-    centers, _, _, labels = decode(
+    centers, _, _, labels = star_polygons(
         *_disc_maps([(41.0, 41.0, 10.0), (59.0, 41.0, 10.0)]), prob_threshold=0.4, nms_threshold=0.3
     )
     assert len(centers) == 2
@@ -50,13 +55,13 @@ def test_a_polygon_covered_beyond_the_threshold_is_dropped():
     prob = np.zeros((32, 32), np.float32)
     dist = np.full((RAYS, 32, 32), 10.0, np.float32)
     prob[10, 10], prob[10, 16] = 0.9, 0.8  # 12 px apart, radius 10: a lens of 25 % of each disc
-    assert len(decode(prob, dist, prob_threshold=0.5, nms_threshold=0.5)[0]) == 2
-    assert len(decode(prob, dist, prob_threshold=0.5, nms_threshold=0.1)[0]) == 1
+    assert len(star_polygons(prob, dist, prob_threshold=0.5, nms_threshold=0.5).scores) == 2
+    assert len(star_polygons(prob, dist, prob_threshold=0.5, nms_threshold=0.1).scores) == 1
 
 
 def test_nothing_over_the_threshold_gives_empty_arrays():
     empty = np.zeros((16, 16), np.float32), np.zeros((RAYS, 16, 16), np.float32)
-    centers, scores, distances, labels = decode(*empty, prob_threshold=0.5, nms_threshold=0.3)
+    centers, scores, distances, labels = star_polygons(*empty, prob_threshold=0.5, nms_threshold=0.3)
     assert centers.shape == (0, 2)
     assert scores.shape == (0,)
     assert distances.shape == (0, RAYS)
@@ -76,20 +81,21 @@ def test_polygons_put_ray_k_at_its_angle_with_y_down():
     np.testing.assert_allclose(outline, [[12, 20], [10, 22], [8, 20], [10, 18]], atol=1e-6)
 
 
-def test_the_centroid_of_an_outline_is_its_area_center():
-    triangle = np.array([[[0.0, 0.0], [6.0, 0.0], [0.0, 3.0]]])
-    np.testing.assert_allclose(centroids(triangle), [[2.0, 1.0]])
-    np.testing.assert_allclose(centroids(triangle[:, ::-1] + 5), [[7.0, 6.0]])
-
-
 def test_a_nucleus_over_the_edge_is_kept_and_painted_inside_only():
     prob, dist = _disc_maps([(1.0, 31.0, 9.0)])
-    centers, _, _, labels = decode(prob, dist, prob_threshold=0.4, nms_threshold=0.3)
+    centers, _, _, labels = star_polygons(prob, dist, prob_threshold=0.4, nms_threshold=0.3)
     assert len(centers) == 1
     assert 0 < (labels == 1).sum() < np.pi * 81
 
 
-def test_a_painted_square_covers_the_pixels_whose_centers_it_holds():
-    square = np.array([[[3.0, 4.0], [7.0, 4.0], [7.0, 9.0], [3.0, 9.0]]])
-    rows, cols = np.nonzero(paint(square, (12, 12)))
-    assert (rows.min(), rows.max(), cols.min(), cols.max(), len(rows)) == (4, 8, 3, 6, 20)
+def test_decoding_gives_outlines_with_the_class_of_their_pixels():
+    prob, dist = _disc_maps([(31.0, 31.0, 8.0), (81.0, 41.0, 12.0)])
+    logits = np.zeros((9, 64, 64), np.float32)
+    logits[2, :, :28], logits[5, :, 28:] = 4.0, 4.0
+    maps = {"prob": prob[None], "dist": dist, "logits": logits}
+    found = decode("stardist", maps, DecodeSettings(0.5, Thresholds(prob=0.4, nms=0.3), stride=2))
+    assert isinstance(found, Decoded)
+    by_x = np.argsort(found.outlines[:, 0, 0])
+    np.testing.assert_allclose(centroids(found.outlines)[by_x], [(31, 31), (81, 41)], atol=1e-5)
+    assert found.logits[by_x].argmax(axis=1).tolist() == [2, 5]
+    assert found.labels[31, 31] == by_x[0] + 1

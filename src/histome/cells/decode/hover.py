@@ -7,6 +7,7 @@ All cuts are in um and none depends on what else the window shows, so neither do
 """
 
 import heapq
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,7 +15,9 @@ import shapely
 from numba import njit
 from numpy.typing import NDArray
 
-from histome.cells.stardist import paint
+from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
+from histome.classes import CELL_CLASSES
+from histome.geometry.raster import paint_outlines
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -23,58 +26,37 @@ Int32 = NDArray[np.int32]
 _LEAST_PROBABILITY = 1e-9
 
 
-def decode(
-    classes: Float32,
-    hv: Float32,
-    *,
-    mpp: float,
-    prob_threshold: float = 0.5,
-    split_per_um: float = 0.25,
-    min_area_um2: float = 8.0,
-    corners: int = 32,
-) -> tuple[NDArray[np.float64], Float32, NDArray[np.float64], Int32]:
-    """Nuclei of one window.
+def decode_hover(maps: Maps, settings: DecodeSettings) -> Decoded:
+    """Return the nuclei in the outputs `classes` and `hv`.
 
     Parameters
     ----------
-    classes
-        (1 + k, h, w) probabilities, background first.
-    hv
-        (2, h, w) horizontal and vertical map, -1 to 1, rising to the right and downwards in a nucleus.
-    mpp
-        um per pixel of both.
-    prob_threshold
-        Smallest probability of all classes but background together.
-    split_per_um
-        Fall of the maps across a border, 1 / um, from which on two nuclei meet there.
-    min_area_um2
-        What is smaller is no nucleus.
-    corners
-        Of each outline.
+    maps : `classes` (1 + k, h, w) probabilities, background first; `hv` (2, h, w) horizontal and vertical
+        map, -1 to 1, rising to the right and downwards in a nucleus.
+    settings : of its thresholds, `prob` is the smallest probability of all classes but background together,
+        `split_per_um` the fall of the maps across a border from which on two nuclei meet there,
+        `min_area_um2` the smallest nucleus. `cell_classes` (k,) says what each class counts as.
 
     Returns
     -------
-    outlines
-        (n, corners, 2) x, y in pixels, from +x to +y.
-    scores
-        (n,) mean foreground probability.
-    class_shares
-        (n, k) each class' summed probability over that of all k.
-    labels
-        (h, w) int32 instance map, 0 = background, row i of the others is i + 1.
+    Decoded; a score is the mean foreground probability, a logit the logarithm of a class' summed probability
+    over that of all k.
     """
+    cuts, mpp = settings.thresholds, settings.mpp
+    classes, hv = (upsample(maps[name], settings.stride) for name in ("classes", "hv"))
     foreground = 1 - classes[0]
-    labels = instances(foreground >= prob_threshold, hv, mpp=mpp, split_per_um=split_per_um)
-    labels = _drop_small(labels, min_area_um2 / mpp**2)
-    outlines = outline(labels, corners)
+    labels = instances(foreground >= cuts.prob, hv, mpp=mpp, split_per_um=cuts.split_per_um)
+    labels = _drop_small(labels, cuts.min_area_um2 / mpp**2)
+    outlines = outline(labels, settings.corners)
     # An outline has no holes: what it encloses belongs to the nucleus.
-    filled = paint(outlines, labels.shape)
+    filled = paint_outlines(outlines, labels.shape)
     labels = np.where(labels > 0, labels, filled)
     area = np.maximum(_sums(labels, None), 1)
     shares = np.stack([_sums(labels, plane) for plane in classes[1:]], axis=1)
     scores = _sums(labels, foreground) / area
     total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
-    return outlines, scores.astype(np.float32), shares / total, labels
+    logits = log_shares(shares / total, settings.cell_classes)
+    return Decoded(outlines, scores.astype(np.float32), logits, labels)
 
 
 def upsample(maps: Float32, stride: int) -> Float32:
@@ -85,11 +67,11 @@ def upsample(maps: Float32, stride: int) -> Float32:
     return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in maps])
 
 
-def log_shares(shares: NDArray[np.float64], columns: NDArray[np.integer], n: int) -> NDArray[np.float64]:
-    """(m, k) class shares -> (m, n) logarithms, share j added to column `columns[j]`; floored, so finite."""
-    summed = np.zeros((len(shares), n))
-    for share, column in zip(shares.T, columns, strict=True):
-        summed[:, column] += share
+def log_shares(shares: NDArray[np.float64], cell_classes: Sequence[str]) -> NDArray[np.float64]:
+    """(m, k) shares of classes that count as `cell_classes` (k,) -> (m, 9) logarithms; floored, so finite."""
+    summed = np.zeros((len(shares), len(CELL_CLASSES)))
+    for share, name in zip(shares.T, cell_classes, strict=True):
+        summed[:, CELL_CLASSES.index(name)] += share
     return np.log(np.maximum(summed, _LEAST_PROBABILITY))
 
 

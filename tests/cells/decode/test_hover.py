@@ -9,10 +9,11 @@ from helpers.drawn_nuclei import Ellipse, draw, drawn_card, ground
 from scipy import ndimage
 
 from histome.cells import find_cells
-from histome.cells.hover import decode, falls, instances, log_shares, outline, upsample
+from histome.cells.decode import DecodeSettings, decode
+from histome.cells.decode.hover import falls, instances, log_shares, outline, upsample
 from histome.cells.shape import measure_shapes
 from histome.classes import CELL_CLASSES
-from histome.models.card import Card
+from histome.models.card import Card, Thresholds
 
 skimage_segmentation = pytest.importorskip("skimage.segmentation")
 skimage_feature = pytest.importorskip("skimage.feature")
@@ -29,9 +30,18 @@ def published(inside, hv):
     return skimage_segmentation.watershed(-depth, seeds, mask=inside, compactness=0.01)
 
 
-def found(labels, *, mpp=0.25, **changes):
-    classes, hv = perfect_maps(labels)
-    return decode(classes, hv, mpp=mpp, **changes)
+def read(classes, hv, *, mpp=0.25, **cuts):
+    settings = DecodeSettings(mpp, Thresholds(**cuts), cell_classes=CELLS)
+    return decode("hover", {"classes": classes, "hv": hv}, settings)
+
+
+def found(labels, *, mpp=0.25, **cuts):
+    return read(*perfect_maps(labels), mpp=mpp, **cuts)
+
+
+def shares_of(nuclei):
+    """(n, 5) shares of the drawn classes."""
+    return np.exp(nuclei.logits[:, [CELL_CLASSES.index(name) for name in CELLS]])
 
 
 def test_a_perfect_spindle_is_one_instance():
@@ -40,9 +50,9 @@ def test_a_perfect_spindle_is_one_instance():
     spindle &= ellipse(SIDE, 70, 67, 33, 12).astype(np.int32)
     _, hv = perfect_maps(spindle)
     assert published(spindle > 0, hv).max() >= 2
-    outlines, _, _, labels = found(spindle)
-    assert len(outlines) == 1
-    assert (labels > 0).sum() == pytest.approx((spindle > 0).sum(), rel=0.03)
+    nuclei = found(spindle)
+    assert len(nuclei.outlines) == 1
+    assert (nuclei.labels > 0).sum() == pytest.approx((spindle > 0).sum(), rel=0.03)
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 45])
@@ -52,7 +62,7 @@ def test_ellipses_stay_whole(degrees, half_width_px, mpp):
     b = half_width_px * 0.25 / mpp
     labels = ellipse(SIDE, 80, 80, 4 * b, b, degrees).astype(np.int32)
     classes, hv = perfect_maps(labels, unit_px=2.97 / mpp)
-    outlines, *_ = decode(classes, hv, mpp=mpp)
+    outlines = read(classes, hv, mpp=mpp).outlines
     assert len(outlines) == 1
     assert shapely.area(shapely.polygons(outlines))[0] == pytest.approx(labels.sum(), rel=0.03)
 
@@ -63,9 +73,9 @@ def test_touching_round_nuclei_stay_apart(degrees):
     labels = ellipse(SIDE, *(80 + apart), 12, 12).astype(np.int32)
     labels[ellipse(SIDE, *(80 - apart), 12, 12) & (labels == 0)] = 2
     assert ndimage.label(labels > 0)[1] == 1  # one component: without HV maps they are one
-    outlines, _, _, decoded = found(labels)
-    assert len(outlines) == 2
-    agreed = max((decoded == k).astype(int)[labels == 1].sum() for k in (1, 2))
+    nuclei = found(labels)
+    assert len(nuclei.outlines) == 2
+    agreed = max((nuclei.labels == k).astype(int)[labels == 1].sum() for k in (1, 2))
     assert agreed > 0.95 * (labels == 1).sum()
 
 
@@ -96,7 +106,7 @@ def test_noise_and_blur_lose_few_nuclei():
     classes, hv = perfect_maps(labels, unit_px=6)
     noisy = hv + rng.normal(0, 0.1, hv.shape).astype(np.float32)
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in noisy])
-    outlines, *_ = decode(classes, blurred, mpp=0.5)
+    outlines = read(classes, blurred, mpp=0.5).outlines
     there = (np.bincount(labels.ravel())[1:] >= 32).sum()
     assert abs(len(outlines) - there) <= 0.08 * there
 
@@ -110,10 +120,10 @@ def test_the_class_is_that_of_the_summed_probability():
         classes[k] = np.where(half, left, right) * (labels > 0)
     votes = classes[1:].argmax(0)[labels > 0]
     assert np.bincount(votes).argmax() == 0  # the published way, majority of the pixels
-    _, scores, shares, _ = decode(classes, hv, mpp=0.25)
-    assert shares[0].argmax() == 1
-    assert shares[0].sum() == pytest.approx(1)
-    assert scores[0] == pytest.approx(1, abs=0.02)
+    nuclei = read(classes, hv)
+    assert shares_of(nuclei)[0].argmax() == 1
+    assert shares_of(nuclei)[0].sum() == pytest.approx(1)
+    assert nuclei.scores[0] == pytest.approx(1, abs=0.02)
 
 
 def test_cleaning_changes_no_class():
@@ -126,10 +136,9 @@ def test_cleaning_changes_no_class():
     assert (gray[labels == 2] != 5).all()
     classes, hv = perfect_maps(labels, codes=codes)
     classes[:, 29:31, 59:61] = np.eye(6)[0][:, None, None]  # and a hole
-    outlines, _, shares, decoded = decode(classes, hv, mpp=0.25)
-    assert len(outlines) == 3
-    assert (shares.argmax(1) + 1).tolist() == [1, 5, 2]
-    assert decoded[30, 60] == decoded[30, 50] > 0  # the hole is filled with its own nucleus
+    nuclei = read(classes, hv)
+    assert (shares_of(nuclei).argmax(1) + 1).tolist() == [1, 5, 2]
+    assert nuclei.labels[30, 60] == nuclei.labels[30, 50] > 0  # the hole is filled with its own nucleus
 
 
 def test_ids_do_not_wrap():
@@ -148,8 +157,8 @@ def test_ids_do_not_wrap():
 
 def test_sizes_are_in_um2():
     labels = ellipse(SIDE, 80, 80, 6, 6).astype(np.int32)  # 113 px: 7.1 um2 at 0.25, 28 um2 at 0.5 um/px
-    assert len(found(labels, mpp=0.25, min_area_um2=10)[0]) == 0
-    assert len(found(labels, mpp=0.5, min_area_um2=10)[0]) == 1
+    assert len(found(labels, mpp=0.25, min_area_um2=10.0).outlines) == 0
+    assert len(found(labels, mpp=0.5, min_area_um2=10.0).outlines) == 1
 
 
 def test_outlines_are_true_to_area_and_turn_one_way():
@@ -170,11 +179,17 @@ def test_outlines_are_true_to_area_and_turn_one_way():
 
 
 def test_an_empty_window_has_nothing():
-    classes, hv = perfect_maps(np.zeros((64, 64), np.int32))
-    outlines, scores, shares, labels = decode(classes, hv, mpp=0.5)
-    assert (outlines.shape, scores.shape, shares.shape) == ((0, 32, 2), (0,), (0, 5))
+    outlines, scores, logits, labels = found(np.zeros((64, 64), np.int32))
+    assert (outlines.shape, scores.shape, logits.shape) == ((0, 32, 2), (0,), (0, 9))
     assert labels.max() == 0
-    assert log_shares(shares, np.arange(5), 9).shape == (0, 9)
+
+
+def test_classes_that_count_as_one_are_added_up():
+    shares = np.array([[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]])
+    logits = log_shares(shares, ("lymphocyte", "other", "lymphocyte"))
+    summed = np.exp(logits[:, [CELL_CLASSES.index(name) for name in ("lymphocyte", "other")]])
+    np.testing.assert_allclose(summed, [[0.7, 0.3], [0.0, 1.0]], atol=1e-8)
+    assert np.isfinite(logits).all()
 
 
 def test_upsampling_keeps_centers():

@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from histome.cells.stardist import centroids, paint, polygon_areas, polygons
+from histome.geometry.polygons import centroids, polygon_areas
+from histome.geometry.raster import paint_outlines
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -25,7 +26,7 @@ _GAP_STEPS = 6
 
 
 @njit(cache=True, nogil=True)
-def _share_out(mask, offset, stride, centers, radii, threshold):  # pragma: no cover (compiled)
+def _assign_pixels(mask, offset, stride, centers, radii, threshold):  # pragma: no cover (compiled)
     """(H, W) labels 1..n: each pixel inside the mask to the center that its vote comes nearest to."""
     height, width = mask.shape
     labels = np.zeros((height, width), np.int32)
@@ -47,7 +48,7 @@ def _share_out(mask, offset, stride, centers, radii, threshold):  # pragma: no c
 
 
 @njit(cache=True, nogil=True)
-def _middles(labels, n):  # pragma: no cover (compiled)
+def _centroids(labels, n):  # pragma: no cover (compiled)
     """(n, 3) x, y of each label's centroid and its number of pixels."""
     sums = np.zeros((n, 3))
     for row in range(labels.shape[0]):
@@ -90,6 +91,13 @@ def _cast(labels, middles, smallest, lengths):  # pragma: no cover (compiled)
             lengths[k, ray] = (last + 0.5) * _STEP_PX
 
 
+def polygons(centers: NDArray[np.float64], distances: Float32) -> NDArray[np.float64]:
+    """(n, 2) centers and (n, rays) ray lengths -> (n, rays, 2) x, y of the open outline, same unit."""
+    angles = 2 * np.pi * np.arange(distances.shape[1]) / distances.shape[1]
+    rays = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    return centers[:, None, :] + distances[..., None] * rays[None]
+
+
 def sharpen(
     outlines: NDArray[np.float64], mask: Float32, offset: Float32, *, stride: int = 2
 ) -> tuple[NDArray[np.float64], Int32]:
@@ -113,12 +121,12 @@ def sharpen(
     """
     areas = polygon_areas(outlines)
     radii = np.sqrt(np.maximum(areas, 1.0) / np.pi)
-    shared = _share_out(mask, offset, stride, centroids(outlines), radii, MASK_THRESHOLD)
-    middles = _middles(shared, len(outlines))
+    shared = _assign_pixels(mask, offset, stride, centroids(outlines), radii, MASK_THRESHOLD)
+    middles = _centroids(shared, len(outlines))
     distances = np.zeros(outlines.shape[:2])
     _cast(shared, middles, SMALLEST_SHARE * areas, distances)
     # The steps of the pixel grid are no part of a nucleus.
     smooth = (np.roll(distances, 1, axis=1) + 2 * distances + np.roll(distances, -1, axis=1)) / 4
     cast = distances[:, 0] > 0
     sharper = np.where(cast[:, None, None], polygons(middles[:, :2], smooth.astype(np.float32)), outlines)
-    return sharper, paint(sharper, mask.shape)
+    return sharper, paint_outlines(sharper, mask.shape)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from histome.cells.outline import sharpen
-from histome.cells.stardist import paint, polygon_areas, polygons
+from histome.cells.decode.sharpen import polygons, sharpen
+from histome.geometry.polygons import polygon_areas
+from histome.geometry.raster import paint_outlines
 from histome.validation.matching import instance_scores
 
 SIDE = 96
@@ -36,7 +37,7 @@ def test_a_spindle_found_as_a_circle_gets_its_shape_back(turn):
     true = _ellipse(48, 48, 22, 7, turn).astype(np.int32)
     circle = _circles([(48, 48)], 12)
     outlines, labels = sharpen(circle, *_seen(true, [(48, 48)]))
-    assert instance_scores(true, paint(circle, true.shape)).aji < 0.6
+    assert instance_scores(true, paint_outlines(circle, true.shape)).aji < 0.6
     assert instance_scores(true, labels).aji > 0.88
     assert polygon_areas(outlines)[0] == pytest.approx(true.sum(), rel=0.1)
 

@@ -1,0 +1,54 @@
+"""What every decoder takes and gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.models.card import Card, Thresholds
+
+Maps = Mapping[str, NDArray[np.float32]]
+
+
+class Decoded(NamedTuple):
+    """n nuclei of one window.
+
+    Attributes
+    ----------
+    outlines : (n, corners, 2) float64, x, y in input pixels, from +x to +y.
+    scores : (n,) float32, object probability, 0-1.
+    logits : (n, 9) float64, class evidence in the order of `CELL_CLASSES`, before the softmax.
+    labels : (h, w) int32, instance map at the input's resolution: 0 background, row i of the others is i + 1.
+    """
+
+    outlines: NDArray[np.float64]
+    scores: NDArray[np.float32]
+    logits: NDArray[np.float64]
+    labels: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """What a decoder goes by beside the outputs; of a model, what its card says.
+
+    Attributes
+    ----------
+    mpp : um per input pixel.
+    thresholds : see `Thresholds`; `models.tasks` says which of them a task uses.
+    stride : input pixels per pixel of the outputs.
+    corners : of each outline of a `hover` model; a `stardist` model has one a ray.
+    cell_classes : our cell class of each class but background; of a `hover` model only.
+    """
+
+    mpp: float
+    thresholds: Thresholds
+    stride: int = 1
+    corners: int = 32
+    cell_classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, card: Card) -> Self:
+        """Return the settings of a card's model."""
+        return cls(card.mpp, card.thresholds, card.stride, card.n_rays, card.cell_classes)

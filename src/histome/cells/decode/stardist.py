@@ -1,0 +1,110 @@
+"""Star-convex polygons from probability and distance maps (Schmidt et al. 2018, arXiv:1806.03535).
+
+Suppression paints instead of intersecting polygons: candidates are taken by falling probability, each
+paints its polygon on a raster at the network's input resolution, and one whose polygon is already painted
+over by more than `nms_threshold` of its area is dropped. Cost is linear in the painted area (StarDist's
+pairwise polygon intersection took 116-430 ms for a 1024 x 1024 tile), and no two nuclei that are kept
+overlap by more than the threshold.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
+from histome.cells.decode.sharpen import polygons, sharpen
+from histome.cells.pixels import mean_logits
+from histome.geometry.raster import covered_pixels, paint_free_pixels
+
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+
+# Half an input pixel: a shorter ray would fold the outline once its corners are rounded.
+SHORTEST_RAY_PX = 0.5
+
+
+@njit(cache=True, nogil=True)
+def _suppress(centers, distances, labels, nms_threshold):  # pragma: no cover (compiled)
+    """Greedy suppression in the given order; returns the kept rows and paints `labels` with 1..n."""
+    n, rays = distances.shape
+    cosines = np.cos(2 * np.pi * np.arange(rays) / rays)
+    sines = np.sin(2 * np.pi * np.arange(rays) / rays)
+    crossings = np.empty(rays + 1)
+    kept = np.empty(n, np.int64)
+    count = 0
+    for i in range(n):
+        x, y = centers[i, 0], centers[i, 1]
+        # A kept nucleus that covers this center has won already; skipping early saves most of the work.
+        if labels[min(int(y), labels.shape[0] - 1), min(int(x), labels.shape[1] - 1)] > 0:
+            continue
+        xs = x + distances[i] * cosines
+        ys = y + distances[i] * sines
+        area, taken = covered_pixels(labels, xs, ys, crossings)
+        if area == 0 or taken > nms_threshold * area:
+            continue
+        kept[count] = i
+        count += 1
+        paint_free_pixels(labels, xs, ys, crossings, count)
+    return kept[:count]
+
+
+def candidates(prob: Float32, prob_threshold: float) -> tuple[Int32, Int32]:
+    """Grid rows and columns that reach the threshold, by falling probability (ties: row, column)."""
+    rows, cols = np.nonzero(prob >= prob_threshold)
+    order = np.lexsort((cols, rows, -prob[rows, cols]))
+    return rows[order].astype(np.int32), cols[order].astype(np.int32)
+
+
+class StarPolygons(NamedTuple):
+    """n polygons that suppression kept, by falling probability.
+
+    Attributes
+    ----------
+    centers : (n, 2) float64, x, y in input pixels: the center of the grid cell that won.
+    scores : (n,) float32, its probability.
+    distances : (n, rays) float32, its ray lengths, input pixels.
+    labels : (h * stride, w * stride) int32 instance map, 0 = background, row i of the others is i + 1.
+    """
+
+    centers: NDArray[np.float64]
+    scores: Float32
+    distances: Float32
+    labels: Int32
+
+
+def star_polygons(
+    prob: Float32, dist: Float32, *, prob_threshold: float, nms_threshold: float, stride: int = 2
+) -> StarPolygons:
+    """Return the polygons of one window.
+
+    Parameters
+    ----------
+    prob : (h, w) object probability, 0-1.
+    dist : (rays, h, w) ray lengths in input pixels; ray k points at 2 pi k / rays, x right, y down.
+    prob_threshold, nms_threshold : smallest probability, largest share of a nucleus that others may cover.
+    stride : input pixels per grid cell.
+    """
+    rows, cols = candidates(prob, prob_threshold)
+    centers = np.stack([cols + 0.5, rows + 0.5], axis=1).astype(np.float64) * stride
+    distances = np.ascontiguousarray(dist[:, rows, cols].T, dtype=np.float32)
+    labels = np.zeros((prob.shape[0] * stride, prob.shape[1] * stride), np.int32)
+    kept = _suppress(centers, distances, labels, nms_threshold)
+    return StarPolygons(centers[kept], prob[rows[kept], cols[kept]], distances[kept], labels)
+
+
+def decode_stardist(maps: Maps, settings: DecodeSettings) -> Decoded:
+    """Return the nuclei in the outputs `prob`, `dist` and `logits`; `mask` and `offset` sharpen them."""
+    cuts = settings.thresholds
+    centers, scores, distances, labels = star_polygons(
+        maps["prob"][0],
+        maps["dist"],
+        prob_threshold=cuts.prob,
+        nms_threshold=cuts.nms,
+        stride=settings.stride,
+    )
+    outlines = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX))
+    if "mask" in maps:
+        outlines, labels = sharpen(outlines, maps["mask"][0], maps["offset"], stride=settings.stride)
+    return Decoded(outlines, scores, mean_logits(maps["logits"], labels, centers), labels)
