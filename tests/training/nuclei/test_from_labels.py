@@ -13,6 +13,7 @@ from histome.checks import check_model
 from histome.datasets.fields import Place, instance_field
 from histome.errors import DataError, ModelError, UsageError
 from histome.models.card import load_card
+from histome.models.label_support import read_support
 from histome.models.reference import reference_window
 from histome.models.runtime import Network
 from histome.training.networks import scale_pixels
@@ -143,7 +144,7 @@ def test_marks_of_the_model_before_count_too():
     labels[2:4, 2:4] = 1
     rgb = np.zeros((8, 8, 3), np.uint8)
     field = instance_field(Place("d", "a", "p"), rgb, labels, np.array([0, 1 << 8], np.uint16), mpp=0.5)
-    before = {"plasma_cell": "indirect", "macrophage": "direct, n = 55", "other": "said so"}
+    before = read_support({"plasma_cell": "indirect", "macrophage": "direct, n = 55", "other": "said so"})
     marks = label_marks([field], before)
     assert marks["plasma_cell"] == "direct, n = 1"
     assert marks["macrophage"] == "direct, n = 55"
