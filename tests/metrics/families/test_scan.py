@@ -23,7 +23,8 @@ def test_facts_become_metrics_and_unknown_ones_null():
     assert found["MPP_USED"] == 0.25
     assert found["VALID_AREA"] == pytest.approx(5000 * 64 / 1e6)
     assert found["FOCUS_SCORE"] is None
-    assert reasons["EOSIN_OD_MEAN"] == "the slide's pixels were not measured"
+    assert reasons["FOCUS_SCORE"] == "nowhere was there enough structure to judge"
+    assert reasons["EOSIN_OD_MEAN"] == reasons["EOSIN_VECTOR_R"] == "the slide's pixels were not measured"
 
 
 def test_stain_vectors_are_recovered_from_a_mixture(rng):

@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.metrics.declaration import SHARE, Family, Template, in_loops
-from histome.metrics.reasons import NO_TUMOR
+from histome.metrics.reasons import NO_CELLS, NO_TUMOR
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
 
-_NO_CELLS = "there are no cells at all"
 _NO_CELLS_IN_PLACE = "there are no cells in the {place}"
 _FROM_COUNTS = "from the CELL_COUNT of the nine classes"
 
@@ -48,7 +47,7 @@ def _indices(suffix: str, where: str, no_cells: str, *nulls: str) -> tuple[Templ
 
 
 TEMPLATES = (
-    *_indices("", "", _NO_CELLS),
+    *_indices("", "", NO_CELLS),
     *in_loops(("place",), *_indices("_IN_{place}", ", cells in the {place}", _NO_CELLS_IN_PLACE, NO_TUMOR)),
 )
 
@@ -58,7 +57,7 @@ def diversity(specimen: Specimen) -> Mapping[str, Result]:
     counts = np.column_stack([specimen.tissue_counts, specimen.zone_counts])
     in_zone = np.arange(counts.shape[1]) >= len(NUCLEATED_TISSUES)
     no_tumor = (in_zone & (not specimen.maps.has_tumor), NO_TUMOR)
-    whole = _describe(specimen.class_counts[:, None], "", _NO_CELLS)
+    whole = _describe(specimen.class_counts[:, None], "", NO_CELLS)
     return {
         **{name: _scalar(each) for name, each in whole.items()},
         **_describe(counts, "_IN_{place}", _NO_CELLS_IN_PLACE, no_tumor),

@@ -19,11 +19,10 @@ class PairReasons(NamedTuple):
 
 def pair_reasons(words: str) -> PairReasons:
     """Return the reasons for centers in the place that `words` say."""
-    words = words.removeprefix("the ")
     return PairReasons(
         f"there are no {{center}} in {words}",
         f"no cell lies within {{radius}} um of {{center}} in {words}",
-        f"no {{center}} in {words} have {{neighbor}} within {{radius}} um",
+        f"none of the {{center}} in {words} has one of the {{neighbor}} within {{radius}} um",
     )
 
 

@@ -20,8 +20,9 @@ _STAINED_OD = 0.15
 _ROBUST_PERCENT = 1.0
 _FEWEST_PX = 500
 _NOT_MEASURED = "the slide's pixels were not measured"
-_NO_STAIN = f"{_NOT_MEASURED}; too little stained tissue"
-_NO_FOCUS = f"{_NOT_MEASURED}; nowhere was there enough structure to judge"
+_NO_VALID_TISSUE = "there is no valid tissue"
+_NO_STAIN = "there is too little stained tissue"
+_NO_FOCUS = "nowhere was there enough structure to judge"
 
 
 def _channel(stain: str, channel: str) -> Template:
@@ -31,7 +32,7 @@ def _channel(stain: str, channel: str) -> Template:
         "1",
         f"{channel} component of the unit optical density vector of {stain.lower()}, estimated on this slide "
         "(Macenko et al. 2009, doi:10.1109/ISBI.2009.5193250)",
-        (_NO_STAIN,),
+        (_NOT_MEASURED, _NO_STAIN),
         (-1.0, 1.0),
     )
 
@@ -47,7 +48,7 @@ _FACTS = (
         "FOCUS_SCORE",
         "1",
         "median over valid tissue of the sharpness that quality control judges focus by",
-        (_NO_FOCUS,),
+        (_NOT_MEASURED, _NO_FOCUS),
         UNBOUNDED,
     ),
     Template(
@@ -63,11 +64,15 @@ _FACTS = (
         "HEMATOXYLIN_OD_MEAN",
         "OD",
         "mean hematoxylin optical density of valid tissue",
-        (_NOT_MEASURED,),
+        (_NOT_MEASURED, _NO_VALID_TISSUE),
         UNBOUNDED,
     ),
     Template(
-        "EOSIN_OD_MEAN", "OD", "mean eosin optical density of valid tissue", (_NOT_MEASURED,), UNBOUNDED
+        "EOSIN_OD_MEAN",
+        "OD",
+        "mean eosin optical density of valid tissue",
+        (_NOT_MEASURED, _NO_VALID_TISSUE),
+        UNBOUNDED,
     ),
 )
 _VALID_AREA = Template("VALID_AREA", "mm2", "area of valid tissue in the quality map", (NO_QUALITY_MAP,))
@@ -76,11 +81,14 @@ TEMPLATES = (_FACTS[0], _VALID_AREA, *_FACTS[1:])
 
 def scan(specimen: Specimen) -> Mapping[str, Result]:
     """Return the facts as metrics; n is 1 for a fact, the number of pixels for the valid area."""
-    found = {}
+    facts, found = specimen.maps.facts, {}
     for template in _FACTS:
-        fact = specimen.maps.facts.get(template.pattern.lower(), np.nan)
+        name = template.pattern.lower()
+        fact = facts.get(name, np.nan)
         known = np.isfinite(fact)
-        found[template.pattern] = result(fact, int(known), (not known, template.nulls[0]))
+        # Measured in vain, which not every fact can be, comes last.
+        why = template.nulls[-1] if name in facts else _NOT_MEASURED
+        found[template.pattern] = result(fact, int(known), (not known, why))
     return found | {"VALID_AREA": _valid_area(specimen)}
 
 
