@@ -1,4 +1,4 @@
-"""What is where, who is near whom, in numbers: from the maps and the cells of a slide to its table of metrics.
+"""The numbers: from the maps and the cells of a slide to its table of metrics.
 
 `measure` makes the table, `measure_subregions` one for parts of a slide; `list_metrics`, `find_metric` and
 `FAMILIES` say what the numbers mean; a `MetricTable` is read by name, `format_metric` words it for a page.

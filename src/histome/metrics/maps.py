@@ -25,14 +25,13 @@ NUCLEATED_OF_CODE = np.array(
 
 @dataclass(frozen=True, eq=False)
 class TissueMaps:
-    """What lies under the cells. `tissue` is cropped to the analyzed pixels; its corner lies at `corner_px`.
+    """What lies under the cells. `tissue` is cropped to the analyzed pixels and knows where it lies.
 
     `facts` are numbers about the slide that only its pixels tell (family `scan`); `quality` and `regions` are
     None where nobody looked.
     """
 
     tissue: ClassMap
-    corner_px: tuple[int, int] = (0, 0)
     quality: ClassMap | None = None
     regions: pa.Table | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -127,8 +126,8 @@ class TissueMaps:
         self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """Return row, column and whether inside for points in um; points outside get (0, 0)."""
-        rows = np.floor(y_um / self.tissue.mpp) - self.corner_px[0]
-        columns = np.floor(x_um / self.tissue.mpp) - self.corner_px[1]
+        rows = np.floor(y_um / self.tissue.mpp) - self.tissue.origin_px[1]
+        columns = np.floor(x_um / self.tissue.mpp) - self.tissue.origin_px[0]
         height, width = self.tissue.array.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         return (
@@ -141,25 +140,20 @@ class TissueMaps:
 def make_tissue_maps(
     tissue: ClassMap,
     *,
-    corner_px: tuple[int, int] = (0, 0),
     quality: ClassMap | None = None,
     regions: pa.Table | None = None,
     facts: Mapping[str, float] | None = None,
     workers: int = 1,
 ) -> TissueMaps:
-    """Return the maps of one slide, the tissue map cropped to what is analyzed; the map itself is not copied.
-
-    corner_px: where pixel (0, 0) of `tissue` lies, for a part of a slide.
-    """
+    """Return the maps of one slide, the tissue map cropped to what is analyzed, of which it stays a view."""
     rows = np.flatnonzero(tissue.array.any(axis=1))
     columns = np.flatnonzero(tissue.array.any(axis=0))
-    corner, end = (0, 0), (0, 0)
+    top, left, bottom, right = 0, 0, 0, 0
     if len(rows):
-        corner = int(rows[0]), int(columns[0])
-        end = int(rows[-1]) + 1, int(columns[-1]) + 1
-    part = ClassMap(tissue.array[corner[0] : end[0], corner[1] : end[1]], tissue.mpp, tissue.classes)
-    place = (corner_px[0] + corner[0], corner_px[1] + corner[1])
-    return TissueMaps(part, place, quality, regions, facts or {}, workers)
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        left, right = int(columns[0]), int(columns[-1]) + 1
+    analyzed = tissue.crop(left, top, right - left, bottom - top)
+    return TissueMaps(analyzed, quality, regions, facts or {}, workers)
 
 
 def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:

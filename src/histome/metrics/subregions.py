@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ _PIECE_MPP = 8.0
 
 
 class Subregion(NamedTuple):
-    """Some pixels of the tissue map: those of `mask` (h, w), whose corner is at (row, column)."""
+    """Some pixels of the tissue map: those of `mask` (h, w), whose first one is (row, column) of the map."""
 
     name: str
     row: int
@@ -60,16 +61,14 @@ def measure_subregions(
     tables = [pa.table([pa.array([], field.type) for field in SUBREGION_SCHEMA], schema=SUBREGION_SCHEMA)]
     for part in find_subregions(tissue, per, polygons):
         height, width = part.mask.shape
-        window = tissue.array[part.row : part.row + height, part.column : part.column + width]
-        own = ClassMap(np.where(part.mask, window, np.uint8(0)), tissue.mpp, tissue.classes)
+        window = tissue.crop(part.column, part.row, width, height)
+        own = replace(window, array=np.where(part.mask, window.array, np.uint8(0)))
         if not own.array.any():
             continue
-        r, c = rows - part.row, columns - part.column
+        r, c = rows - own.origin_px[1], columns - own.origin_px[0]
         near = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
         chosen = near[part.mask[r[near].astype(np.int64), c[near].astype(np.int64)]]
-        maps = make_tissue_maps(
-            own, corner_px=(part.row, part.column), regions=find_regions(own), workers=workers
-        )
+        maps = make_tissue_maps(own, regions=find_regions(own), workers=workers)
         table = measure_specimen(Specimen(maps, whole.select(chosen)), config)
         tables.append(table.add_column(0, SUBREGION_SCHEMA.field("part"), pa.array([part.name] * len(table))))
     return pa.concat_tables(tables)

@@ -68,8 +68,8 @@ def lattice_over(maps: TissueMaps, size_um: float) -> Lattice:
     height, width = (side * maps.tissue.mpp for side in maps.tissue.array.shape)
     # A hair less: an extent of exactly k tiles must not become k + 1 by rounding.
     rows, columns = (int(np.ceil(side / size_um - 1e-9)) for side in (height, width))
-    top = maps.corner_px[0] * maps.tissue.mpp - (rows * size_um - height) / 2
-    left = maps.corner_px[1] * maps.tissue.mpp - (columns * size_um - width) / 2
+    top = maps.tissue.origin_px[1] * maps.tissue.mpp - (rows * size_um - height) / 2
+    left = maps.tissue.origin_px[0] * maps.tissue.mpp - (columns * size_um - width) / 2
     return Lattice(size_um, rows, columns, top, left)
 
 
@@ -87,7 +87,7 @@ def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float6
     tissue = maps.tissue
     axes = []
     for corner, count, start, tiles in zip(
-        maps.corner_px,
+        maps.tissue.origin_px[::-1],
         tissue.array.shape,
         (lattice.top_um, lattice.left_um),
         (lattice.rows, lattice.columns),

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.geometry.grid import bin_span, build_grid, run_chunks
-from histome.metrics.axes import AXES, CELLS, PAIR_OF
+from histome.metrics.axes import AXES, CELL_NAMES, PAIR_OF
 from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
@@ -53,7 +53,7 @@ def contacts(specimen: Specimen) -> Mapping[str, Result]:
     )
     total = table.sum()
     counts = specimen.class_counts.astype(float)
-    places = [tuple(CELLS.index(name) for name in PAIR_OF[value]) for value in AXES["touching"]]
+    places = [tuple(CELL_NAMES.index(name) for name in PAIR_OF[value]) for value in AXES["touching"]]
     seen = np.array([table[place] for place in places])
     ways = np.array([counts[a] * (counts[b] - 1) if a == b else 2 * counts[a] * counts[b] for a, b in places])
     fraction = quotient(seen, total)
