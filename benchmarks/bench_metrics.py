@@ -31,11 +31,12 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.geometry.grid import neighbor_counts
 from histome.geometry.kdtree import build_tree, nearest_rows
 from histome.interop.formats import read_foreign_cells, read_tissue
+from histome.metrics.catalogue import FAMILIES
 from histome.metrics.families.contacts import contact_counts
 from histome.metrics.families.enrichment import enrichment
-from histome.metrics.maps import make_ground
-from histome.metrics.measure import COMPUTED_BY, count_metrics, measure
-from histome.metrics.specimen import Scene, read_cells
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.measuring import count_metrics, measure
+from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.slide import ClassMap
 from histome.threads import available_cpus
 from histome.tissue.regions import find_regions
@@ -130,10 +131,12 @@ def bench_slide(data: Path, workers: int) -> None:
         f"peak memory {peak_gb():.2f} GB, of which {before:.2f} GB before measuring; {len(cells):,} cells, "
         f"{len(regions):,} regions, map {tissue.array.shape}; {count_metrics(steps['table'])}"
     )
-    scene = Scene(make_ground(tissue, regions=regions, workers=workers), read_cells(cells, tissue))
+    specimen = Specimen(
+        make_tissue_maps(tissue, regions=regions, workers=workers), cells_as_arrays(cells, tissue)
+    )
     print("by family, each with what it is the first to need:")
-    for name, compute in COMPUTED_BY.items():
-        cpu, _ = timed(lambda compute=compute: compute(scene))
+    for name, family in FAMILIES.items():
+        cpu, _ = timed(lambda family=family: family.compute(specimen))
         if cpu >= 0.01:
             print(f"  {name:<22} {cpu:7.2f} s CPU")
 
@@ -188,7 +191,7 @@ def bench_peers(n: int) -> None:
     px = int(side / 2) + 1
     tissue = ClassMap(np.full((px, px), 4, np.uint8), 2.0, TISSUE_CLASSES)
     cells = pa.table({"x_um": x, "y_um": y, "class": np.array(CELL_CLASSES)[label].tolist()})
-    scene = Scene(make_ground(tissue), read_cells(cells, tissue))
+    specimen = Specimen(make_tissue_maps(tissue), cells_as_arrays(cells, tissue))
     print(f"{n:,} cells, one thread, CPU-seconds")
     ours = timed(lambda: neighbor_counts(x, y, label))[0]
     compare(
@@ -203,12 +206,12 @@ def bench_peers(n: int) -> None:
     ours = timed(lambda: contact_counts(x, y, label))[0]
     compare("Delaunay contacts", ours, "scipy Delaunay", lambda: Delaunay(points))
     if importlib.util.find_spec("squidpy"):
-        bench_squidpy(scene, points, label)
+        bench_squidpy(specimen, points, label)
     else:
         print("squidpy is not installed here: no comparison with it")
 
 
-def bench_squidpy(scene: Scene, points: np.ndarray, label: np.ndarray) -> None:
+def bench_squidpy(specimen: Specimen, points: np.ndarray, label: np.ndarray) -> None:
     import anndata
     import pandas
     import squidpy
@@ -225,9 +228,9 @@ def bench_squidpy(scene: Scene, points: np.ndarray, label: np.ndarray) -> None:
             data, cluster_key="class", n_perms=1000, n_jobs=1, show_progress_bar=False
         )
 
-    ours = timed(lambda: neighbor_counts(scene.cells.x_um, scene.cells.y_um, scene.cells.label))[0]
+    ours = timed(lambda: neighbor_counts(specimen.cells.x_um, specimen.cells.y_um, specimen.cells.label))[0]
     compare("neighbor counts", ours, "squidpy radius graph alone", graph)
-    ours = timed(lambda: enrichment(scene))[0]
+    ours = timed(lambda: enrichment(specimen))[0]
     compare("enrichment z", ours, "squidpy, 1,000 permutations", z)
 
 

@@ -149,11 +149,11 @@ class _Work:
         return cells
 
     def measure(self, quality: "Quality", tissue: "Tissue", cells: "pa.Table") -> "pa.Table":
-        from histome.metrics.families.scan import slide_facts
-        from histome.metrics.measure import count_metrics, measure
+        from histome.metrics.families.scan import scan_facts
+        from histome.metrics.measuring import count_metrics, measure
 
         config = self.config.metrics
-        facts = slide_facts(self.slide, quality)
+        facts = scan_facts(self.slide, quality)
         metrics = measure(
             quality.map, tissue.map, tissue.regions, cells, config, facts=facts, workers=self.workers
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from histome.metrics.format import Metric
+from histome.metrics.format import MetricValue
 from histome.narrative.facts import ModelNotes
 from histome.phenotype.patch import describe
 
@@ -35,7 +35,7 @@ def example() -> dict[str, Any]:
     return describe(EXAMPLE, unit="px", compatible=True)
 
 
-def metrics(**changes: float | None) -> dict[str, Metric]:
+def metrics(**changes: float | None) -> dict[str, MetricValue]:
     """Metrics of a made slide, by name; a change to None takes a value away and gives a reason."""
     values: dict[str, tuple[float | None, str, int]] = {
         "ABSOLUTE_AREA": (2.5e6, "um2", 1000),
@@ -80,6 +80,6 @@ def metrics(**changes: float | None) -> dict[str, Metric]:
         _, unit, n = values.get(name, (None, "1", 10))
         values[name] = (value, unit, n)
     return {
-        name: Metric(name, value, unit, n, None if value is not None else f"there is no {name.lower()}")
+        name: MetricValue(name, value, unit, n, None if value is not None else f"there is no {name.lower()}")
         for name, (value, unit, n) in values.items()
     }

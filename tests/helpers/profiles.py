@@ -13,7 +13,7 @@ from PIL import Image
 
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.errors import OutputError
-from histome.metrics.catalogue import catalogue
+from histome.metrics.catalogue import list_metrics
 from histome.slide import ClassMap, Slide, open_slide
 from histome.tissue import Tissue
 
@@ -24,7 +24,7 @@ FAMILIES = (
     "qc-areas",
     "tissue-areas",
     "tissue-regions",
-    "cells",
+    "all-cells",
     "cells-per-class",
     "cells-by-tissue",
 )
@@ -100,7 +100,7 @@ def make_metrics(
 ) -> pa.Table:
     """A row for each metric of the families: a made value, or the one given (None: null)."""
     rng = np.random.default_rng(2)
-    metrics = catalogue(families)
+    metrics = list_metrics(families)
     made = rng.uniform(0.001, 0.9, len(metrics)) * 10.0 ** rng.integers(0, 6, len(metrics))
     numbers: list[float | None] = [
         float(round(value)) if metric.unit == "cells" else float(value)
@@ -130,7 +130,7 @@ def make_metrics(
 
 def null_metrics() -> pa.Table:
     """Every metric null."""
-    return make_metrics({metric.name: None for metric in catalogue(FAMILIES)})
+    return make_metrics({metric.name: None for metric in list_metrics(FAMILIES)})
 
 
 def make_run(**changes: Any) -> dict[str, Any]:

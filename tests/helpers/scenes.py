@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 CODE = {name: k + 1 for k, name in enumerate(TISSUE_CLASSES)}

@@ -10,8 +10,8 @@ from helpers.scenes import by_name, one_tissue, random_cells
 from histome.config import MetricsConfig
 from histome.metrics.catalogue import find_metric
 from histome.metrics.evidence import classes_of, evidence_of
-from histome.metrics.measure import measure
-from histome.metrics.subregions import measure_parts
+from histome.metrics.measuring import measure
+from histome.metrics.subregions import measure_subregions
 from histome.models.label_support import CLASS_LABELS, read_support
 
 WEAK = {"macrophage": "direct, n = 55", "plasma_cell": "indirect"}
@@ -55,7 +55,7 @@ def test_the_marks_of_the_cells_reach_every_metric_of_the_class(cells):
     assert evidence["CELL_COUNT_PLASMA_CELL"] == "plasma_cell: indirect"
     assert evidence["CELL_DENSITY_MACROPHAGE"] == "macrophage: direct, n = 55"
     assert evidence["CELL_COUNT_LYMPHOCYTE"] is None
-    parts = measure_parts(one_tissue(), cells, "piece", config=config)
+    parts = measure_subregions(one_tissue(), cells, "piece", config=config)
     assert set(parts["evidence"].to_pylist()) == set(evidence.values())
 
 

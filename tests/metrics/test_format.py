@@ -3,7 +3,14 @@
 import pytest
 from helpers import profiles
 
-from histome.metrics.format import Metric, MetricTable, format_count, format_number, from_cells, show
+from histome.metrics.format import (
+    MetricTable,
+    MetricValue,
+    format_cell_number,
+    format_count,
+    format_metric,
+    format_number,
+)
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -46,24 +53,24 @@ def test_counts_are_whole() -> None:
     ],
 )
 def test_units_that_read_well(unit: str, value: float, text: str, label: str) -> None:
-    shown = show(Metric("AREA", value, unit, 12, None))
+    shown = format_metric(MetricValue("AREA", value, unit, 12, None))
     assert (shown.text, shown.unit, shown.n, shown.raw) == (text, label, "12", value)
 
 
 def test_areas_of_nuclei_stay_in_um2() -> None:
-    shown = show(Metric("NUCLEUS_AVG_AREA", 41.26, "um2", 3, None))
+    shown = format_metric(MetricValue("NUCLEUS_AVG_AREA", 41.26, "um2", 3, None))
     assert (shown.text, shown.unit) == ("41.3", "µm²")
 
 
 def test_a_null_has_its_reason() -> None:
-    shown = show(Metric("X", None, "1", 0, "there is no stroma"))
+    shown = format_metric(MetricValue("X", None, "1", 0, "there is no stroma"))
     assert (shown.raw, shown.text, shown.reason) == (None, "n/a", "there is no stroma")
-    assert from_cells(None, n=0).raw is None
-    assert from_cells(float("nan"), n=0).raw is None
+    assert format_cell_number(None, n=0).raw is None
+    assert format_cell_number(float("nan"), n=0).raw is None
 
 
 def test_a_metric_that_is_not_in_the_table_is_said_to_be_missing() -> None:
     table = MetricTable(profiles.make_metrics({"ABSOLUTE_AREA": 5.0}))
     assert table.value("ABSOLUTE_AREA") == 5.0
-    assert table.shown("NO_SUCH").reason == "not measured in this profile"
+    assert table.formatted("NO_SUCH").reason == "not measured in this profile"
     assert table.value("NO_SUCH", 3.0) == 3.0

@@ -6,7 +6,7 @@ import pytest
 from helpers.scenes import cell_table, family, one_tissue
 
 from histome.classes import CELL_CLASSES
-from histome.metrics.families.heterogeneity import getis_ord, morans_i
+from histome.metrics.families.clustering import getis_ord, morans_i
 
 # What they warn of at import and in use is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -38,7 +38,7 @@ def test_morans_i_and_hot_spots_equal_esda(field):
 def test_nearest_distances_equal_pointpats(rng):
     pointpats = pytest.importorskip("pointpats")
     x, y = rng.uniform(0, 1000, (2, 500))
-    found = family("S1", one_tissue(), cell_table(x, y, "OTHER"))
+    found = family("nearest-distances", one_tissue(), cell_table(x, y, "OTHER"))
     expected = pointpats.PointPattern(np.column_stack([x, y])).mean_nnd
     assert found["NN_DISTANCE_MEAN_OF_OTHER_FROM_OTHER"] == pytest.approx(expected)
 
@@ -55,7 +55,7 @@ def test_enrichment_is_the_limit_of_squidpys(rng):
         data, cluster_key="class", n_perms=2000, seed=0, show_progress_bar=False, n_jobs=1
     )
     expected = data.uns["class_nhood_enrichment"]["zscore"]
-    found = family("S4", one_tissue(), cell_table(x, y, label))
+    found = family("enrichment", one_tissue(), cell_table(x, y, label))
     for a, center in enumerate(CELL_CLASSES):
         for b, neighbor in enumerate(CELL_CLASSES):
             name = f"ENRICHMENT_Z_{neighbor.upper()}_AROUND_{center.upper()}"

@@ -9,8 +9,8 @@ from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.errors import UsageError
 from histome.geometry.shapes import Shapes
-from histome.metrics.measure import measure
-from histome.metrics.subregions import find_parts, measure_parts
+from histome.metrics.measuring import measure
+from histome.metrics.subregions import find_subregions, measure_subregions
 from histome.slide.maps import ClassMap
 from histome.tissue.regions import find_regions
 
@@ -36,7 +36,7 @@ def scene(rng):
 
 def test_a_tile_is_measured_as_if_alone(scene):
     tissue, cells = scene
-    table = measure_parts(tissue, cells, "tile:500um")
+    table = measure_subregions(tissue, cells, "tile:500um")
     assert table["part"].unique().to_pylist()[:3] == [
         "tile x=0 y=0 um",
         "tile x=500 y=0 um",
@@ -51,8 +51,8 @@ def test_a_tile_is_measured_as_if_alone(scene):
 
 def test_tiles_divide_the_cells_on_the_map(scene):
     tissue, cells = scene
-    config = MetricsConfig(families=("cells", "total-area"))
-    table = measure_parts(tissue, cells, "tile:333um", config=config)
+    config = MetricsConfig(families=("all-cells", "total-area"))
+    table = measure_subregions(tissue, cells, "tile:333um", config=config)
     total = sum(part_of(table, name)["CELL_N_TOTAL"] for name in table["part"].unique().to_pylist())
     area = sum(part_of(table, name)["ABSOLUTE_AREA"] for name in table["part"].unique().to_pylist())
     assert total == 3000
@@ -65,8 +65,8 @@ def test_pieces_are_separate_sections():
     array[100:400, 700:1100] = CODE["CARCINOMA"]
     tissue = ClassMap(array, 2.0, TISSUE_CLASSES)
     cells = cell_table([200, 210, 1500, 1100], [400, 400, 500, 100], "LYMPHOCYTE")
-    config = MetricsConfig(families=("cells", "tissue-areas"))
-    table = measure_parts(tissue, cells, "piece", config=config)
+    config = MetricsConfig(families=("all-cells", "tissue-areas"))
+    table = measure_subregions(tissue, cells, "piece", config=config)
     first, second = part_of(table, "piece 1"), part_of(table, "piece 2")
     assert table["part"].unique().to_pylist() == ["piece 1", "piece 2"]
     assert (first["CELL_N_TOTAL"], second["CELL_N_TOTAL"]) == (2, 1)
@@ -83,7 +83,7 @@ def test_polygons_of_the_user(scene):
     ]
     polygons = Shapes(np.array(shapes, object), np.array(["hot spot", "other", "off"], object))
     config = MetricsConfig(families=("core",))
-    table = measure_parts(tissue, cells, "region", polygons=polygons, config=config)
+    table = measure_subregions(tissue, cells, "region", polygons=polygons, config=config)
     assert table["part"].unique().to_pylist() == ["hot spot", "other"]
     expected = alone(tissue, cells, slice(150, 350), slice(100, 300), config)
     found = part_of(table, "hot spot")
@@ -94,10 +94,10 @@ def test_polygons_of_the_user(scene):
 def test_no_tissue_has_no_parts():
     nothing = ClassMap(np.zeros((50, 50), np.uint8), 2.0, TISSUE_CLASSES)
     for per in ("piece", "tile:50um"):
-        assert len(measure_parts(nothing, cell_table([5], [5], "OTHER"), per)) == 0
+        assert len(measure_subregions(nothing, cell_table([5], [5], "OTHER"), per)) == 0
 
 
 @pytest.mark.parametrize("per", ["tiles", "tile:0um", "tile:1e3um", "tile:20um", "region", ""])
 def test_unknown_parts_are_refused(per):
     with pytest.raises(UsageError):
-        find_parts(ClassMap(np.ones((5, 5), np.uint8), 2.0, TISSUE_CLASSES), per)
+        find_subregions(ClassMap(np.ones((5, 5), np.uint8), 2.0, TISSUE_CLASSES), per)

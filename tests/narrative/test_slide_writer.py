@@ -9,7 +9,7 @@ import pytest
 from helpers.given_facts import CARDS, metrics
 from helpers.phantoms import small_phantom
 
-from histome.metrics.format import Metric, MetricTable
+from histome.metrics.format import MetricTable, MetricValue
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Narrative
 from histome.narrative.verifier import verify
@@ -24,7 +24,7 @@ def text_of(**changes: float | None) -> str:
     return " ".join(sentence.text for sentence in describe_slide(made(metrics(**changes))))
 
 
-def made(rows: dict[str, Metric]) -> Facts:
+def made(rows: dict[str, MetricValue]) -> Facts:
     return replace(Facts.of_slide(rows, {}), models=CARDS)
 
 

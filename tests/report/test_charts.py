@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import profiles
 
-from histome.metrics.format import Metric, MetricTable, show
+from histome.metrics.format import MetricTable, MetricValue, format_metric
 from histome.report.charts import bars, histogram, shade, stacked
 
 COLORS = {"STROMA": "#000000", "BLOOD": "#111111", "VESSEL": "#222222"}
@@ -50,6 +50,6 @@ def test_a_histogram_of_nothing_is_flat() -> None:
 
 
 def test_shades_go_from_nothing_to_full() -> None:
-    numbers = [show(Metric("X", value, "1", 1, None)) for value in (None, 0.0, 25.0, 100.0)]
+    numbers = [format_metric(MetricValue("X", value, "1", 1, None)) for value in (None, 0.0, 25.0, 100.0)]
     assert [shade(number, 100.0) for number in numbers] == [0, 0, 0.5, 1]
     assert shade(numbers[3], 0.0) == 0

@@ -48,7 +48,7 @@ def test_every_number_is_a_metric_or_comes_from_the_cells(whole: str) -> None:
 
 
 def test_certainty_comes_from_its_metrics_where_they_are(slide: Slide) -> None:
-    metrics = profiles.make_metrics(families=(*profiles.FAMILIES, "U1"))
+    metrics = profiles.make_metrics(families=(*profiles.FAMILIES, "certainty"))
     sources = {n["data-source"] for n in Page(render(slide, metrics=metrics)).all("data")}
     assert {"CONFIDENCE_MEAN_ALL", "ABSTAINED_COUNT_MACROPHAGE", "CONFIDENCE_P10_OTHER"} <= sources
 
@@ -170,7 +170,7 @@ def test_no_cells(slide: Slide) -> None:
     assert "No cells were found" in words
     assert "nothing to be confident about" in words
     assert "there is no &lt;" not in words
-    assert "there is no <cells>" in words
+    assert "there is no <all-cells>" in words
 
 
 def test_null_metrics_show_their_reason_and_no_number(slide: Slide) -> None:

@@ -18,31 +18,30 @@ metrics = typer.Typer(help="What is measured, with definitions.")
 @metrics.command("list")
 def list_(
     families: Annotated[list[str] | None, typer.Argument(metavar="[FAMILY]...", help="Only these.")] = None,
-    family: Annotated[list[str] | None, typer.Option(help="Only this family; may be repeated.")] = None,
     long: Annotated[bool, typer.Option("--long", help="Print unit and family too, after tabs.")] = False,
 ) -> None:
     """Print the names of the metrics, one a line, in the order of the output.
 
     A family is one of those that `histome metrics families` prints, or core, or extended.
     """
-    from histome.metrics.catalogue import catalogue
+    from histome.metrics.catalogue import list_metrics
 
-    for metric in catalogue([*(families or ()), *(family or ())]):
+    for metric in list_metrics(families or ()):
         console.say(f"{metric.name}\t{metric.unit}\t{metric.family}" if long else metric.name)
 
 
 @metrics.command("families")
 def families_() -> None:
     """List the families with the number of their metrics."""
-    from histome.metrics.catalogue import FAMILIES, catalogue
+    from histome.metrics.catalogue import FAMILIES, list_metrics
 
     for family in FAMILIES.values():
-        console.say(f"{family.id:<22}{len(catalogue([family.id])):>6}  {family.title}")
+        console.say(f"{family.id:<22}{len(list_metrics([family.id])):>6}  {family.title}")
 
 
 @metrics.command()
 def schema(
-    format_: Annotated[str, typer.Option("--format", help="json, yaml or markdown.")] = "json",
+    format_: Annotated[str, typer.Option("--format", help="json or markdown.")] = "json",
 ) -> None:
     """Print the whole catalogue: axes, names as formatter strings, definitions."""
     from histome.metrics.schema import FORMATS
@@ -70,7 +69,7 @@ def run(
 ) -> None:
     """Measure cells and tissue that another program found."""
     from histome.interop.foreign_files import ForeignFiles, measure_files
-    from histome.metrics.measure import count_metrics
+    from histome.metrics.measuring import count_metrics
 
     config = MetricsConfig(confident_only=confident_only)
     table = measure_files(ForeignFiles(cells, tissue, mpp, classes), out, config=config, per=per)
@@ -102,7 +101,7 @@ def _definition(metric: "Metric", family: "Family") -> list[tuple[str, str]]:
         ("unit", metric.unit),
         ("formula", metric.formula),
         ("range", f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"),
-        ("null", metric.null_when),
+        ("null", "; ".join(metric.nulls) or "never"),
         ("smallest sample", str(metric.template.smallest_sample)),
         ("follows from", metric.derived),
         ("family", f"{family.id}: {family.title}"),

@@ -16,8 +16,8 @@ from histome.errors import UsageError
 from histome.geometry.shapes import Shapes
 from histome.interop.formats import check_same_frame, read_foreign_cells, read_shapes, read_tissue
 from histome.interop.labels import Labels, read_labels
-from histome.metrics.measure import count_metrics, measure
-from histome.metrics.subregions import measure_parts
+from histome.metrics.measuring import count_metrics, measure
+from histome.metrics.subregions import measure_subregions
 from histome.store.disk import write_json, writing
 from histome.store.files import METRICS
 from histome.tissue.regions import find_regions
@@ -65,7 +65,7 @@ def measure_files(
     parts = None
     if per is not None:
         kind, polygons = _polygons(per, files.mpp)
-        parts = measure_parts(tissue, cells, kind, polygons=polygons, config=config, workers=workers)
+        parts = measure_subregions(tissue, cells, kind, polygons=polygons, config=config, workers=workers)
     counts = count_metrics(table)._asdict()
     _write(out, table, parts, _about(files, config, {"cells": len(cells), "regions": len(regions)} | counts))
     return table

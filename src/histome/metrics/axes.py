@@ -5,7 +5,7 @@ from itertools import combinations, combinations_with_replacement
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
 
-CELLS = tuple(name.upper() for name in CELL_CLASSES)
+CELL_NAMES = tuple(name.upper() for name in CELL_CLASSES)
 ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN", "EXTRATUMORAL_TISSUE")
 # The last zone is the union of the first two; the first four do not overlap.
 ALL_ZONES = (*ZONES, "WHOLE_TUMOR_REGION")
@@ -31,26 +31,26 @@ NUCLEUS_FEATURES = {
 }
 TISSUE_FEATURES = ("AREA", "CIRCULARITY", "ELLIPSE_ECCENTRICITY", "HEMATOXYLIN_OD_MEAN")
 
-PAIR_OF = {f"{a}_{b}": (a, b) for a, b in combinations_with_replacement(CELLS, 2)}
+PAIR_OF = {f"{a}_{b}": (a, b) for a, b in combinations_with_replacement(CELL_NAMES, 2)}
 
 AXES: Mapping[str, tuple[str, ...]] = {
     "qc": QC_CLASSES,
     "tissue": TISSUE_CLASSES,
     "nucleated": NUCLEATED_TISSUES,
-    "cell": CELLS,
-    "neighbor": CELLS,
-    "center": CELLS,
+    "cell": CELL_NAMES,
+    "neighbor": CELL_NAMES,
+    "center": CELL_NAMES,
     "radius": tuple(str(radius) for radius in RADII_UM),
     "l_radius": tuple(str(radius) for radius in L_RADII_UM),
     "zone": ALL_ZONES,
     "place": (*NUCLEATED_TISSUES, *ALL_ZONES),
-    "group": (*CELLS, "ALL"),
+    "group": (*CELL_NAMES, "ALL"),
     "feature": tuple(NUCLEUS_FEATURES),
     "tissue_feature": TISSUE_FEATURES,
     "side": ("IN", "OUT"),
     "band": tuple(f"{low}_{high}" for low, high in BORDER_BANDS_UM),
     "touching": tuple(PAIR_OF),
-    "pair": tuple(f"{a}_{b}" for a, b in combinations(CELLS, 2)),
+    "pair": tuple(f"{a}_{b}" for a, b in combinations(CELL_NAMES, 2)),
     "tile": tuple(str(size) for size in TILE_SIZES_UM),
 }
 
@@ -74,7 +74,7 @@ def _word(axis: str, value: str) -> str:
     """Words for one value of an axis."""
     if axis in ("pair", "touching"):
         return " and ".join(_word("cell", name) for name in PAIR_OF[value])
-    if value in CELLS and AXES[axis][: len(CELLS)] == CELLS:
+    if value in CELL_NAMES and AXES[axis][: len(CELL_NAMES)] == CELL_NAMES:
         return "other cells" if value == "OTHER" else f"{value.replace('_', ' ').lower()}s"
     if axis == "band":
         return value.replace("_", " to ")

@@ -1,52 +1,114 @@
-"""The catalogue: every metric that histome can write, declared once.
+"""The catalogue: the order of the families, and every metric that they declare.
 
 A template such as `CELL_DENSITY_{cell}_IN_{zone}` declares a whole product of names; the catalogue is the
 templates in their order, spelled out. Reports, `histome metrics explain` and the documentation print these
 declarations and nothing else, and `measure` writes these names and no others.
+
+A family stands here with its id; it is the `FAMILY` of the module of that name in `histome.metrics.families`.
 """
 
+import importlib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 
 from histome.errors import UsageError
-from histome.metrics.core_metrics import CORE, CORE_FAMILIES
-from histome.metrics.declaration import Family, Metric, Template, spell_out, templates_of
-from histome.metrics.extended_families import EXTENDED_FAMILIES
-from histome.metrics.extended_metrics import EXTENDED
+from histome.metrics.declaration import Family, Items, Loop, Metric, spell_out, templates_of
 
-FAMILIES: Mapping[str, Family] = {family.id: family for family in (*CORE_FAMILIES, *EXTENDED_FAMILIES)}
+_IDS = (
+    # The 4,544 core numbers, in the order and under the names of the published readouts. The published tables
+    # spell SOLIDICITY and mean the circularity's complement by ECCENTRICITY; the names are kept so that
+    # readouts compare, the true quantities are those of nuclei-per-class.
+    "total-area",
+    "qc-areas",
+    "tissue-areas",
+    "tissue-regions",
+    "all-cells",
+    "cells-per-class",
+    "cells-by-tissue",
+    "neighborhood-centers",
+    "neighborhood-pairs",
+    # The extended numbers; areas in mm2, densities per mm2.
+    "tumor-zones",
+    "tissues-in-zones",
+    "cells-in-zones",
+    "tumor-neighborhoods",
+    "lymphoid-aggregates",
+    "nuclei-per-class",
+    "nuclei-by-tissue",
+    "tumor-border",
+    "distance-to-carcinoma",
+    "nearest-distances",
+    "cross-g",
+    "cross-l",
+    "enrichment",
+    "contacts",
+    "colocalization",
+    "clustering",
+    "diversity",
+    "heterogeneity",
+    "ratios",
+    "certainty",
+    "scan",
+)
+
+
+def _load(name: str) -> Family:
+    """Return the family of the module that has its name."""
+    return importlib.import_module(f"histome.metrics.families.{name.replace('-', '_')}").FAMILY
+
+
+FAMILIES: Mapping[str, Family] = {name: _load(name) for name in _IDS}
+_ALIASES = {family.alias: name for name, family in FAMILIES.items() if family.alias}
+
+
+def _in_order() -> Items:
+    """Return all templates in the order of the output, where some of the core turn with those of others."""
+    core = {name: family.templates for name, family in FAMILIES.items() if family.core}
+    per_class, by_tissue = core.pop("cells-per-class"), core.pop("cells-by-tissue")
+    centers, pairs = core.pop("neighborhood-centers"), core.pop("neighborhood-pairs")
+    extended = (family.templates for family in FAMILIES.values() if not family.core)
+    around = Loop(("nucleated",), (*centers, Loop(("center",), pairs)))
+    return (
+        *(template for templates in core.values() for template in templates),
+        Loop(("cell",), (*per_class, Loop(("nucleated",), by_tissue))),
+        # The outer class is the center of its own surroundings and the neighbor in the pairs that follow.
+        Loop(("radius",), (Loop(("neighbor", "center"), (around,)),)),
+        *(template for templates in extended for template in templates),
+    )
 
 
 @lru_cache(maxsize=1)
 def _everything() -> Mapping[str, Metric]:
     """Return every metric by name, in the order of the output."""
-    return {metric.name: metric for metric in spell_out((*CORE, *EXTENDED))}
-
-
-def templates(family: str) -> tuple[Template, ...]:
-    """Return the templates of one family, in order."""
-    return tuple(template for template in templates_of((*CORE, *EXTENDED)) if template.family == family)
+    family_of = {
+        template.pattern: name
+        for name, family in FAMILIES.items()
+        for template in templates_of(family.templates)
+    }
+    return {metric.name: metric for metric in spell_out(_in_order(), family_of)}
 
 
 def select_families(wanted: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the ids of the wanted families in catalogue order; nothing wanted means all of them.
 
-    'core' and 'extended' stand for their families. Raises UsageError for an unknown id.
+    'core' and 'extended' stand for their families, a former id for the present one. Raises UsageError for
+    an unknown id.
     """
     groups = {
-        "core": [family.id for family in CORE_FAMILIES],
-        "extended": [family.id for family in EXTENDED_FAMILIES],
+        "core": [name for name, family in FAMILIES.items() if family.core],
+        "extended": [name for name, family in FAMILIES.items() if not family.core],
     }
     chosen: set[str] = set()
     for name in wanted:
-        if name not in groups and name not in FAMILIES:
+        known = _ALIASES.get(name, name)
+        if known not in groups and known not in FAMILIES:
             raise UsageError(f"no metric family {name!r}; choose from {', '.join((*groups, *FAMILIES))}")
-        chosen.update(groups.get(name, [name]))
+        chosen.update(groups.get(known, [known]))
     return tuple(name for name in FAMILIES if name in chosen or not chosen)
 
 
-def catalogue(wanted: Iterable[str] = ()) -> tuple[Metric, ...]:
+def list_metrics(wanted: Iterable[str] = ()) -> tuple[Metric, ...]:
     """Return every declared metric of the wanted families (all when none is named), in output order."""
     chosen = set(select_families(wanted))
     return tuple(metric for metric in _everything().values() if metric.family in chosen)

@@ -1,57 +1,57 @@
 """What a declaration of metrics is: families, templates, the loops they stand in, one metric spelled out."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from string import Formatter
+from typing import TYPE_CHECKING
 
 from histome.metrics.axes import AXES, words_of
 
+if TYPE_CHECKING:
+    from histome.metrics.results import Result
+    from histome.metrics.specimen import Specimen
 
-@dataclass(frozen=True)
-class Family:
-    """A group of metrics that one function computes from a scene.
-
-    `id` selects the family in settings and on the command line; `source` cites the estimator; `scanners`
-    says whether the numbers compare between scanners; `of_cells` whether they change when cells are left out.
-    """
-
-    id: str
-    title: str
-    definition: str
-    source: str = ""
-    scanners: str = "yes, as far as the cells and tissues do: lengths in um, no intensities"
-    of_cells: bool = True
-
-    @property
-    def core(self) -> bool:
-        """Whether the family belongs to the core numbers, whose names and order are fixed from outside."""
-        return self.id.islower()
+# Ranges that several families declare.
+SHARE = (0.0, 1.0)
+PERCENT = (0.0, 100.0)
+UNBOUNDED = (None, None)
+# What optical densities are worth on another scanner.
+BY_STAIN = "only as far as stain and scanner agree: optical densities are not normalized"
 
 
 @dataclass(frozen=True)
 class Template:
     """One declaration for a product of metrics.
 
-    `pattern` is the name with its axes in braces; `unit`, `formula`, `null_when` and `derived` may name the
-    axes too. `range` is (low, high), inclusive, None for unbounded. `smallest_sample` is the smallest n
-    that gives a value. `derived` says how the value follows from other metrics; empty when it does not.
-    `symmetric` says that exchanging the values of the first two axes changes nothing.
+    Attributes
+    ----------
+    pattern : str
+        The name with its axes in braces; `unit`, `formula`, `nulls` and `derived` may name the axes too.
+    nulls : tuple of str
+        Every reason that a null of this template may have; `measure` refuses all others.
+    range : (low, high)
+        Inclusive, None for unbounded.
+    smallest_sample : int
+        The smallest n that gives a value.
+    derived : str
+        How the value follows from other metrics; empty when it does not.
+    symmetric : bool
+        Whether exchanging the values of the first two axes changes nothing.
     """
 
     pattern: str
-    family: str
     unit: str
     formula: str
+    nulls: tuple[str, ...] = ()
     range: tuple[float | None, float | None] = (0.0, None)
-    null_when: str = "never"
     smallest_sample: int = 0
     derived: str = ""
     symmetric: bool = False
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
-        """Names of the axes in the order of the pattern: the shape of the values behind this template."""
+        """Names of the axes in the order of the pattern: the shape of the result behind this template."""
         return tuple(field for _, field, _, _ in Formatter().parse(self.pattern) if field)
 
 
@@ -63,19 +63,54 @@ class Loop:
     items: "tuple[Template | Loop, ...]"
 
 
+Items = tuple[Template | Loop, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A group of metrics that one function computes.
+
+    Attributes
+    ----------
+    id : str
+        Selects the family in settings and on the command line; its module has the same name.
+    templates : tuple of Template and Loop
+        What it declares; the families of the core are interleaved by the catalogue.
+    compute : function from a Specimen to Results by pattern
+        Gives one Result for each template.
+    source : str
+        The paper of the estimator.
+    scanners : str
+        Whether the numbers compare between scanners.
+    of_cells : bool
+        Whether the numbers change when cells are left out.
+    core : bool
+        Whether names and order are fixed from outside.
+    alias : str
+        A former id, accepted wherever the id is.
+    """
+
+    id: str
+    title: str
+    definition: str
+    templates: Items
+    compute: "Callable[[Specimen], Mapping[str, Result]]"
+    source: str = ""
+    scanners: str = "yes, as far as the cells and tissues do: lengths in um, no intensities"
+    of_cells: bool = True
+    core: bool = False
+    alias: str = ""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """One number: a template with a value on each axis; `index` is its place in the template's values."""
+    """One number: a template with a value on each axis; `index` is its place in the template's result."""
 
     name: str
+    family: str
     template: Template
     index: tuple[int, ...]
     words: Mapping[str, str]
-
-    @property
-    def family(self) -> str:
-        """Id of the family."""
-        return self.template.family
 
     @property
     def unit(self) -> str:
@@ -88,9 +123,9 @@ class Metric:
         return self.template.formula.format_map(self.words)
 
     @property
-    def null_when(self) -> str:
-        """What makes the value null."""
-        return self.template.null_when.format_map(self.words)
+    def nulls(self) -> tuple[str, ...]:
+        """Every reason that its null may have, axes filled in; empty when it is never null."""
+        return tuple(reason.format_map(self.words) for reason in self.template.nulls)
 
     @property
     def derived(self) -> str:
@@ -98,6 +133,13 @@ class Metric:
         if self.template.symmetric and self.index[0] > self.index[1]:
             return "the same with the two classes exchanged"
         return self.template.derived.format_map(self.words)
+
+
+def in_loops(axes: tuple[str, ...], *items: Template | Loop) -> Items:
+    """Return the items in nested loops over `axes`, outermost first."""
+    for axis in reversed(axes):
+        items = (Loop((axis,), items),)
+    return items
 
 
 def templates_of(items: Iterable[Template | Loop]) -> Iterator[Template]:
@@ -109,36 +151,20 @@ def templates_of(items: Iterable[Template | Loop]) -> Iterator[Template]:
             yield item
 
 
-def spell_out(items: Iterable[Template | Loop], place: Mapping[str, int] | None = None) -> Iterator[Metric]:
-    """Yield every metric that the items declare, the outermost loop turning slowest."""
+def spell_out(
+    items: Iterable[Template | Loop], family_of: Mapping[str, str], place: Mapping[str, int] | None = None
+) -> Iterator[Metric]:
+    """Yield every metric that the items declare, the outermost loop turning slowest.
+
+    family_of : id of the family of each pattern
+    """
     place = place or {}
     for item in items:
         if isinstance(item, Template):
             values = {axis: AXES[axis][place[axis]] for axis in item.axes}
             index = tuple(place[axis] for axis in item.axes)
-            yield Metric(item.pattern.format_map(values), item, index, words_of(values))
+            name = item.pattern.format_map(values)
+            yield Metric(name, family_of[item.pattern], item, index, words_of(values))
         else:
             for k in range(len(AXES[item.axes[0]])):
-                yield from spell_out(item.items, {**place, **dict.fromkeys(item.axes, k)})
-
-
-def declare(
-    pattern: str,
-    unit: str,
-    formula: str,
-    null: str = "never",
-    limits: tuple[float | None, float | None] = (0.0, None),
-    *,
-    n: int = 0,
-    derived: str = "",
-) -> Template:
-    """Declare one template; `in_family` says whose it is."""
-    return Template(pattern, "", unit, formula, limits, null, n, derived)
-
-
-def in_family(name: str, axes: tuple[str, ...], *templates: Template) -> tuple[Template | Loop, ...]:
-    """Declare the templates of a family in nested loops over `axes`, outermost first."""
-    items: tuple[Template | Loop, ...] = tuple(replace(template, family=name) for template in templates)
-    for axis in reversed(axes):
-        items = (Loop((axis,), items),)
-    return items
+                yield from spell_out(item.items, family_of, {**place, **dict.fromkeys(item.axes, k)})

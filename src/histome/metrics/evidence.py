@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from histome.classes import CELL_CLASSES
-from histome.metrics.axes import AXES, CELLS, PAIR_OF
+from histome.metrics.axes import AXES, CELL_NAMES, PAIR_OF
 from histome.metrics.declaration import Metric
 from histome.models.label_support import Support
 
@@ -33,7 +33,9 @@ def classes_of(metric: Metric) -> set[str]:
     Sums over several classes, such as immune cells, name none.
     """
     places = zip(metric.template.axes, metric.index, strict=True)
-    values = [AXES[axis][k] for axis, k in places if not set(AXES[axis]).isdisjoint((*CELLS[:1], *PAIR_OF))]
+    values = [
+        AXES[axis][k] for axis, k in places if not set(AXES[axis]).isdisjoint((*CELL_NAMES[:1], *PAIR_OF))
+    ]
     on_axes = {name.lower() for value in values for name in PAIR_OF.get(value, (value,))}
     return on_axes | _spelled(metric.template.pattern)
 

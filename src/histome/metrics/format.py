@@ -35,7 +35,7 @@ _UNITS = {
 }
 
 
-class Metric(NamedTuple):
+class MetricValue(NamedTuple):
     """One row of the metrics table; `value` is None where the metric is null, with its `reason`.
 
     `evidence` marks a metric of classes that the model was hardly taught, see `metrics.evidence`.
@@ -50,7 +50,7 @@ class Metric(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown:
+class Formatted:
     """A number ready for the page.
 
     `raw` is the unrounded value as stored, `source` the name of the metric or the table it comes from; `text`
@@ -66,15 +66,17 @@ class Shown:
     mark: str = ""
 
 
-class MetricTable(Mapping[str, Metric]):
+class MetricTable(Mapping[str, MetricValue]):
     """The metrics table (name, value, unit, n, reason) by name."""
 
     def __init__(self, table: pa.Table) -> None:
-        given = [name for name in Metric._fields if name != "evidence" or name in table.column_names]
+        given = [name for name in MetricValue._fields if name != "evidence" or name in table.column_names]
         columns = [table.column(name).to_pylist() for name in given]
-        self._rows = {row[0]: Metric(row[0], _finite(row[1]), *row[2:]) for row in zip(*columns, strict=True)}
+        self._rows = {
+            row[0]: MetricValue(row[0], _finite(row[1]), *row[2:]) for row in zip(*columns, strict=True)
+        }
 
-    def __getitem__(self, name: str) -> Metric:
+    def __getitem__(self, name: str) -> MetricValue:
         return self._rows[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -88,32 +90,32 @@ class MetricTable(Mapping[str, Metric]):
         row = self._rows.get(name)
         return default if row is None or row.value is None else row.value
 
-    def shown(self, name: str) -> Shown:
+    def formatted(self, name: str) -> Formatted:
         """Return a metric ready for the page; one that is not in the table reads as not measured."""
-        row = self._rows.get(name, Metric(name, None, "", None, "not measured in this profile"))
-        return show(row)
+        row = self._rows.get(name, MetricValue(name, None, "", None, "not measured in this profile"))
+        return format_metric(row)
 
 
-def show(row: Metric) -> Shown:
+def format_metric(row: MetricValue) -> Formatted:
     """Return a metric ready for the page, in a unit that reads well."""
     n = "" if row.n is None else format_count(row.n)
     if row.value is None:
-        return Shown(row.name, "n/a", "", n, None, row.reason or "no value", row.evidence or "")
+        return Formatted(row.name, "n/a", "", n, None, row.reason or "no value", row.evidence or "")
     unit = (row.unit or "").replace("µ", "u").replace("²", "2")
     factor, label = _UNITS.get(unit, (1.0, row.unit or ""))
     if unit == "um2" and not row.name.startswith("NUCLEUS_"):
         factor, label = 1e-6, "mm²"
     counted = unit in ("count", "cells", "regions", "aggregates", "pieces", "classes")
     text = format_count(row.value) if counted else format_number(row.value * factor)
-    return Shown(row.name, text, label, n, row.value, mark=row.evidence or "")
+    return Formatted(row.name, text, label, n, row.value, mark=row.evidence or "")
 
 
-def from_cells(value: float | None, *, n: int, count: bool = False) -> Shown:
+def format_cell_number(value: float | None, *, n: int, count: bool = False) -> Formatted:
     """Return a number computed from the cells table, ready for the page."""
     if value is None or not math.isfinite(value):
-        return Shown("cells", "n/a", "", format_count(n), None, "no cells")
+        return Formatted("cells", "n/a", "", format_count(n), None, "no cells")
     text = format_count(value) if count else format_number(value)
-    return Shown("cells", text, "", format_count(n), float(value))
+    return Formatted("cells", text, "", format_count(n), float(value))
 
 
 def format_number(value: float, digits: int = 3) -> str:

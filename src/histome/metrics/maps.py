@@ -1,4 +1,4 @@
-"""The ground: tissue and quality maps, and what follows from them alone, computed once."""
+"""Maps of one slide, of tissue and of quality, and what follows from them alone, computed once."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -24,15 +24,14 @@ NUCLEATED_OF_CODE = np.array(
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What lies under the cells. `tissue` is cropped to the analyzed pixels; its corner lies at `corner_px`.
+class TissueMaps:
+    """What lies under the cells. `tissue` is cropped to the analyzed pixels and knows where it lies.
 
-    `facts` are numbers about the slide that only its pixels tell (family Q1); `quality` and `regions` are
+    `facts` are numbers about the slide that only its pixels tell (family `scan`); `quality` and `regions` are
     None where nobody looked.
     """
 
     tissue: ClassMap
-    corner_px: tuple[int, int] = (0, 0)
     quality: ClassMap | None = None
     regions: pa.Table | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -40,7 +39,7 @@ class Ground:
     _derived: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def once(self, derive: Callable[..., T], *args: Hashable) -> T:
-        """Return derive(ground, *args), computed at the first call."""
+        """Return derive(maps, *args), computed at the first call."""
         key = (derive, *args)
         if key not in self._derived:
             self._derived[key] = derive(self, *args)
@@ -50,6 +49,10 @@ class Ground:
     def um2_per_px(self) -> float:
         """Area of a pixel of the tissue map."""
         return self.tissue.mpp**2
+
+    def mm2_of(self, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return numbers of pixels of the tissue map as areas in mm2."""
+        return np.asarray(pixels * self.um2_per_px / 1e6, np.float64)
 
     @cached_property
     def tissue_px(self) -> NDArray[np.int64]:
@@ -123,8 +126,8 @@ class Ground:
         self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """Return row, column and whether inside for points in um; points outside get (0, 0)."""
-        rows = np.floor(y_um / self.tissue.mpp) - self.corner_px[0]
-        columns = np.floor(x_um / self.tissue.mpp) - self.corner_px[1]
+        rows = np.floor(y_um / self.tissue.mpp) - self.tissue.origin_px[1]
+        columns = np.floor(x_um / self.tissue.mpp) - self.tissue.origin_px[0]
         height, width = self.tissue.array.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         return (
@@ -134,28 +137,23 @@ class Ground:
         )
 
 
-def make_ground(
+def make_tissue_maps(
     tissue: ClassMap,
     *,
-    corner_px: tuple[int, int] = (0, 0),
     quality: ClassMap | None = None,
     regions: pa.Table | None = None,
     facts: Mapping[str, float] | None = None,
     workers: int = 1,
-) -> Ground:
-    """Return the ground of a tissue map, cropped to what is analyzed; the map itself is not copied.
-
-    corner_px: where pixel (0, 0) of `tissue` lies, for a part of a slide.
-    """
+) -> TissueMaps:
+    """Return the maps of one slide, the tissue map cropped to what is analyzed, of which it stays a view."""
     rows = np.flatnonzero(tissue.array.any(axis=1))
     columns = np.flatnonzero(tissue.array.any(axis=0))
-    corner, end = (0, 0), (0, 0)
+    top, left, bottom, right = 0, 0, 0, 0
     if len(rows):
-        corner = int(rows[0]), int(columns[0])
-        end = int(rows[-1]) + 1, int(columns[-1]) + 1
-    part = ClassMap(tissue.array[corner[0] : end[0], corner[1] : end[1]], tissue.mpp, tissue.classes)
-    place = (corner_px[0] + corner[0], corner_px[1] + corner[1])
-    return Ground(part, place, quality, regions, facts or {}, workers)
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        left, right = int(columns[0]), int(columns[-1]) + 1
+    analyzed = tissue.crop(left, top, right - left, bottom - top)
+    return TissueMaps(analyzed, quality, regions, facts or {}, workers)
 
 
 def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:

@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
-class Values:
-    """The values behind one template, all three arrays of the template's shape.
+class Result:
+    """The numbers behind one template, all three arrays of the template's shape.
 
-    `value` is NaN exactly where `reason` is not empty. A reason may name the axes of its template, as in
-    "there is no {tissue}"; the words are filled in when the table is written.
+    `value` is NaN exactly where `reason` is not empty. A reason is one of the template's `nulls`; where it
+    names the axes, as in "there is no {tissue}", the words are filled in when the table is written.
     """
 
     value: NDArray[np.float64]
@@ -20,8 +20,8 @@ class Values:
     reason: NDArray[np.object_]
 
 
-def values(value: ArrayLike, n: ArrayLike, *nulls: tuple[ArrayLike, str]) -> Values:
-    """Return Values of the shape of `value`; each (mask, reason) makes null, and the first that holds counts.
+def result(value: ArrayLike, n: ArrayLike, *nulls: tuple[ArrayLike, str]) -> Result:
+    """Return a Result of the shape of `value`; each (mask, reason) makes null, the first that holds counts.
 
     Raises ValueError when a value is not finite and no reason says why: a null never comes unexplained.
     """
@@ -33,17 +33,17 @@ def values(value: ArrayLike, n: ArrayLike, *nulls: tuple[ArrayLike, str]) -> Val
     unexplained = ~np.isfinite(value) & (reason == "")
     if unexplained.any():
         raise ValueError(f"no reason for the null at {np.argwhere(unexplained)[0].tolist()}")
-    return Values(value, np.broadcast_to(np.asarray(n, np.int64), value.shape), reason)
+    return Result(value, np.broadcast_to(np.asarray(n, np.int64), value.shape), reason)
 
 
-def nothing(shape: tuple[int, ...], why: str) -> Values:
-    """Return Values that are all null for one reason."""
-    return values(np.full(shape, np.nan), 0, (True, why))
+def all_null(shape: tuple[int, ...], why: str) -> Result:
+    """Return a Result that is null everywhere for one reason."""
+    return result(np.full(shape, np.nan), 0, (True, why))
 
 
 def quotient(numerator: ArrayLike, denominator: ArrayLike, *, scale: float = 1.0) -> NDArray[np.float64]:
     """Return scale x numerator / denominator, NaN where the denominator is 0; shapes broadcast."""
     top, bottom = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    result: NDArray[Any] = np.full(top.shape, np.nan)
-    np.divide(scale * top, bottom, out=result, where=bottom != 0)
-    return result
+    ratio: NDArray[Any] = np.full(top.shape, np.nan)
+    np.divide(scale * top, bottom, out=ratio, where=bottom != 0)
+    return ratio

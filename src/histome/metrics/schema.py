@@ -1,21 +1,21 @@
-"""The catalogue for other programs and for readers: JSON, YAML and the reference page."""
+"""The catalogue for other programs and for readers: JSON and the reference page."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import histome
 from histome.metrics.axes import AXES
-from histome.metrics.catalogue import FAMILIES, catalogue, templates
-from histome.metrics.declaration import Family, Template
+from histome.metrics.catalogue import FAMILIES, list_metrics
+from histome.metrics.declaration import Family, Template, templates_of
 
 
-def schema() -> dict[str, Any]:
+def whole_catalogue() -> dict[str, Any]:
     """Return the whole catalogue: axes with their values, families, templates with formatter strings.
 
     `pattern.format(**values)` with a value for each axis gives the names; `histome metrics list` their order.
     """
-    metrics = catalogue()
+    metrics = list_metrics()
     return {
         "histome": histome.__version__,
         "metrics": len(metrics),
@@ -28,14 +28,15 @@ def schema() -> dict[str, Any]:
 def _family(family: Family) -> dict[str, Any]:
     return {
         "id": family.id,
+        "alias": family.alias,
         "title": family.title,
         "core": family.core,
-        "metrics": len(catalogue([family.id])),
+        "metrics": len(list_metrics([family.id])),
         "definition": family.definition,
         "source": family.source,
         "between_scanners": family.scanners,
         "changes_with_abstained_cells": family.of_cells,
-        "templates": [_template(template) for template in templates(family.id)],
+        "templates": [_template(template) for template in templates_of(family.templates)],
     }
 
 
@@ -46,7 +47,7 @@ def _template(template: Template) -> dict[str, Any]:
         "unit": template.unit,
         "formula": template.formula,
         "range": list(template.range),
-        "null_when": template.null_when,
+        "nulls": list(template.nulls),
         "smallest_sample": template.smallest_sample,
         "derived": template.derived,
         "symmetric": template.symmetric,
@@ -54,35 +55,13 @@ def _template(template: Template) -> dict[str, Any]:
 
 
 def schema_json() -> str:
-    """Return the schema as JSON."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
-
-
-def schema_yaml() -> str:
-    """Return the schema as YAML."""
-    return "\n".join(_yaml(schema(), 0)) + "\n"
-
-
-def _yaml(value: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the lines of a mapping; texts are quoted as in JSON, which YAML reads alike."""
-    pad = "  " * depth
-    for key, item in value.items():
-        if isinstance(item, dict):
-            yield f"{pad}{key}:"
-            yield from _yaml(item, depth + 1)
-        elif isinstance(item, list) and item and isinstance(item[0], dict):
-            yield f"{pad}{key}:"
-            for each in item:
-                first, *rest = _yaml(each, depth + 2)
-                yield f"{pad}  - {first.lstrip()}"
-                yield from rest
-        else:
-            yield f"{pad}{key}: {json.dumps(item, ensure_ascii=False)}"
+    """Return the whole catalogue as JSON."""
+    return json.dumps(whole_catalogue(), indent=1, ensure_ascii=False) + "\n"
 
 
 def reference_page() -> str:
     """Return the reference page of all metrics as Markdown, made from the catalogue."""
-    metrics = catalogue()
+    metrics = list_metrics()
     own = sum(not metric.derived for metric in metrics)
     lines = [
         "# Metrics",
@@ -101,7 +80,7 @@ def reference_page() -> str:
 
 def _section(family: Family) -> list[str]:
     """Return the lines of one family."""
-    count = len(catalogue([family.id]))
+    count = len(list_metrics([family.id]))
     lines = [
         f"## {family.id}: {family.title}",
         "",
@@ -114,7 +93,7 @@ def _section(family: Family) -> list[str]:
         "| name | unit | range | formula | null when | smallest sample | follows from |",
         "|" + "---|" * 7,
     ]
-    return [*lines, *(_row(template) for template in templates(family.id)), ""]
+    return [*lines, *(_row(template) for template in templates_of(family.templates)), ""]
 
 
 def _row(template: Template) -> str:
@@ -124,7 +103,7 @@ def _row(template: Template) -> str:
         template.unit,
         _range(*template.range),
         template.formula,
-        template.null_when,
+        "; ".join(template.nulls) or "never",
         str(template.smallest_sample),
         follows,
     )
@@ -139,6 +118,5 @@ def _range(low: float | None, high: float | None) -> str:
 
 FORMATS: Mapping[str, Callable[[], str]] = {
     "json": schema_json,
-    "yaml": schema_yaml,
     "markdown": reference_page,
 }

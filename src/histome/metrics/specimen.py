@@ -1,4 +1,4 @@
-"""A scene: cells as arrays, on their ground, with what several families need."""
+"""A specimen: cells as arrays on the tissue maps, with what several families need."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import HistomeError
 from histome.geometry.kdtree import build_tree, nearest_squared
 from histome.metrics.axes import NUCLEUS_FEATURES
-from histome.metrics.maps import NUCLEATED_OF_CODE, Ground
+from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
 from histome.models.label_support import Support, table_support
 from histome.slide.maps import ClassMap
 
@@ -63,30 +63,30 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """Cells on a ground, and what families derive from both, each once.
+class Specimen:
+    """Cells on the tissue maps, and what families derive from both, each once.
 
-    A scene made by `select` remembers the scene it came from, so that what belongs to a single cell and its
-    ground is looked up there.
+    A specimen made by `select` remembers the one it came from, so that what belongs to a single cell and the
+    maps is looked up there.
     """
 
-    ground: Ground
+    maps: TissueMaps
     cells: Cells
-    origin: "tuple[Scene, NDArray[np.bool_]] | None" = None
+    origin: "tuple[Specimen, NDArray[np.bool_]] | None" = None
     _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
 
-    def select(self, rows: NDArray[np.bool_]) -> "Scene":
-        """Return the scene of some of the cells, by mask, on the same ground."""
-        return Scene(self.ground, self.cells.select(rows), (self, rows))
+    def select(self, rows: NDArray[np.bool_]) -> "Specimen":
+        """Return the specimen of some of the cells, by mask, on the same maps."""
+        return Specimen(self.maps, self.cells.select(rows), (self, rows))
 
-    def once(self, derive: "Callable[[Scene], T]") -> T:
-        """Return derive(scene), computed at the first call."""
+    def once(self, derive: "Callable[[Specimen], T]") -> T:
+        """Return derive(specimen), computed at the first call."""
         if derive not in self._derived:
             self._derived[derive] = derive(self)
         return self._derived[derive]
 
-    def per_cell(self, derive: "Callable[[Scene], NDArray[Any]]") -> NDArray[Any]:
-        """Return derive(scene), an array (n,) whose items depend on their own cell and the ground only."""
+    def per_cell(self, derive: "Callable[[Specimen], NDArray[Any]]") -> NDArray[Any]:
+        """Return derive(specimen), an array (n,) whose items depend on their own cell and the maps only."""
         if self.origin is not None:
             whole, rows = self.origin
             return whole.per_cell(derive)[rows]
@@ -113,6 +113,12 @@ class Scene:
         return self.per_cell(_zone_of_cells)
 
     @cached_property
+    def zone_counts(self) -> NDArray[np.int64]:
+        """Number of cells of each class in each zone, (9, 5); the last zone is the whole tumor region."""
+        four = cross_count(self.cells.label, self.zone - 1, (N_CELL_CLASSES, 4))
+        return np.column_stack([four, four[:, 0] + four[:, 1]])
+
+    @cached_property
     def in_tumor_region(self) -> NDArray[np.bool_]:
         """Whether each cell lies in the whole tumor region: its core or its inner margin, (n,)."""
         return (self.zone == 1) | (self.zone == 2)
@@ -127,16 +133,16 @@ class Scene:
             own = np.full(len(cells), -1, np.int64)
             own[rows] = np.arange(len(rows))
             tree = build_tree(cells.x_um[rows], cells.y_um[rows])
-            found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=self.ground.workers)
+            found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=self.maps.workers)
         return found
 
 
-def _zone_of_cells(scene: Scene) -> NDArray[np.int64]:
+def _zone_of_cells(specimen: Specimen) -> NDArray[np.int64]:
     """Look up the zone of each cell."""
-    rows, columns, inside = scene.ground.pixel_of(scene.cells.x_um, scene.cells.y_um)
+    rows, columns, inside = specimen.maps.pixel_of(specimen.cells.x_um, specimen.cells.y_um)
     if not inside.any():
-        return np.zeros(len(scene.cells), np.int64)
-    return np.where(inside, scene.ground.zones.array[rows, columns], 0).astype(np.int64)
+        return np.zeros(len(specimen.cells), np.int64)
+    return np.where(inside, specimen.maps.zones.array[rows, columns], 0).astype(np.int64)
 
 
 def cross_count(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -145,7 +151,7 @@ def cross_count(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, in
     return np.bincount(a[known] * shape[1] + b[known], minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def read_cells(table: pa.Table, tissue: ClassMap) -> Cells:
+def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
     """Return a cells table as arrays; the tissue of each cell is read from the map.
 
     Needs x_um, y_um and class; takes confidence, abstained and the nuclear features where they are.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,22 +14,22 @@ from histome.config import MetricsConfig
 from histome.errors import UsageError
 from histome.geometry.raster import paint_polygons
 from histome.geometry.shapes import Shapes
-from histome.metrics.maps import make_ground
-from histome.metrics.measure import SCHEMA, measure_scene
-from histome.metrics.specimen import Scene, read_cells
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.measuring import METRIC_SCHEMA, measure_specimen
+from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.qc.fragments import label_fragments
 from histome.slide.maps import ClassMap
 from histome.threads import available_cpus
 from histome.tissue.regions import find_regions
 
-PARTS_SCHEMA = pa.schema([pa.field("part", pa.string()), *SCHEMA])
+SUBREGION_SCHEMA = pa.schema([pa.field("part", pa.string()), *METRIC_SCHEMA])
 _SMALLEST_TILE_UM, _LARGEST_TILE_UM = 50.0, 100_000.0
 # Pieces are told apart at the resolution of the quality map.
 _PIECE_MPP = 8.0
 
 
-class Part(NamedTuple):
-    """Some pixels of the tissue map: those of `mask` (h, w), whose corner is at (row, column)."""
+class Subregion(NamedTuple):
+    """Some pixels of the tissue map: those of `mask` (h, w), whose first one is (row, column) of the map."""
 
     name: str
     row: int
@@ -36,7 +37,7 @@ class Part(NamedTuple):
     mask: NDArray[np.bool_]
 
 
-def measure_parts(
+def measure_subregions(
     tissue: ClassMap,
     cells: pa.Table,
     per: str,
@@ -55,28 +56,26 @@ def measure_parts(
     Raises UsageError for another `per`, and for regions without polygons.
     """
     config, workers = config or MetricsConfig(), workers or available_cpus()
-    whole = read_cells(cells, tissue)
+    whole = cells_as_arrays(cells, tissue)
     rows, columns = (np.floor(axis / tissue.mpp) for axis in (whole.y_um, whole.x_um))
-    tables = [pa.table([pa.array([], field.type) for field in PARTS_SCHEMA], schema=PARTS_SCHEMA)]
-    for part in find_parts(tissue, per, polygons):
+    tables = [pa.table([pa.array([], field.type) for field in SUBREGION_SCHEMA], schema=SUBREGION_SCHEMA)]
+    for part in find_subregions(tissue, per, polygons):
         height, width = part.mask.shape
-        window = tissue.array[part.row : part.row + height, part.column : part.column + width]
-        own = ClassMap(np.where(part.mask, window, np.uint8(0)), tissue.mpp, tissue.classes)
+        window = tissue.crop(part.column, part.row, width, height)
+        own = replace(window, array=np.where(part.mask, window.array, np.uint8(0)))
         if not own.array.any():
             continue
-        r, c = rows - part.row, columns - part.column
+        r, c = rows - own.origin_px[1], columns - own.origin_px[0]
         near = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
         chosen = near[part.mask[r[near].astype(np.int64), c[near].astype(np.int64)]]
-        ground = make_ground(
-            own, corner_px=(part.row, part.column), regions=find_regions(own), workers=workers
-        )
-        table = measure_scene(Scene(ground, whole.select(chosen)), config)
-        tables.append(table.add_column(0, PARTS_SCHEMA.field("part"), pa.array([part.name] * len(table))))
+        maps = make_tissue_maps(own, regions=find_regions(own), workers=workers)
+        table = measure_specimen(Specimen(maps, whole.select(chosen)), config)
+        tables.append(table.add_column(0, SUBREGION_SCHEMA.field("part"), pa.array([part.name] * len(table))))
     return pa.concat_tables(tables)
 
 
-def find_parts(tissue: ClassMap, per: str, polygons: Shapes | None = None) -> Iterator[Part]:
-    """Yield the parts of a tissue map; raises UsageError as `measure_parts`."""
+def find_subregions(tissue: ClassMap, per: str, polygons: Shapes | None = None) -> Iterator[Subregion]:
+    """Yield the parts of a tissue map; raises UsageError as `measure_subregions`."""
     kind, _, size = per.partition(":")
     if kind == "tile":
         return _tiles(tissue, tile_size_um(size))
@@ -100,14 +99,14 @@ def tile_size_um(text: str) -> float:
     return size_um
 
 
-def _tiles(tissue: ClassMap, size_um: float) -> Iterator[Part]:
+def _tiles(tissue: ClassMap, size_um: float) -> Iterator[Subregion]:
     """Yield square tiles row by row from the slide's corner; a pixel belongs to the tile of its center."""
     height, width = tissue.array.shape
     edges = [_edges(side, tissue.mpp, size_um) for side in (height, width)]
     for y, (top, bottom) in enumerate(zip(edges[0][:-1], edges[0][1:], strict=True)):
         for x, (left, right) in enumerate(zip(edges[1][:-1], edges[1][1:], strict=True)):
             name = f"tile x={x * size_um:g} y={y * size_um:g} um"
-            yield Part(name, int(top), int(left), np.ones((bottom - top, right - left), np.bool_))
+            yield Subregion(name, int(top), int(left), np.ones((bottom - top, right - left), np.bool_))
 
 
 def _edges(side_px: int, mpp: float, size_um: float) -> NDArray[np.int64]:
@@ -117,7 +116,7 @@ def _edges(side_px: int, mpp: float, size_um: float) -> NDArray[np.int64]:
     return np.minimum(edges, side_px)
 
 
-def _pieces(tissue: ClassMap) -> Iterator[Part]:
+def _pieces(tissue: ClassMap) -> Iterator[Subregion]:
     """Yield the connected pieces of tissue, the largest first."""
     step = max(round(_PIECE_MPP / tissue.mpp), 1)
     coarse = tissue.array[step // 2 :: step, step // 2 :: step] > 0
@@ -128,10 +127,10 @@ def _pieces(tissue: ClassMap) -> Iterator[Part]:
         mask = np.kron(labels[box] == number, np.ones((step, step), np.bool_))
         top, left = int(rows[0]) * step, int(columns[0]) * step
         mask = mask[: tissue.array.shape[0] - top, : tissue.array.shape[1] - left]
-        yield Part(f"piece {number}", top, left, mask)
+        yield Subregion(f"piece {number}", top, left, mask)
 
 
-def _polygons(tissue: ClassMap, polygons: Shapes) -> Iterator[Part]:
+def _polygons(tissue: ClassMap, polygons: Shapes) -> Iterator[Subregion]:
     """Yield the pixels of each polygon, clipped to the map; equal labels are numbered."""
     height, width = tissue.array.shape
     labels = [str(label) for label in polygons.label]
@@ -145,4 +144,4 @@ def _polygons(tissue: ClassMap, polygons: Shapes) -> Iterator[Part]:
         shifted = shapely.transform(shape, lambda xy, corner=(left, top): xy / tissue.mpp - corner)
         paint_polygons(painted, np.array([shifted], object), np.array([1], np.uint8))
         name = label if labels.count(label) == 1 else f"{label} {number}"
-        yield Part(name, int(top), int(left), painted > 0)
+        yield Subregion(name, int(top), int(left), painted > 0)

@@ -6,11 +6,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from histome.metrics.maps import NUCLEATED_OF_CODE, Ground
-from histome.metrics.specimen import N_CELL_CLASSES, Scene
+from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
+from histome.metrics.results import quotient
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
+# The size that several families share.
+SMALL_TILE_UM = 250.0
 # Tiles with less nucleated tissue say more about their edge than about the tissue.
-SMALLEST_SHARE = 0.25
+_SMALLEST_NUCLEATED = 0.25
+# Fewer tiles say little about how cells are spread over them.
+FEWEST_TILES, VERY_FEWEST_TILES = 10, 5
+FEW_TILES = f"fewer than {FEWEST_TILES} tiles are at least a quarter nucleated tissue"
+VERY_FEW_TILES = f"fewer than {VERY_FEWEST_TILES} tiles are at least a quarter nucleated tissue"
+NONE_IN_TILES = "there are no {cell} in the tiles"
 
 
 class Lattice(NamedTuple):
@@ -33,30 +41,35 @@ class Tiles(NamedTuple):
     density: NDArray[np.float64]  # (rows, columns, 9): cells per mm2 of nucleated tissue, 0 where unused
 
 
-def tiles_of(scene: Scene, size_um: float) -> Tiles:
-    """Cut a scene into tiles of one size."""
-    lattice = lattice_over(scene.ground, size_um)
-    areas = scene.ground.once(tissue_mm2_per_tile, lattice)
-    inside = scene.nucleated >= 0
-    row, column = tile_of(lattice, scene.cells.x_um[inside], scene.cells.y_um[inside])
-    place = (row * lattice.columns + column) * N_CELL_CLASSES + scene.cells.label[inside]
+def tiles_of(specimen: Specimen, size_um: float) -> Tiles:
+    """Cut a specimen into tiles of one size."""
+    lattice = lattice_over(specimen.maps, size_um)
+    areas = specimen.maps.once(tissue_mm2_per_tile, lattice)
+    inside = specimen.nucleated >= 0
+    row, column = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
+    place = (row * lattice.columns + column) * N_CELL_CLASSES + specimen.cells.label[inside]
     shape = (lattice.rows, lattice.columns, N_CELL_CLASSES)
     counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
     nucleated_mm2 = areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1)
     # A hair less, so that rounding decides no tile of exactly this share.
-    used = nucleated_mm2 >= SMALLEST_SHARE * (size_um / 1000) ** 2 * (1 - 1e-9)
+    used = nucleated_mm2 >= _SMALLEST_NUCLEATED * (size_um / 1000) ** 2 * (1 - 1e-9)
     density = np.zeros(shape)
     density[used] = counts[used] / nucleated_mm2[used][:, None]
     return Tiles(lattice, areas, counts, used, density)
 
 
-def lattice_over(ground: Ground, size_um: float) -> Lattice:
+def small_tiles(specimen: Specimen) -> Tiles:
+    """Cut the specimen into the tiles of 250 um that several families share."""
+    return tiles_of(specimen, SMALL_TILE_UM)
+
+
+def lattice_over(maps: TissueMaps, size_um: float) -> Lattice:
     """Return the smallest lattice that covers the analyzed tissue, centered on it."""
-    height, width = (side * ground.tissue.mpp for side in ground.tissue.array.shape)
+    height, width = (side * maps.tissue.mpp for side in maps.tissue.array.shape)
     # A hair less: an extent of exactly k tiles must not become k + 1 by rounding.
     rows, columns = (int(np.ceil(side / size_um - 1e-9)) for side in (height, width))
-    top = ground.corner_px[0] * ground.tissue.mpp - (rows * size_um - height) / 2
-    left = ground.corner_px[1] * ground.tissue.mpp - (columns * size_um - width) / 2
+    top = maps.tissue.origin_px[1] * maps.tissue.mpp - (rows * size_um - height) / 2
+    left = maps.tissue.origin_px[0] * maps.tissue.mpp - (columns * size_um - width) / 2
     return Lattice(size_um, rows, columns, top, left)
 
 
@@ -69,12 +82,12 @@ def tile_of(
     return np.clip(row, 0, lattice.rows - 1), np.clip(column, 0, lattice.columns - 1)
 
 
-def tissue_mm2_per_tile(ground: Ground, lattice: Lattice) -> NDArray[np.float64]:
+def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
     """Return the area of each code per tile, (rows, columns, 8); pixels on a border are shared by area."""
-    tissue = ground.tissue
+    tissue = maps.tissue
     axes = []
     for corner, count, start, tiles in zip(
-        ground.corner_px,
+        maps.tissue.origin_px[::-1],
         tissue.array.shape,
         (lattice.top_um, lattice.left_um),
         (lattice.rows, lattice.columns),
@@ -88,7 +101,24 @@ def tissue_mm2_per_tile(ground: Ground, lattice: Lattice) -> NDArray[np.float64]
         axes.append((first.astype(np.int64), share))
     areas = np.zeros((lattice.rows, lattice.columns, len(NUCLEATED_OF_CODE)))
     _add_pixels(tissue.array, axes[0], axes[1], areas)
-    return areas * ground.um2_per_px / 1e6
+    return areas * maps.um2_per_px / 1e6
+
+
+def gini(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Gini coefficient of each column: 0 equal, (n - 1) / n all in one; NaN where the sum is 0."""
+    n = len(samples)
+    if n == 0:
+        return np.full(samples.shape[1:], np.nan)
+    rank = np.arange(1, n + 1)[:, None]
+    weighted = (rank * np.sort(samples, axis=0)).sum(axis=0)
+    return (quotient(2 * weighted, n * samples.sum(axis=0)) - (n + 1) / n).clip(0, 1)
+
+
+def is_flat(density: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which columns have no spread."""
+    if len(density) == 0:
+        return np.ones(density.shape[1], np.bool_)
+    return np.ptp(density, axis=0) == 0
 
 
 @njit(cache=True, nogil=True)

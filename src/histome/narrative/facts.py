@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
-from histome.metrics.format import Metric, format_count
+from histome.metrics.format import MetricValue, format_count
 from histome.models.card import Card
 from histome.models.label_support import card_support, support_texts
 from histome.narrative.sentences import Sentence, Source
@@ -109,7 +109,7 @@ class Facts:
     models: Mapping[str, ModelNotes] = field(default_factory=dict)
 
     @classmethod
-    def of_slide(cls, metrics: Mapping[str, Metric], cards: Mapping[str, Card]) -> "Facts":
+    def of_slide(cls, metrics: Mapping[str, MetricValue], cards: Mapping[str, Card]) -> "Facts":
         """Return the facts of a slide: its metrics by name, labels from them, its models' cards."""
         rows = {name: metrics[name] for name in narrated_metrics() if name in metrics}
         values = {name: row.value for name, row in rows.items()}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from histome.errors import UsageError
-from histome.metrics.axes import ALL_ZONES, AXES, CELLS, PAIR_OF
+from histome.metrics.axes import ALL_ZONES, AXES, CELL_NAMES, PAIR_OF
 from histome.metrics.catalogue import find_metric
 from histome.phenotype.axes import PANNUKE_CLASSES
 
@@ -56,11 +56,11 @@ def about_metric(name: str) -> tuple[Subjects, ...]:
 
 
 def _parts(value: str) -> Iterable[str]:
-    if value in PAIR_OF and value not in CELLS:
+    if value in PAIR_OF and value not in CELL_NAMES:
         return [name.lower() for name in PAIR_OF[value]]
     if value == "OTHER":  # both a class and a tissue; tables, not texts, tell them apart
         return ["other"]
-    if value in CELLS:
+    if value in CELL_NAMES:
         return [value.lower()]
     return [value] if value in (*AXES["tissue"], *ALL_ZONES, *AXES["qc"]) else []
 

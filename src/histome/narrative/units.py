@@ -1,6 +1,6 @@
 """Units of facts: what each measures, and how a sentence prints a number that has it."""
 
-from histome.metrics.format import Metric, format_count, format_number, show
+from histome.metrics.format import MetricValue, format_count, format_metric, format_number
 
 NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit
 # Dimension and factor to its base of the units that facts are stored in.
@@ -47,7 +47,7 @@ def print_metric(name: str, value: float, unit: str) -> str:
     """Return a slide's metric with its unit as the report shows it."""
     if dimension(unit)[0] == "count":
         return format_count(value)
-    shown = show(Metric(name, value, unit, None, None))
+    shown = format_metric(MetricValue(name, value, unit, None, None))
     return _with_unit(shown.text, shown.unit)
 
 

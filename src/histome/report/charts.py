@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histome.metrics.format import MetricTable, Shown
+from histome.metrics.format import Formatted, MetricTable
 
 HISTOGRAM_BINS = 20
 
@@ -18,7 +18,7 @@ class Bar:
     label: str
     color: str
     length: float
-    numbers: tuple[Shown, ...]
+    numbers: tuple[Formatted, ...]
 
     @property
     def n(self) -> str:
@@ -69,7 +69,7 @@ def bars(
             labels[key],
             colors[key],
             round(100 * metrics.value(name) / longest, 2),
-            tuple(metrics.shown(form.format(key.upper())) for form in (pattern, *beside)),
+            tuple(metrics.formatted(form.format(key.upper())) for form in (pattern, *beside)),
         )
         for key, name in zip(colors, names, strict=True)
     ]
@@ -105,7 +105,7 @@ def histogram(values: np.ndarray, hatched: np.ndarray) -> list[Column]:
     ]
 
 
-def shade(metric: Shown, largest: float) -> float:
+def shade(metric: Formatted, largest: float) -> float:
     """Return how dark a table cell is drawn, 0-1: the square root of its share of the largest value."""
     if metric.raw is None or largest <= 0:
         return 0.0

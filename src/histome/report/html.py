@@ -15,7 +15,7 @@ from markupsafe import Markup
 import histome
 from histome.config import ReportConfig
 from histome.errors import OutputError
-from histome.metrics.format import Metric, MetricTable
+from histome.metrics.format import MetricTable, MetricValue
 from histome.models.card import Card
 from histome.models.label_support import card_support, table_support, weakly_supported
 from histome.render import palette
@@ -130,7 +130,7 @@ def _pictures(drawn: _Drawn, inputs: ReportInputs, quality: int) -> dict[str, An
 def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict[str, Any]:
     """What the template takes that does not depend on the pictures."""
     table = _part(profile, "metrics")
-    table = pa.table({name: [] for name in Metric._fields}) if table is None else table
+    table = pa.table({name: [] for name in MetricValue._fields}) if table is None else table
     metrics, confident = MetricTable(table), tables.confident_table(table)
     return {
         "slide_id": inputs.slide.id,

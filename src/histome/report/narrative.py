@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from histome.metrics.format import Metric, format_count, show
+from histome.metrics.format import MetricValue, format_count, format_metric
 from histome.narrative.sentences import Narrative, Sentence, Source
 from histome.narrative.units import NO_BREAK
 from histome.narrative.writers.table import WRITERS
@@ -80,5 +80,5 @@ def _rest(source: Source) -> dict[str, str]:
         return {"name": source.name, "text": "n/a", "unit": ""}
     if source.name.endswith(".n"):
         return {"name": source.name, "text": format_count(source.value), "unit": ""}
-    shown = show(Metric(source.name, source.value, source.unit, None, None))
+    shown = format_metric(MetricValue(source.name, source.value, source.unit, None, None))
     return {"name": source.name, "text": shown.text, "unit": shown.unit}

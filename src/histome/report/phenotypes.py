@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from histome.metrics.format import from_cells
+from histome.metrics.format import format_cell_number
 from histome.phenotype.axes import Axis, phenotypes
 from histome.phenotype.tiles import tile_phenotypes
 from histome.render.layers import VEIL_ALPHA, class_layer, png_uri, shrink_map
@@ -58,8 +58,8 @@ def phenotype_page(
         "maps": maps,
         "side": f"{size_um:g}",
         "fewest": phenotypes().fewest_cells,
-        "n": from_cells(len(tiles), n=len(tiles), count=True),
-        "few": from_cells(int(few.sum()), n=len(tiles), count=True),
+        "n": format_cell_number(len(tiles), n=len(tiles), count=True),
+        "few": format_cell_number(int(few.sum()), n=len(tiles), count=True),
         "bar": picture_bar(extent_um[0], shape, shape[1] / _LETTERS_WIDE),
     }
 
@@ -97,8 +97,8 @@ def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
     meanings = {"high": f"over {above}", "intermediate": f"{below} to {above}", "low": f"under {below}"}
     for level in ("high", "intermediate", "low"):
         count = int(counts[_KINDS.index(level)])
-        shown = from_cells(count, n=labeled, count=True)
-        percent = from_cells(100 * count / labeled if labeled else None, n=labeled)
+        shown = format_cell_number(count, n=labeled, count=True)
+        percent = format_cell_number(100 * count / labeled if labeled else None, n=labeled)
         entry = {
             "color": LEVEL_COLORS[level],
             "label": axis.at(level).label,
@@ -108,5 +108,5 @@ def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
     for kind, label in ((_NO_VALUE, "No value"), (_FEW, "Too few cells")):
         count = int(counts[_KINDS.index(kind)])
         if count:
-            shown = from_cells(count, n=count, count=True)
+            shown = format_cell_number(count, n=count, count=True)
             yield {"color": LEVEL_COLORS[kind], "label": label, "meaning": "", "shown": shown, "share": None}

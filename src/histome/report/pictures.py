@@ -11,7 +11,7 @@ import shapely
 
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.config import ReportConfig
-from histome.metrics.format import from_cells
+from histome.metrics.format import format_cell_number
 from histome.models.card import Card
 from histome.render import palette
 from histome.render.layers import (
@@ -172,8 +172,8 @@ def view_page(number: int, picture: ViewPicture, inputs: ReportInputs, *, qualit
         "groups": [group for group in groups if group["nuclei"]],
         "bar": picture_bar(view.width_um, (height, width), max(8.0, round(width / 34, 1))),
         "legend": _counts(cells.codes[inside]),
-        "mean": from_cells(float(cells.confidence[inside].mean()) if n else None, n=n),
-        "n": from_cells(n, n=n, count=True),
+        "mean": format_cell_number(float(cells.confidence[inside].mean()) if n else None, n=n),
+        "n": format_cell_number(n, n=n, count=True),
         "rule": view.rule,
         "dense": n > _DENSE,
         "place": f"{round(view.x_um / mpp.x)}, {round(view.y_um / mpp.y)}",
@@ -206,7 +206,7 @@ def _counts(codes: np.ndarray) -> list[dict[str, Any]]:
         {
             "label": palette.CELL_LABELS[CELL_CLASSES[k]],
             "color": palette.CELL_COLORS[CELL_CLASSES[k]],
-            "shown": from_cells(int(counts[k]), n=int(counts[k]), count=True),
+            "shown": format_cell_number(int(counts[k]), n=int(counts[k]), count=True),
         }
         for k in order
     ]

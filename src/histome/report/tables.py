@@ -10,7 +10,7 @@ import pyarrow as pa
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import UsageError
 from histome.metrics.catalogue import FAMILIES, find_metric
-from histome.metrics.format import Metric, MetricTable, Shown, format_count, from_cells
+from histome.metrics.format import Formatted, MetricTable, MetricValue, format_cell_number, format_count
 from histome.render import palette
 from histome.report.charts import bars, histogram, shade, stacked
 from histome.report.views import CellArrays
@@ -73,7 +73,7 @@ _MORPHOLOGY = (
 
 def headline(metrics: MetricTable) -> list[dict[str, Any]]:
     """Return the few numbers at the top of the page."""
-    return [{"label": label, "shown": metrics.shown(name), "of": noun} for label, name, noun in _TILES]
+    return [{"label": label, "shown": metrics.formatted(name), "of": noun} for label, name, noun in _TILES]
 
 
 def composition(metrics: MetricTable) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def density_table(metrics: MetricTable) -> dict[str, Any]:
     largest = max((metrics.value(f"CELL_DENSITY_{name}") for name in names.values()), default=0.0)
     rows = []
     for cell in CELL_CLASSES:
-        shown = [metrics.shown(f"CELL_DENSITY_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
-        counts = [metrics.shown(f"CELL_COUNT_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
+        shown = [metrics.formatted(f"CELL_DENSITY_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
+        counts = [metrics.formatted(f"CELL_COUNT_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
         entries = [
             {"shown": number, "count": count, "shade": shade(number, largest)}
             for number, count in zip(shown, counts, strict=True)
@@ -125,7 +125,11 @@ def density_table(metrics: MetricTable) -> dict[str, Any]:
 def key_table(metrics: MetricTable, confident: MetricTable) -> list[dict[str, Any]]:
     """Return the key metrics that this profile has, with the catalogue's definition."""
     return [
-        {"shown": metrics.shown(name), "confident": confident.shown(name), "definition": definition(name)}
+        {
+            "shown": metrics.formatted(name),
+            "confident": confident.formatted(name),
+            "definition": definition(name),
+        }
         for name in KEY_METRICS
         if name in metrics
     ]
@@ -152,7 +156,7 @@ def confident_table(table: pa.Table) -> MetricTable:
 
 def family_table(metrics: MetricTable) -> list[dict[str, str]]:
     """Return how many metrics of each family were measured and have a value, and why the others have none."""
-    rows: dict[str, list[Metric]] = {}
+    rows: dict[str, list[MetricValue]] = {}
     for metric in metrics.values():
         rows.setdefault(_family(metric.name), []).append(metric)
     return [_family_row(name, members) for name, members in rows.items()]
@@ -165,7 +169,7 @@ def _family(name: str) -> str:
         return "Not in the catalogue"
 
 
-def _family_row(name: str, members: Sequence[Metric]) -> dict[str, str]:
+def _family_row(name: str, members: Sequence[MetricValue]) -> dict[str, str]:
     reasons = Counter(metric.reason or "no value" for metric in members if metric.value is None)
     commonest = max(reasons.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     reason = f"{commonest[0]} ({format_count(commonest[1])})" if reasons else ""
@@ -181,7 +185,8 @@ def _family_row(name: str, members: Sequence[Metric]) -> dict[str, str]:
 def confidence_table(metrics: MetricTable, cells: CellArrays) -> dict[str, Any]:
     """Return the histogram of confidence and the numbers of each class.
 
-    The numbers are metrics where the profile has family U1, else computed from the cells in the same way.
+    The numbers are metrics where the profile has the family certainty, else computed from the cells in the
+    same way.
     """
     if len(cells) == 0:
         return {"rows": []}
@@ -192,10 +197,14 @@ def confidence_table(metrics: MetricTable, cells: CellArrays) -> dict[str, Any]:
         rows.append({"label": palette.CELL_LABELS[name], "color": palette.CELL_COLORS[name], **numbers})
     columns = histogram(cells.confidence, cells.abstained)
     highest = max(column.count for column in columns)
-    return {"rows": rows, "columns": columns, "highest": from_cells(highest, n=len(cells), count=True)}
+    return {
+        "rows": rows,
+        "columns": columns,
+        "highest": format_cell_number(highest, n=len(cells), count=True),
+    }
 
 
-def _certainty(whose: str, mine: np.ndarray, metrics: MetricTable, cells: CellArrays) -> dict[str, Shown]:
+def _certainty(whose: str, mine: np.ndarray, metrics: MetricTable, cells: CellArrays) -> dict[str, Formatted]:
     confidence, n = cells.confidence[mine], int(mine.sum())
     left_open = int(cells.abstained[mine].sum())
     computed = {
@@ -205,10 +214,12 @@ def _certainty(whose: str, mine: np.ndarray, metrics: MetricTable, cells: CellAr
         "share": (f"ABSTAINED_FRACTION_{whose}", left_open / n if n else None),
     }
     numbers = {
-        key: metrics.shown(name) if name in metrics else from_cells(value, n=n, count=key == "abstained")
+        key: metrics.formatted(name)
+        if name in metrics
+        else format_cell_number(value, n=n, count=key == "abstained")
         for key, (name, value) in computed.items()
     }
-    return {"n": from_cells(n, n=n, count=True), **numbers}
+    return {"n": format_cell_number(n, n=n, count=True), **numbers}
 
 
 def morphology_table(metrics: MetricTable) -> dict[str, Any]:
@@ -222,12 +233,12 @@ def morphology_table(metrics: MetricTable) -> dict[str, Any]:
 
 def _unit(form: str, metrics: MetricTable) -> str:
     """Unit of a column as shown: that of its first class with a value."""
-    shown = (metrics.shown(form.format(name.upper())) for name in CELL_CLASSES)
+    shown = (metrics.formatted(form.format(name.upper())) for name in CELL_CLASSES)
     return next((number.unit for number in shown if number.raw is not None), "")
 
 
 def _morphology_row(name: str, kept: Sequence[tuple[str, str]], metrics: MetricTable) -> dict[str, Any]:
-    numbers: list[Shown] = [metrics.shown(form.format(name.upper())) for _, form in kept]
+    numbers: list[Formatted] = [metrics.formatted(form.format(name.upper())) for _, form in kept]
     return {
         "label": palette.CELL_LABELS[name],
         "color": palette.CELL_COLORS[name],

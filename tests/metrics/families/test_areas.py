@@ -7,7 +7,7 @@ from helpers.scenes import CODE, by_name, cell_table, one_tissue
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 AREAS = MetricsConfig(families=("total-area", "qc-areas", "tissue-areas", "tissue-regions"))

@@ -5,9 +5,9 @@ import pytest
 from helpers.scenes import by_name, cell_table, family, one_tissue, random_cells
 
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 
-U1 = MetricsConfig(families=("U1",))
+CERTAINTY = MetricsConfig(families=("certainty",))
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def cells():
 
 
 def test_by_hand(cells):
-    found = family("U1", one_tissue(), cells)
+    found = family("certainty", one_tissue(), cells)
     assert found["CONFIDENCE_MEAN_OTHER"] == pytest.approx(0.7)
     assert found["CONFIDENCE_MEAN_ALL"] == pytest.approx(0.65)
     assert found["CONFIDENCE_MEDIAN_ALL"] == pytest.approx(0.65)
@@ -34,20 +34,20 @@ def test_by_hand(cells):
 
 
 def test_confident_mode_leaves_the_abstained_out_but_counts_them(cells):
-    found = by_name(measure(None, one_tissue(), None, cells, U1), "value_confident")
+    found = by_name(measure(None, one_tissue(), None, cells, CERTAINTY), "value_confident")
     assert found["CONFIDENCE_MEAN_OTHER"] == pytest.approx(0.85)
     assert found["ABSTAINED_COUNT_OTHER"] == 1
 
 
 def test_equals_numpy(rng):
     confidence = rng.beta(5, 2, 500)
-    found = family("U1", one_tissue(), random_cells(rng, 500, confidence=confidence))
+    found = family("certainty", one_tissue(), random_cells(rng, 500, confidence=confidence))
     assert found["CONFIDENCE_P10_ALL"] == pytest.approx(np.percentile(confidence, 10))
     assert found["CONFIDENCE_SD_ALL"] == pytest.approx(confidence.std(ddof=1))
 
 
 def test_cells_that_say_nothing():
-    table = measure(None, one_tissue(), None, cell_table([1], [1], "OTHER"), U1)
+    table = measure(None, one_tissue(), None, cell_table([1], [1], "OTHER"), CERTAINTY)
     reasons = by_name(table, "reason")
     assert reasons["CONFIDENCE_MEAN_OTHER"] == "there are no other cells with a confidence"
     assert reasons["ABSTAINED_COUNT_ALL"] == "the cells say nothing about abstention"

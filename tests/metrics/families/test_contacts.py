@@ -71,12 +71,12 @@ def test_workers_change_nothing(rng):
 def test_fractions_and_log_odds_of_a_checkerboard():
     x, y = lattice(10, 20.0, 10.0)
     board = (np.add(*np.indices((10, 10))) % 2).ravel()
-    found = family("S5", one_tissue(), cell_table(x, y, np.where(board, "LYMPHOCYTE", "MACROPHAGE")))
+    found = family("contacts", one_tissue(), cell_table(x, y, np.where(board, "LYMPHOCYTE", "MACROPHAGE")))
     assert found["CONTACT_FRACTION_LYMPHOCYTE_MACROPHAGE"] == 1
     assert found["CONTACT_FRACTION_LYMPHOCYTE_LYMPHOCYTE"] == 0
     assert found["CONTACT_LOG_ODDS_LYMPHOCYTE_MACROPHAGE"] is None
     halves = np.where(np.arange(100) % 10 < 5, "LYMPHOCYTE", "MACROPHAGE")
-    found = family("S5", one_tissue(), cell_table(x, y, halves))
+    found = family("contacts", one_tissue(), cell_table(x, y, halves))
     assert found["CONTACT_FRACTION_LYMPHOCYTE_MACROPHAGE"] == pytest.approx(10 / 180)
     expected = 2 * 50 * 50 / (100 * 99)
     odds = np.log(10 / 170) - np.log(expected / (1 - expected))
@@ -84,5 +84,5 @@ def test_fractions_and_log_odds_of_a_checkerboard():
 
 
 def test_nobody_touches():
-    found = family("S5", one_tissue(), cell_table([0, 500], [0, 0], "OTHER"))
+    found = family("contacts", one_tissue(), cell_table([0, 500], [0, 0], "OTHER"))
     assert found["CONTACT_FRACTION_OTHER_OTHER"] is None

@@ -6,10 +6,10 @@ from helpers.scenes import CODE, by_name, cell_table, one_tissue, patchwork, ran
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
-COUNTS = MetricsConfig(families=("cells", "cells-per-class", "cells-by-tissue"))
+COUNTS = MetricsConfig(families=("all-cells", "cells-per-class", "cells-by-tissue"))
 
 
 def test_three_cells_by_hand():

@@ -38,7 +38,7 @@ def test_checkerboard_by_hand():
     x, y = lattice(20, 30.0, 10.0)
     board = (np.add(*np.indices((20, 20))) % 2).ravel()
     cells = cell_table(x, y, np.where(board, "LYMPHOCYTE", "MACROPHAGE"))
-    found = family("S4", one_tissue(), cells)
+    found = family("enrichment", one_tissue(), cells)
     expected = 2 * 200 * 200 / (400 * 399)  # share of the edges that join different classes at random
     assert found["ENRICHMENT_LOG2FC_LYMPHOCYTE_AROUND_MACROPHAGE"] == pytest.approx(np.log2(1 / expected))
     assert found["ENRICHMENT_LOG2FC_LYMPHOCYTE_AROUND_LYMPHOCYTE"] is None
@@ -54,13 +54,13 @@ def test_equals_many_permutations(rng):
     drawn = np.array([pairs_of(adjacency, rng.permutation(label), 9) for _ in range(1500)])
     observed = pairs_of(adjacency, label, 9)
     z = (observed - drawn.mean(axis=0)) / drawn.std(axis=0)
-    found = family("S4", one_tissue(), cells)
+    found = family("enrichment", one_tissue(), cells)
     for center, a in LABEL.items():
         for neighbor, b in LABEL.items():
             assert found[f"ENRICHMENT_Z_{neighbor}_AROUND_{center}"] == pytest.approx(z[a, b], abs=0.25)
 
 
 def test_one_class_cannot_be_relabeled():
-    found = family("S4", one_tissue(), cell_table([0, 10], [0, 0], "OTHER"))
+    found = family("enrichment", one_tissue(), cell_table([0, 10], [0, 0], "OTHER"))
     assert found["ENRICHMENT_Z_OTHER_AROUND_OTHER"] is None
     assert found["ENRICHMENT_LOG2FC_OTHER_AROUND_OTHER"] == 0

@@ -1,4 +1,4 @@
-"""Heterogeneity: by hand, and against full weight matrices."""
+"""Heterogeneity, colocalization and clustering: by hand, and against full weight matrices."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ from helpers.scenes import LABEL, by_name, cell_table, family, lattice, one_tiss
 from scipy.spatial import cKDTree
 
 from histome.config import MetricsConfig
-from histome.metrics.families.heterogeneity import getis_ord, gini, morans_i
-from histome.metrics.maps import make_ground
-from histome.metrics.measure import measure
-from histome.metrics.specimen import Scene, read_cells
-from histome.metrics.tiles import tiles_of
+from histome.metrics.families.clustering import getis_ord, morans_i
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.measuring import measure
+from histome.metrics.specimen import Specimen, cells_as_arrays
+from histome.metrics.tiles import gini, tiles_of
 
 
 @pytest.fixture
@@ -69,10 +69,16 @@ def spread(rng):
     return one_tissue((750, 1000)), cell_table(x, rng.uniform(0, 1500, 4000), rng.integers(0, 4, 4000))
 
 
-def test_h1_equals_numpy_on_the_tile_densities(spread):
+def test_heterogeneity_equals_numpy_on_the_tile_densities(spread):
     tissue, cells = spread
-    density = tiles_of(Scene(make_ground(tissue), read_cells(cells, tissue)), 250.0).density[..., 3].ravel()
-    found = by_name(measure(None, tissue, None, cells, MetricsConfig(families=("H1", "S7"))))
+    density = (
+        tiles_of(Specimen(make_tissue_maps(tissue), cells_as_arrays(cells, tissue)), 250.0)
+        .density[..., 3]
+        .ravel()
+    )
+    found = by_name(
+        measure(None, tissue, None, cells, MetricsConfig(families=("heterogeneity", "clustering")))
+    )
     assert len(density) == 48
     assert found["HETEROGENEITY_CV_FIBROBLAST_250"] == pytest.approx(density.std(ddof=1) / density.mean())
     assert found["HETEROGENEITY_P90_FIBROBLAST_250"] == pytest.approx(np.percentile(density, 90))
@@ -88,14 +94,14 @@ def test_h1_equals_numpy_on_the_tile_densities(spread):
 def test_colocalization_of_separate_and_of_proportional_classes():
     x, y = lattice(40, 25.0, 12.0)
     halves = np.where(x < 500, "LYMPHOCYTE", "MACROPHAGE")
-    found = family("S6", two_halves(), cell_table(x, y, halves))
+    found = family("colocalization", two_halves(), cell_table(x, y, halves))
     assert found["COLOCALIZATION_MORISITA_HORN_LYMPHOCYTE_MACROPHAGE"] == 0
     assert found["COLOCALIZATION_PEARSON_LYMPHOCYTE_MACROPHAGE"] == pytest.approx(-1)
     left = x < 500
     both = cell_table(
         np.append(x, x[left] + 3), np.append(y, y[left]), np.repeat(["OTHER", "FIBROBLAST"], [1600, 800])
     )
-    found = family("S6", two_halves(), both)
+    found = family("colocalization", two_halves(), both)
     x0, y0 = np.full(16, 100.0), np.where(np.arange(16) % 4 < 2, 100.0, 0.0)
     expected = 2 * (x0 @ y0) / ((x0 @ x0 / x0.sum() ** 2 + y0 @ y0 / y0.sum() ** 2) * x0.sum() * y0.sum())
     assert found["COLOCALIZATION_MORISITA_HORN_FIBROBLAST_OTHER"] == pytest.approx(expected)
@@ -103,9 +109,9 @@ def test_colocalization_of_separate_and_of_proportional_classes():
 
 def test_colocalization_equals_numpy(spread):
     tissue, cells = spread
-    tiles = tiles_of(Scene(make_ground(tissue), read_cells(cells, tissue)), 250.0)
+    tiles = tiles_of(Specimen(make_tissue_maps(tissue), cells_as_arrays(cells, tissue)), 250.0)
     a, b = tiles.counts[..., 0].ravel(), tiles.counts[..., 2].ravel()
-    found = family("S6", tissue, cells)
+    found = family("colocalization", tissue, cells)
     overlap = (
         2 * np.sum(a * b) / ((np.sum(a**2) / a.sum() ** 2 + np.sum(b**2) / b.sum() ** 2) * a.sum() * b.sum())
     )
@@ -118,7 +124,7 @@ def test_colocalization_equals_numpy(spread):
 def test_clark_evans_of_a_square_lattice_is_2():
     # The lattice of spacing d has n = A / d^2, so the ratio is d / (d / 2); every distance is the same.
     x, y = lattice(40, 25.0, 12.5)
-    found = family("S7", one_tissue(), cell_table(x, y, "OTHER"))
+    found = family("clustering", one_tissue(), cell_table(x, y, "OTHER"))
     assert found["CLARK_EVANS_OTHER"] == pytest.approx(2)
 
 
@@ -128,7 +134,7 @@ def test_clark_evans_is_about_1_at_random_whatever_the_window(rng):
     tissue.array[50:, ::60] = 0
     tissue.array[:, 1::60] = 0
     cells = cell_table(*rng.uniform(0, 2000, (2, 15_000)), "OTHER")
-    found = family("S7", tissue, cells)
+    found = family("clustering", tissue, cells)
     assert found["CLARK_EVANS_OTHER"] == pytest.approx(1, abs=0.02)
 
 
@@ -146,12 +152,18 @@ def test_clark_evans_equals_hanisch_by_brute_force(rng):
     area = np.interp(distance / 2, steps, (500.0 - 2 * np.maximum(steps - 1, 0)) ** 2)
     mean = np.average(distance[sure], weights=1 / area[sure])
     expected = mean * 2 * np.sqrt(len(points) / 1e6)
-    assert family("S7", one_tissue(), cells)["CLARK_EVANS_MACROPHAGE"] == pytest.approx(expected)
+    assert family("clustering", one_tissue(), cells)["CLARK_EVANS_MACROPHAGE"] == pytest.approx(expected)
 
 
 def test_few_tiles_have_a_reason():
     cells = cell_table([5], [5], "OTHER")
-    table = measure(None, one_tissue(), None, cells, MetricsConfig(families=("H1", "S6", "S7")))
+    table = measure(
+        None,
+        one_tissue(),
+        None,
+        cells,
+        MetricsConfig(families=("heterogeneity", "colocalization", "clustering")),
+    )
     reasons = by_name(table, "reason")
     assert reasons["HETEROGENEITY_CV_OTHER_500"].startswith("fewer than 5 tiles")
     assert reasons["MORANS_I_FIBROBLAST"] == "the density is the same everywhere"

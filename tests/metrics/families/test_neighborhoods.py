@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 AROUND = MetricsConfig(families=("neighborhood-centers", "neighborhood-pairs"))

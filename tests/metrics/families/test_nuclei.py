@@ -6,7 +6,7 @@ from helpers.scenes import LABEL, by_name, cell_table, family, one_tissue, patch
 from scipy.stats import skew
 
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 
 
 def test_equal_nuclei_by_hand():
@@ -14,7 +14,7 @@ def test_equal_nuclei_by_hand():
     cells = cell_table(
         np.arange(n), np.ones(n), "LYMPHOCYTE", area_um2=np.full(n, 30.1), roundness=np.arange(n) / n
     )
-    found = family("N1", one_tissue(), cells)
+    found = family("nuclei-per-class", one_tissue(), cells)
     assert found["NUCLEUS_MEAN_AREA_LYMPHOCYTE"] == pytest.approx(30.1)
     assert found["NUCLEUS_SD_AREA_LYMPHOCYTE"] == pytest.approx(0, abs=1e-12)
     assert found["NUCLEUS_SKEW_AREA_LYMPHOCYTE"] is None
@@ -29,7 +29,7 @@ def test_equals_scipy(rng):
     area = rng.gamma(4, 10, n)
     cells = random_cells(rng, n, area_um2=area)
     label = np.array([LABEL[name.upper()] for name in cells["class"].to_pylist()])
-    found = family("N1", one_tissue(), cells)
+    found = family("nuclei-per-class", one_tissue(), cells)
     for name, k in LABEL.items():
         sample = area[label == k]
         assert found[f"NUCLEUS_MEAN_AREA_{name}"] == pytest.approx(sample.mean())
@@ -46,7 +46,7 @@ def test_per_tissue_equals_numpy(rng):
     cells = random_cells(rng, n, hematoxylin_od_mean=od)
     place = np.array((None, *tissue.classes))[tissue.at(cells["x_um"].to_numpy(), cells["y_um"].to_numpy())]
     label = np.array([name.upper() for name in cells["class"].to_pylist()])
-    found = family("N2", tissue, cells)
+    found = family("nuclei-by-tissue", tissue, cells)
     sample = od[(label == "MACROPHAGE") & (place == "STROMA")]
     assert len(sample) >= 20
     assert found["NUCLEUS_MEAN_HEMATOXYLIN_OD_MEAN_MACROPHAGE_IN_STROMA"] == pytest.approx(sample.mean())
@@ -57,12 +57,14 @@ def test_per_tissue_equals_numpy(rng):
 @pytest.mark.parametrize(("n", "value"), [(19, None), (20, 5.0)])
 def test_twenty_nuclei_are_enough(n, value):
     cells = cell_table(np.arange(n), np.ones(n), "OTHER", perimeter_um=np.full(n, 5.0))
-    table = measure(None, one_tissue(), None, cells, MetricsConfig(families=("N1",)))
+    table = measure(None, one_tissue(), None, cells, MetricsConfig(families=("nuclei-per-class",)))
     assert by_name(table)["NUCLEUS_MEAN_PERIMETER_OTHER"] == value
     assert by_name(table, "n")["NUCLEUS_MEAN_PERIMETER_OTHER"] == n
 
 
 def test_nuclei_without_a_value_are_left_out():
     area = np.append(np.full(30, 7.0), np.nan)
-    found = family("N1", one_tissue(), cell_table(np.arange(31), np.ones(31), "OTHER", area_um2=area))
+    found = family(
+        "nuclei-per-class", one_tissue(), cell_table(np.arange(31), np.ones(31), "OTHER", area_um2=area)
+    )
     assert found["NUCLEUS_MEAN_AREA_OTHER"] == 7

@@ -20,10 +20,10 @@ from scipy.stats import entropy
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
-R1 = MetricsConfig(families=("R1",))
+R1 = MetricsConfig(families=("ratios",))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def halves():
         ],
         area_um2=[100.0, 100.0, 30.0, 30.0, 40.0, 60.0, 50.0],
     )
-    return family("R1", two_halves(), cells)
+    return family("ratios", two_halves(), cells)
 
 
 def test_areas_and_cells_of_two_halves(halves):
@@ -65,14 +65,14 @@ def test_areas_and_cells_of_two_halves(halves):
 
 def test_front_of_a_disc_is_its_circumference():
     # pi / 4 of the pixel edges is right on average over directions, and a disc has all of them.
-    found = family("R1", disc_of_tumor(), cell_table([], [], []))
+    found = family("ratios", disc_of_tumor(), cell_table([], [], []))
     assert found["INVASIVE_FRONT_DENSITY"] == pytest.approx(2, rel=0.01)
 
 
 def test_core_to_margin():
     x = [1800] * 6 + [1800 + 700] + [1800 + 1300]
     cells = cell_table(x, [1800 + k for k in range(8)], "LYMPHOCYTE")
-    found = family("R1", disc_of_tumor(), cells)
+    found = family("ratios", disc_of_tumor(), cells)
     core, margins = 0.25, 1.5**2 - 0.25
     assert found["LYMPHOCYTE_CORE_TO_MARGIN_RATIO"] == pytest.approx((6 / core) / (2 / margins), rel=0.02)
     assert found["MACROPHAGE_CORE_TO_MARGIN_RATIO"] is None
@@ -92,20 +92,20 @@ def test_immune_phenotypes_of_three_tiles():
     y = np.linspace(10, 240, 8)
     x = np.repeat([60.0, 250 + 200.0], 8)  # in the first carcinoma, in the second stroma
     cells = cell_table(x, np.append(y, y), np.repeat(["LYMPHOCYTE", "PLASMA_CELL"], 8))
-    found = family("R1", ClassMap(array, 2.0, TISSUE_CLASSES), cells)
+    found = family("ratios", ClassMap(array, 2.0, TISSUE_CLASSES), cells)
     for name in ("INFLAMED", "EXCLUDED", "DESERT"):
         assert found[f"IMMUNE_{name}_SHARE"] == pytest.approx(1 / 3)
 
 
 def test_spatial_entropy_of_one_class_and_of_seven_cells():
     x, y = lattice(5, 10.0)
-    assert family("R1", one_tissue(), cell_table(x, y, "OTHER"))["MEAN_SPATIAL_ENTROPY"] == 0
+    assert family("ratios", one_tissue(), cell_table(x, y, "OTHER"))["MEAN_SPATIAL_ENTROPY"] == 0
     seven = cell_table(range(7), [0] * 7, ["OTHER"] + ["LYMPHOCYTE"] * 6)
     # The lone cell sees six lymphocytes, each lymphocyte five and the lone cell.
     expected = 6 / 7 * entropy([5, 1])
-    assert family("R1", one_tissue(), seven)["MEAN_SPATIAL_ENTROPY"] == pytest.approx(expected)
+    assert family("ratios", one_tissue(), seven)["MEAN_SPATIAL_ENTROPY"] == pytest.approx(expected)
     six = cell_table(range(6), [0] * 6, "OTHER")
-    assert family("R1", one_tissue(), six)["MEAN_SPATIAL_ENTROPY"] is None
+    assert family("ratios", one_tissue(), six)["MEAN_SPATIAL_ENTROPY"] is None
 
 
 def test_spatial_entropy_equals_scipy(rng):
@@ -114,7 +114,7 @@ def test_spatial_entropy_equals_scipy(rng):
     label = np.array([LABEL[name.upper()] for name in cells["class"].to_pylist()])
     nearest = label[cKDTree(points).query(points, k=7)[1][:, 1:]]
     expected = np.mean([entropy(np.bincount(row)) for row in nearest])
-    assert family("R1", one_tissue(), cells)["MEAN_SPATIAL_ENTROPY"] == pytest.approx(expected)
+    assert family("ratios", one_tissue(), cells)["MEAN_SPATIAL_ENTROPY"] == pytest.approx(expected)
 
 
 def test_zero_denominators_are_null_with_a_reason():

@@ -7,7 +7,7 @@ from helpers.scenes import by_name, cell_table, disc_of_tumor, family, one_tissu
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.metrics.axes import ALL_ZONES
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.tissue.zones import find_zones
 
 
@@ -22,7 +22,7 @@ def ring(radius_um, n, middle_um=1800.0):
 
 
 def test_areas_of_the_bands(disc):
-    found = family("W1", disc, cell_table([], [], []))
+    found = family("tumor-zones", disc, cell_table([], [], []))
     assert found["ABSOLUTE_AREA_TUMOR_CORE"] == pytest.approx(np.pi * 0.25, rel=0.01)
     assert found["ABSOLUTE_AREA_WHOLE_TUMOR_REGION"] == pytest.approx(np.pi, rel=0.01)
     assert found["ABSOLUTE_AREA_OUTER_INVASIVE_MARGIN"] == pytest.approx(np.pi * 1.25, rel=0.01)
@@ -32,7 +32,7 @@ def test_areas_of_the_bands(disc):
 
 
 def test_tissues_in_the_bands(disc):
-    found = family("W2", disc, cell_table([], [], []))
+    found = family("tissues-in-zones", disc, cell_table([], [], []))
     assert found["RELATIVE_AREA_CARCINOMA_IN_TUMOR_CORE"] == 1
     assert found["RELATIVE_AREA_STROMA_IN_OUTER_INVASIVE_MARGIN"] == 1
     assert found["ABSOLUTE_AREA_NECROSIS_IN_TUMOR_CORE"] == 0
@@ -47,7 +47,7 @@ def test_cells_on_rings(disc):
     ]
     x, y = np.concatenate([ring(radius, n) for radius, n, _ in rings], axis=1)
     classes = np.repeat([name for _, _, name in rings], [n for _, n, _ in rings])
-    found = family("W3", disc, cell_table(x, y, classes))
+    found = family("cells-in-zones", disc, cell_table(x, y, classes))
     assert found["CELL_COUNT_CARCINOMA_CELL_IN_TUMOR_CORE"] == 10
     assert found["CELL_COUNT_LYMPHOCYTE_IN_INNER_INVASIVE_MARGIN"] == 20
     assert found["CELL_COUNT_LYMPHOCYTE_IN_OUTER_INVASIVE_MARGIN"] == 30
@@ -61,7 +61,11 @@ def test_cells_on_rings(disc):
 
 def test_without_carcinoma_every_zone_is_null_with_the_reason():
     table = measure(
-        None, one_tissue(), None, cell_table([5], [5], "OTHER"), MetricsConfig(families=("W1", "W2", "W3"))
+        None,
+        one_tissue(),
+        None,
+        cell_table([5], [5], "OTHER"),
+        MetricsConfig(families=("tumor-zones", "tissues-in-zones", "cells-in-zones")),
     )
     assert set(table["reason"].to_pylist()) == {"there is no tumor of at least 0.05 mm2"}
 
@@ -72,7 +76,9 @@ def test_equals_counting_in_the_zone_map(rng):
     zones = find_zones(tissue)
     code = zones.at(cells["x_um"].to_numpy(), cells["y_um"].to_numpy())
     label = np.array([name.upper() for name in cells["class"].to_pylist()])
-    found = by_name(measure(None, tissue, None, cells, MetricsConfig(families=("W2", "W3"))))
+    found = by_name(
+        measure(None, tissue, None, cells, MetricsConfig(families=("tissues-in-zones", "cells-in-zones")))
+    )
     for k, zone in enumerate(zones.classes, start=1):
         assert found[f"CELL_COUNT_MACROPHAGE_IN_{zone}"] == np.sum((code == k) & (label == "MACROPHAGE"))
         for t, name in enumerate(TISSUE_CLASSES, start=1):

@@ -1,64 +1,129 @@
-"""How sure the model was of the classes (family U1)."""
+"""How sure the model was of the classes."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.metrics.results import Values, nothing, quotient, values
-from histome.metrics.specimen import N_CELL_CLASSES, Scene
+from histome.metrics.declaration import SHARE, Family, Template, in_loops
+from histome.metrics.results import Result, all_null, quotient, result
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+
+_NO_CONFIDENCE = "there are no {group} with a confidence"
+_NO_CONFIDENCE_AT_ALL = "there are no cells with a confidence"
+_FEWER_THAN_TWO = "there are fewer than two cells with a confidence"
+_NOTHING_SAID = "the cells say nothing about abstention"
+_NO_GROUP = "there are no {group}"
+
+TEMPLATES = (
+    *in_loops(
+        ("group",),
+        Template(
+            "CONFIDENCE_MEAN_{group}",
+            "1",
+            "mean calibrated probability of the given class over {group}",
+            (_NO_CONFIDENCE,),
+            SHARE,
+            smallest_sample=1,
+        ),
+        Template(
+            "CONFIDENCE_P10_{group}",
+            "1",
+            "10th percentile of the calibrated probability of the given class over {group}",
+            (_NO_CONFIDENCE,),
+            SHARE,
+            smallest_sample=1,
+        ),
+        Template(
+            "ABSTAINED_COUNT_{group}",
+            "cells",
+            "number of {group} whose class the model abstained from",
+            (_NOTHING_SAID,),
+        ),
+        Template(
+            "ABSTAINED_FRACTION_{group}",
+            "1",
+            "share of {group} whose class the model abstained from",
+            (_NOTHING_SAID, _NO_GROUP),
+            SHARE,
+            smallest_sample=1,
+            derived="ABSTAINED_COUNT_(class) / CELL_COUNT_(class)",
+        ),
+    ),
+    Template(
+        "CONFIDENCE_MEDIAN_ALL",
+        "1",
+        "median calibrated probability of the given class over all cells",
+        (_NO_CONFIDENCE_AT_ALL,),
+        SHARE,
+        smallest_sample=1,
+    ),
+    Template(
+        "CONFIDENCE_SD_ALL",
+        "1",
+        "standard deviation (n - 1) of the calibrated probability of the given class over all cells",
+        (_FEWER_THAN_TWO,),
+        smallest_sample=2,
+    ),
+)
 
 
-def certainty(scene: Scene) -> Mapping[str, Values]:
+def certainty(specimen: Specimen) -> Mapping[str, Result]:
     """Measure confidence and abstention per class and over all cells; n is the number of cells."""
-    return {**_confidence(scene), **_abstention(scene)}
+    return {**_confidence(specimen), **_abstention(specimen)}
 
 
-def _confidence(scene: Scene) -> dict[str, Values]:
+FAMILY = Family(
+    "certainty",
+    "Certainty",
+    "Calibrated probability of the class that each cell was given, and the cells whose class the model "
+    "abstained from. The abstained metrics always count all cells.",
+    TEMPLATES,
+    certainty,
+    scanners="only as far as the model was calibrated on them",
+    alias="U1",
+)
+
+
+def _confidence(specimen: Specimen) -> dict[str, Result]:
     """Return mean and 10th percentile per class and over all, and median and SD over all."""
     groups = N_CELL_CLASSES + 1
     found = np.full((4, groups), np.nan)
     n = np.zeros(groups, np.int64)
-    for group, sample in enumerate(_samples(scene)):
+    for group, sample in enumerate(_samples(specimen)):
         n[group] = len(sample)
         if len(sample):
             sd = sample.std(ddof=1) if len(sample) > 1 else np.nan
             found[:, group] = sample.mean(), *np.percentile(sample, (10, 50)), sd
-    none = (n == 0, "there are no {group} with a confidence")
+    none = (n == 0, _NO_CONFIDENCE)
     mean, low, middle, sd = found
     return {
-        "CONFIDENCE_MEAN_{group}": values(mean, n, none),
-        "CONFIDENCE_P10_{group}": values(low, n, none),
-        "CONFIDENCE_MEDIAN_ALL": values(
-            middle[-1], n[-1], (n[-1] == 0, "there are no cells with a confidence")
-        ),
-        "CONFIDENCE_SD_ALL": values(
-            sd[-1], n[-1], (n[-1] < 2, "there are fewer than two cells with a confidence")
-        ),
+        "CONFIDENCE_MEAN_{group}": result(mean, n, none),
+        "CONFIDENCE_P10_{group}": result(low, n, none),
+        "CONFIDENCE_MEDIAN_ALL": result(middle[-1], n[-1], (n[-1] == 0, _NO_CONFIDENCE_AT_ALL)),
+        "CONFIDENCE_SD_ALL": result(sd[-1], n[-1], (n[-1] < 2, _FEWER_THAN_TWO)),
     }
 
 
-def _samples(scene: Scene) -> list[NDArray[np.float64]]:
+def _samples(specimen: Specimen) -> list[NDArray[np.float64]]:
     """Return the known confidences of the nine classes, then of all cells."""
-    confidence = scene.cells.confidence
+    confidence = specimen.cells.confidence
     if confidence is None:
         return [np.empty(0)] * (N_CELL_CLASSES + 1)
     known = np.isfinite(confidence)
-    label, confidence = scene.cells.label[known], confidence[known]
+    label, confidence = specimen.cells.label[known], confidence[known]
     return [*(confidence[label == k] for k in range(N_CELL_CLASSES)), confidence]
 
 
-def _abstention(scene: Scene) -> dict[str, Values]:
+def _abstention(specimen: Specimen) -> dict[str, Result]:
     """Return number and share of abstained cells, over all cells even where only the others are measured."""
-    whole = scene.origin[0] if scene.origin else scene
+    whole = specimen.origin[0] if specimen.origin else specimen
     names = ("ABSTAINED_COUNT_{group}", "ABSTAINED_FRACTION_{group}")
     if whole.cells.abstained is None:
-        return {
-            name: nothing((N_CELL_CLASSES + 1,), "the cells say nothing about abstention") for name in names
-        }
+        return {name: all_null((N_CELL_CLASSES + 1,), _NOTHING_SAID) for name in names}
     abstained = np.bincount(whole.cells.label[whole.cells.abstained], minlength=N_CELL_CLASSES)
     counts, n = (np.append(each, each.sum()) for each in (abstained, whole.class_counts))
     return {
-        names[0]: values(counts, n),
-        names[1]: values(quotient(counts, n), n, (n == 0, "there are no {group}")),
+        names[0]: result(counts, n),
+        names[1]: result(quotient(counts, n), n, (n == 0, _NO_GROUP)),
     }

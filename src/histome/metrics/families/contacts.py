@@ -1,4 +1,4 @@
-"""Which classes touch: Delaunay edges of limited length, found locally (family S5)."""
+"""Which classes touch: Delaunay edges of limited length, found locally."""
 
 from collections.abc import Mapping
 
@@ -7,41 +7,81 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.geometry.grid import bin_span, build_grid, run_chunks
-from histome.metrics.axes import AXES, CELLS, PAIR_OF
-from histome.metrics.results import Values, quotient, values
-from histome.metrics.specimen import N_CELL_CLASSES, Scene
+from histome.metrics.axes import AXES, CELL_NAMES, PAIR_OF
+from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
+from histome.metrics.results import Result, quotient, result
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
 LONGEST_UM = 30.0
 # A shared Voronoi edge shorter than this is four cells on one circle, and the rounding of their coordinates.
 _SHORTEST_FACE_UM = 1e-6
+_NONE = "there are no contacts"
+_UNSEEN = "there are no such contacts"
+_ALL_OF_THEM = "all contacts are such contacts"
+_CERTAIN = "relabeling cannot change the contact fraction"
+
+TEMPLATES = in_loops(
+    ("touching",),
+    Template(
+        "CONTACT_FRACTION_{touching}",
+        "1",
+        "contacts between {touching} / all contacts",
+        (_NONE,),
+        SHARE,
+        smallest_sample=1,
+    ),
+    Template(
+        "CONTACT_LOG_ODDS_{touching}",
+        "1",
+        "ln of the odds of the contact fraction of {touching} / its odds under relabeling",
+        (_NONE, _UNSEEN, _ALL_OF_THEM, _CERTAIN),
+        UNBOUNDED,
+        smallest_sample=1,
+        derived="from CONTACT_FRACTION and the two CELL_COUNT",
+    ),
+)
 
 
-def contacts(scene: Scene) -> Mapping[str, Values]:
+def contacts(specimen: Specimen) -> Mapping[str, Result]:
     """Measure the share of contacts per unordered pair of classes; n is the number of contacts.
 
     A contact is a Delaunay edge of at most 30 um. Log odds: ln of the odds of that share over the odds of its
     expectation when the classes are exchanged among the cells.
     """
     table = contact_counts(
-        scene.cells.x_um, scene.cells.y_um, scene.cells.label, workers=scene.ground.workers
+        specimen.cells.x_um, specimen.cells.y_um, specimen.cells.label, workers=specimen.maps.workers
     )
     total = table.sum()
-    counts = scene.class_counts.astype(float)
-    places = [tuple(CELLS.index(name) for name in PAIR_OF[value]) for value in AXES["touching"]]
+    counts = specimen.class_counts.astype(float)
+    places = [tuple(CELL_NAMES.index(name) for name in PAIR_OF[value]) for value in AXES["touching"]]
     seen = np.array([table[place] for place in places])
     ways = np.array([counts[a] * (counts[b] - 1) if a == b else 2 * counts[a] * counts[b] for a, b in places])
     fraction = quotient(seen, total)
     expected = quotient(ways, counts.sum() * (counts.sum() - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         log_odds = np.log(fraction / (1 - fraction)) - np.log(expected / (1 - expected))
-    none = (total == 0, "there are no contacts")
-    unseen = (seen == 0, "there are no such contacts")
-    all_of_them = (seen == total, "all contacts are such contacts")
-    certain = (~(expected > 0) | ~(expected < 1), "relabeling cannot change the contact fraction")
+    nulls = (
+        (total == 0, _NONE),
+        (seen == 0, _UNSEEN),
+        (seen == total, _ALL_OF_THEM),
+        (~(expected > 0) | ~(expected < 1), _CERTAIN),
+    )
     return {
-        "CONTACT_FRACTION_{touching}": values(fraction, total, none),
-        "CONTACT_LOG_ODDS_{touching}": values(log_odds, total, none, unseen, all_of_them, certain),
+        "CONTACT_FRACTION_{touching}": result(fraction, total, nulls[0]),
+        "CONTACT_LOG_ODDS_{touching}": result(log_odds, total, *nulls),
     }
+
+
+FAMILY = Family(
+    "contacts",
+    "Contacts",
+    "Contact = two cells at most 30 um apart whose Voronoi cells share an edge (a Delaunay edge); four cells "
+    "on one circle make no diagonal contact. Unordered pairs of classes.",
+    TEMPLATES,
+    contacts,
+    source="Delaunay 1934; as cell graphs in Schapiro et al. 2017, doi:10.1038/nmeth.4391",
+    alias="S5",
+)
 
 
 def contact_counts(

@@ -1,45 +1,97 @@
-"""Diversity of cell classes, on the whole slide, in tissues and in zones (family D1)."""
+"""Diversity of cell classes, on the whole slide, in tissues and in zones."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.classes import NUCLEATED_TISSUES
-from histome.metrics.families.zones import NO_TUMOR, zone_counts
-from histome.metrics.results import Values, quotient, values
-from histome.metrics.specimen import Scene
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.metrics.declaration import SHARE, Family, Template, in_loops
+from histome.metrics.reasons import NO_CELLS, NO_TUMOR
+from histome.metrics.results import Result, quotient, result
+from histome.metrics.specimen import Specimen
+
+_NO_CELLS_IN_PLACE = "there are no cells in the {place}"
+_FROM_COUNTS = "from the CELL_COUNT of the nine classes"
 
 
-def diversity(scene: Scene) -> Mapping[str, Values]:
+def _indices(suffix: str, where: str, no_cells: str, *nulls: str) -> tuple[Template, ...]:
+    """Declare the three indices in one kind of place."""
+    return (
+        Template(
+            f"SHANNON{suffix}",
+            "1",
+            f"- sum of p ln p over the shares of the nine classes{where}",
+            (*nulls, no_cells),
+            smallest_sample=1,
+            derived=_FROM_COUNTS,
+        ),
+        Template(
+            f"SIMPSON{suffix}",
+            "1",
+            f"1 - sum of p^2 over the shares of the nine classes{where}",
+            (*nulls, no_cells),
+            SHARE,
+            smallest_sample=1,
+            derived=_FROM_COUNTS,
+        ),
+        Template(
+            f"RICHNESS{suffix}",
+            "classes",
+            f"number of classes with at least one cell{where}",
+            nulls,
+            (0.0, float(len(CELL_CLASSES))),
+            derived=_FROM_COUNTS,
+        ),
+    )
+
+
+TEMPLATES = (
+    *_indices("", "", NO_CELLS),
+    *in_loops(("place",), *_indices("_IN_{place}", ", cells in the {place}", _NO_CELLS_IN_PLACE, NO_TUMOR)),
+)
+
+
+def diversity(specimen: Specimen) -> Mapping[str, Result]:
     """Measure Shannon entropy (ln), Gini-Simpson index and richness of the classes; n counts cells."""
-    counts = np.column_stack([scene.tissue_counts, scene.once(zone_counts)])
+    counts = np.column_stack([specimen.tissue_counts, specimen.zone_counts])
     in_zone = np.arange(counts.shape[1]) >= len(NUCLEATED_TISSUES)
-    no_tumor = (in_zone & (not scene.ground.has_tumor), NO_TUMOR)
+    no_tumor = (in_zone & (not specimen.maps.has_tumor), NO_TUMOR)
+    whole = _describe(specimen.class_counts[:, None], "", NO_CELLS)
     return {
-        **_describe(scene.class_counts[:, None], ""),
-        **_describe(counts, "_IN_{place}", no_tumor),
+        **{name: _scalar(each) for name, each in whole.items()},
+        **_describe(counts, "_IN_{place}", _NO_CELLS_IN_PLACE, no_tumor),
     }
 
 
+FAMILY = Family(
+    "diversity",
+    "Diversity",
+    "Of the nine class shares: Shannon entropy (natural logarithm), Gini-Simpson index and number of "
+    "classes.",
+    TEMPLATES,
+    diversity,
+    source="Shannon 1948, doi:10.1002/j.1538-7305.1948.tb01338.x; Simpson 1949, doi:10.1038/163688a0",
+    alias="D1",
+)
+
+
 def _describe(
-    counts: NDArray[np.int64], suffix: str, *nulls: tuple[NDArray[np.bool_], str]
-) -> dict[str, Values]:
+    counts: NDArray[np.int64], suffix: str, no_cells: str, *nulls: tuple[NDArray[np.bool_], str]
+) -> dict[str, Result]:
     """Return the three indices of counts (classes, places)."""
     n = counts.sum(axis=0)
     share = quotient(counts, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         shannon = -np.where(counts > 0, share * np.log(share), 0.0).sum(axis=0)
-    where = "in the {place}" if suffix else "at all"
-    none = (n == 0, f"there are no cells {where}")
-    simpson = 1 - (share**2).sum(axis=0)
-    found = {
-        f"SHANNON{suffix}": values(np.abs(shannon), n, *nulls, none),
-        f"SIMPSON{suffix}": values(simpson, n, *nulls, none),
-        f"RICHNESS{suffix}": values(np.count_nonzero(counts, axis=0), n, *nulls),
+    none = (n == 0, no_cells)
+    return {
+        f"SHANNON{suffix}": result(np.abs(shannon), n, *nulls, none),
+        f"SIMPSON{suffix}": result(1 - (share**2).sum(axis=0), n, *nulls, none),
+        f"RICHNESS{suffix}": result(np.count_nonzero(counts, axis=0), n, *nulls),
     }
-    return found if suffix else {name: _scalar(value) for name, value in found.items()}
 
 
-def _scalar(value: Values) -> Values:
-    return Values(value.value.reshape(()), value.n.reshape(()), value.reason.reshape(()))
+def _scalar(one: Result) -> Result:
+    """Return a result of shape (1,) as one of shape ()."""
+    return Result(one.value.reshape(()), one.n.reshape(()), one.reason.reshape(()))

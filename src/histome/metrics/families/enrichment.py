@@ -1,4 +1,4 @@
-"""Neighborhood enrichment against relabeling, in closed form (family S4)."""
+"""Neighborhood enrichment against relabeling, in closed form."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -7,35 +7,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.geometry.grid import neighbor_counts
-from histome.metrics.results import Values, values
-from histome.metrics.specimen import N_CELL_CLASSES, Scene
+from histome.metrics.declaration import UNBOUNDED, Family, Template, in_loops
+from histome.metrics.results import Result, result
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
 RADIUS_UM = 40.0
+_UNEXPECTED = "no such pair is expected"
+_UNSEEN = "no such pair is seen"
+_CERTAIN = "relabeling cannot change the number of pairs"
+
+TEMPLATES = in_loops(
+    ("neighbor", "center"),
+    Template(
+        "ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}",
+        "1",
+        "log2 of the pairs of {center} with {neighbor} within 40 um / their mean under relabeling",
+        (_UNEXPECTED, _UNSEEN),
+        UNBOUNDED,
+        symmetric=True,
+    ),
+    Template(
+        "ENRICHMENT_Z_{neighbor}_AROUND_{center}",
+        "1",
+        "(pairs of {center} with {neighbor} within 40 um - their mean under relabeling) / their SD",
+        (_CERTAIN,),
+        UNBOUNDED,
+        symmetric=True,
+    ),
+)
 
 
-def enrichment(scene: Scene) -> Mapping[str, Values]:
+def enrichment(specimen: Specimen) -> Mapping[str, Result]:
     """Measure the pairs of two classes within 40 um against relabeling; n is the number of pairs seen.
 
     The classes are exchanged among the cells, their positions kept. Mean and variance of the number of pairs
     over all relabelings are exact (join counts, sampling without replacement: Cliff and Ord 1981), so no
     permutations are drawn; squidpy's nhood_enrichment estimates the same z by drawing them.
     """
-    cells = scene.cells
+    cells = specimen.cells
     near = neighbor_counts(
         cells.x_um,
         cells.y_um,
         cells.label,
         radii_um=(RADIUS_UM,),
         n_classes=N_CELL_CLASSES,
-        workers=scene.ground.workers,
+        workers=specimen.maps.workers,
     )[:, 0].astype(np.int64)
     observed = np.array([near[cells.label == k].sum(axis=0) for k in range(N_CELL_CLASSES)])
-    return pair_enrichment(observed, scene.class_counts, near.sum(axis=1))
+    return pair_enrichment(observed, specimen.class_counts, near.sum(axis=1))
+
+
+FAMILY = Family(
+    "enrichment",
+    "Neighborhood enrichment",
+    "Pairs of a center and a neighbor within 40 um, against all relabelings of the cells: exact mean and "
+    "variance, no permutations drawn. Symmetric in the two classes.",
+    TEMPLATES,
+    enrichment,
+    source="Join counts without replacement: Cliff and Ord 1981, Spatial Processes; the quantity as "
+    "Palla et al. 2022, doi:10.1038/s41592-021-01358-2",
+    alias="S4",
+)
 
 
 def pair_enrichment(
     observed: NDArray[np.int64], counts: NDArray[np.int64], degree: NDArray[np.int64]
-) -> Mapping[str, Values]:
+) -> Mapping[str, Result]:
     """Return log2 fold change and z of ordered pairs (classes, classes), given each cell's degree."""
     edges = int(degree.sum()) // 2
     adjacent = int((degree * (degree - 1)).sum())
@@ -45,14 +82,12 @@ def pair_enrichment(
         mean[a, b], sd[a, b] = _moments(pair, a == b, int(counts.sum()), (edges, adjacent))
     with np.errstate(divide="ignore", invalid="ignore"):
         fold, z = np.log2(observed / mean), (observed - mean) / sd
-    unseen = (observed == 0, "no such pair is seen")
+    unseen = (observed == 0, _UNSEEN)
     return {
-        "ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}": values(
-            fold, observed, (mean == 0, "no such pair is expected"), unseen
+        "ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}": result(
+            fold, observed, (mean == 0, _UNEXPECTED), unseen
         ),
-        "ENRICHMENT_Z_{neighbor}_AROUND_{center}": values(
-            z, observed, (sd == 0, "relabeling cannot change the number of pairs")
-        ),
+        "ENRICHMENT_Z_{neighbor}_AROUND_{center}": result(z, observed, (sd == 0, _CERTAIN)),
     }
 
 

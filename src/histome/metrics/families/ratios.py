@@ -1,4 +1,4 @@
-"""Ratios and scores that pathologists use (family R1)."""
+"""Ratios and scores that pathologists use."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.geometry.grid import run_chunks
 from histome.geometry.kdtree import build_tree, nearest_rows
-from histome.metrics.families.heterogeneity import small_tiles
-from histome.metrics.families.zones import NO_TUMOR, zone_counts
-from histome.metrics.maps import Ground
-from histome.metrics.results import Values, nothing, quotient, values
-from histome.metrics.specimen import Scene
-from histome.metrics.tiles import tile_of
+from histome.metrics.declaration import SHARE, Family, Template
+from histome.metrics.maps import TissueMaps
+from histome.metrics.reasons import NO_CARCINOMA, NO_CELLS, NO_REGIONS, NO_STROMA, NO_TISSUE, NO_TUMOR
+from histome.metrics.results import Result, all_null, quotient, result
+from histome.metrics.specimen import Specimen
+from histome.metrics.tiles import small_tiles, tile_of
 
 K_NEAREST = 6
 # Lymphocytes and plasma cells per mm2 that separate the immune phenotypes, ours; the phenotypes are those of
@@ -33,169 +33,314 @@ _COUNT_RATIOS = (
     ("FIBROBLAST", "CARCINOMA_CELL"),
 )
 _CORE_TO_MARGIN = ("LYMPHOCYTE", "MACROPHAGE", "GRANULOCYTE", "PLASMA_CELL", "FIBROBLAST")
+_COUNTS = "from CELL_COUNT"
+_IMMUNE = "lymphocytes and plasma cells"
+_NO_NECROSIS_OR_CARCINOMA = "there is neither necrosis nor carcinoma"
+_NO_NUCLEATED = "there is no nucleated tissue"
+_NO_TUMOR_CELLS = "there are no carcinoma cells in carcinoma"
+_NO_LYMPHOCYTES = "there are no lymphocytes in carcinoma"
+_NO_CORE = "there is no tumor core"
+_NO_TILE = "no tile of 250 um is at least a tenth carcinoma"
+_NO_AREA = "the nuclei have no area"
+_FEW_CELLS = f"there are fewer than {K_NEAREST + 1} cells"
 
 
-def ratios(scene: Scene) -> Mapping[str, Values]:
+def _words(name: str) -> str:
+    """Return the cells of a class in words: 'PLASMA_CELL' -> 'plasma cells'."""
+    return f"{name.replace('_', ' ').lower()}s"
+
+
+def _count_ratio(top: str, bottom: str) -> Template:
+    """Declare the ratio of the numbers of two classes."""
+    above, below = _words(top), _words(bottom)
+    null = f"there are no {below}"
+    return Template(
+        f"{top}_TO_{bottom}_RATIO", "1", f"{above} / {below}, on the whole slide", (null,), derived=_COUNTS
+    )
+
+
+def _core_to_margin_template(cell: str) -> Template:
+    """Declare the ratio of a class's densities in the core and in the margins of the tumor."""
+    words = _words(cell)
+    return Template(
+        f"{cell}_CORE_TO_MARGIN_RATIO",
+        "1",
+        f"density of {words} in the tumor core / in its inner and outer margin together",
+        (NO_TUMOR, _NO_CORE, f"there are no {words} in the margins"),
+        derived="from CELL_COUNT_(cell)_IN_(zone) and ABSOLUTE_AREA_(zone)",
+    )
+
+
+def _immune_share(name: str, words: str) -> Template:
+    """Declare the share of tumor tiles of one immune phenotype."""
+    formula = f"share of tiles of 250 um, at least a tenth carcinoma, with {words}"
+    return Template(f"IMMUNE_{name}_SHARE", "1", formula, (_NO_TILE,), SHARE, smallest_sample=1)
+
+
+TEMPLATES = (
+    Template(
+        "TUMOR_STROMA_RATIO",
+        "1",
+        "area of carcinoma / area of stroma",
+        (NO_STROMA,),
+        derived="ABSOLUTE_AREA_CARCINOMA / ABSOLUTE_AREA_STROMA",
+    ),
+    Template(
+        "STROMAL_TIL_PERCENT",
+        "%",
+        f"100 x summed nuclear area of {_IMMUNE} in stroma / area of stroma (Salgado et al. 2015, "
+        "doi:10.1093/annonc/mdu450, by area of nuclei instead of by eye)",
+        (NO_STROMA, _NO_AREA),
+    ),
+    Template(
+        "INTRATUMORAL_TIL",
+        "1",
+        f"{_IMMUNE} in carcinoma per 100 carcinoma cells in carcinoma",
+        (_NO_TUMOR_CELLS,),
+        derived="from CELL_COUNT_(cell)_CARCINOMA",
+    ),
+    Template(
+        "TUMOR_PURITY",
+        "1",
+        "carcinoma cells / all cells",
+        (NO_CELLS,),
+        SHARE,
+        smallest_sample=1,
+        derived=_COUNTS,
+    ),
+    Template(
+        "NECROSIS_FRACTION_OF_TUMOR",
+        "1",
+        "area of necrosis / area of necrosis and carcinoma",
+        (_NO_NECROSIS_OR_CARCINOMA,),
+        SHARE,
+        derived="from ABSOLUTE_AREA",
+    ),
+    *(_count_ratio(top, bottom) for top, bottom in _COUNT_RATIOS),
+    Template(
+        "VESSEL_DENSITY",
+        "1/mm2",
+        "regions of vessel / area of all analyzed tissue",
+        (NO_REGIONS, NO_TISSUE),
+        derived="REGION_COUNT_VESSEL / ABSOLUTE_AREA",
+    ),
+    Template(
+        "INVASIVE_FRONT_DENSITY",
+        "mm/mm2",
+        "length of the border between carcinoma and stroma / area of carcinoma; the length is that of the "
+        "pixel "
+        "edges x pi / 4, right on average over directions",
+        (NO_CARCINOMA,),
+    ),
+    *(_core_to_margin_template(cell) for cell in _CORE_TO_MARGIN),
+    _immune_share("INFLAMED", f"at least 250 {_IMMUNE} per mm2 of carcinoma"),
+    _immune_share(
+        "EXCLUDED", f"fewer than 250 {_IMMUNE} per mm2 of carcinoma and at least 250 per mm2 of stroma"
+    ),
+    _immune_share("DESERT", f"fewer than 250 {_IMMUNE} per mm2 of carcinoma and of stroma"),
+    Template(
+        "MEAN_SPATIAL_ENTROPY",
+        "1",
+        "mean over cells of the Shannon entropy (natural logarithm) of the classes of the six nearest other "
+        "cells",
+        (_FEW_CELLS,),
+        smallest_sample=K_NEAREST + 1,
+    ),
+    Template(
+        "IMMUNE_CELL_FRACTION",
+        "1",
+        "lymphocytes, plasma cells, macrophages and granulocytes / all cells",
+        (NO_CELLS,),
+        SHARE,
+        smallest_sample=1,
+        derived=_COUNTS,
+    ),
+    Template(
+        "STROMAL_TO_INTRATUMORAL_LYMPHOCYTE_RATIO",
+        "1",
+        "density of lymphocytes in stroma / in carcinoma",
+        (NO_STROMA, _NO_LYMPHOCYTES),
+        derived="CELL_DENSITY_LYMPHOCYTE_STROMA / CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
+    ),
+    Template(
+        "CELLULARITY",
+        "1",
+        "summed nuclear area of the cells in nucleated tissue / area of nucleated tissue",
+        (_NO_NUCLEATED, _NO_AREA),
+    ),
+)
+
+
+def ratios(specimen: Specimen) -> Mapping[str, Result]:
     """Measure quotients of areas, counts and densities; n is the number of cells or pixels above the line."""
     return {
-        **_area_ratios(scene),
-        **_count_ratios(scene),
-        **_core_to_margin(scene),
-        **_immune_phenotypes(scene),
-        **_nuclear_areas(scene),
-        "MEAN_SPATIAL_ENTROPY": _spatial_entropy(scene),
+        **_area_ratios(specimen),
+        **_count_ratios(specimen),
+        **_core_to_margin(specimen),
+        **_immune_phenotypes(specimen),
+        **_nuclear_areas(specimen),
+        "MEAN_SPATIAL_ENTROPY": _spatial_entropy(specimen),
     }
 
 
-def _area_ratios(scene: Scene) -> dict[str, Values]:
+FAMILY = Family(
+    "ratios",
+    "Ratios and scores",
+    "Quotients that pathologists use; null at a zero denominator.",
+    TEMPLATES,
+    ratios,
+    alias="R1",
+)
+
+
+def _area_ratios(specimen: Specimen) -> dict[str, Result]:
     """Return the ratios of tissue areas, and of vessels and the front to area."""
-    ground = scene.ground
+    maps = specimen.maps
     carcinoma, stroma, necrosis = (
-        ground.tissue_px[_TISSUE[name]] for name in ("CARCINOMA", "STROMA", "NECROSIS")
+        maps.tissue_px[_TISSUE[name]] for name in ("CARCINOMA", "STROMA", "NECROSIS")
     )
-    carcinoma_mm2 = carcinoma * ground.um2_per_px / 1e6
-    front_um = ground.once(_front_edges) * ground.tissue.mpp * np.pi / 4
+    carcinoma_mm2 = carcinoma * maps.um2_per_px / 1e6
+    front_um = maps.once(_front_edges) * maps.tissue.mpp * np.pi / 4
     tumor = necrosis + carcinoma
     return {
-        "TUMOR_STROMA_RATIO": values(
-            quotient(carcinoma, stroma), carcinoma, (stroma == 0, "there is no stroma")
+        "TUMOR_STROMA_RATIO": result(quotient(carcinoma, stroma), carcinoma, (stroma == 0, NO_STROMA)),
+        "NECROSIS_FRACTION_OF_TUMOR": result(
+            quotient(necrosis, tumor), necrosis, (tumor == 0, _NO_NECROSIS_OR_CARCINOMA)
         ),
-        "NECROSIS_FRACTION_OF_TUMOR": values(
-            quotient(necrosis, tumor), necrosis, (tumor == 0, "there is neither necrosis nor carcinoma")
-        ),
-        "VESSEL_DENSITY": _vessel_density(ground),
-        "INVASIVE_FRONT_DENSITY": values(
-            quotient(front_um / 1000, carcinoma_mm2), carcinoma, (carcinoma == 0, "there is no carcinoma")
+        "VESSEL_DENSITY": _vessel_density(maps),
+        "INVASIVE_FRONT_DENSITY": result(
+            quotient(front_um / 1000, carcinoma_mm2), carcinoma, (carcinoma == 0, NO_CARCINOMA)
         ),
     }
 
 
-def _vessel_density(ground: Ground) -> Values:
-    if ground.regions is None:
-        return nothing((), "no regions were given")
-    vessels = ground.regions["class"].to_pylist().count("VESSEL")
-    tissue_mm2 = ground.tissue_um2.sum() / 1e6
-    return values(quotient(vessels, tissue_mm2), vessels, (tissue_mm2 == 0, "there is no analyzed tissue"))
+def _vessel_density(maps: TissueMaps) -> Result:
+    if maps.regions is None:
+        return all_null((), NO_REGIONS)
+    vessels = maps.regions["class"].to_pylist().count("VESSEL")
+    tissue_mm2 = maps.tissue_um2.sum() / 1e6
+    return result(quotient(vessels, tissue_mm2), vessels, (tissue_mm2 == 0, NO_TISSUE))
 
 
-def _count_ratios(scene: Scene) -> dict[str, Values]:
+def _count_ratios(specimen: Specimen) -> dict[str, Result]:
     """Return the ratios of numbers of cells."""
-    counts, total = scene.class_counts, len(scene.cells)
-    in_stroma, in_carcinoma = (scene.tissue_counts[:, _NUCLEATED[name]] for name in ("STROMA", "CARCINOMA"))
-    areas = scene.ground.nucleated_um2[[_NUCLEATED["STROMA"], _NUCLEATED["CARCINOMA"]]]
+    counts, total = specimen.class_counts, len(specimen.cells)
+    in_stroma, in_carcinoma = (
+        specimen.tissue_counts[:, _NUCLEATED[name]] for name in ("STROMA", "CARCINOMA")
+    )
+    areas = specimen.maps.nucleated_um2[[_NUCLEATED["STROMA"], _NUCLEATED["CARCINOMA"]]]
     tumor_cells, til = in_carcinoma[_CLASS["CARCINOMA_CELL"]], in_carcinoma[_TIL].sum()
     immune = counts[[*_TIL, _CLASS["MACROPHAGE"], _CLASS["GRANULOCYTE"]]].sum()
     lymphocytes = np.array([in_stroma[_CLASS["LYMPHOCYTE"]], in_carcinoma[_CLASS["LYMPHOCYTE"]]])
     density = quotient(lymphocytes, areas)
     found = {
-        f"{top}_TO_{bottom}_RATIO": values(
+        f"{top}_TO_{bottom}_RATIO": result(
             quotient(counts[_CLASS[top]], counts[_CLASS[bottom]]),
             counts[_CLASS[top]],
-            (counts[_CLASS[bottom]] == 0, f"there are no {bottom.replace('_', ' ').lower()}s"),
+            (counts[_CLASS[bottom]] == 0, f"there are no {_words(bottom)}"),
         )
         for top, bottom in _COUNT_RATIOS
     }
     return found | {
-        "INTRATUMORAL_TIL": values(
+        "INTRATUMORAL_TIL": result(
             quotient(til, tumor_cells, scale=100),
             til,
-            (tumor_cells == 0, "there are no carcinoma cells in carcinoma"),
+            (tumor_cells == 0, _NO_TUMOR_CELLS),
         ),
-        "TUMOR_PURITY": values(
-            quotient(counts[_CLASS["CARCINOMA_CELL"]], total), total, (total == 0, "there are no cells")
+        "TUMOR_PURITY": result(
+            quotient(counts[_CLASS["CARCINOMA_CELL"]], total), total, (total == 0, NO_CELLS)
         ),
-        "IMMUNE_CELL_FRACTION": values(quotient(immune, total), total, (total == 0, "there are no cells")),
-        "STROMAL_TO_INTRATUMORAL_LYMPHOCYTE_RATIO": values(
+        "IMMUNE_CELL_FRACTION": result(quotient(immune, total), total, (total == 0, NO_CELLS)),
+        "STROMAL_TO_INTRATUMORAL_LYMPHOCYTE_RATIO": result(
             quotient(density[0], density[1]),
             lymphocytes[0],
-            (areas[0] == 0, "there is no stroma"),
-            (lymphocytes[1] == 0, "there are no lymphocytes in carcinoma"),
+            (areas[0] == 0, NO_STROMA),
+            (lymphocytes[1] == 0, _NO_LYMPHOCYTES),
         ),
     }
 
 
-def _core_to_margin(scene: Scene) -> dict[str, Values]:
+def _core_to_margin(specimen: Specimen) -> dict[str, Result]:
     """Return the ratios of density in the tumor core to density in both margins."""
-    counts = scene.once(zone_counts)
-    area = scene.ground.zone_px.sum(axis=0)
+    counts = specimen.zone_counts
+    area = specimen.maps.zone_px.sum(axis=0)
     found = {}
     for name in _CORE_TO_MARGIN:
         core, margin = counts[_CLASS[name], 0], counts[_CLASS[name], 1:3].sum()
-        words = f"{name.replace('_', ' ').lower()}s"
-        found[f"{name}_CORE_TO_MARGIN_RATIO"] = values(
+        found[f"{name}_CORE_TO_MARGIN_RATIO"] = result(
             quotient(core * area[1:3].sum(), margin * area[0]),
             core,
-            (not scene.ground.has_tumor, NO_TUMOR),
-            (area[0] == 0, "there is no tumor core"),
-            (margin == 0, f"there are no {words} in the margins"),
+            (not specimen.maps.has_tumor, NO_TUMOR),
+            (area[0] == 0, _NO_CORE),
+            (margin == 0, f"there are no {_words(name)} in the margins"),
         )
     return found
 
 
-def _immune_phenotypes(scene: Scene) -> dict[str, Values]:
+def _immune_phenotypes(specimen: Specimen) -> dict[str, Result]:
     """Return the shares of tumor tiles that are inflamed, excluded, desert."""
-    tiles = scene.once(small_tiles)
-    tissue = [scene.ground.tissue.code(name) for name in ("CARCINOMA", "STROMA")]
+    tiles = specimen.once(small_tiles)
+    tissue = [specimen.maps.tissue.code(name) for name in ("CARCINOMA", "STROMA")]
     tumor = tiles.tissue_mm2[..., tissue[0]] >= _TUMOR_TILE_SHARE * (tiles.lattice.size_um / 1000) ** 2
-    density = [quotient(_til_per_tile(scene, code), tiles.tissue_mm2[..., code])[tumor] for code in tissue]
+    density = [quotient(_til_per_tile(specimen, code), tiles.tissue_mm2[..., code])[tumor] for code in tissue]
     inflamed, around = (np.nan_to_num(each) >= _IMMUNE_PER_MM2 for each in density)
     n = np.count_nonzero(tumor)
-    none = (n == 0, "no tile of 250 um is at least a tenth carcinoma")
+    none = (n == 0, _NO_TILE)
     return {
-        "IMMUNE_INFLAMED_SHARE": values(quotient(inflamed.sum(), n), n, none),
-        "IMMUNE_EXCLUDED_SHARE": values(quotient((~inflamed & around).sum(), n), n, none),
-        "IMMUNE_DESERT_SHARE": values(quotient((~inflamed & ~around).sum(), n), n, none),
+        "IMMUNE_INFLAMED_SHARE": result(quotient(inflamed.sum(), n), n, none),
+        "IMMUNE_EXCLUDED_SHARE": result(quotient((~inflamed & around).sum(), n), n, none),
+        "IMMUNE_DESERT_SHARE": result(quotient((~inflamed & ~around).sum(), n), n, none),
     }
 
 
-def _til_per_tile(scene: Scene, code: int) -> NDArray[np.int64]:
+def _til_per_tile(specimen: Specimen, code: int) -> NDArray[np.int64]:
     """Count the lymphocytes and plasma cells in one tissue per tile of 250 um."""
-    lattice = scene.once(small_tiles).lattice
-    rows = np.isin(scene.cells.label, _TIL) & (scene.cells.tissue == code)
-    row, column = tile_of(lattice, scene.cells.x_um[rows], scene.cells.y_um[rows])
+    lattice = specimen.once(small_tiles).lattice
+    rows = np.isin(specimen.cells.label, _TIL) & (specimen.cells.tissue == code)
+    row, column = tile_of(lattice, specimen.cells.x_um[rows], specimen.cells.y_um[rows])
     place = row * lattice.columns + column
     shape = lattice.rows, lattice.columns
     return np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _nuclear_areas(scene: Scene) -> dict[str, Values]:
+def _nuclear_areas(specimen: Specimen) -> dict[str, Result]:
     """Return the shares of tissue covered by nuclei."""
-    area = scene.cells.features.get("area_um2")
+    area = specimen.cells.features.get("area_um2")
     names = ("STROMAL_TIL_PERCENT", "CELLULARITY")
     if area is None or not np.isfinite(area).any():
-        return {name: nothing((), "the nuclei have no area") for name in names}
+        return {name: all_null((), _NO_AREA) for name in names}
     stroma_um2, nucleated_um2 = (
-        scene.ground.nucleated_um2[_NUCLEATED["STROMA"]],
-        scene.ground.nucleated_um2.sum(),
+        specimen.maps.nucleated_um2[_NUCLEATED["STROMA"]],
+        specimen.maps.nucleated_um2.sum(),
     )
-    known = np.isfinite(area) & (scene.nucleated >= 0)
-    til = known & np.isin(scene.cells.label, _TIL) & (scene.nucleated == _NUCLEATED["STROMA"])
+    known = np.isfinite(area) & (specimen.nucleated >= 0)
+    til = known & np.isin(specimen.cells.label, _TIL) & (specimen.nucleated == _NUCLEATED["STROMA"])
     return {
-        names[0]: values(
+        names[0]: result(
             quotient(area[til].sum(), stroma_um2, scale=100),
             np.count_nonzero(til),
-            (stroma_um2 == 0, "there is no stroma"),
+            (stroma_um2 == 0, NO_STROMA),
         ),
-        names[1]: values(
+        names[1]: result(
             quotient(area[known].sum(), nucleated_um2),
             np.count_nonzero(known),
-            (nucleated_um2 == 0, "there is no nucleated tissue"),
+            (nucleated_um2 == 0, _NO_NUCLEATED),
         ),
     }
 
 
-def _spatial_entropy(scene: Scene) -> Values:
+def _spatial_entropy(specimen: Specimen) -> Result:
     """Return the mean Shannon entropy (ln) of the classes of the six nearest; n is the number of cells."""
-    cells = scene.cells
+    cells = specimen.cells
     n = len(cells)
     if n <= K_NEAREST:
-        return values(np.nan, n, (True, "there are fewer than 7 cells"))
+        return result(np.nan, n, (True, _FEW_CELLS))
     tree = build_tree(cells.x_um, cells.y_um)
-    rows = nearest_rows(tree, cells.x_um, cells.y_um, K_NEAREST, workers=scene.ground.workers)
+    rows = nearest_rows(tree, cells.x_um, cells.y_um, K_NEAREST, workers=specimen.maps.workers)
     sums = run_chunks(
-        lambda lo, hi: _entropy_sum(rows, cells.label, (lo, hi)), n, workers=scene.ground.workers
+        lambda lo, hi: _entropy_sum(rows, cells.label, (lo, hi)), n, workers=specimen.maps.workers
     )
-    return values(np.sum(sums) / n, n)
+    return result(np.sum(sums) / n, n)
 
 
 @njit(cache=True, nogil=True)
@@ -214,10 +359,10 @@ def _entropy_sum(rows, label, span):
     return total
 
 
-def _front_edges(ground: Ground) -> int:
+def _front_edges(maps: TissueMaps) -> int:
     """Count the pixel edges between carcinoma and stroma."""
-    carcinoma, stroma = ground.tissue.code("CARCINOMA"), ground.tissue.code("STROMA")
-    return int(_count_edges(ground.tissue.array, carcinoma, stroma))
+    carcinoma, stroma = maps.tissue.code("CARCINOMA"), maps.tissue.code("STROMA")
+    return int(_count_edges(maps.tissue.array, carcinoma, stroma))
 
 
 @njit(cache=True, nogil=True)

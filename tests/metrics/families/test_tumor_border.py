@@ -6,13 +6,13 @@ from helpers.scenes import CODE, by_name, cell_table, family, one_tissue, patchw
 from scipy.ndimage import distance_transform_edt
 
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 
 
 def test_two_half_planes_by_hand():
     # The border is at x = 500 um; pixels of 2 um: the k-th column from it is 2 k um away.
     cells = cell_table([499, 481, 479, 501, 561, 900], [100] * 6, "LYMPHOCYTE")
-    found = family("I1", two_halves(), cells)
+    found = family("tumor-border", two_halves(), cells)
     band_mm2 = {20: 0.02, 30: 0.03, 50: 0.05, 100: 0.1}
     assert found["CELL_DENSITY_LYMPHOCYTE_AT_BORDER_IN_0_20"] == pytest.approx(2 / band_mm2[20])
     assert found["CELL_DENSITY_LYMPHOCYTE_AT_BORDER_IN_20_50"] == pytest.approx(1 / band_mm2[30])
@@ -24,7 +24,7 @@ def test_two_half_planes_by_hand():
 
 def test_distance_to_a_half_plane_by_hand():
     cells = cell_table([100, 501, 541, 641], [50] * 4, "MACROPHAGE")
-    found = family("I2", two_halves(), cells)
+    found = family("distance-to-carcinoma", two_halves(), cells)
     assert found["DISTANCE_TO_CARCINOMA_MEAN_MACROPHAGE"] == (0 + 2 + 42 + 142) / 4
     assert found["DISTANCE_TO_CARCINOMA_MEDIAN_MACROPHAGE"] == 22
     assert found["DISTANCE_TO_CARCINOMA_SHARE_WITHIN_50_MACROPHAGE"] == 0.75
@@ -38,7 +38,9 @@ def test_equals_scipy(rng):
     rows, columns = (y / 2).astype(int), (x / 2).astype(int)
     label = np.array([name.upper() for name in cells["class"].to_pylist()])
     carcinoma, stroma = (tissue.array == CODE[name] for name in ("CARCINOMA", "STROMA"))
-    found = by_name(measure(None, tissue, None, cells, MetricsConfig(families=("I1", "I2"))))
+    found = by_name(
+        measure(None, tissue, None, cells, MetricsConfig(families=("tumor-border", "distance-to-carcinoma")))
+    )
     outside = distance_transform_edt(~carcinoma) * 2
     mine = outside[rows, columns][label == "FIBROBLAST"]
     assert found["DISTANCE_TO_CARCINOMA_MEAN_FIBROBLAST"] == pytest.approx(mine.mean())
@@ -56,7 +58,11 @@ def test_equals_scipy(rng):
 
 def test_reasons():
     table = measure(
-        None, one_tissue(), None, cell_table([5], [5], "OTHER"), MetricsConfig(families=("I1", "I2"))
+        None,
+        one_tissue(),
+        None,
+        cell_table([5], [5], "OTHER"),
+        MetricsConfig(families=("tumor-border", "distance-to-carcinoma")),
     )
     assert set(table["reason"].to_pylist()) == {"there is no carcinoma"}
     table = measure(
@@ -64,6 +70,6 @@ def test_reasons():
         one_tissue(name="CARCINOMA"),
         None,
         cell_table([5], [5], "OTHER"),
-        MetricsConfig(families=("I1",)),
+        MetricsConfig(families=("tumor-border",)),
     )
     assert set(table["reason"].to_pylist()) == {"there is no stroma"}

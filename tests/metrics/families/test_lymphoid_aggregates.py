@@ -51,7 +51,7 @@ def aggregates():
         np.concatenate([1730 + y, 1730 + y, 200 + small_y]),
         np.repeat(["LYMPHOCYTE", "PLASMA_CELL", "LYMPHOCYTE"], [225, 225, 36]),
     )
-    return family("L1", disc_of_tumor(), cells)
+    return family("lymphoid-aggregates", disc_of_tumor(), cells)
 
 
 def test_aggregates_in_a_disc_of_tumor(aggregates):
@@ -71,7 +71,7 @@ def test_aggregates_in_a_disc_of_tumor(aggregates):
 
 
 def test_none():
-    found = family("L1", one_tissue(), cell_table([1], [1], "LYMPHOCYTE"))
+    found = family("lymphoid-aggregates", one_tissue(), cell_table([1], [1], "LYMPHOCYTE"))
     assert found["LYMPHOID_AGGREGATE_COUNT"] == 0
     assert found["LYMPHOID_AGGREGATE_AREA"] == 0
     assert found["LYMPHOID_AGGREGATE_MEAN_AREA"] is None

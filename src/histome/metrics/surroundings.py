@@ -4,7 +4,6 @@ A place is one of the five nucleated tissues or, last, the whole tumor region. T
 lie anywhere; a cell is not its own neighbor; a cell at exactly the radius is a neighbor.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +14,7 @@ from histome.classes import NUCLEATED_TISSUES
 from histome.geometry.discs import union_area
 from histome.geometry.grid import bin_span, build_grid, run_chunks
 from histome.metrics.axes import RADII_UM
-from histome.metrics.results import Values, quotient, values
-from histome.metrics.specimen import N_CELL_CLASSES, Scene
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
 N_PLACES = len(NUCLEATED_TISSUES) + 1
 _TUMOR = N_PLACES - 1
@@ -32,33 +30,31 @@ class Surroundings(NamedTuple):
     distance_um: NDArray[np.float64]  # the same, summed distance of those centers to the nearest such
 
 
-def surroundings(scene: Scene) -> Surroundings:
-    """Measure all centers, places and radii of a scene; linear in cells but for the tree's logarithm."""
-    places = _places(scene)
-    touched = _touched(scene, places)
+def surroundings(specimen: Specimen) -> Surroundings:
+    """Measure all centers, places and radii of a specimen; linear in cells but for the tree's logarithm."""
+    places = _places(specimen)
+    touched = _touched(specimen, places)
     limits = np.asarray(RADII_UM, float) ** 2
     shape = (N_CELL_CLASSES, N_CELL_CLASSES, N_PLACES, len(RADII_UM))
     with_neighbor, distance_um = np.zeros(shape, np.int64), np.zeros(shape)
-    for neighbor, squared in enumerate(scene.nearest_squared):
+    for neighbor, squared in enumerate(specimen.nearest_squared):
         _add_nearest(
-            squared, (scene.cells.label, places), limits, (with_neighbor[neighbor], distance_um[neighbor])
+            squared, (specimen.cells.label, places), limits, (with_neighbor[neighbor], distance_um[neighbor])
         )
     centers = np.zeros(shape[1:3], np.int64)
     for place in range(N_PLACES):
-        centers[:, place] = np.bincount(scene.cells.label[places[:, place]], minlength=N_CELL_CLASSES)
-    return Surroundings(centers, _areas(scene, places), touched, with_neighbor, distance_um)
+        centers[:, place] = np.bincount(specimen.cells.label[places[:, place]], minlength=N_CELL_CLASSES)
+    return Surroundings(centers, _areas(specimen, places), touched, with_neighbor, distance_um)
 
 
-def in_tissues(scene: Scene) -> Mapping[str, Values]:
-    """Measure surroundings in the nucleated tissues; areas in um2; n is the number of centers."""
-    around = scene.once(surroundings)
-    return _named(_at(around, slice(_TUMOR)), "{nucleated}", 1.0)
+def in_tissues(specimen: Specimen) -> Surroundings:
+    """Return the surroundings of the centers in the nucleated tissues."""
+    return _at(specimen.once(surroundings), slice(_TUMOR))
 
 
-def in_tumor_region(scene: Scene) -> Mapping[str, Values]:
-    """Measure surroundings in the whole tumor region; areas in mm2; n is the number of centers."""
-    around = scene.once(surroundings)
-    return _named(_at(around, _TUMOR), "WHOLE_TUMOR_REGION", 1e6)
+def in_tumor_region(specimen: Specimen) -> Surroundings:
+    """Return the surroundings of the centers in the whole tumor region."""
+    return _at(specimen.once(surroundings), _TUMOR)
 
 
 def _at(around: Surroundings, place: int | slice) -> Surroundings:
@@ -72,56 +68,34 @@ def _at(around: Surroundings, place: int | slice) -> Surroundings:
     )
 
 
-def _named(part: Surroundings, where: str, um2_per_unit: float) -> Mapping[str, Values]:
-    """Return the seven templates of one kind of place from its surroundings."""
-    words = where if where.startswith("{") else "whole tumor region"
-    tail = f"_AROUND_{{center}}_IN_{where}_{{radius}}"
-    centers = part.centers[..., None]
-    area, total = part.area_um2 / um2_per_unit, part.touched.sum(axis=0)
-    no_center = (part.area_um2 == 0, f"there are no {{center}} in {words}")
-    no_neighbor = (total == 0, f"no cell lies within {{radius}} um of {{center}} in {words}")
-    alone = (
-        part.with_neighbor == 0,
-        f"no {{center}} in {words} have {{neighbor}} within {{radius}} um",
-    )
-    return {
-        f"AREA{tail}": values(area, centers),
-        f"TOTAL_NUMBER_OF_NEIGHBORS{tail}": values(total, centers),
-        f"NUMBER_OF_CELLS_WITH_{{neighbor}}_NEIGHBORS{tail}": values(part.with_neighbor, centers),
-        f"NUMBER_OF_{{neighbor}}S{tail}": values(part.touched, centers),
-        f"DENSITY_OF_{{neighbor}}S{tail}": values(quotient(part.touched, area), centers, no_center),
-        f"RATIO_OF_{{neighbor}}S{tail}": values(quotient(part.touched, total), total, no_center, no_neighbor),
-        f"AVG_MIN_DISTANCE_OF_{{neighbor}}S{tail}": values(
-            quotient(part.distance_um, part.with_neighbor), part.with_neighbor, no_center, alone
-        ),
-    }
-
-
-def _places(scene: Scene) -> NDArray[np.bool_]:
+def _places(specimen: Specimen) -> NDArray[np.bool_]:
     """Return whether each cell is in each place, (n, 6)."""
-    places = np.zeros((len(scene.cells), N_PLACES), np.bool_)
-    places[:, :_TUMOR] = scene.nucleated[:, None] == np.arange(_TUMOR)
-    places[:, _TUMOR] = scene.in_tumor_region
+    places = np.zeros((len(specimen.cells), N_PLACES), np.bool_)
+    places[:, :_TUMOR] = specimen.nucleated[:, None] == np.arange(_TUMOR)
+    places[:, _TUMOR] = specimen.in_tumor_region
     return places
 
 
-def _areas(scene: Scene, places: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _areas(specimen: Specimen, places: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the union of discs per center class, place and radius, um2."""
     area_um2 = np.zeros((N_CELL_CLASSES, N_PLACES, len(RADII_UM)))
     for center in range(N_CELL_CLASSES):
-        of_class = scene.cells.label == center
+        of_class = specimen.cells.label == center
         for place in np.flatnonzero(places[of_class].any(axis=0)):
             rows = of_class & places[:, place]
             for q, radius in enumerate(RADII_UM):
                 area_um2[center, place, q] = union_area(
-                    scene.cells.x_um[rows], scene.cells.y_um[rows], radius, workers=scene.ground.workers
+                    specimen.cells.x_um[rows],
+                    specimen.cells.y_um[rows],
+                    radius,
+                    workers=specimen.maps.workers,
                 )
     return area_um2
 
 
-def _touched(scene: Scene, places: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _touched(specimen: Specimen, places: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count, per class, the cells within each radius of another cell that is a center in a place."""
-    cells = scene.cells
+    cells = specimen.cells
     grid = build_grid(cells.x_um, cells.y_um, RADII_UM[-1] / 2)
     # One bit for each (class, place): 54 of 64.
     groups = np.left_shift(
@@ -134,7 +108,7 @@ def _touched(scene: Scene, places: NDArray[np.bool_]) -> NDArray[np.int64]:
     parts = run_chunks(
         lambda lo, hi: _count_touched(grid, (bits, label), limits, (lo, hi), np.zeros(shape, np.int64)),
         len(cells),
-        workers=scene.ground.workers,
+        workers=specimen.maps.workers,
     )
     total = np.sum([np.zeros(shape, np.int64), *parts], axis=0)
     return total.reshape(N_CELL_CLASSES, N_CELL_CLASSES, N_PLACES, len(RADII_UM))

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measure import measure
+from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 
@@ -22,7 +22,7 @@ def positions(cells):
 
 def test_a_lattice_at_100_um_has_its_neighbors_at_100_um():
     x, y = lattice(8, 100.0, 50.0)
-    found = family("S1", one_tissue(), cell_table(x, y, "MACROPHAGE"))
+    found = family("nearest-distances", one_tissue(), cell_table(x, y, "MACROPHAGE"))
     assert found["NN_DISTANCE_MEAN_OF_MACROPHAGE_FROM_MACROPHAGE"] == 100
     assert found["NN_DISTANCE_MEDIAN_OF_MACROPHAGE_FROM_MACROPHAGE"] == 100
     assert found["NN_DISTANCE_SD_OF_MACROPHAGE_FROM_MACROPHAGE"] == 0
@@ -31,7 +31,9 @@ def test_a_lattice_at_100_um_has_its_neighbors_at_100_um():
 
 def test_directions_differ():
     cells = cell_table([0, 10, 200], [0, 0, 0], ["OTHER", "LYMPHOCYTE", "LYMPHOCYTE"])
-    found = by_name(measure(None, one_tissue(), None, cells, MetricsConfig(families=("S1", "S2"))))
+    found = by_name(
+        measure(None, one_tissue(), None, cells, MetricsConfig(families=("nearest-distances", "cross-g")))
+    )
     assert found["NN_DISTANCE_MEAN_OF_LYMPHOCYTE_FROM_OTHER"] == 10
     assert found["NN_DISTANCE_MEAN_OF_OTHER_FROM_LYMPHOCYTE"] == 105
     assert found["NN_DISTANCE_SD_OF_LYMPHOCYTE_FROM_OTHER"] is None
@@ -44,7 +46,9 @@ def test_directions_differ():
 def test_distances_and_cross_g_equal_brute_force(rng):
     cells = random_cells(rng, 700)
     _, _, label, distance = positions(cells)
-    found = by_name(measure(None, one_tissue(), None, cells, MetricsConfig(families=("S1", "S2"))))
+    found = by_name(
+        measure(None, one_tissue(), None, cells, MetricsConfig(families=("nearest-distances", "cross-g")))
+    )
     for center, c in LABEL.items():
         for neighbor, k in LABEL.items():
             nearest = distance[label == c][:, label == k].min(axis=1)
@@ -59,7 +63,7 @@ def test_lonely_pairs_by_hand():
     # 25 lymphocytes 180 um apart, each with a macrophage 10 um to its right: K is area / 25 up to 100 um.
     x, y = lattice(5, 180.0, 140.0)
     cells = cell_table(np.append(x, x + 10), np.append(y, y), np.repeat(["LYMPHOCYTE", "MACROPHAGE"], 25))
-    found = family("S3", one_tissue(), cells)
+    found = family("cross-l", one_tissue(), cells)
     for radius in (20, 60, 100):
         expected = np.sqrt(1e6 / 25 / np.pi) - radius
         assert found[f"CROSS_L_MACROPHAGE_LYMPHOCYTE_{radius}"] == pytest.approx(expected)
@@ -82,7 +86,7 @@ def test_cross_l_equals_brute_force_in_a_window_with_a_hole(rng):
     own = np.zeros(len(x))
     own[inside] = border[(y[inside] / 2).astype(int), (x[inside] / 2).astype(int)]
     inside = own > 0
-    found = family("S3", tissue, cells)
+    found = family("cross-l", tissue, cells)
     for center, neighbor in (("LYMPHOCYTE", "MACROPHAGE"), ("OTHER", "OTHER"), ("FIBROBLAST", "PLASMA_CELL")):
         for radius in (20, 60, 100):
             from_ = (label == LABEL[center]) & (own >= radius)
@@ -95,14 +99,14 @@ def test_cross_l_equals_brute_force_in_a_window_with_a_hole(rng):
 
 def test_cross_l_is_about_0_at_random(rng):
     cells = cell_table(*rng.uniform(0, 2000, (2, 20_000)), rng.integers(0, 2, 20_000))
-    found = family("S3", one_tissue((1000, 1000)), cells)
+    found = family("cross-l", one_tissue((1000, 1000)), cells)
     for radius in (20, 60, 100):
         assert found[f"CROSS_L_CARCINOMA_CELL_ENDOTHELIAL_CELL_{radius}"] == pytest.approx(0, abs=0.5)
 
 
 def test_reasons():
     cells = cell_table(*lattice(6, 100.0, 50.0), "OTHER")
-    table = measure(None, one_tissue((300, 300)), None, cells, MetricsConfig(families=("S3",)))
+    table = measure(None, one_tissue((300, 300)), None, cells, MetricsConfig(families=("cross-l",)))
     reasons = by_name(table, "reason")
     assert reasons["CROSS_L_OTHER_OTHER_100"].startswith("fewer than 20 other cells lie at least 100 um")
     assert reasons["CROSS_L_MACROPHAGE_OTHER_20"] == "there are no other macrophages in nucleated tissue"

@@ -8,8 +8,8 @@ from helpers.scenes import CODE, by_name, cell_table, one_tissue, patchwork, ran
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.errors import HistomeError
-from histome.metrics.catalogue import FAMILIES, catalogue
-from histome.metrics.measure import SCHEMA, count_metrics, measure
+from histome.metrics.catalogue import FAMILIES, list_metrics
+from histome.metrics.measuring import METRIC_SCHEMA, count_metrics, measure
 from histome.slide.maps import ClassMap
 
 
@@ -21,9 +21,9 @@ def tissue(rng):
 def test_declared_names_are_written_names(rng, tissue):
     config = MetricsConfig()
     table = measure(None, tissue, None, random_cells(rng, 500))
-    assert table.schema == SCHEMA
-    assert table["name"].to_pylist() == [metric.name for metric in catalogue(config.families)]
-    assert table["unit"].to_pylist() == [metric.unit for metric in catalogue(config.families)]
+    assert table.schema == METRIC_SCHEMA
+    assert table["name"].to_pylist() == [metric.name for metric in list_metrics(config.families)]
+    assert table["unit"].to_pylist() == [metric.unit for metric in list_metrics(config.families)]
 
 
 @pytest.mark.parametrize("n", [0, 1, 700])
@@ -33,7 +33,7 @@ def test_null_exactly_where_there_is_a_reason_and_values_in_range(rng, tissue, n
         null = [value is None for value in table[f"value{suffix}"].to_pylist()]
         assert null == [reason is not None for reason in table[f"reason{suffix}"].to_pylist()]
     found = by_name(table)
-    for metric in catalogue(MetricsConfig().families):
+    for metric in list_metrics(MetricsConfig().families):
         low, high = metric.template.range
         value = found[metric.name]
         assert value is None or low is None or value >= low - 1e-12, metric.name
@@ -107,8 +107,8 @@ def test_every_family_has_values_on_a_whole_scene(rng):
     array, cells = whole_scene(rng)
     found = by_name(measure(None, ClassMap(array, 4.0, TISSUE_CLASSES), None, cells))
     for family in FAMILIES:
-        if family not in ("qc-areas", "tissue-regions", "Q1"):  # they need a slide
-            assert any(found[metric.name] is not None for metric in catalogue([family])), family
+        if family not in ("qc-areas", "tissue-regions", "scan"):  # they need a slide
+            assert any(found[metric.name] is not None for metric in list_metrics([family])), family
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, None])

@@ -1,0 +1,58 @@
+"""How many cells of each class there are, and the mean shape of their nuclei."""
+
+from collections.abc import Mapping
+
+from histome.metrics.declaration import PERCENT, Family, Template
+from histome.metrics.families.all_cells import mean_shape, one_minus, shape_sums, shape_templates
+from histome.metrics.reasons import NO_CELLS, NO_TISSUE
+from histome.metrics.results import Result, quotient, result
+from histome.metrics.specimen import Specimen
+
+_NO_OUTLINE = "there are no {cell} with an outline"
+
+# Inside a loop over the classes, which the catalogue holds.
+TEMPLATES = (
+    Template("CELL_COUNT_{cell}", "cells", "number of {cell}"),
+    *shape_templates("_{cell}", "{cell}", _NO_OUTLINE).values(),
+    Template(
+        "CELL_PERCENTAGE_{cell}",
+        "%",
+        "100 x {cell} / all cells",
+        (NO_CELLS,),
+        PERCENT,
+        smallest_sample=1,
+        derived="100 CELL_COUNT_(cell) / CELL_N_TOTAL",
+    ),
+    Template(
+        "CELL_DENSITY_{cell}",
+        "cells/um2",
+        "{cell} / area of the seven tissue classes together",
+        (NO_TISSUE,),
+        derived="CELL_COUNT_(cell) / ABSOLUTE_AREA",
+    ),
+)
+
+
+def cells_per_class(specimen: Specimen) -> Mapping[str, Result]:
+    """Measure number, share of all cells, density over all tissue and mean nuclear shape per class, (9,)."""
+    counts, total = specimen.class_counts, len(specimen.cells)
+    area_um2 = specimen.maps.tissue_um2.sum()
+    found = {
+        "CELL_COUNT_{cell}": result(counts, counts),
+        "CELL_PERCENTAGE_{cell}": result(quotient(counts, total, scale=100), total, (total == 0, NO_CELLS)),
+        "CELL_DENSITY_{cell}": result(quotient(counts, area_um2), counts, (area_um2 == 0, NO_TISSUE)),
+    }
+    for name in ("AREA", "ROUNDNESS", "PERIMETER"):
+        found[f"NUCLEUS_AVG_{name}_{{cell}}"] = mean_shape(*shape_sums(specimen, name), _NO_OUTLINE)
+    found["NUCLEUS_AVG_ECCENTRICITY_{cell}"] = one_minus(found["NUCLEUS_AVG_ROUNDNESS_{cell}"])
+    return found
+
+
+FAMILY = Family(
+    "cells-per-class",
+    "Cells per class",
+    "Number, share, density and mean nuclear shape per class.",
+    TEMPLATES,
+    cells_per_class,
+    core=True,
+)

@@ -1,0 +1,166 @@
+"""How each class clusters: nearest neighbors, autocorrelation, hot spots, concentration."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
+from histome.metrics.distances import to_border
+from histome.metrics.maps import TissueMaps
+from histome.metrics.results import Result, quotient, result
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.tiles import (
+    FEW_TILES,
+    FEWEST_TILES,
+    NONE_IN_TILES,
+    VERY_FEW_TILES,
+    VERY_FEWEST_TILES,
+    gini,
+    is_flat,
+    small_tiles,
+)
+
+# Two-sided 5 % of the normal distribution, the usual cut for Gi*.
+_HOT = 1.96
+_FEWEST_CELLS = 20
+_FEW_CELLS = (
+    f"fewer than {_FEWEST_CELLS} {{cell}} lie in nucleated tissue, nearer to one another than to its border"
+)
+_LEVEL = "the density is the same everywhere"
+_NO_TOUCHING = "no tiles touch"
+
+TEMPLATES = in_loops(
+    ("cell",),
+    Template(
+        "CLARK_EVANS_{cell}",
+        "1",
+        "mean nearest-neighbor distance among {cell}, border corrected / that of a random pattern",
+        (_FEW_CELLS,),
+        smallest_sample=_FEWEST_CELLS,
+    ),
+    Template(
+        "MORANS_I_{cell}",
+        "1",
+        "Moran's I of the density of {cell} in tiles of 250 um",
+        (FEW_TILES, _LEVEL, _NO_TOUCHING),
+        UNBOUNDED,
+        smallest_sample=FEWEST_TILES,
+    ),
+    Template(
+        "HOTSPOT_FRACTION_{cell}",
+        "1",
+        "share of tiles of 250 um with a Getis-Ord Gi* above 1.96 for {cell}",
+        (FEW_TILES, _LEVEL),
+        SHARE,
+        smallest_sample=FEWEST_TILES,
+    ),
+    Template(
+        "GINI_{cell}",
+        "1",
+        "Gini coefficient of the density of {cell} in tiles of 250 um",
+        (VERY_FEW_TILES, NONE_IN_TILES),
+        SHARE,
+        smallest_sample=VERY_FEWEST_TILES,
+        derived="the same as HETEROGENEITY_GINI_(cell)_250",
+    ),
+)
+
+
+def clustering(specimen: Specimen) -> Mapping[str, Result]:
+    """Measure how each class clusters; n is the number of cells (Clark-Evans) or tiles of 250 um.
+
+    Clark and Evans 1954 (doi:10.2307/1931034) with the mean distance after Hanisch 1984
+    (doi:10.1080/02331888408801788); Moran 1950 (doi:10.2307/2332142) and Ord and Getis 1995
+    (doi:10.1111/j.1538-4632.1995.tb00912.x) with binary weights for tiles that share a side or a corner.
+    """
+    tiles = specimen.once(small_tiles)
+    density = tiles.density[tiles.used]
+    n, few, level = len(density), (len(density) < FEWEST_TILES, FEW_TILES), (is_flat(density), _LEVEL)
+    morans = [morans_i(tiles.density[..., k], tiles.used) for k in range(N_CELL_CLASSES)]
+    hot = [hotspot_fraction(tiles.density[..., k], tiles.used) for k in range(N_CELL_CLASSES)]
+    none = (density.sum(axis=0) == 0, NONE_IN_TILES)
+    return {
+        "CLARK_EVANS_{cell}": _clark_evans(specimen),
+        "MORANS_I_{cell}": result(morans, n, few, level, (np.isnan(morans), _NO_TOUCHING)),
+        "HOTSPOT_FRACTION_{cell}": result(hot, n, few, level),
+        "GINI_{cell}": result(gini(density), n, (n < VERY_FEWEST_TILES, VERY_FEW_TILES), none),
+    }
+
+
+FAMILY = Family(
+    "clustering",
+    "Clustering of one class",
+    "Clark-Evans ratio, with Hanisch's border correction in the nucleated tissue; Moran's I, Getis-Ord hot "
+    "spots and Gini coefficient of the densities of 250 um tiles (neighbors share a side or a corner).",
+    TEMPLATES,
+    clustering,
+    source="Clark and Evans 1954, doi:10.2307/1931034; Hanisch 1984, doi:10.1080/02331888408801788; Moran "
+    "1950, doi:10.2307/2332142; Ord and Getis 1995, doi:10.1111/j.1538-4632.1995.tb00912.x",
+    alias="S7",
+)
+
+
+def morans_i(field: NDArray[np.float64], used: NDArray[np.bool_]) -> float:
+    """Return Moran's I of a field over the used tiles; NaN without spread or without touching tiles."""
+    n = np.count_nonzero(used)
+    if n == 0:
+        return float("nan")
+    off = np.where(used, field - field[used].mean(), 0.0)
+    links = _around(used.astype(float))[used].sum()
+    return float(quotient(n * (off * _around(off))[used].sum(), links * (off**2).sum()))
+
+
+def getis_ord(field: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the z-score Gi* of each used tile, itself included; 0 where it is not defined."""
+    x = np.where(used, field, 0.0)
+    n, mean = np.count_nonzero(used), x[used].mean()
+    sd = np.sqrt(max((x[used] ** 2).mean() - mean**2, 0.0))
+    weight = (_around(used.astype(float)) + used)[used]
+    local = (_around(x) + x)[used]
+    scale = sd * np.sqrt(np.maximum(n * weight - weight**2, 0) / max(n - 1, 1))
+    return np.nan_to_num(quotient(local - mean * weight, scale))
+
+
+def hotspot_fraction(field: NDArray[np.float64], used: NDArray[np.bool_]) -> float:
+    """Return the share of the used tiles with Gi* above 1.96; 0 without tiles."""
+    return float(np.mean(getis_ord(field, used) > _HOT)) if used.any() else 0.0
+
+
+def _around(field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over the eight tiles around each tile; beyond the lattice is 0."""
+    height, width = field.shape
+    padded = np.pad(field, 1)
+    total = np.zeros_like(field)
+    for dy in range(3):
+        for dx in range(3):
+            if (dy, dx) != (1, 1):
+                total += padded[dy : dy + height, dx : dx + width]
+    return total
+
+
+def _clark_evans(specimen: Specimen) -> Result:
+    """Return the Clark-Evans ratio per class, from the distances that end before the border does."""
+    window_um2 = specimen.maps.nucleated_um2.sum()
+    left_um2 = specimen.maps.once(_eroded_um2)
+    border = specimen.per_cell(to_border)
+    ratio, n = np.full(N_CELL_CLASSES, np.nan), np.zeros(N_CELL_CLASSES, np.int64)
+    for k in range(N_CELL_CLASSES):
+        rows = (specimen.cells.label == k) & (specimen.nucleated >= 0)
+        distance = np.sqrt(specimen.nearest_squared[k, rows])
+        sure = distance <= border[rows]
+        n[k] = np.count_nonzero(sure)
+        if n[k] >= _FEWEST_CELLS:
+            # Hanisch: a distance d could only be seen in the window eroded by d, so it weighs 1 / that area.
+            weight = 1 / np.interp(
+                distance[sure] / specimen.maps.tissue.mpp, np.arange(len(left_um2)), left_um2
+            )
+            mean = np.average(distance[sure], weights=weight)
+            ratio[k] = mean * 2 * np.sqrt(np.count_nonzero(rows) / window_um2)
+    return result(ratio, n, (n < _FEWEST_CELLS, _FEW_CELLS))
+
+
+def _eroded_um2(maps: TissueMaps) -> NDArray[np.float64]:
+    """Return the area of the nucleated tissue eroded by 0, 1, 2 ... px, um2."""
+    pixels = maps.distance_to_border().tail(maps.tissue.array, maps.nucleated_codes)
+    return np.asarray(pixels * maps.um2_per_px, np.float64)

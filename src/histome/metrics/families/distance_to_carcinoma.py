@@ -1,0 +1,78 @@
+"""How far the cells of each class lie from carcinoma."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from histome.metrics.declaration import SHARE, Family, Template, in_loops
+from histome.metrics.distances import to_carcinoma
+from histome.metrics.reasons import NO_CARCINOMA
+from histome.metrics.results import Result, result
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+
+_NEAR_UM = 50
+_OFF_MAP = "there are no {cell} on the map"
+_NULLS = (NO_CARCINOMA, _OFF_MAP)
+
+TEMPLATES = in_loops(
+    ("cell",),
+    Template(
+        "DISTANCE_TO_CARCINOMA_MEAN_{cell}",
+        "um",
+        "mean distance of {cell} to the nearest carcinoma",
+        _NULLS,
+        smallest_sample=1,
+    ),
+    Template(
+        "DISTANCE_TO_CARCINOMA_MEDIAN_{cell}",
+        "um",
+        "median distance of {cell} to the nearest carcinoma",
+        _NULLS,
+        smallest_sample=1,
+    ),
+    Template(
+        "DISTANCE_TO_CARCINOMA_P90_{cell}",
+        "um",
+        "90th percentile of the distance of {cell} to the nearest carcinoma",
+        _NULLS,
+        smallest_sample=1,
+    ),
+    Template(
+        f"DISTANCE_TO_CARCINOMA_SHARE_WITHIN_{_NEAR_UM}_{{cell}}",
+        "1",
+        f"share of {{cell}} at most {_NEAR_UM} um from the nearest carcinoma",
+        _NULLS,
+        SHARE,
+        smallest_sample=1,
+    ),
+)
+
+
+def distance_to_carcinoma(specimen: Specimen) -> Mapping[str, Result]:
+    """Measure the distance of each class to the nearest carcinoma, um; n is its cells on the map."""
+    distance = specimen.per_cell(to_carcinoma)
+    numbers = np.full((4, N_CELL_CLASSES), np.nan)
+    n = np.zeros(N_CELL_CLASSES, np.int64)
+    for k in range(N_CELL_CLASSES):
+        sample = distance[(specimen.cells.label == k) & np.isfinite(distance)]
+        n[k] = len(sample)
+        if len(sample):
+            near = np.mean(sample <= _NEAR_UM)
+            numbers[:, k] = sample.mean(), *np.percentile(sample, (50, 90)), near
+    nulls = ((not specimen.maps.has("CARCINOMA"), NO_CARCINOMA), (n == 0, _OFF_MAP))
+    names = ("MEAN", "MEDIAN", "P90", f"SHARE_WITHIN_{_NEAR_UM}")
+    return {
+        f"DISTANCE_TO_CARCINOMA_{name}_{{cell}}": result(number, n, *nulls)
+        for name, number in zip(names, numbers, strict=True)
+    }
+
+
+FAMILY = Family(
+    "distance-to-carcinoma",
+    "Distance to carcinoma",
+    "Distance from each cell on the map to the nearest carcinoma pixel, 0 inside carcinoma.",
+    TEMPLATES,
+    distance_to_carcinoma,
+    source="Exact distance transform: Meijster et al. 2000, doi:10.1007/0-306-47025-X_36",
+    alias="I2",
+)

@@ -1,0 +1,82 @@
+"""How far it is from each cell of one class to the nearest of another."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.metrics.declaration import Family, Template, in_loops
+from histome.metrics.reasons import NO_CENTER
+from histome.metrics.results import Result, result
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+
+_NO_OTHER = "there are no other {neighbor}"
+_ONE = "there is one of the {center} only"
+_PAIRS = (N_CELL_CLASSES, N_CELL_CLASSES)
+
+TEMPLATES = in_loops(
+    ("neighbor", "center"),
+    Template(
+        "NN_DISTANCE_MEAN_OF_{neighbor}_FROM_{center}",
+        "um",
+        "mean distance from {center} to the nearest of the other {neighbor}",
+        (NO_CENTER, _NO_OTHER),
+        smallest_sample=1,
+    ),
+    Template(
+        "NN_DISTANCE_MEDIAN_OF_{neighbor}_FROM_{center}",
+        "um",
+        "median distance from {center} to the nearest of the other {neighbor}",
+        (NO_CENTER, _NO_OTHER),
+        smallest_sample=1,
+    ),
+    Template(
+        "NN_DISTANCE_SD_OF_{neighbor}_FROM_{center}",
+        "um",
+        "standard deviation (n - 1) of the distance from {center} to the nearest of the other {neighbor}",
+        (NO_CENTER, _NO_OTHER, _ONE),
+        smallest_sample=2,
+    ),
+)
+
+
+def nearest_distances(specimen: Specimen) -> Mapping[str, Result]:
+    """Measure the distance to the nearest other cell of each class, um; n is the number of centers.
+
+    Mean, median and SD (n - 1); Clark and Evans 1954, doi:10.2307/1931034, without border correction.
+    """
+    numbers = np.full((3, *_PAIRS), np.nan)
+    n = np.zeros(_PAIRS, np.int64)
+    for center in range(N_CELL_CLASSES):
+        rows = np.flatnonzero(specimen.cells.label == center)
+        for neighbor in range(N_CELL_CLASSES):
+            distance = np.sqrt(specimen.nearest_squared[neighbor, rows])
+            if not len(rows) or not np.isfinite(distance[0]):  # all are finite or none is
+                continue
+            n[neighbor, center] = len(rows)
+            sd = distance.std(ddof=1) if len(rows) > 1 else np.nan
+            numbers[:, neighbor, center] = distance.mean(), np.median(distance), sd
+    nulls = _no_pair(specimen)
+    return {
+        "NN_DISTANCE_MEAN_OF_{neighbor}_FROM_{center}": result(numbers[0], n, *nulls),
+        "NN_DISTANCE_MEDIAN_OF_{neighbor}_FROM_{center}": result(numbers[1], n, *nulls),
+        "NN_DISTANCE_SD_OF_{neighbor}_FROM_{center}": result(numbers[2], n, *nulls, (n == 1, _ONE)),
+    }
+
+
+FAMILY = Family(
+    "nearest-distances",
+    "Nearest-neighbor distances",
+    "Distance from each cell of one class to the nearest other cell of another, however far.",
+    TEMPLATES,
+    nearest_distances,
+    source="Clark and Evans 1954, doi:10.2307/1931034",
+    alias="S1",
+)
+
+
+def _no_pair(specimen: Specimen) -> tuple[tuple[NDArray[np.bool_], str], ...]:
+    """Return the reasons why there is no distance between two classes, (neighbor, center)."""
+    counts = specimen.class_counts
+    others = counts[:, None] - np.eye(N_CELL_CLASSES, dtype=np.int64)
+    return ((np.broadcast_to(counts == 0, _PAIRS), NO_CENTER), (others <= 0, _NO_OTHER))

@@ -1,0 +1,44 @@
+"""Areas of the tissue classes."""
+
+from collections.abc import Mapping
+
+from histome.metrics.declaration import PERCENT, Family, Template, in_loops
+from histome.metrics.reasons import NO_TISSUE
+from histome.metrics.results import Result, quotient, result
+from histome.metrics.specimen import Specimen
+
+TEMPLATES = in_loops(
+    ("tissue",),
+    Template("ABSOLUTE_AREA_{tissue}", "um2", "pixels of {tissue} in the tissue map x the area of a pixel"),
+    Template(
+        "RELATIVE_AREA_{tissue}",
+        "%",
+        "100 x area of {tissue} / area of the seven tissue classes together",
+        (NO_TISSUE,),
+        PERCENT,
+        derived="100 ABSOLUTE_AREA_(tissue) / ABSOLUTE_AREA",
+    ),
+)
+
+
+def tissue_areas(specimen: Specimen) -> Mapping[str, Result]:
+    """Measure the tissue classes: area, um2, and share of all tissue, %; n is the number of pixels."""
+    area, pixels = specimen.maps.tissue_um2, specimen.maps.tissue_px
+    total = area.sum()
+    return {
+        "ABSOLUTE_AREA_{tissue}": result(area, pixels),
+        "RELATIVE_AREA_{tissue}": result(
+            quotient(area, total, scale=100), pixels.sum(), (total == 0, NO_TISSUE)
+        ),
+    }
+
+
+FAMILY = Family(
+    "tissue-areas",
+    "Tissue areas",
+    "Area of each tissue class in valid tissue.",
+    TEMPLATES,
+    tissue_areas,
+    of_cells=False,
+    core=True,
+)

@@ -1,0 +1,48 @@
+"""The neighborhoods of the core for centers in the whole tumor region."""
+
+from collections.abc import Mapping
+
+from histome.metrics.declaration import Family, Loop
+from histome.metrics.families.neighborhood_centers import center_results, center_templates
+from histome.metrics.families.neighborhood_pairs import pair_reasons, pair_results, pair_templates
+from histome.metrics.results import Result
+from histome.metrics.specimen import Specimen
+from histome.metrics.surroundings import in_tumor_region
+
+_WHERE, _WORDS = "WHOLE_TUMOR_REGION", "the whole tumor region"
+_UM2_PER_MM2 = 1e6
+
+TEMPLATES = (
+    Loop(
+        ("radius",),
+        (
+            Loop(
+                ("neighbor", "center"),
+                (
+                    *center_templates(_WHERE, _WORDS, "mm2"),
+                    Loop(("center",), pair_templates(_WHERE, _WORDS, "mm2")),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+def tumor_neighborhoods(specimen: Specimen) -> Mapping[str, Result]:
+    """Measure surroundings in the whole tumor region; areas in mm2; n is the number of centers."""
+    around = in_tumor_region(specimen)
+    return {
+        **center_results(around, _WHERE, um2_per_unit=_UM2_PER_MM2),
+        **pair_results(around, _WHERE, pair_reasons(_WORDS), um2_per_unit=_UM2_PER_MM2),
+    }
+
+
+FAMILY = Family(
+    "tumor-neighborhoods",
+    "Neighborhoods in the whole tumor region",
+    "The core neighborhood metrics for centers in the whole tumor region; neighbors may lie anywhere.",
+    TEMPLATES,
+    tumor_neighborhoods,
+    source="As the core neighborhoods",
+    alias="W4",
+)

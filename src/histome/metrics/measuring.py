@@ -1,0 +1,149 @@
+"""From a tissue map and a table of cells to the table of metrics: one row for every declared name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from histome.config import MetricsConfig
+from histome.metrics.catalogue import FAMILIES, list_metrics, select_families
+from histome.metrics.declaration import Family, Metric, templates_of
+from histome.metrics.evidence import evidence_column
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.results import Result
+from histome.metrics.specimen import Specimen, cells_as_arrays
+from histome.models.label_support import Support, weakly_supported
+from histome.slide.maps import ClassMap
+from histome.threads import available_cpus
+
+METRIC_SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("n", pa.int64()),
+        ("reason", pa.string()),
+        # The same metric without the cells whose class the model abstained from.
+        ("value_confident", pa.float64()),
+        ("n_confident", pa.int64()),
+        ("reason_confident", pa.string()),
+        # Marks of the classes in the name that the model was hardly taught; null where there is none.
+        ("evidence", pa.string()),
+    ]
+)
+
+
+class MetricCounts(NamedTuple):
+    """How many metrics: declared, not a function of other declared ones, and with a value on this slide."""
+
+    declared: int
+    non_redundant: int
+    finite: int
+
+
+def measure(
+    quality: ClassMap | None,
+    tissue: ClassMap,
+    regions: pa.Table | None,
+    cells: pa.Table,
+    config: MetricsConfig | None = None,
+    *,
+    facts: Mapping[str, float] | None = None,
+    workers: int | None = None,
+) -> pa.Table:
+    """Measure a slide: one row per declared metric of the chosen families, in catalogue order.
+
+    quality: classes QC_CLASSES, None when the slide was not seen; tissue: classes TISSUE_CLASSES; regions:
+    table of `find_regions`, None for none; cells: at least x_um, y_um, class; facts: what quality control
+    and the scanner said about the slide, by the names of the family scan in lower case; workers: threads,
+    all allowed CPUs by default. The worker count and the order of the rows never change a value.
+
+    Returns name, value (null with a reason), unit, n (items behind the value), reason, and the three again
+    for the confident cells only; with `confident_only` the first three hold those already. Families that
+    measure no cells repeat their value. `evidence` marks the metrics of classes that the model had no or few
+    labels of (see `metrics.evidence`), where the cells table says so. Raises HistomeError for unusable cells.
+    """
+    workers = workers or available_cpus()
+    maps = make_tissue_maps(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
+    return measure_specimen(Specimen(maps, cells_as_arrays(cells, tissue)), config or MetricsConfig())
+
+
+def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:
+    """Measure a specimen, see `measure`."""
+    chosen = select_families(config.families)
+    wanted = [FAMILIES[name] for name in chosen]
+    confident = _without_abstained(specimen)
+    if config.confident_only:
+        specimen = confident
+    everything = _compute(specimen, wanted)
+    sure = everything
+    if confident is not specimen:
+        sure = {**everything, **_compute(confident, [family for family in wanted if family.of_cells])}
+    return _table(chosen, everything, sure, weakly_supported(specimen.cells.class_labels))
+
+
+def count_metrics(table: pa.Table) -> MetricCounts:
+    """Count what a metrics table holds; the honest answer to "how many metrics?"."""
+    names = set(table["name"].to_pylist())
+    kept = [metric for metric in list_metrics() if metric.name in names]
+    finite = len(table) - table["value"].null_count
+    return MetricCounts(len(kept), sum(not metric.derived for metric in kept), finite)
+
+
+def _without_abstained(specimen: Specimen) -> Specimen:
+    """Return the specimen of the confident cells; the same object when no cell abstained."""
+    abstained = specimen.cells.abstained
+    if abstained is None or not abstained.any():
+        return specimen
+    return specimen.select(~abstained)
+
+
+def _compute(specimen: Specimen, wanted: Iterable[Family]) -> dict[str, Result]:
+    """Return the results by pattern for the wanted families."""
+    found: dict[str, Result] = {}
+    for family in wanted:
+        results = family.compute(specimen)
+        check_results(family, results)
+        found.update(results)
+    return found
+
+
+def check_results(family: Family, results: Mapping[str, Result]) -> None:
+    """Raise ValueError unless these are the results of the family's templates, null for declared reasons."""
+    declared = {template.pattern: template for template in templates_of(family.templates)}
+    if odd := declared.keys() ^ results.keys():
+        raise ValueError(f"family {family.id}: declared or computed only: {', '.join(sorted(odd))}")
+    for pattern, template in declared.items():
+        if odd := {str(reason) for reason in results[pattern].reason.flat} - {"", *template.nulls}:
+            raise ValueError(f"{pattern} is null for a reason that it does not declare: {', '.join(odd)}")
+
+
+def _table(
+    wanted: Sequence[str],
+    everything: Mapping[str, Result],
+    sure: Mapping[str, Result],
+    weak: Mapping[str, Support],
+) -> pa.Table:
+    """Spell the values out in catalogue order."""
+    metrics = list_metrics(wanted)
+    columns: dict[str, Sequence] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
+    columns |= dict(zip(("value", "n", "reason"), _columns(metrics, everything), strict=True))
+    again = (
+        _columns(metrics, sure) if sure is not everything else [columns[k] for k in ("value", "n", "reason")]
+    )
+    columns |= dict(zip(("value_confident", "n_confident", "reason_confident"), again, strict=True))
+    columns["evidence"] = evidence_column(metrics, weak)
+    return pa.table({name: columns[name] for name in METRIC_SCHEMA.names}, schema=METRIC_SCHEMA)
+
+
+def _columns(metrics: Sequence[Metric], found: Mapping[str, Result]) -> tuple[Sequence, Sequence, Sequence]:
+    """Return value, n and reason of every metric."""
+    value, n = np.empty(len(metrics)), np.empty(len(metrics), np.int64)
+    reason: list[str | None] = [None] * len(metrics)
+    for k, metric in enumerate(metrics):
+        cell, place = found[metric.template.pattern], metric.index
+        value[k], n[k] = cell.value[place], cell.n[place]
+        if np.isnan(value[k]):
+            reason[k] = cell.reason[place].format_map(metric.words)
+    return pa.array(value, mask=np.isnan(value)), pa.array(n), reason
