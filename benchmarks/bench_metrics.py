@@ -39,7 +39,7 @@ from histome.metrics.measuring import count_metrics, measure
 from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.slide import ClassMap
 from histome.threads import available_cpus
-from histome.tissue.regions import find_regions
+from histome.tissue import Tissue
 
 PER_MM2 = 3000
 SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 4_000_000)
@@ -89,7 +89,7 @@ def random_slide(n: int, rng: np.random.Generator) -> tuple[ClassMap, pa.Table]:
 def warm_up() -> None:
     """Load the compiled functions: compiling happens once an installation."""
     tissue, cells = random_slide(3000, np.random.default_rng(0))
-    measure(None, tissue, None, cells)
+    measure(Tissue.of(tissue), cells)
 
 
 def bench_slide(data: Path, workers: int) -> None:
@@ -108,20 +108,18 @@ def bench_slide(data: Path, workers: int) -> None:
     print(
         f"{'read tissue':<24}",
         "{:7.2f} s CPU {:7.2f} s wall".format(
-            *timed(
-                lambda: steps.update(tissue=read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5))
-            )
+            *timed(lambda: steps.update(map=read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5)))
         ),
     )
     print(
-        f"{'find regions':<24}",
+        f"{'regions and zones':<24}",
         "{:7.2f} s CPU {:7.2f} s wall".format(
-            *timed(lambda: steps.update(regions=find_regions(steps["tissue"])))
+            *timed(lambda: steps.update(tissue=Tissue.of(steps["map"], workers=workers)))
         ),
     )
-    tissue, cells, regions = steps["tissue"], steps["cells"], steps["regions"]
+    tissue, cells = steps["tissue"], steps["cells"]
     before = peak_gb()
-    cost = timed(lambda: steps.update(table=measure(None, tissue, regions, cells, workers=workers)))
+    cost = timed(lambda: steps.update(table=measure(tissue, cells, workers=workers)))
     print(
         f"{'measure, all families':<24}",
         "{:7.2f} s CPU {:7.2f} s wall".format(*cost),
@@ -129,10 +127,11 @@ def bench_slide(data: Path, workers: int) -> None:
     )
     print(
         f"peak memory {peak_gb():.2f} GB, of which {before:.2f} GB before measuring; {len(cells):,} cells, "
-        f"{len(regions):,} regions, map {tissue.array.shape}; {count_metrics(steps['table'])}"
+        f"{len(tissue.regions):,} regions, map {tissue.map.array.shape}; {count_metrics(steps['table'])}"
     )
     specimen = Specimen(
-        make_tissue_maps(tissue, regions=regions, workers=workers), cells_as_arrays(cells, tissue)
+        make_tissue_maps(tissue.map, regions=tissue.regions, workers=workers),
+        cells_as_arrays(cells, tissue.map),
     )
     print("by family, each with what it is the first to need:")
     for name, family in FAMILIES.items():
@@ -158,7 +157,7 @@ def bench_growth(most: int, workers: int) -> None:
 def bench_once(n: int, workers: int) -> None:
     tissue, cells = random_slide(n, np.random.default_rng(1))
     warm_up()
-    cpu, wall = timed(lambda: measure(None, tissue, None, cells, workers=workers))
+    cpu, wall = timed(lambda: measure(Tissue.of(tissue), cells, workers=workers))
     print(cpu, wall, peak_gb())
 
 

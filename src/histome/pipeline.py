@@ -5,12 +5,12 @@ time that the pixel, network and drawing libraries take to load.
 """
 
 import logging
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import histome
 from histome.config import Config
@@ -18,7 +18,7 @@ from histome.errors import UsageError
 from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run, Stage, with_ancestors
-from histome.threads import available_cpus
+from histome.threads import available_cpus, limited
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,7 @@ _GRAPH = (
 STAGES = tuple(stage.name for stage in _GRAPH)
 # What decides numbers besides our own code: recorded, not compared.
 _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "openvino", "onnxruntime", "numba")
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -111,10 +111,21 @@ def profile(
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality()), TISSUE)
             cells = run.stage("cells", lambda: work.find_cells(tissue()), CELLS)
-            metrics = run.stage("metrics", lambda: work.measure(quality(), tissue(), cells()), METRICS)
+            metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), METRICS)
             run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)
             run.stage("report", work.render_report, REPORT)
         return load_profile(folder)
+
+
+def _limited(work: Callable[..., T]) -> Callable[..., T]:
+    """Hold the libraries' own threads to the run's number while a stage works, and only then."""
+
+    @wraps(work)
+    def within_limits(self: "_Work", *args: Any) -> T:
+        with limited(self.workers):
+            return work(self, *args)
+
+    return within_limits
 
 
 @dataclass(frozen=True)
@@ -128,17 +139,20 @@ class _Work:
     run: Run
     progress: Progress
 
+    @_limited
     def assess(self) -> "Quality":
         from histome.qc import assess
 
         return assess(self.slide, self.config.qc)
 
+    @_limited
     def segment_tissue(self, quality: "Quality") -> "Tissue":
         from histome.tissue import segment_tissue
 
         network, config = self._network("tissue"), self.config.tissue
         return segment_tissue(self.slide, quality, network, config, workers=self.workers)
 
+    @_limited
     def find_cells(self, tissue: "Tissue") -> "pa.Table":
         from histome.cells import find_cells
 
@@ -148,27 +162,24 @@ class _Work:
         self.run.tell(cells={"count": len(cells)})
         return cells
 
-    def measure(self, quality: "Quality", tissue: "Tissue", cells: "pa.Table") -> "pa.Table":
-        from histome.metrics.families.scan import scan_facts
-        from histome.metrics.measuring import count_metrics, measure
+    @_limited
+    def measure(self, tissue: "Tissue", cells: "pa.Table", quality: "Quality") -> "pa.Table":
+        from histome.metrics import count_metrics, measure
 
-        config = self.config.metrics
-        facts = scan_facts(self.slide, quality)
-        metrics = measure(
-            quality.map, tissue.map, tissue.regions, cells, config, facts=facts, workers=self.workers
-        )
+        metrics = measure(tissue, cells, quality, self.config.metrics, workers=self.workers)
         self.run.tell(metrics=count_metrics(metrics)._asdict())
         return metrics
 
+    @_limited
     def narrate(self, metrics: "pa.Table") -> dict[str, Any]:
-        from histome.metrics.format import MetricTable
-        from histome.narrative.facts import Facts
-        from histome.narrative.writers.verified import write
+        from histome.metrics import MetricTable
+        from histome.narrative import Facts, write
 
         return write(Facts.of_slide(MetricTable(metrics), self.cards), self.config.narrative).to_json()
 
+    @_limited
     def render_report(self) -> str:
-        from histome.report.html import render_report
+        from histome.report import render_report
 
         return render_report(load_profile(self.run.path), self.slide, self.config.report)
 
@@ -192,12 +203,10 @@ def _wanted(stages: Sequence[str]) -> tuple[str, ...]:
 
 
 def _workers(workers: int | None) -> int:
-    """Return the number of threads, and hold the libraries that are loaded from now on to it."""
+    """Return the number of threads."""
     count = available_cpus() if workers is None else workers
     if count < 1:
         raise UsageError(f"{count} workers: give 1 or more")
-    for name in _THREAD_LIMITS:
-        os.environ.setdefault(name, str(count))
     return count
 
 

@@ -80,7 +80,8 @@ def limited(count: int) -> Iterator[None]:
     NumPy and OpenCV, so it belongs round work, not round the question whether there is any.
     """
     import cv2
-    import numpy  # noqa: F401  (its BLAS is to be seen)
+    import numpy  # noqa: F401  (its BLAS is to be seen, and SciPy's own)
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     before = cv2.getNumThreads()

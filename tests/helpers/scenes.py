@@ -5,7 +5,9 @@ import pyarrow as pa
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.measuring import measure_specimen
+from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.slide.maps import ClassMap
 
 CODE = {name: k + 1 for k, name in enumerate(TISSUE_CLASSES)}
@@ -29,6 +31,12 @@ def cell_table(x_um, y_um, classes, **columns):
         }
         | {name: pa.array(np.asarray(values)) for name, values in columns.items()}
     )
+
+
+def measure_maps(quality, tissue, regions, cells, config=None, *, facts=None, workers=1):
+    """Measure cells on maps alone: regions may be unknown, which in a `Tissue` they are not."""
+    maps = make_tissue_maps(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
+    return measure_specimen(Specimen(maps, cells_as_arrays(cells, tissue)), config or MetricsConfig())
 
 
 def random_cells(rng, n, side_um=1000.0, **columns):
@@ -72,5 +80,5 @@ def lattice(n, spacing_um, start_um=0.0):
 
 def family(name, tissue, cells, **more):
     """The metrics of one family as a dict."""
-    table = measure(None, tissue, None, cells, MetricsConfig(families=(name,)), workers=1, **more)
+    table = measure_maps(None, tissue, None, cells, MetricsConfig(families=(name,)), workers=1, **more)
     return by_name(table)

@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.scenes import by_name, one_tissue, random_cells
+from helpers.scenes import by_name, measure_maps, one_tissue, random_cells
 
 from histome.config import MetricsConfig
 from histome.metrics.catalogue import find_metric
 from histome.metrics.evidence import classes_of, evidence_of
-from histome.metrics.measuring import measure
 from histome.metrics.subregions import measure_subregions
 from histome.models.label_support import CLASS_LABELS, read_support
 
@@ -51,7 +50,7 @@ def _marked(cells, labels):
 def test_the_marks_of_the_cells_reach_every_metric_of_the_class(cells):
     cells = _marked(cells, WEAK | {"lymphocyte": "direct, n = 1464"})
     config = MetricsConfig(families=("cells-per-class",))
-    evidence = by_name(measure(None, one_tissue(), None, cells, config), "evidence")
+    evidence = by_name(measure_maps(None, one_tissue(), None, cells, config), "evidence")
     assert evidence["CELL_COUNT_PLASMA_CELL"] == "plasma_cell: indirect"
     assert evidence["CELL_DENSITY_MACROPHAGE"] == "macrophage: direct, n = 55"
     assert evidence["CELL_COUNT_LYMPHOCYTE"] is None
@@ -60,6 +59,6 @@ def test_the_marks_of_the_cells_reach_every_metric_of_the_class(cells):
 
 
 def test_cells_from_elsewhere_bring_no_marks(cells):
-    table = measure(None, one_tissue(), None, cells, MetricsConfig(families=("cells-per-class",)))
+    table = measure_maps(None, one_tissue(), None, cells, MetricsConfig(families=("cells-per-class",)))
     assert table["evidence"].null_count == len(table)
     assert table.schema.field("evidence").type == pa.string()

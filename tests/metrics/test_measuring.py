@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.scenes import CODE, by_name, cell_table, one_tissue, patchwork, random_cells
+from helpers.scenes import CODE, by_name, cell_table, measure_maps, one_tissue, patchwork, random_cells
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.errors import HistomeError
 from histome.metrics.catalogue import FAMILIES, list_metrics
-from histome.metrics.measuring import METRIC_SCHEMA, count_metrics, measure
+from histome.metrics.measuring import METRIC_SCHEMA, count_metrics
 from histome.slide.maps import ClassMap
 
 
@@ -20,7 +20,7 @@ def tissue(rng):
 
 def test_declared_names_are_written_names(rng, tissue):
     config = MetricsConfig()
-    table = measure(None, tissue, None, random_cells(rng, 500))
+    table = measure_maps(None, tissue, None, random_cells(rng, 500))
     assert table.schema == METRIC_SCHEMA
     assert table["name"].to_pylist() == [metric.name for metric in list_metrics(config.families)]
     assert table["unit"].to_pylist() == [metric.unit for metric in list_metrics(config.families)]
@@ -28,7 +28,7 @@ def test_declared_names_are_written_names(rng, tissue):
 
 @pytest.mark.parametrize("n", [0, 1, 700])
 def test_null_exactly_where_there_is_a_reason_and_values_in_range(rng, tissue, n):
-    table = measure(None, tissue, None, random_cells(rng, n))
+    table = measure_maps(None, tissue, None, random_cells(rng, n))
     for suffix in ("", "_confident"):
         null = [value is None for value in table[f"value{suffix}"].to_pylist()]
         assert null == [reason is not None for reason in table[f"reason{suffix}"].to_pylist()]
@@ -43,9 +43,9 @@ def test_null_exactly_where_there_is_a_reason_and_values_in_range(rng, tissue, n
 def test_confident_values_are_those_without_the_abstained(rng, tissue):
     abstained = rng.random(900) < 0.3
     cells = random_cells(rng, 900, abstained=abstained)
-    both = measure(None, tissue, None, cells)
-    only = measure(None, tissue, None, cells, MetricsConfig(confident_only=True))
-    left = measure(None, tissue, None, cells.filter(pa.array(~abstained)))
+    both = measure_maps(None, tissue, None, cells)
+    only = measure_maps(None, tissue, None, cells, MetricsConfig(confident_only=True))
+    left = measure_maps(None, tissue, None, cells.filter(pa.array(~abstained)))
     whole, sure, alone, expected = (
         by_name(both),
         by_name(both, "value_confident"),
@@ -61,7 +61,7 @@ def test_confident_values_are_those_without_the_abstained(rng, tissue):
 
 
 def test_counts_are_honest(rng, tissue):
-    table = measure(None, tissue, None, random_cells(rng, 50))
+    table = measure_maps(None, tissue, None, random_cells(rng, 50))
     counts = count_metrics(table)
     assert counts.declared == len(table)
     assert counts.finite == len(table) - table["value"].null_count
@@ -93,7 +93,7 @@ def test_turning_or_moving_the_slide_changes_nothing(rng, turn):
     else:
         turned, place = np.pad(array, ((40, 3), (17, 0))), (x + 17 * 4, y + 40 * 4)
     before, after = (
-        measure(None, ClassMap(np.ascontiguousarray(codes), 4.0, TISSUE_CLASSES), None, table)
+        measure_maps(None, ClassMap(np.ascontiguousarray(codes), 4.0, TISSUE_CLASSES), None, table)
         for codes, table in ((array, cells), (turned, moved(cells, *place)))
     )
     assert before["reason"].equals(after["reason"])
@@ -105,7 +105,7 @@ def test_turning_or_moving_the_slide_changes_nothing(rng, turn):
 
 def test_every_family_has_values_on_a_whole_scene(rng):
     array, cells = whole_scene(rng)
-    found = by_name(measure(None, ClassMap(array, 4.0, TISSUE_CLASSES), None, cells))
+    found = by_name(measure_maps(None, ClassMap(array, 4.0, TISSUE_CLASSES), None, cells))
     for family in FAMILIES:
         if family not in ("qc-areas", "tissue-regions", "scan"):  # they need a slide
             assert any(found[metric.name] is not None for metric in list_metrics([family])), family
@@ -115,32 +115,32 @@ def test_every_family_has_values_on_a_whole_scene(rng):
 def test_coordinates_that_are_not_finite_are_refused_by_row(bad):
     cells = pa.table({"x_um": [1.0, 2.0, 3.0], "y_um": [1.0, bad, 3.0], "class": ["other"] * 3})
     with pytest.raises(HistomeError, match="y_um of row 2 is not a finite number"):
-        measure(None, one_tissue(), None, cells)
+        measure_maps(None, one_tissue(), None, cells)
 
 
 def test_unknown_classes_and_missing_columns_are_named():
     with pytest.raises(HistomeError, match="unknown class 'B cell', 'T cell'"):
-        measure(
+        measure_maps(
             None,
             one_tissue(),
             None,
             pa.table({"x_um": [1.0, 2.0], "y_um": [1.0, 2.0], "class": ["B cell", "T cell"]}),
         )
     with pytest.raises(HistomeError, match="no column y_um, class"):
-        measure(None, one_tissue(), None, pa.table({"x_um": [1.0]}))
+        measure_maps(None, one_tissue(), None, pa.table({"x_um": [1.0]}))
 
 
 def test_dictionary_encoded_classes_are_read():
     cells = cell_table([1.0, 2.0], [1.0, 2.0], "MACROPHAGE")
     cells = cells.set_column(2, "class", cells["class"].dictionary_encode())
-    assert by_name(measure(None, one_tissue(), None, cells))["CELL_COUNT_MACROPHAGE"] == 2
+    assert by_name(measure_maps(None, one_tissue(), None, cells))["CELL_COUNT_MACROPHAGE"] == 2
 
 
 def test_the_order_of_rows_and_the_workers_change_nothing(rng):
     array, cells = whole_scene(rng)
     tissue = ClassMap(array, 4.0, TISSUE_CLASSES)
-    table = measure(None, tissue, None, cells, workers=1)
-    assert measure(None, tissue, None, cells.take(rng.permutation(len(cells))), workers=3).equals(table)
+    table = measure_maps(None, tissue, None, cells, workers=1)
+    assert measure_maps(None, tissue, None, cells.take(rng.permutation(len(cells))), workers=3).equals(table)
 
 
 @pytest.mark.parametrize("kind", ["one place", "one class", "outside"])
@@ -152,7 +152,7 @@ def test_odd_cells_are_measured(rng, kind):
         cells = cells.set_column(2, "class", pa.array(["plasma_cell"] * 300))
     else:
         cells = moved(cells, np.linspace(-5e4, 5e4, 300), np.full(300, 1e5))
-    found = by_name(measure(None, one_tissue(), None, cells))
+    found = by_name(measure_maps(None, one_tissue(), None, cells))
     assert found["CELL_N_TOTAL"] == 300
     in_stroma = {"one class": 300, "outside": 0}.get(kind, found["CELL_COUNT_PLASMA_CELL"])
     assert found["CELL_COUNT_PLASMA_CELL_STROMA"] == in_stroma
@@ -161,4 +161,4 @@ def test_odd_cells_are_measured(rng, kind):
 def test_a_crowd_at_one_position_is_refused():
     cells = cell_table(np.append(np.zeros(1001), 5.0), np.append(np.zeros(1001), 5.0), "OTHER")
     with pytest.raises(HistomeError, match="1,001 cells lie at x 0, y 0 um"):
-        measure(None, one_tissue(), None, cells)
+        measure_maps(None, one_tissue(), None, cells)

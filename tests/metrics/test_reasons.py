@@ -2,12 +2,20 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import cell_table, disc_of_tumor, one_tissue, patchwork, random_cells, two_halves
+from helpers.scenes import (
+    cell_table,
+    disc_of_tumor,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+    two_halves,
+)
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.metrics.catalogue import FAMILIES, find_metric
-from histome.metrics.measuring import check_results, measure
+from histome.metrics.measuring import check_results
 from histome.metrics.results import all_null, result
 from histome.slide.maps import ClassMap
 from histome.tissue.regions import find_regions
@@ -80,7 +88,7 @@ def all_abstained(rng):
 )
 def test_every_reason_is_a_declared_one(rng, subject):
     quality, tissue, regions, cells, facts = subject(rng)
-    table = measure(quality, tissue, regions, cells, MetricsConfig(), facts=facts, workers=1)
+    table = measure_maps(quality, tissue, regions, cells, MetricsConfig(), facts=facts, workers=1)
     nulls = {
         (name, reason)
         for column in ("reason", "reason_confident")

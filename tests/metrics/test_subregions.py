@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import shapely
-from helpers.scenes import CODE, by_name, cell_table, patchwork, random_cells
+from helpers.scenes import CODE, by_name, cell_table, measure_maps, patchwork, random_cells
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.errors import UsageError
 from histome.geometry.shapes import Shapes
-from histome.metrics.measuring import measure
 from histome.metrics.subregions import find_subregions, measure_subregions
 from histome.slide.maps import ClassMap
 from histome.tissue.regions import find_regions
@@ -26,7 +25,7 @@ def alone(tissue, cells, rows, columns, config=None):
     x, y = (cells[axis].to_numpy() / tissue.mpp for axis in ("x_um", "y_um"))
     inside = (y >= rows.start) & (y < rows.stop) & (x >= columns.start) & (x < columns.stop)
     own = ClassMap(array, tissue.mpp, tissue.classes)
-    return by_name(measure(None, own, find_regions(own), cells.filter(inside), config))
+    return by_name(measure_maps(None, own, find_regions(own), cells.filter(inside), config))
 
 
 @pytest.fixture

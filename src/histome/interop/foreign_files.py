@@ -20,7 +20,8 @@ from histome.metrics.measuring import count_metrics, measure
 from histome.metrics.subregions import measure_subregions
 from histome.store.disk import write_json, writing
 from histome.store.files import METRICS
-from histome.tissue.regions import find_regions
+from histome.threads import available_cpus
+from histome.tissue import Tissue
 
 PARTS_TABLE = "parts.parquet"
 _MPP_UM = (0.01, 10.0)
@@ -57,17 +58,16 @@ def measure_files(
         raise UsageError(f"--mpp {files.mpp:g}: um per px lie between {low:g} and {high:g}")
     labels = read_labels(files.classes) if files.classes else Labels()
     cells = read_foreign_cells(files.cells, labels.cells, mpp=files.mpp)
-    tissue = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
-    check_same_frame(cells, tissue)
-    facts = {"mpp_used": files.mpp}
-    regions = find_regions(tissue)
-    table = measure(None, tissue, regions, cells, config, facts=facts, workers=workers)
+    tissue_map = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
+    check_same_frame(cells, tissue_map)
+    tissue, facts = Tissue.of(tissue_map, workers=workers or available_cpus()), {"mpp_used": files.mpp}
+    table = measure(tissue, cells, None, config, facts=facts, workers=workers)
     parts = None
     if per is not None:
         kind, polygons = _polygons(per, files.mpp)
-        parts = measure_subregions(tissue, cells, kind, polygons=polygons, config=config, workers=workers)
-    counts = count_metrics(table)._asdict()
-    _write(out, table, parts, _about(files, config, {"cells": len(cells), "regions": len(regions)} | counts))
+        parts = measure_subregions(tissue_map, cells, kind, polygons=polygons, config=config, workers=workers)
+    counts = {"cells": len(cells), "regions": len(tissue.regions)} | count_metrics(table)._asdict()
+    _write(out, table, parts, _about(files, config, counts))
     return table
 
 

@@ -28,7 +28,7 @@ class TissueMaps:
     """What lies under the cells. `tissue` is cropped to the analyzed pixels and knows where it lies.
 
     `facts` are numbers about the slide that only its pixels tell (family `scan`); `quality` and `regions` are
-    None where nobody looked.
+    None where nobody looked. `drawn_zones` are the zones where they are known already.
     """
 
     tissue: ClassMap
@@ -36,6 +36,7 @@ class TissueMaps:
     regions: pa.Table | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     workers: int = 1
+    drawn_zones: ClassMap | None = None
     _derived: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def once(self, derive: Callable[..., T], *args: Hashable) -> T:
@@ -72,7 +73,7 @@ class TissueMaps:
     @cached_property
     def zones(self) -> ClassMap:
         """Zone of every pixel of the tissue map."""
-        return find_zones(self.tissue, workers=self.workers)
+        return self.drawn_zones or find_zones(self.tissue, workers=self.workers)
 
     @cached_property
     def zone_px(self) -> NDArray[np.int64]:
@@ -142,6 +143,7 @@ def make_tissue_maps(
     *,
     quality: ClassMap | None = None,
     regions: pa.Table | None = None,
+    zones: ClassMap | None = None,
     facts: Mapping[str, float] | None = None,
     workers: int = 1,
 ) -> TissueMaps:
@@ -152,8 +154,9 @@ def make_tissue_maps(
     if len(rows):
         top, bottom = int(rows[0]), int(rows[-1]) + 1
         left, right = int(columns[0]), int(columns[-1]) + 1
-    analyzed = tissue.crop(left, top, right - left, bottom - top)
-    return TissueMaps(analyzed, quality, regions, facts or {}, workers)
+    box = (left, top, right - left, bottom - top)
+    drawn = None if zones is None else zones.crop(*box)
+    return TissueMaps(tissue.crop(*box), quality, regions, facts or {}, workers, drawn)
 
 
 def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:

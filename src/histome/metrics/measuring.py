@@ -10,12 +10,14 @@ from histome.config import MetricsConfig
 from histome.metrics.catalogue import FAMILIES, list_metrics, select_families
 from histome.metrics.declaration import Family, Metric, templates_of
 from histome.metrics.evidence import evidence_column
+from histome.metrics.families.scan import scan_facts
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.models.label_support import Support, weakly_supported
-from histome.slide.maps import ClassMap
+from histome.qc import Quality
 from histome.threads import available_cpus
+from histome.tissue import Tissue
 
 METRIC_SCHEMA = pa.schema(
     [
@@ -43,10 +45,9 @@ class MetricCounts(NamedTuple):
 
 
 def measure(
-    quality: ClassMap | None,
-    tissue: ClassMap,
-    regions: pa.Table | None,
+    tissue: Tissue,
     cells: pa.Table,
+    quality: Quality | None = None,
     config: MetricsConfig | None = None,
     *,
     facts: Mapping[str, float] | None = None,
@@ -54,10 +55,10 @@ def measure(
 ) -> pa.Table:
     """Measure a slide: one row per declared metric of the chosen families, in catalogue order.
 
-    quality: classes QC_CLASSES, None when the slide was not seen; tissue: classes TISSUE_CLASSES; regions:
-    table of `find_regions`, None for none; cells: at least x_um, y_um, class; facts: what quality control
-    and the scanner said about the slide, by the names of the family scan in lower case; workers: threads,
-    all allowed CPUs by default. The worker count and the order of the rows never change a value.
+    tissue, cells, quality: as a profile holds them; of the cells at least x_um, y_um, class are needed, and
+    quality is None when the slide's pixels were not seen. facts: what is known of the slide besides, by the
+    names of the family scan in lower case. workers: threads, all allowed CPUs by default. The worker count
+    and the order of the rows never change a value.
 
     Returns name, value (null with a reason), unit, n (items behind the value), reason, and the three again
     for the confident cells only; with `confident_only` the first three hold those already. Families that
@@ -65,8 +66,16 @@ def measure(
     labels of (see `metrics.evidence`), where the cells table says so. Raises HistomeError for unusable cells.
     """
     workers = workers or available_cpus()
-    maps = make_tissue_maps(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
-    return measure_specimen(Specimen(maps, cells_as_arrays(cells, tissue)), config or MetricsConfig())
+    measured = scan_facts(quality) if quality else {}
+    maps = make_tissue_maps(
+        tissue.map,
+        quality=quality and quality.map,
+        regions=tissue.regions,
+        zones=tissue.zones,
+        facts=measured | dict(facts or {}),
+        workers=workers,
+    )
+    return measure_specimen(Specimen(maps, cells_as_arrays(cells, tissue.map)), config or MetricsConfig())
 
 
 def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:

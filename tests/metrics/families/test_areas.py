@@ -3,11 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.scenes import CODE, by_name, cell_table, one_tissue
+from helpers.scenes import CODE, by_name, cell_table, measure_maps, one_tissue
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 AREAS = MetricsConfig(families=("total-area", "qc-areas", "tissue-areas", "tissue-regions"))
@@ -18,7 +17,7 @@ def test_tissue_areas_of_two_half_planes():
     array = np.full((100, 200), CODE["STROMA"], np.uint8)
     array[:, :50] = CODE["CARCINOMA"]
     array[:, 150:] = 0
-    found = by_name(measure(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, NO_CELLS, AREAS))
+    found = by_name(measure_maps(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, NO_CELLS, AREAS))
     assert found["ABSOLUTE_AREA"] == 150 * 100 * 4
     assert found["ABSOLUTE_AREA_CARCINOMA"] == 50 * 100 * 4
     assert found["RELATIVE_AREA_STROMA"] == pytest.approx(100 * 2 / 3)
@@ -31,7 +30,7 @@ def test_quality_areas_leave_the_glass_out():
         [QC_CLASSES.index(name) + 1 for name in ("VALID_TISSUE", "MARKER", "NO_TISSUE")], [6, 2, 8]
     )
     quality = ClassMap(codes.astype(np.uint8).reshape(4, 4), 8.0, QC_CLASSES)
-    found = by_name(measure(quality, one_tissue(), None, NO_CELLS, AREAS))
+    found = by_name(measure_maps(quality, one_tissue(), None, NO_CELLS, AREAS))
     assert found["ABSOLUTE_AREA_NO_TISSUE"] == 8 * 64
     assert found["RELATIVE_AREA_NO_TISSUE"] is None
     assert found["RELATIVE_AREA_VALID_TISSUE"] == 75.0
@@ -40,7 +39,7 @@ def test_quality_areas_leave_the_glass_out():
 
 def test_nulls_say_why():
     nothing = ClassMap(np.zeros((5, 5), np.uint8), 2.0, TISSUE_CLASSES)
-    reasons = by_name(measure(None, nothing, None, NO_CELLS, AREAS), "reason")
+    reasons = by_name(measure_maps(None, nothing, None, NO_CELLS, AREAS), "reason")
     assert reasons["RELATIVE_AREA_STROMA"] == "there is no analyzed tissue"
     assert reasons["ABSOLUTE_AREA_MARKER"] == "no quality map was given"
     assert reasons["REGION_COUNT_STROMA"] == "no regions were given"
@@ -62,7 +61,7 @@ def test_regions_are_averaged_and_the_largest_is_described():
             "roundness": [0.5, 0.7, 0.9],
         }
     )
-    found = by_name(measure(None, one_tissue(), regions, NO_CELLS, AREAS))
+    found = by_name(measure_maps(None, one_tissue(), regions, NO_CELLS, AREAS))
     assert found["REGION_COUNT_STROMA"] == 2
     assert found["REGION_COUNT_BLOOD"] == 0
     assert found["AVG_EXTENT_STROMA"] == 40

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import by_name, cell_table, family, one_tissue, random_cells
+from helpers.scenes import by_name, cell_table, family, measure_maps, one_tissue, random_cells
 
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 
 CERTAINTY = MetricsConfig(families=("certainty",))
 
@@ -34,7 +33,7 @@ def test_by_hand(cells):
 
 
 def test_confident_mode_leaves_the_abstained_out_but_counts_them(cells):
-    found = by_name(measure(None, one_tissue(), None, cells, CERTAINTY), "value_confident")
+    found = by_name(measure_maps(None, one_tissue(), None, cells, CERTAINTY), "value_confident")
     assert found["CONFIDENCE_MEAN_OTHER"] == pytest.approx(0.85)
     assert found["ABSTAINED_COUNT_OTHER"] == 1
 
@@ -47,7 +46,7 @@ def test_equals_numpy(rng):
 
 
 def test_cells_that_say_nothing():
-    table = measure(None, one_tissue(), None, cell_table([1], [1], "OTHER"), CERTAINTY)
+    table = measure_maps(None, one_tissue(), None, cell_table([1], [1], "OTHER"), CERTAINTY)
     reasons = by_name(table, "reason")
     assert reasons["CONFIDENCE_MEAN_OTHER"] == "there are no other cells with a confidence"
     assert reasons["ABSTAINED_COUNT_ALL"] == "the cells say nothing about abstention"

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import CODE, by_name, cell_table, one_tissue, patchwork, random_cells
+from helpers.scenes import CODE, by_name, cell_table, measure_maps, one_tissue, patchwork, random_cells
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 COUNTS = MetricsConfig(families=("all-cells", "cells-per-class", "cells-by-tissue"))
@@ -20,7 +19,7 @@ def test_three_cells_by_hand():
         area_um2=[10.0, 20.0, 60.0],
         roundness=[1.0, 0.5, 0.6],
     )
-    found = by_name(measure(None, one_tissue((10, 10)), None, cells, COUNTS))
+    found = by_name(measure_maps(None, one_tissue((10, 10)), None, cells, COUNTS))
     assert found["CELL_N_TOTAL"] == 3
     assert found["NUCLEUS_AVG_AREA"] == 30
     assert found["NUCLEUS_AVG_AREA_LYMPHOCYTE"] == 15
@@ -35,7 +34,7 @@ def test_three_cells_by_hand():
 def test_equals_pandas(rng):
     tissue = patchwork(rng)
     cells = random_cells(rng, 4000, area_um2=rng.uniform(10, 90, 4000))
-    found = by_name(measure(None, tissue, None, cells, COUNTS))
+    found = by_name(measure_maps(None, tissue, None, cells, COUNTS))
     frame = cells.to_pandas()
     frame["tissue"] = [(None, *TISSUE_CLASSES)[code] for code in tissue.at(frame.x_um, frame.y_um)]
     for (label, name), group in frame.groupby(["class", "tissue"]):
@@ -51,6 +50,6 @@ def test_cells_outside_every_tissue_count_once():
     array = np.zeros((10, 10), np.uint8)
     array[:5] = CODE["NECROSIS"]
     cells = cell_table([5, 5, 500, -3], [5, 15, 500, -3], "FIBROBLAST")
-    found = by_name(measure(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, COUNTS))
+    found = by_name(measure_maps(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, COUNTS))
     assert found["CELL_COUNT_FIBROBLAST"] == 4
     assert sum(found[f"CELL_COUNT_FIBROBLAST_{tissue}"] for tissue in NUCLEATED_TISSUES) == 0

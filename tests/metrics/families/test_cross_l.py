@@ -2,13 +2,22 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import CODE, LABEL, by_name, cell_table, family, lattice, one_tissue, random_cells
+from helpers.scenes import (
+    CODE,
+    LABEL,
+    by_name,
+    cell_table,
+    family,
+    lattice,
+    measure_maps,
+    one_tissue,
+    random_cells,
+)
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial.distance import cdist
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 
@@ -32,7 +41,9 @@ def test_a_lattice_at_100_um_has_its_neighbors_at_100_um():
 def test_directions_differ():
     cells = cell_table([0, 10, 200], [0, 0, 0], ["OTHER", "LYMPHOCYTE", "LYMPHOCYTE"])
     found = by_name(
-        measure(None, one_tissue(), None, cells, MetricsConfig(families=("nearest-distances", "cross-g")))
+        measure_maps(
+            None, one_tissue(), None, cells, MetricsConfig(families=("nearest-distances", "cross-g"))
+        )
     )
     assert found["NN_DISTANCE_MEAN_OF_LYMPHOCYTE_FROM_OTHER"] == 10
     assert found["NN_DISTANCE_MEAN_OF_OTHER_FROM_LYMPHOCYTE"] == 105
@@ -47,7 +58,9 @@ def test_distances_and_cross_g_equal_brute_force(rng):
     cells = random_cells(rng, 700)
     _, _, label, distance = positions(cells)
     found = by_name(
-        measure(None, one_tissue(), None, cells, MetricsConfig(families=("nearest-distances", "cross-g")))
+        measure_maps(
+            None, one_tissue(), None, cells, MetricsConfig(families=("nearest-distances", "cross-g"))
+        )
     )
     for center, c in LABEL.items():
         for neighbor, k in LABEL.items():
@@ -106,7 +119,7 @@ def test_cross_l_is_about_0_at_random(rng):
 
 def test_reasons():
     cells = cell_table(*lattice(6, 100.0, 50.0), "OTHER")
-    table = measure(None, one_tissue((300, 300)), None, cells, MetricsConfig(families=("cross-l",)))
+    table = measure_maps(None, one_tissue((300, 300)), None, cells, MetricsConfig(families=("cross-l",)))
     reasons = by_name(table, "reason")
     assert reasons["CROSS_L_OTHER_OTHER_100"].startswith("fewer than 20 other cells lie at least 100 um")
     assert reasons["CROSS_L_MACROPHAGE_OTHER_20"] == "there are no other macrophages in nucleated tissue"

@@ -2,13 +2,22 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import LABEL, by_name, cell_table, family, lattice, one_tissue, random_cells, two_halves
+from helpers.scenes import (
+    LABEL,
+    by_name,
+    cell_table,
+    family,
+    lattice,
+    measure_maps,
+    one_tissue,
+    random_cells,
+    two_halves,
+)
 from scipy.spatial import cKDTree
 
 from histome.config import MetricsConfig
 from histome.metrics.families.clustering import getis_ord, morans_i
 from histome.metrics.maps import make_tissue_maps
-from histome.metrics.measuring import measure
 from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.metrics.tiles import gini, tiles_of
 
@@ -77,7 +86,7 @@ def test_heterogeneity_equals_numpy_on_the_tile_densities(spread):
         .ravel()
     )
     found = by_name(
-        measure(None, tissue, None, cells, MetricsConfig(families=("heterogeneity", "clustering")))
+        measure_maps(None, tissue, None, cells, MetricsConfig(families=("heterogeneity", "clustering")))
     )
     assert len(density) == 48
     assert found["HETEROGENEITY_CV_FIBROBLAST_250"] == pytest.approx(density.std(ddof=1) / density.mean())
@@ -157,7 +166,7 @@ def test_clark_evans_equals_hanisch_by_brute_force(rng):
 
 def test_few_tiles_have_a_reason():
     cells = cell_table([5], [5], "OTHER")
-    table = measure(
+    table = measure_maps(
         None,
         one_tissue(),
         None,

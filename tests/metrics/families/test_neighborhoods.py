@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import CODE, LABEL, by_name, cell_table, one_tissue, patchwork, random_cells
+from helpers.scenes import CODE, LABEL, by_name, cell_table, measure_maps, one_tissue, patchwork, random_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 AROUND = MetricsConfig(families=("neighborhood-centers", "neighborhood-pairs"))
@@ -19,7 +18,7 @@ CELLS = [name.upper() for name in CELL_CLASSES]
 def test_a_line_of_cells_by_hand():
     # lymphocyte -- 15 -- carcinoma -- 15 -- lymphocyte -- 30 -- carcinoma, all in stroma
     cells = cell_table([0, 15, 30, 60], [5] * 4, ["LYMPHOCYTE", "CARCINOMA_CELL"] * 2)
-    found = by_name(measure(None, one_tissue(), None, cells, AROUND))
+    found = by_name(measure_maps(None, one_tissue(), None, cells, AROUND))
 
     def get(name, radius):
         return found[f"{name}_AROUND_LYMPHOCYTE_IN_STROMA_{radius}"]
@@ -45,7 +44,7 @@ def test_only_the_center_must_lie_in_the_tissue():
     array = np.full((50, 100), CODE["STROMA"], np.uint8)
     array[:, :50] = CODE["CARCINOMA"]
     cells = cell_table([95, 105], [50, 50], ["CARCINOMA_CELL", "MACROPHAGE"])
-    found = by_name(measure(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, AROUND))
+    found = by_name(measure_maps(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, AROUND))
     assert found["NUMBER_OF_MACROPHAGES_AROUND_CARCINOMA_CELL_IN_CARCINOMA_20"] == 1
     assert found["NUMBER_OF_MACROPHAGES_AROUND_CARCINOMA_CELL_IN_STROMA_20"] == 0
     assert found["NUMBER_OF_CARCINOMA_CELLS_AROUND_MACROPHAGE_IN_STROMA_20"] == 1
@@ -78,7 +77,7 @@ def brute_force(cells, tissue, radius):
 def test_equals_brute_force(rng, radius):
     tissue = patchwork(rng)
     cells = random_cells(rng, 900)
-    found = by_name(measure(None, tissue, None, cells, AROUND))
+    found = by_name(measure_maps(None, tissue, None, cells, AROUND))
     for name, value in brute_force(cells, tissue, radius).items():
         assert found[name] == (pytest.approx(value) if value is not None else None), name
 
@@ -94,7 +93,7 @@ def test_equals_brute_force(rng, radius):
 )
 def test_numbers_grow_with_the_radius(cells):
     x, y, classes = zip(*cells, strict=True) if cells else ([], [], [])
-    found = by_name(measure(None, one_tissue((75, 75)), None, cell_table(x, y, list(classes)), AROUND))
+    found = by_name(measure_maps(None, one_tissue((75, 75)), None, cell_table(x, y, list(classes)), AROUND))
     grown = [
         name for name in found if name.endswith("_20") and name.startswith(("NUMBER_", "TOTAL_", "AREA_"))
     ]
@@ -110,8 +109,8 @@ def test_turns_change_nothing(rng, turn):
     x, y = cells["x_um"].to_numpy(), cells["y_um"].to_numpy()
     x, y = (y, 1000 - x) if turn is np.rot90 else (1000 - x, y)
     turned = cell_table(x, y, [name.upper() for name in cells["class"].to_pylist()])
-    before = by_name(measure(None, tissue, None, cells, AROUND))
+    before = by_name(measure_maps(None, tissue, None, cells, AROUND))
     turned_map = ClassMap(np.ascontiguousarray(turn(tissue.array)), 2.0, TISSUE_CLASSES)
-    after = by_name(measure(None, turned_map, None, turned, AROUND))
+    after = by_name(measure_maps(None, turned_map, None, turned, AROUND))
     for name, value in before.items():
         assert after[name] == (pytest.approx(value, rel=1e-9) if value is not None else None), name

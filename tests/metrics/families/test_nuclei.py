@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import LABEL, by_name, cell_table, family, one_tissue, patchwork, random_cells
+from helpers.scenes import (
+    LABEL,
+    by_name,
+    cell_table,
+    family,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+)
 from scipy.stats import skew
 
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 
 
 def test_equal_nuclei_by_hand():
@@ -57,7 +65,7 @@ def test_per_tissue_equals_numpy(rng):
 @pytest.mark.parametrize(("n", "value"), [(19, None), (20, 5.0)])
 def test_twenty_nuclei_are_enough(n, value):
     cells = cell_table(np.arange(n), np.ones(n), "OTHER", perimeter_um=np.full(n, 5.0))
-    table = measure(None, one_tissue(), None, cells, MetricsConfig(families=("nuclei-per-class",)))
+    table = measure_maps(None, one_tissue(), None, cells, MetricsConfig(families=("nuclei-per-class",)))
     assert by_name(table)["NUCLEUS_MEAN_PERIMETER_OTHER"] == value
     assert by_name(table, "n")["NUCLEUS_MEAN_PERIMETER_OTHER"] == n
 

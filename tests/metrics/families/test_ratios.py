@@ -11,6 +11,7 @@ from helpers.scenes import (
     disc_of_tumor,
     family,
     lattice,
+    measure_maps,
     one_tissue,
     random_cells,
     two_halves,
@@ -20,7 +21,6 @@ from scipy.stats import entropy
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 from histome.slide.maps import ClassMap
 
 R1 = MetricsConfig(families=("ratios",))
@@ -80,7 +80,7 @@ def test_core_to_margin():
 
 def test_vessels_are_counted_from_the_regions():
     regions = pa.table({"class": ["VESSEL", "STROMA", "VESSEL"]})
-    found = by_name(measure(None, one_tissue(), regions, cell_table([], [], []), R1))
+    found = by_name(measure_maps(None, one_tissue(), regions, cell_table([], [], []), R1))
     assert found["VESSEL_DENSITY"] == 2
 
 
@@ -118,7 +118,7 @@ def test_spatial_entropy_equals_scipy(rng):
 
 
 def test_zero_denominators_are_null_with_a_reason():
-    table = measure(None, one_tissue(name="VESSEL"), None, cell_table([], [], []), R1)
+    table = measure_maps(None, one_tissue(name="VESSEL"), None, cell_table([], [], []), R1)
     reasons = by_name(table, "reason")
     assert reasons["TUMOR_STROMA_RATIO"] == "there is no stroma"
     assert reasons["LYMPHOCYTE_TO_CARCINOMA_CELL_RATIO"] == "there are no carcinoma cells"

@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import CODE, by_name, cell_table, family, one_tissue, patchwork, random_cells, two_halves
+from helpers.scenes import (
+    CODE,
+    by_name,
+    cell_table,
+    family,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+    two_halves,
+)
 from scipy.ndimage import distance_transform_edt
 
 from histome.config import MetricsConfig
-from histome.metrics.measuring import measure
 
 
 def test_two_half_planes_by_hand():
@@ -39,7 +48,9 @@ def test_equals_scipy(rng):
     label = np.array([name.upper() for name in cells["class"].to_pylist()])
     carcinoma, stroma = (tissue.array == CODE[name] for name in ("CARCINOMA", "STROMA"))
     found = by_name(
-        measure(None, tissue, None, cells, MetricsConfig(families=("tumor-border", "distance-to-carcinoma")))
+        measure_maps(
+            None, tissue, None, cells, MetricsConfig(families=("tumor-border", "distance-to-carcinoma"))
+        )
     )
     outside = distance_transform_edt(~carcinoma) * 2
     mine = outside[rows, columns][label == "FIBROBLAST"]
@@ -57,7 +68,7 @@ def test_equals_scipy(rng):
 
 
 def test_reasons():
-    table = measure(
+    table = measure_maps(
         None,
         one_tissue(),
         None,
@@ -65,7 +76,7 @@ def test_reasons():
         MetricsConfig(families=("tumor-border", "distance-to-carcinoma")),
     )
     assert set(table["reason"].to_pylist()) == {"there is no carcinoma"}
-    table = measure(
+    table = measure_maps(
         None,
         one_tissue(name="CARCINOMA"),
         None,

@@ -2,12 +2,20 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import by_name, cell_table, disc_of_tumor, family, one_tissue, patchwork, random_cells
+from helpers.scenes import (
+    by_name,
+    cell_table,
+    disc_of_tumor,
+    family,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+)
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.metrics.axes import ALL_ZONES
-from histome.metrics.measuring import measure
 from histome.tissue.zones import find_zones
 
 
@@ -60,7 +68,7 @@ def test_cells_on_rings(disc):
 
 
 def test_without_carcinoma_every_zone_is_null_with_the_reason():
-    table = measure(
+    table = measure_maps(
         None,
         one_tissue(),
         None,
@@ -77,7 +85,9 @@ def test_equals_counting_in_the_zone_map(rng):
     code = zones.at(cells["x_um"].to_numpy(), cells["y_um"].to_numpy())
     label = np.array([name.upper() for name in cells["class"].to_pylist()])
     found = by_name(
-        measure(None, tissue, None, cells, MetricsConfig(families=("tissues-in-zones", "cells-in-zones")))
+        measure_maps(
+            None, tissue, None, cells, MetricsConfig(families=("tissues-in-zones", "cells-in-zones"))
+        )
     )
     for k, zone in enumerate(zones.classes, start=1):
         assert found[f"CELL_COUNT_MACROPHAGE_IN_{zone}"] == np.sum((code == k) & (label == "MACROPHAGE"))

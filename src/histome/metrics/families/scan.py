@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from histome.metrics.declaration import UNBOUNDED, Family, Template
 from histome.metrics.maps import count_codes
@@ -11,14 +10,7 @@ from histome.metrics.reasons import NO_QUALITY_MAP
 from histome.metrics.results import Result, all_null, result
 from histome.metrics.specimen import Specimen
 from histome.qc.quality import Quality
-from histome.slide import Slide
-from histome.slide.stain import hematoxylin_eosin_od, to_od
 
-_THUMBNAIL_PX = 1024
-# Macenko's: colors with less optical density are glass, and the extreme percent of angles is noise.
-_STAINED_OD = 0.15
-_ROBUST_PERCENT = 1.0
-_FEWEST_PX = 500
 _NOT_MEASURED = "the slide's pixels were not measured"
 _NO_VALID_TISSUE = "there is no valid tissue"
 _NO_STAIN = "there is too little stained tissue"
@@ -113,56 +105,21 @@ def _valid_area(specimen: Specimen) -> Result:
     return result(pixels * quality.mpp**2 / 1e6, pixels)
 
 
-def scan_facts(slide: Slide, quality: Quality) -> dict[str, float]:
-    """Return what only the slide's pixels tell, by metric name in lower case; NaN for unknown.
-
-    Stain numbers come from a thumbnail of at most 1,024 px, where the quality map says valid tissue.
-    """
-    rgb = _valid_pixels(slide, quality)
-    density = hematoxylin_eosin_od(rgb)
-    facts = {
-        "mpp_used": float(np.sqrt(slide.mpp.x * slide.mpp.y)),
+def scan_facts(quality: Quality) -> dict[str, float]:
+    """Return what quality control measured, by metric name in lower case; NaN where in vain."""
+    stain = quality.stain
+    vectors = {"hematoxylin": stain.hematoxylin_vector, "eosin": stain.eosin_vector}
+    return {
+        "mpp_used": float(np.sqrt(quality.mpp[0] * quality.mpp[1])),
         "tissue_fragment_count": float(quality.fragments.max(initial=0)),
-        "scan_area": slide.extent_um[0] * slide.extent_um[1] / 1e6,
+        "scan_area": quality.extent_um[0] * quality.extent_um[1] / 1e6,
         "focus_score": quality.focus_score,
         "background_level": float(np.mean(quality.background_rgb)),
-        "hematoxylin_od_mean": float(density[:, 0].mean()) if len(rgb) else np.nan,
-        "eosin_od_mean": float(density[:, 1].mean()) if len(rgb) else np.nan,
+        "hematoxylin_od_mean": stain.hematoxylin_od_mean,
+        "eosin_od_mean": stain.eosin_od_mean,
+        **{
+            f"{name}_vector_{channel}": value
+            for name, vector in vectors.items()
+            for channel, value in zip("rgb", vector, strict=True)
+        },
     }
-    for stain, vector in zip(("hematoxylin", "eosin"), stain_vectors(rgb), strict=True):
-        facts |= {
-            f"{stain}_vector_{channel}": float(value) for channel, value in zip("rgb", vector, strict=True)
-        }
-    return facts
-
-
-def stain_vectors(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the unit optical density vectors of hematoxylin and eosin (2, 3) of stained pixels (n, 3).
-
-    Macenko et al. 2009 (doi:10.1109/ISBI.2009.5193250): the extreme directions, at the 1st and 99th
-    percentile of the angle, in the plane of the two main directions of optical density. NaN for fewer than
-    500 stained pixels.
-    """
-    od = to_od(rgb).astype(np.float64) * np.log(10)
-    od = od[(od > _STAINED_OD).all(axis=1)]
-    if len(od) < _FEWEST_PX:
-        return np.full((2, 3), np.nan)
-    _, plane = np.linalg.eigh(np.cov(od.T))
-    plane = plane[:, [2, 1]] * np.where(plane[:, [2, 1]].sum(axis=0) < 0, -1, 1)
-    angle = np.arctan2(*(od @ plane).T[::-1])
-    ends = np.percentile(angle, (_ROBUST_PERCENT, 100 - _ROBUST_PERCENT))
-    vectors = np.array([plane @ (np.cos(end), np.sin(end)) for end in ends])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    # Hematoxylin absorbs red more than eosin does.
-    return vectors[np.argsort(-vectors[:, 0])]
-
-
-def _valid_pixels(slide: Slide, quality: Quality) -> NDArray[np.uint8]:
-    """Return the colors (n, 3) of a thumbnail's pixels on valid tissue."""
-    thumbnail = slide.thumbnail(_THUMBNAIL_PX)
-    width_um, height_um = slide.extent_um
-    rows, columns = np.indices(thumbnail.shape[:2])
-    codes = quality.map.at(
-        (columns + 0.5) * width_um / thumbnail.shape[1], (rows + 0.5) * height_um / thumbnail.shape[0]
-    )
-    return thumbnail[codes == quality.map.code("VALID_TISSUE")]
