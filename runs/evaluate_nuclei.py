@@ -5,7 +5,7 @@
     python runs/evaluate_nuclei.py --data ../shared/data --failures runs/out/failures
 
 All in 32-bit floats, so that the figures do not depend on the processor, but for the table of precisions.
-Nothing is chosen here: thresholds, temperature and tilt come from the card.
+Nothing is chosen here: thresholds, temperature and logit adjustment come from the card.
 """
 
 import argparse
@@ -16,15 +16,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
-import tomli_w
 from numpy.typing import NDArray
 from PIL import Image
 from train_nuclei import load_split
 
 from histome.cells import find_cells
 from histome.config import CellsConfig
-from histome.datasets.fields import Field, read_image, read_rows
-from histome.models.card import load_card
+from histome.datasets.fields import Field, read_image, read_rows, resize_image
+from histome.models.card import load_card, write_card
 from histome.models.runtime import Network, Predictor
 from histome.slide import open_slide
 from histome.slide.plain import array_slide
@@ -37,7 +36,7 @@ from histome.validation.nuclei import (
     score_tables,
 )
 from histome.validation.scores import outline_scores
-from histome.validation.staining import CONDITIONS, RESOLUTIONS_MPP, rescan, restain
+from histome.validation.staining import CONDITIONS, RESOLUTIONS_MPP, restain
 
 # Figures that the tables of conditions and precisions show, one line a data set.
 SHOWN = ("detection_f1", "pq", "aji", "macro_f1_matched")
@@ -96,7 +95,7 @@ def robustness(fields: Sequence[Field], data: Path, network: Network, as_scanned
     stains = list(tables)
     resolutions = []
     for to_mpp in RESOLUTIONS_MPP:
-        change = lambda image, mpp, to=to_mpp: (rescan(image, mpp, to), to)  # noqa: E731
+        change = lambda image, mpp, to=to_mpp: (resize_image(image, mpp, to), to)  # noqa: E731
         resolutions.append(f"{to_mpp:g} um/px")
         tables[resolutions[-1]] = short(score_all(fields, data, network, change))
     return {
@@ -134,7 +133,8 @@ def evaluate(data: Path) -> dict:
             "star_convex": short(score_all(outlined, data, StarConvex(network))),
         },
         "interval": "95 % percentile bootstrap over sources (fields when < 5)",
-        "note": "thresholds, temperature and tilt were chosen on the tuning sources: those figures flatter",
+        "note": "thresholds, temperature and logit adjustment were chosen on the tuning sources: "
+        "those figures flatter",
     }
 
 
@@ -189,9 +189,7 @@ def main() -> int:
     card = load_card(ZOO)
     scores = rounded(evaluate(args.data))
     if args.write:
-        (ZOO / "card.toml").write_text(
-            tomli_w.dumps(card.model_dump(exclude_none=True) | {"scores": scores}), encoding="utf-8"
-        )
+        write_card(card.model_copy(update={"scores": scores}), ZOO)
         return 0
     lines = differences(card.scores, scores)
     print("\n".join(lines) or f"every figure of the card came out again, to {DIGITS} digits")

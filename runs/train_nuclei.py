@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
+from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field, load_fields
 from histome.datasets.splits import Split, split_fields
-from histome.datasets.tissue_fields import GLAS_PARTS
+from histome.training.checkpoint import load_average
 from histome.training.nuclei.pseudo import pseudo_fields
-from histome.training.nuclei.train import Recipe, load_average, make_network, train
+from histome.training.nuclei.train import Recipe, make_network, train
 
 DATA_SETS = ("consep", "monuseg", "tnbc", "monusac", "crchistophenotypes")
 MIX = {"consep": 0.38, "monuseg": 0.24, "tnbc": 0.12, "monusac": 0.10, "crchistophenotypes": 0.16}
@@ -34,7 +35,8 @@ def pseudo_labeled(data: Path, out: Path) -> list[Field]:
     """The fields of glas labeled by the first network, less the patients that other models are scored on."""
     teacher = make_network(FIRST)
     teacher.load_state_dict(load_average(out / "first"))
-    unused = {patient for part in GLAS_PARTS.values() for patient in part}
+    glas = declaration_of("glas")
+    unused = {*glas.tuning, *glas.held_out}
     return list(pseudo_fields(teacher.eval(), data / "glas", "glas", unused))
 
 
@@ -51,10 +53,10 @@ def main() -> None:
     print({part: len(fields) for part, fields in vars(split).items()}, flush=True)
     start = args.out / "first"
     train(FIRST, split.train, split.tuning, start, device=device)
-    taught = pseudo_labeled(args.data, args.out)
-    typed = sum(int((field.sets > 0).sum()) for field in taught)
-    print(f"glas: {typed} typed nuclei in {len(taught)} fields", flush=True)
-    train(SECOND, split.train + taught, split.tuning, args.out, device=device, start=start)
+    pseudo = pseudo_labeled(args.data, args.out)
+    typed = sum(int((field.sets > 0).sum()) for field in pseudo)
+    print(f"glas: {typed} typed nuclei in {len(pseudo)} fields", flush=True)
+    train(SECOND, split.train + pseudo, split.tuning, args.out, device=device, start=start)
 
 
 if __name__ == "__main__":

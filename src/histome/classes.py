@@ -15,3 +15,6 @@ CELL_CLASSES = (
     "other",
     "plasma_cell",
 )
+# PanNuke's classes (arXiv:2003.10778) in its order, and what each counts as among ours.
+PANNUKE_CLASSES = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
+PANNUKE_CELLS = ("carcinoma_cell", "lymphocyte", "fibroblast", "other", "epithelial_cell")

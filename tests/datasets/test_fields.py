@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histome.datasets.fields import load_fields
+from histome.datasets.declaration import tcga_patient
+from histome.datasets.declared import DECLARED, declaration_of
+from histome.datasets.fields import load_fields, resize_image
 from histome.datasets.labelsets import label_set
-from histome.datasets.splits import HELD_OUT, TUNING, split_fields
+from histome.datasets.splits import split_fields
 
 
 def _write(path, array):
@@ -70,14 +72,43 @@ def test_semantic_components_say_nothing_about_what_lies_between(tmp_path):
 
 
 def test_no_source_is_in_two_parts_whatever_the_data_set():
-    tuning = {s for names in TUNING.values() for s in names}
-    held_out = {s for names in HELD_OUT.values() for s in names}
-    assert not tuning & held_out
+    for each in DECLARED.values():
+        assert not set(each.tuning) & set(each.held_out)
+    tuning = {tcga_patient(s) for each in DECLARED.values() for s in each.tuning}
+    held_out = {tcga_patient(s) for each in DECLARED.values() for s in each.held_out}
+    assert tuning & held_out == {None}
 
 
 def test_a_held_out_source_is_kept_out_of_training_in_every_data_set(instances):
     (field,) = load_fields(instances, "consep")
-    other = replace(field, data_set="tnbc", source=HELD_OUT["monuseg"][0])
+    other = replace(field, data_set="tnbc", source=declaration_of("monuseg").held_out[0])
     split = split_fields([field, other])
     assert split.train == [field]
     assert split.held_out == [other]
+
+
+def test_resizing_keeps_the_extent_and_the_mean():
+    image = np.random.default_rng(1).integers(0, 255, (100, 60, 3), np.uint8)
+    coarse = resize_image(image, 0.25, 0.5)
+    assert coarse.shape == (50, 30, 3)
+    assert coarse.mean() == pytest.approx(image.mean(), abs=1)
+    assert resize_image(image, 0.5, 0.25).shape == (200, 120, 3)
+
+
+def test_points_of_a_partly_labeled_set_say_nothing_of_what_lies_far(tmp_path):
+    _write(tmp_path / "images/a.png", np.full((100, 100, 3), 200, np.uint8))
+    (tmp_path / "images.csv").write_text("image,file,organ,source,mpp\na,images/a.png,Breast,p,0.25\n")
+    (tmp_path / "nuclei.csv").write_text("image,instance,x_px,y_px,label\na,1,50.5,50.5,sTIL\n")
+    (field,) = load_fields(tmp_path, "nucls15")
+    assert field.weight[50, 50] > 0
+    assert field.weight[5, 5] == 0
+    assert field.sets.tolist() == [0, label_set("lymphocyte", "plasma_cell")]
+
+
+def test_the_source_is_what_the_data_set_declares(instances):
+    rows = (instances / "images.csv").read_text().replace("colon", "Testis")
+    (instances / "images.csv").write_text(rows)
+    (instances / "nuclei.csv").write_text("image,instance,x_px,y_px,label\na,1,40,30,Neoplastic\n")
+    (field,) = load_fields(instances, "pannuke_figures")
+    assert field.source == "Testis"
+    assert field.sets.tolist() == [0, label_set("carcinoma_cell"), 0]

@@ -1,7 +1,8 @@
 """Label sets as the table of the data's documentation has them."""
 
 from histome.classes import CELL_CLASSES
-from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, label_set, members
+from histome.datasets.declared import set_of
+from histome.datasets.labelsets import label_set, members
 
 
 def test_a_set_is_the_sum_of_its_bits():
@@ -10,9 +11,9 @@ def test_a_set_is_the_sum_of_its_bits():
 
 
 def test_consep_inflammatory_names_the_four_leukocytes():
-    names = members(NUCLEUS_LABEL_SETS["consep"]["inflammatory"])
+    names = members(set_of("consep", "inflammatory"))
     assert set(names) == {"lymphocyte", "plasma_cell", "macrophage", "granulocyte"}
 
 
 def test_untyped_points_have_no_set():
-    assert NUCLEUS_LABEL_SETS["crchistophenotypes"]["untyped"] == 0
+    assert set_of("crchistophenotypes", "untyped") == 0

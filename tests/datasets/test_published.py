@@ -15,7 +15,8 @@ from helpers.layouts import (
     save_png,
 )
 
-from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, label_set, members, set_of
+from histome.datasets.declared import declaration_of, set_of
+from histome.datasets.labelsets import label_set, members
 from histome.datasets.published import LAYOUTS, load_labeled
 from histome.errors import DataError
 
@@ -129,8 +130,8 @@ def _near(field, xy):
 
 def test_every_published_label_is_a_set_of_our_classes_or_none():
     for name in LAYOUTS:
-        assert all(0 <= mask < 2**9 for mask in NUCLEUS_LABEL_SETS[name].values())
-    direct = {members(mask) for name in LAYOUTS for mask in NUCLEUS_LABEL_SETS[name].values()}
+        assert all(0 <= mask < 2**9 for mask in (declaration_of(name).labels or {}).values())
+    direct = {members(mask) for name in LAYOUTS for mask in (declaration_of(name).labels or {}).values()}
     for name in ("plasma_cell", "granulocyte", "macrophage", "endothelial_cell"):
         assert (name,) in direct  # what the shipped data lack, a user's can teach
 

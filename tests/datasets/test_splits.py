@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histome.datasets.fields import Place, instance_field
-from histome.datasets.splits import split_by_source
+from histome.datasets.fields import FieldId, instance_field
+from histome.datasets.splits import part_of, split_by_source, split_fields
 
 
 def make_field(data_set, source, name="a"):
     labels = np.zeros((16, 16), np.int32)
     rgb = np.full((16, 16, 3), 200, np.uint8)
-    return instance_field(Place(data_set, name, source), rgb, labels, np.zeros(1, np.uint16), mpp=0.5)
+    return instance_field(FieldId(data_set, name, source), rgb, labels, np.zeros(1, np.uint16), mpp=0.5)
 
 
 def sources_of(fields):
@@ -48,3 +48,23 @@ def test_a_patient_of_two_data_sets_stays_in_one_part():
 def test_few_sources(n, sizes):
     split = split_by_source([make_field("own", f"p{k}") for k in range(n)])
     assert [len(part) for part in (split.train, split.tuning, split.held_out)] == sizes
+
+
+def test_each_organ_can_be_left_out_in_turn():
+    organs = ("Breast", "Testis", "Bile-duct")
+    fields = [make_field("pannuke_figures", organ) for organ in organs]
+    declared = split_fields(fields)
+    assert [sources_of(part) for part in (declared.train, declared.tuning, declared.held_out)] == [
+        {"Breast"},
+        {"Testis"},
+        {"Bile-duct"},
+    ]
+    other = split_fields(fields, {"pannuke_figures": ("Breast",)})
+    assert sources_of(other.held_out) == {"Breast"}
+    assert sources_of(other.train) == {"Bile-duct"}
+
+
+def test_a_name_of_no_barcode_is_kept_back_in_its_own_data_set_only():
+    assert part_of("crchistophenotypes", "img10") == "held-out"
+    assert part_of("mine", "img10") == "train"
+    assert part_of("nucls15", "TCGA-A2-A0SX-DX1") == part_of("nucls", "TCGA-A2-A0SX") == "held-out"

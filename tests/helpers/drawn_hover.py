@@ -6,11 +6,10 @@ import numpy as np
 from helpers.drawn_nuclei import RED_PER_CLASS, drawn_card
 from scipy import ndimage
 
-from histome.classes import CELL_CLASSES
+from histome.classes import CELL_CLASSES, PANNUKE_CELLS, PANNUKE_CLASSES
 from histome.models.card import Card
 
-PANNUKE = ("background", "neoplastic", "inflammatory", "connective", "dead", "epithelial")
-CELLS = ("carcinoma_cell", "lymphocyte", "fibroblast", "other", "epithelial_cell")
+PANNUKE = ("background", *PANNUKE_CLASSES)
 
 
 def ellipse(shape, x, y, a, b, degrees=0.0):
@@ -39,7 +38,7 @@ def perfect_maps(labels, *, unit_px=10.0, codes=None):
 
 def hover_card(**changes):
     """Card of the network below."""
-    fields = {"task": "hover", "stride": 1, "classes": PANNUKE, "cell_classes": CELLS}
+    fields = {"task": "hover", "stride": 1, "classes": PANNUKE, "cell_classes": PANNUKE_CELLS}
     return drawn_card().model_copy(update=fields | changes)
 
 
@@ -55,6 +54,6 @@ class DrawnHoverNetwork:
         for k, box in enumerate(ndimage.find_objects(parts), start=1):
             red = image[0][box][parts[box] == k][0, 0]
             name = CELL_CLASSES[int(red) // RED_PER_CLASS - 1]
-            codes[k] = 1 + CELLS.index(name)
+            codes[k] = 1 + PANNUKE_CELLS.index(name)
         classes, hv = perfect_maps(parts.astype(np.int32), codes=codes)
         return {"classes": classes[None], "hv": hv[None]}

@@ -103,7 +103,7 @@ def _write(folder, nodes, weights, sizes, *, task, classes, window_px) -> Card:
         sha256=hashlib.sha256(data).hexdigest(),
         thresholds=Thresholds(prob=0.5, nms=0.3, abstain=0.4),
         training_data=(DataSource(name="none", license="CC0-1.0"),),
-        scores={"f1": {"value": 0.75, "n": 10, "interval": [0.7, 0.8]}},
+        scores={"f1": {"value": 0.75, "low": 0.7, "high": 0.8, "units": 10}},
     )
     write_card(card, folder)
     return card.at(folder)

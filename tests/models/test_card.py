@@ -21,7 +21,7 @@ def test_a_card_round_trips(folder):
     assert card == load_card(folder / CARD_NAME)
     assert card.weights_path == folder / "model.onnx"
     assert card.core_px == 48
-    assert card.scores["f1"] == {"value": 0.75, "n": 10, "interval": [0.7, 0.8]}
+    assert card.scores["f1"] == {"value": 0.75, "low": 0.7, "high": 0.8, "units": 10}
     assert card.training_data[0].license == "CC0-1.0"
 
 

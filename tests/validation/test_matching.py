@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from histome.validation.matching import Counts, detection_counts, instance_scores, match_centers
+from histome.validation.matching import DetectionCounts, detection_counts, instance_scores, match_centers
 
 
 def _disc(labels, x, y, radius, value):
@@ -15,7 +15,7 @@ def _disc(labels, x, y, radius, value):
 
 def test_one_found_cell_serves_one_true_cell():
     true = np.array([[0.0, 0.0], [2.0, 0.0]])
-    assert detection_counts(true, np.array([[1.0, 0.0]])) == Counts(1, 0, 1)
+    assert detection_counts(true, np.array([[1.0, 0.0]])) == DetectionCounts(1, 0, 1)
 
 
 def test_a_pair_at_the_limit_counts_and_beyond_does_not():
@@ -24,7 +24,7 @@ def test_a_pair_at_the_limit_counts_and_beyond_does_not():
 
 
 def test_a_pair_at_distance_zero_counts():
-    assert detection_counts(np.zeros((1, 2)), np.zeros((1, 2))) == Counts(1, 0, 0)
+    assert detection_counts(np.zeros((1, 2)), np.zeros((1, 2))) == DetectionCounts(1, 0, 0)
 
 
 def test_more_pairs_win_over_nearer_pairs():
@@ -35,8 +35,8 @@ def test_more_pairs_win_over_nearer_pairs():
 
 
 def test_nothing_to_find():
-    assert detection_counts(np.empty((0, 2)), np.ones((2, 2))) == Counts(0, 2, 0)
-    assert np.isnan(Counts(0, 0, 0).f1)
+    assert detection_counts(np.empty((0, 2)), np.ones((2, 2))) == DetectionCounts(0, 2, 0)
+    assert np.isnan(DetectionCounts(0, 0, 0).f1)
 
 
 def test_assignment_by_groups_equals_one_large_assignment():

@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 
 from histome.classes import CELL_CLASSES
-from histome.datasets.fields import Place, instance_field
-from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, label_set
+from histome.datasets.declared import DECLARED, declaration_of
+from histome.datasets.fields import FieldId, instance_field
+from histome.datasets.labelsets import label_set
 from histome.validation.nuclei import group_of_sets, groups_for, rounded, score_field, score_tables
 from histome.validation.scores import Found
 
 SQUARE_UM = np.array([[-2.0, -2], [2, -2], [2, 2], [-2, 2]])
 
 
-@pytest.mark.parametrize("name", [*NUCLEUS_LABEL_SETS, "mine"])
+@pytest.mark.parametrize("name", [*DECLARED, "mine"])
 def test_groups_part_the_classes_and_every_label_falls_into_one(name):
     groups = groups_for(name)
     everyone = [cell for group in groups.values() for cell in group]
     assert len(everyone) == len(set(everyone))
-    for mask in NUCLEUS_LABEL_SETS.get(name, {}).values():
+    for mask in (declaration_of(name).labels or {}).values():
         assert (group_of_sets(np.array([mask]), groups) >= 0) == (mask > 0)
 
 
@@ -40,7 +41,7 @@ def _field(data_set, source, classes):
         labels[16:24, 40 * k + 16 : 40 * k + 24] = k + 1
     sets = np.array([0, *(label_set(name) if name else 0 for name in classes)], np.uint16)
     rgb = np.full((*labels.shape, 3), 200, np.uint8)
-    return instance_field(Place(data_set, source, source), rgb, labels, sets, mpp=0.5)
+    return instance_field(FieldId(data_set, source, source), rgb, labels, sets, mpp=0.5)
 
 
 def _found(classes):

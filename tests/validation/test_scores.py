@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from histome.classes import CELL_CLASSES
-from histome.validation.nuclei import GROUPS, group_of_sets
+from histome.validation.nuclei import group_of_sets, groups_for
 from histome.validation.scores import Found, f_c, merged_probabilities, outline_scores, typed_counts
 
 GROUP = {"epithelial": ("carcinoma_cell", "epithelial_cell"), "lymphoid": ("lymphocyte", "plasma_cell")}
@@ -50,7 +50,7 @@ def test_cells_of_unknown_type_are_not_in_the_confusion():
 def test_label_sets_map_to_the_group_that_shares_a_class():
     bit = {name: 1 << k for k, name in enumerate(CELL_CLASSES)}
     sets = np.array([0, bit["carcinoma_cell"], bit["macrophage"] | bit["lymphocyte"], bit["other"]])
-    assert group_of_sets(sets, GROUPS["consep"]).tolist() == [-1, 0, 1, 3]
+    assert group_of_sets(sets, groups_for("consep")).tolist() == [-1, 0, 1, 3]
 
 
 def test_outline_scores_of_a_square_found_exactly():

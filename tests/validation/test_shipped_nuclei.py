@@ -5,8 +5,9 @@ import pytest
 
 from histome.cells import find_cells
 from histome.config import CellsConfig
+from histome.datasets.declared import declaration_of
 from histome.datasets.fields import load_fields
-from histome.datasets.splits import HELD_OUT, TUNING
+from histome.datasets.splits import split_fields
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.slide import open_slide
@@ -30,7 +31,7 @@ def test_a_held_out_field_scores_as_the_card_says(data_set, network, data_dir):
     root = data_dir(data_set)
     name, least = FIELDS[data_set]
     field = next(f for f in load_fields(root, data_set) if f.name == name)
-    assert field.source in HELD_OUT[data_set]
+    assert field.source in declaration_of(data_set).held_out
     with open_slide(root / "images" / f"{name}.jpg", mpp=field.label_mpp) as slide:
         cells = find_cells(slide, None, network, CellsConfig())
     found = np.stack([cells["x_um"].to_numpy(), cells["y_um"].to_numpy()], axis=1)
@@ -39,18 +40,15 @@ def test_a_held_out_field_scores_as_the_card_says(data_set, network, data_dir):
 
 def test_the_card_names_the_sources_it_tuned_on_and_held_out():
     card = load_card("nuclei")
-    for data_set, sources in TUNING.items():
-        assert card.training["tuning_sources"][data_set] == sorted(sources)
-        assert card.training["held_out_sources"][data_set] == sorted(HELD_OUT[data_set])
+    for data_set, kept in card.training["tuning_sources"].items():
+        assert kept == sorted(declaration_of(data_set).tuning)
+        assert card.training["held_out_sources"][data_set] == sorted(declaration_of(data_set).held_out)
 
 
-def test_every_held_out_score_has_an_interval_and_its_units():
-    held_out = load_card("nuclei").scores["held_out"]
-    assert {"consep", "monuseg", "tnbc"} <= held_out.keys()
-    for table in held_out.values():
-        assert table["nuclei"] > 0
-        figures = [figure for figure in table.values() if isinstance(figure, dict)]
-        assert figures
-        for figure in figures:
-            assert figure["low"] <= figure["value"] <= figure["high"]
-            assert figure["units"] >= 2
+@pytest.mark.parametrize("data_set", FIELDS)
+def test_the_card_counts_the_fields_and_nuclei_that_are_held_out(data_set, data_dir):
+    split = split_fields(load_fields(data_dir(data_set), data_set))
+    table = load_card("nuclei").scores["held_out"][data_set]
+    assert table["fields"] == len(split.held_out)
+    assert table["nuclei"] == sum(len(field.points_px) for field in split.held_out)
+    assert table["sources"] == len(declaration_of(data_set).held_out)

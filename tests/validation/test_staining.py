@@ -1,10 +1,10 @@
-"""Stain conditions act on the stains as their names say; rescanning keeps the field's size in um."""
+"""Stain conditions act on the stains as their names say."""
 
 import numpy as np
 import pytest
 
 from histome.slide.stain import hematoxylin_eosin_od, stain_matrix
-from histome.validation.staining import CONDITIONS, Condition, rescan, restain
+from histome.validation.staining import CONDITIONS, Condition, restain
 
 
 def _pixel(hematoxylin, eosin):
@@ -32,11 +32,3 @@ def test_similarity_moves_the_stains_colors_together_and_apart():
 
     neutral = np.arccos(stain_matrix()[0] @ stain_matrix()[1])
     assert angle("high_similarity") < 0.85 * neutral < neutral < angle("low_similarity")
-
-
-def test_rescan_keeps_the_extent_and_the_mean():
-    image = np.random.default_rng(1).integers(0, 255, (100, 60, 3), np.uint8)
-    coarse = rescan(image, 0.25, 0.5)
-    assert coarse.shape == (50, 30, 3)
-    assert coarse.mean() == pytest.approx(image.mean(), abs=1)
-    assert rescan(image, 0.5, 0.25).shape == (200, 120, 3)

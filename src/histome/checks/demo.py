@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from histome.phantom import PhantomTruth
-    from histome.validation.matching import Counts
+    from histome.validation.matching import DetectionCounts
 
 DEMO_SIDE_PX = 4096
 DEMO_SEED = 7
@@ -78,11 +78,11 @@ def _counted(found: int, drawn: int) -> Score:
     return Score("number of nuclei", error, f"{100 * error:+.1f} %  of {drawn:,} drawn")
 
 
-def match_cells(profile: Profile, truth: "PhantomTruth") -> "tuple[Counts, int]":
+def match_cells(profile: Profile, truth: "PhantomTruth") -> "tuple[DetectionCounts, int]":
     """Return the detection counts and how many matched nuclei got their class."""
     import numpy as np
 
-    from histome.validation.matching import Counts, match_centers
+    from histome.validation.matching import DetectionCounts, match_centers
 
     drawn, cells = truth.cells, profile.cells
     true_um = np.stack([drawn.x_px, drawn.y_px], axis=1) * truth.mpp
@@ -92,7 +92,7 @@ def match_cells(profile: Profile, truth: "PhantomTruth") -> "tuple[Counts, int]"
     hits = pairs[asked[pairs[:, 0]]]
     classes = np.array(cells["class"].to_pylist(), dtype=object)
     right = int((classes[hits[:, 1]] == drawn.classes[hits[:, 0]]).sum())
-    return Counts(len(hits), len(cells) - len(pairs), int(asked.sum()) - len(hits)), right
+    return DetectionCounts(len(hits), len(cells) - len(pairs), int(asked.sum()) - len(hits)), right
 
 
 def _agreement(name: str, found: "np.ndarray", drawn: "np.ndarray") -> Score:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from histome.cli import console
+from histome.datasets.declared import PUBLISHED
 from histome.errors import UsageError
 
 train = typer.Typer(help="Train models on your own data (needs the `train` extra).")
@@ -22,8 +23,8 @@ def nuclei(
         list[str],
         typer.Option(
             metavar="NAME=FOLDER",
-            help="Labeled data; may be repeated. NAME: pannuke, lizard, conic, nucls, puma, monusac, or any "
-            "for a folder with images.csv.",
+            help=f"Labeled data; may be repeated. NAME: {', '.join(PUBLISHED)}, or any for a folder with "
+            "images.csv.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],

@@ -1,7 +1,7 @@
 """Labeled fields of view: images, instances, points and label sets, as the folders of public data hold them.
 
 Everything is brought to one image resolution (0.5 um/px by area averaging); label maps stay at their own
-resolution, because targets are sampled from them exactly (see targets.py).
+resolution, because targets are sampled from them exactly (see training/nuclei/targets.py).
 """
 
 import csv
@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, set_of
+from histome.datasets.declared import declaration_of, set_of
 
 IMAGE_MPP = 0.5
-# The rebuilt monuseg masks (watershed of a 3-class mask) have merged groups: their nuclei count half.
-_EXACT_MONUSEG = 13
 _POINT_RADIUS_UM = 1.6
 _POINT_BACKGROUND_UM = 9.0
 
@@ -107,7 +105,7 @@ def _centers(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     return np.stack([x, y], axis=1)[1:].astype(np.float32)
 
 
-class Place(NamedTuple):
+class FieldId(NamedTuple):
     """Which image a field is: its data set, its name there, the slide or patient it was cut from."""
 
     data_set: str
@@ -116,7 +114,7 @@ class Place(NamedTuple):
 
 
 def instance_field(
-    place: Place,
+    of: FieldId,
     rgb: NDArray[np.uint8],
     labels: NDArray[np.int32],
     sets: NDArray[np.uint16],
@@ -138,23 +136,25 @@ def instance_field(
     """
     full = np.full(labels.shape, 255, np.uint8) if weight is None else weight
     image, depth, centers = resize_image(rgb, mpp), _normalized_depth(labels), _centers(labels)
-    return Field(*place, image, labels, depth, full, mpp, sets, shapes, centers)
+    return Field(*of, image, labels, depth, full, mpp, sets, shapes, centers)
 
 
 def _instance_field(
-    data_set: str, root: Path, row: dict[str, str], labels_of: dict[int, str], weight: float
+    of: FieldId, root: Path, row: dict[str, str], labels_of: dict[int, str], *, weight: float
 ) -> Field:
     labels = np.asarray(Image.open(root / row["instances"])).astype(np.int32)
-    known = {i: set_of(data_set, label) for i, label in labels_of.items()}
+    known = {i: set_of(of.data_set, label) for i, label in labels_of.items()}
     sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
     rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
     full = np.full(labels.shape, round(255 * weight), np.uint8)
-    place = Place(data_set, row["image"], row["source"])
-    return instance_field(place, rgb, labels, sets, mpp=float(row["mpp"]), weight=full)
+    return instance_field(of, rgb, labels, sets, mpp=float(row["mpp"]), weight=full)
 
 
-def _point_field(data_set: str, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
-    """Points: a small disc is nucleus, far from every point is background, between is unknown."""
+def _point_field(of: FieldId, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
+    """Points: a small disc is nucleus, far from every point is background, between is unknown.
+
+    Where nuclei of some types have no point, what is far from every point is unknown too.
+    """
     mpp = float(row["mpp"])
     with Image.open(root / row["file"]) as image:
         shape = image.height, image.width
@@ -163,19 +163,18 @@ def _point_field(data_set: str, root: Path, row: dict[str, str], points: list[di
     for k, (x, y) in enumerate(centers):
         cv2.circle(labels, (int(x), int(y)), round(_POINT_RADIUS_UM / mpp), k + 1, -1)
     far = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5) * mpp > _POINT_BACKGROUND_UM
+    far &= not declaration_of(of.data_set).partly_labeled
     weight = np.where((labels > 0) | far, 128, 0).astype(np.uint8)
     depth = np.where(labels > 0, 217, 0).astype(np.uint8)
-    sets = np.array([0] + [set_of(data_set, p["label"]) for p in points], np.uint16)
+    sets = np.array([0] + [set_of(of.data_set, p["label"]) for p in points], np.uint16)
     image = read_image(root / row["file"], mpp)
-    return Field(
-        data_set, row["image"], row["source"], image, labels, depth, weight, mpp, sets, False, centers
-    )
+    return Field(*of, image, labels, depth, weight, mpp, sets, False, centers)
 
 
-def _component_field(data_set: str, root: Path, row: dict[str, str]) -> Field:
+def _component_field(of: FieldId, root: Path, row: dict[str, str]) -> Field:
     """Semantic components (monusac): they teach the class; nothing is said of the pixels between them."""
     classes = np.asarray(Image.open(root / row["classes"]))
-    table = NUCLEUS_LABEL_SETS[data_set]
+    table = declaration_of(of.data_set).labels or {}
     labels = np.zeros(classes.shape, np.int32)
     sets = [0]
     for code, mask in enumerate(table.values(), start=1):
@@ -185,34 +184,24 @@ def _component_field(data_set: str, root: Path, row: dict[str, str]) -> Field:
     empty = np.zeros(labels.shape, np.uint8)
     mpp = float(row["mpp"])
     image = read_image(root / row["file"], mpp)
-    return Field(
-        data_set,
-        row["image"],
-        row["source"],
-        image,
-        labels,
-        (labels > 0).astype(np.uint8) * 255,
-        empty,
-        mpp,
-        np.array(sets, np.uint16),
-        False,
-        _centers(labels),
-    )
+    depth = (labels > 0).astype(np.uint8) * 255
+    return Field(*of, image, labels, depth, empty, mpp, np.array(sets, np.uint16), False, _centers(labels))
 
 
 def load_fields(root: Path, data_set: str) -> Iterable[Field]:
     """Fields of one data set folder: images.csv, nuclei.csv, instances/ or classes/."""
-    rows = read_rows(root / "images.csv")
+    about = declaration_of(data_set)
     nuclei: dict[str, list[dict[str, str]]] = {}
     if (root / "nuclei.csv").exists():
         for nucleus in read_rows(root / "nuclei.csv"):
             nuclei.setdefault(nucleus["image"], []).append(nucleus)
-    for place, row in enumerate(rows):
+    for place, row in enumerate(read_rows(root / "images.csv")):
+        of = FieldId(data_set, row["image"], about.source_of(row))
         mine = nuclei.get(row["image"], [])
         if row.get("instances"):
-            weight = 0.5 if data_set == "monuseg" and place >= _EXACT_MONUSEG else 1.0
-            yield _instance_field(data_set, root, row, {int(n["instance"]): n["label"] for n in mine}, weight)
+            labels_of = {int(n["instance"]): n["label"] for n in mine}
+            yield _instance_field(of, root, row, labels_of, weight=about.outline_weight(place))
         elif row.get("classes"):
-            yield _component_field(data_set, root, row)
+            yield _component_field(of, root, row)
         else:
-            yield _point_field(data_set, root, row, mine)
+            yield _point_field(of, root, row, mine)

@@ -1,61 +1,74 @@
 """Which sources train, tune and test: by slide or patient, the same in every data set that shares one.
 
-Nothing of a held-out source is used for training, early stopping, thresholds or temperatures. A TCGA
-patient may appear in two data sets (TCGA-G9-6356 in monuseg and monusac), so the lists are of sources and
-not of files.
+Nothing of a held-out source is used for training, early stopping, thresholds or temperatures. The sources of
+each data set are in its declaration.
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
+from histome.datasets.declaration import tcga_patient
+from histome.datasets.declared import DECLARED
 from histome.datasets.fields import Field
 
-TUNING: dict[str, tuple[str, ...]] = {
-    "consep": ("train_1", "train_9", "train_15"),
-    "monuseg": ("TCGA-21-5784", "TCGA-E2-A1B5", "TCGA-B0-5710"),
-    "tnbc": ("patient 06",),
-    "monusac": ("TCGA-A2-A0ES",),
-    "crchistophenotypes": ("img1", "img14", "img24", "img34", "img47", "img57", "img70", "img81"),
-}
-HELD_OUT: dict[str, tuple[str, ...]] = {
-    "consep": ("train_3", "train_6", "train_8", "train_16", "train_23"),
-    "monuseg": (
-        "TCGA-50-5931",
-        "TCGA-AR-A1AS",
-        "TCGA-B0-5698",
-        "TCGA-CH-5767",
-        "TCGA-NH-A8F7",
-        "TCGA-G2-A2EK",
-    ),
-    "tnbc": ("patient 03", "patient 07"),
-    "monusac": ("TCGA-55-7573", "TCGA-IZ-A6M9"),
-    "crchistophenotypes": (
-        *("img10", "img17", "img23", "img30", "img38", "img45", "img50", "img56"),
-        *("img64", "img69", "img75", "img80", "img86", "img91", "img97", "img99"),
-    ),
-}
+PartName = Literal["train", "tuning", "held-out"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Fields to train on, to tune on (thresholds, temperature, following the training) and to report on."""
+    """Fields to train on, to tune on (thresholds, temperature, following the training) and to report on.
+
+    pseudo: fields to train on besides, labeled by a network and not by people.
+    """
 
     train: list[Field]
     tuning: list[Field]
     held_out: list[Field]
+    pseudo: list[Field] = field(default_factory=list)
 
 
-def split_fields(fields: Iterable[Field]) -> Split:
-    """Split by source; a source named for one data set is kept out of training in all of them."""
-    tuning = {source for sources in TUNING.values() for source in sources}
-    held_out = {source for sources in HELD_OUT.values() for source in sources}
-    parts: tuple[list[Field], ...] = ([], [], [])
-    for field in fields:
-        parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
-    return Split(*parts)
+def part_of(
+    data_set: str, source: str, held_out: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> PartName:
+    """The part that a source belongs to; `held_out`, by data set, in place of the declared sources.
+
+    A TCGA patient that any data set keeps back is kept back in all of them: TCGA-G9-6356 is in monuseg and
+    in monusac.
+    """
+    if _listed(data_set, source, {name: each.held_out for name, each in DECLARED.items()} | dict(held_out)):
+        return "held-out"
+    tuning = _listed(data_set, source, {name: each.tuning for name, each in DECLARED.items()})
+    return "tuning" if tuning else "train"
+
+
+def _listed(data_set: str, source: str, kept: Mapping[str, Collection[str]]) -> bool:
+    patient = tcga_patient(source)
+    if patient is None:
+        return source in kept.get(data_set, ())
+    return any(tcga_patient(name) == patient for names in kept.values() for name in names)
+
+
+def split_fields(
+    fields: Iterable[Field], held_out: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> Split:
+    """Split by source, as the data sets declare it.
+
+    held_out : sources, by data set, in place of the declared ones. The sources of `pannuke_figures` are
+    organs: so each organ is left out in turn.
+    """
+    return _split(fields, lambda f: part_of(f.data_set, f.source, held_out))
+
+
+def _split(fields: Iterable[Field], part: Callable[[Field], PartName]) -> Split:
+    parts: dict[PartName, list[Field]] = {"train": [], "tuning": [], "held-out": []}
+    for f in fields:
+        parts[part(f)].append(f)
+    return Split(parts["train"], parts["tuning"], parts["held-out"])
 
 
 def split_by_source(fields: Sequence[Field], seed: int = 0) -> Split:
@@ -64,17 +77,14 @@ def split_by_source(fields: Sequence[Field], seed: int = 0) -> Split:
     At least one source each where a data set has three; one with fewer trains only. The same seed gives the
     same split, whatever else is trained on; a source that two data sets share stays in one part.
     """
-    part: dict[str, int] = {}
-    for name in sorted({field.data_set for field in fields}):
-        own = sorted({field.source for field in fields if field.data_set == name} - part.keys())
+    part: dict[str, PartName] = {}
+    for name in sorted({f.data_set for f in fields}):
+        own = sorted({f.source for f in fields if f.data_set == name} - part.keys())
         rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
         held_out, tuning = (max(1, round(len(own) * share)) if len(own) >= 3 else 0 for share in (0.2, 0.125))
         for k, source in enumerate(rng.permutation(own).tolist()):
-            part[source] = 2 if k < held_out else 1 if k < held_out + tuning else 0
-    parts: tuple[list[Field], ...] = ([], [], [])
-    for field in fields:
-        parts[part[field.source]].append(field)
-    return Split(*parts)
+            part[source] = "held-out" if k < held_out else "tuning" if k < held_out + tuning else "train"
+    return _split(fields, lambda f: part[f.source])
 
 
 def sources(fields: Sequence[Field]) -> dict[str, list[str]]:

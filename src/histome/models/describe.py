@@ -26,15 +26,13 @@ class ScoreRow(NamedTuple):
 
 
 def score_rows(scores: Mapping[str, Any], place: tuple[str, ...] = ()) -> Iterator[ScoreRow]:
-    """Yield every figure with an interval (`low`, `high` or `interval`) of a card, in order."""
+    """Yield every figure of a card that has an interval, in order: value, low, high, units."""
     for name, entry in scores.items():
         if not isinstance(entry, Mapping):
             continue
-        interval = entry.get("interval", (entry.get("low"), entry.get("high")))
-        if "value" in entry and isinstance(interval, list | tuple) and None not in interval:
-            n = str(entry.get("n", entry.get("units", "")))
-            low, high = map(float, interval)
-            yield ScoreRow(place, name, float(entry["value"]), low, high, n)
+        if {"value", "low", "high"} <= entry.keys():
+            value, low, high = (float(entry[key]) for key in ("value", "low", "high"))
+            yield ScoreRow(place, name, value, low, high, str(entry.get("units", "")))
         else:
             yield from score_rows(entry, (*place, name))
 
@@ -90,10 +88,8 @@ def _limits(card: Card) -> list[str]:
 
 
 def _sources(card: Card) -> list[str]:
-    """Who was kept out of training, data set by data set; cards hold them in one of two ways."""
-    training = card.training
-    given = {name: table for name, table in training.items() if name.endswith("_sources")}
-    given |= training.get("sources", {}) if isinstance(training.get("sources"), Mapping) else {}
+    """Who was kept out of training, data set by data set."""
+    given = {name: table for name, table in card.training.items() if name.endswith("_sources")}
     lines = []
     for part, value in given.items():
         lines.append(f"  {plain_name(part.removesuffix('_sources'))}:")

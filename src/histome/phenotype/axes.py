@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from histome import classes
 from histome.config import Settings, read_settings
 
 # Classes 1-5 of PanNuke's ontology, in the order of their codes; 0 is background.
-PANNUKE_CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
+PANNUKE_CLASSES = tuple(name.capitalize() for name in classes.PANNUKE_CLASSES)
 Unit = Literal["px", "um"]
 Level = Literal["low", "intermediate", "high"]
 _POWERS = {"1": 0, "um": 1, "um2": 2}

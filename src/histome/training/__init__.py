@@ -1,1 +1,27 @@
-"""How it was learned: the trainers of every model."""
+"""Networks are trained here: what all trainings share, and a room for each kind of network.
+
+`nuclei` and `tissue` make the shipped models, `uperhover` a vision transformer in stages, `narrative` a
+language model that writes. PyTorch is imported in this room alone, and by its modules: not by
+`import histome.training`.
+"""
+
+from typing import TYPE_CHECKING
+
+from histome.faces import opened
+
+if TYPE_CHECKING:
+    from histome.training.cards import label_support
+    from histome.training.checkpoint import load_average
+    from histome.training.loop import Trainer, batches, learning_rate
+    from histome.training.networks import UNet, export_onnx
+
+__all__ = [
+    "Trainer",
+    "UNet",
+    "batches",
+    "export_onnx",
+    "label_support",
+    "learning_rate",
+    "load_average",
+]
+__getattr__ = opened(__name__, __file__)

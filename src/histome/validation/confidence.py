@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 BINS = 15
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
-Floats = NDArray[np.floating]
+_Floats = NDArray[np.floating]
 
 
-def calibration_parts(confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS) -> Floats:
+def calibration_parts(confidence: _Floats, correct: NDArray[np.bool_], bins: int = BINS) -> _Floats:
     """(3 * bins,) number, summed confidence and right answers of each of `bins` equal steps of confidence."""
     step = np.minimum((np.asarray(confidence, float) * bins).astype(int), bins - 1)
     columns = (None, confidence, correct.astype(float))
     return np.concatenate([np.bincount(step, weights, minlength=bins).astype(float) for weights in columns])
 
 
-def expected_calibration_error(sums: Floats) -> Floats:
+def expected_calibration_error(sums: _Floats) -> _Floats:
     """Mean distance of confidence from accuracy over the bins, weighted by their numbers (Guo et al. 2017).
 
     Maps (..., 3 * bins) summed `calibration_parts` to (...,) values in 0-1; NaN without any answer.
@@ -29,12 +29,12 @@ def expected_calibration_error(sums: Floats) -> Floats:
     return np.divide(gap, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
-def confusion_parts(true: NDArray[np.integer], guess: NDArray[np.integer], n: int) -> Floats:
+def confusion_parts(true: NDArray[np.integer], guess: NDArray[np.integer], n: int) -> _Floats:
     """(n * n,) confusion matrix, rows the truth."""
     return np.bincount(true * n + guess, minlength=n * n).astype(float)
 
 
-def macro_f1(sums: Floats) -> Floats:
+def macro_f1(sums: _Floats) -> _Floats:
     """Mean F1 over the classes that occur in truth or answer, from (..., n * n) summed confusions."""
     sums = np.asarray(sums, float)
     n = round(sums.shape[-1] ** 0.5)
@@ -48,7 +48,7 @@ def macro_f1(sums: Floats) -> Floats:
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 
-def balanced_accuracy(sums: Floats) -> Floats:
+def balanced_accuracy(sums: _Floats) -> _Floats:
     """Mean recall over the classes of (..., n * n) summed confusions; NaN where a class has no truth."""
     sums = np.asarray(sums, float)
     n = round(sums.shape[-1] ** 0.5)
@@ -59,7 +59,7 @@ def balanced_accuracy(sums: Floats) -> Floats:
 
 
 def coverage_curve(
-    confidence: Floats,
+    confidence: _Floats,
     true: NDArray[np.integer],
     guess: NDArray[np.integer],
     n: int,

@@ -11,16 +11,16 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 
-class Counts(NamedTuple):
+class DetectionCounts(NamedTuple):
     """True positives, false positives, false negatives."""
 
     tp: int
     fp: int
     fn: int
 
-    def __add__(self, other: "Counts") -> "Counts":  # type: ignore[override]
-        """Counts of both together."""
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+    def __add__(self, other: "DetectionCounts") -> "DetectionCounts":  # type: ignore[override]
+        """DetectionCounts of both together."""
+        return DetectionCounts(*(a + b for a, b in zip(self, other, strict=True)))
 
     @property
     def f1(self) -> float:
@@ -75,10 +75,10 @@ def _assign(rows: NDArray, cols: NDArray, distance: NDArray, within_um: float) -
 
 def detection_counts(
     true_um: NDArray[np.floating], found_um: NDArray[np.floating], *, within_um: float = 3.0
-) -> Counts:
+) -> DetectionCounts:
     """Detection counts by centroid."""
     tp = len(match_centers(true_um, found_um, within_um=within_um))
-    return Counts(tp, len(found_um) - tp, len(true_um) - tp)
+    return DetectionCounts(tp, len(found_um) - tp, len(true_um) - tp)
 
 
 class Panoptic(NamedTuple):

@@ -67,6 +67,7 @@ def read_cases(path: str | Path) -> list[Case]:
 
 def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> NarrativeScores:
     """Return the scores of narratives; needs the `validate` extra."""
+    # Imported here: rouge-score alone takes 1.1 s, and the agreement of raters needs neither.
     from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics.bleu import BLEU
 

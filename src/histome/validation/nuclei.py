@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pyarrow import Table
 
 from histome.classes import CELL_CLASSES
-from histome.datasets.labelsets import NUCLEUS_LABEL_SETS, members
+from histome.datasets.declared import declaration_of
+from histome.datasets.labelsets import EPITHELIAL, members
 from histome.validation.bootstrap import Estimate, bootstrap, f1, ratio
 from histome.validation.confidence import (
     balanced_accuracy,
@@ -33,55 +34,18 @@ from histome.validation.scores import (
 if TYPE_CHECKING:
     from histome.datasets.fields import Field
 
-LEUKOCYTES = ("lymphocyte", "plasma_cell", "macrophage", "granulocyte")
-EPITHELIAL = ("carcinoma_cell", "epithelial_cell")
-# How each data set's own labels are asked for: the nine probabilities are summed into these groups.
-GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
-    "consep": {
-        "epithelial": EPITHELIAL,
-        "inflammatory": LEUKOCYTES,
-        "fibroblast_endothelial": ("fibroblast", "endothelial_cell"),
-        "muscle_other": ("other",),
-    },
-    "crchistophenotypes": {
-        "epithelial": EPITHELIAL,
-        "inflammatory": LEUKOCYTES,
-        "fibroblast": ("fibroblast", "endothelial_cell"),
-        "others": ("other",),
-    },
-    "monusac": {
-        "epithelial": EPITHELIAL,
-        "lymphocyte": ("lymphocyte", "plasma_cell"),
-        "neutrophil": ("granulocyte",),
-        "macrophage": ("macrophage",),
-        "none of these": ("fibroblast", "endothelial_cell", "other"),
-    },
-    "nucls": {
-        "tumor": ("carcinoma_cell",),
-        "stromal": ("fibroblast", "endothelial_cell"),
-        "lymphocyte": ("lymphocyte",),
-        "plasma_cell": ("plasma_cell",),
-        "macrophage": ("macrophage",),
-        "granulocyte": ("granulocyte",),
-        "epithelium_other": ("epithelial_cell", "other"),
-    },
-}
-
-# Nuclei of other types are not labeled in these: what is found beside is not false.
-PARTLY_LABELLED = ("monusac",)
-
 
 def groups_for(data_set: str) -> Mapping[str, tuple[str, ...]]:
     """Return the groups of classes that a data set's labels can tell apart, by name.
 
-    Those of `GROUPS`; else labels whose sets share a class are one group, and classes that no label names are
-    another; else, for data labeled with our classes, the nine classes.
+    Those that it declares; else labels whose sets share a class are one group, and classes that no label
+    names are another; else, for data labeled with our classes, the nine classes.
     """
-    table = NUCLEUS_LABEL_SETS.get(data_set)
-    if data_set in GROUPS or table is None:
-        return GROUPS.get(data_set) or {name: (name,) for name in CELL_CLASSES}
+    about = declaration_of(data_set)
+    if about.groups or about.labels is None:
+        return about.groups or {name: (name,) for name in CELL_CLASSES}
     groups: list[tuple[list[str], int]] = []
-    for label, mask in table.items():
+    for label, mask in about.labels.items():
         joined = [group for group in groups if group[1] & mask]
         groups = [group for group in groups if not group[1] & mask]
         names, bits = [name for group in joined for name in group[0]], [group[1] for group in joined]
@@ -157,7 +121,7 @@ class FieldScore:
 def score_field(found: Found, field: "Field") -> FieldScore:
     """Score the cells found on one labeled field."""
     groups = groups_for(field.data_set)
-    has_types = field.data_set in GROUPS or bool(field.sets.any())
+    has_types = bool(declaration_of(field.data_set).groups or field.sets.any())
     true_um = field.points_px * field.label_mpp
     typed, detection = typed_counts(true_um, group_of_sets(field.sets[1:], groups), found, groups)
     return FieldScore(
@@ -240,7 +204,7 @@ def score_tables(scores: Sequence[FieldScore]) -> dict[str, dict]:
     for name in dict.fromkeys(s.data_set for s in scores):
         mine = [s for s in scores if s.data_set == name]
         figures = {figure: e.as_dict() for figure, e in summarize(mine, rng).items()}
-        if name in PARTLY_LABELLED:
+        if declaration_of(name).partly_labeled:
             figures = {k: e for k, e in figures.items() if k != "detection_f1" and not k.startswith("f_c")}
         nuclei = int(sum(s.detection[0] + s.detection[2] for s in mine))
         sizes = {"fields": len(mine), "sources": len({s.source for s in mine}), "nuclei": nuclei}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from histome.classes import CELL_CLASSES
 from histome.geometry.raster import paint_outlines
-from histome.validation.matching import Counts, Panoptic, instance_scores, match_centers
+from histome.validation.matching import DetectionCounts, Panoptic, instance_scores, match_centers
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def f_c(sums: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def typed_counts(
     true_um: NDArray, true_type: NDArray[np.integer], found: Found, groups: Mapping[str, tuple[str, ...]]
-) -> tuple[TypedCounts, Counts]:
+) -> tuple[TypedCounts, DetectionCounts]:
     """Type confusion of matched cells (3 um) in the groups' order; true types outside the groups are -1.
 
     Pairs whose true type is -1 are left out of the confusion; they stay in the detection counts.
@@ -87,4 +87,4 @@ def typed_counts(
     typed = TypedCounts(
         confusion, np.bincount(invented, minlength=n), np.bincount(missed[missed >= 0], minlength=n)
     )
-    return typed, Counts(len(pairs), len(invented), len(missed))
+    return typed, DetectionCounts(len(pairs), len(invented), len(missed))

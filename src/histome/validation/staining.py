@@ -7,13 +7,12 @@ apart or closer together. Robustness is the largest less the smallest score over
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from histome.slide.stain import stain_matrix, to_od
 
-Image = NDArray[np.uint8]
+RgbField = NDArray[np.uint8]
 
 
 class Condition(NamedTuple):
@@ -32,7 +31,7 @@ CONDITIONS = {
 RESOLUTIONS_MPP = (0.25, 0.35, 0.5, 0.7)
 
 
-def restain(rgb: Image, condition: Condition) -> Image:
+def restain(rgb: RgbField, condition: Condition) -> RgbField:
     """(h, w, 3) uint8 of the same tissue under another stain condition; the residual stays as it is."""
     stains = stain_matrix()
     moved = stains.copy()
@@ -42,10 +41,3 @@ def restain(rgb: Image, condition: Condition) -> Image:
     matrix = np.linalg.inv(stains) @ factor @ moved
     density = to_od(rgb) @ matrix.astype(np.float32)
     return np.clip(np.round(255.0 * 10.0**-density), 0, 255).astype(np.uint8)
-
-
-def rescan(rgb: Image, mpp: float, to_mpp: float) -> Image:
-    """(h, w, 3) uint8 at another um/px: area means where that is coarser, linear where it is finer."""
-    size = round(rgb.shape[1] * mpp / to_mpp), round(rgb.shape[0] * mpp / to_mpp)
-    how = cv2.INTER_AREA if to_mpp > mpp else cv2.INTER_LINEAR
-    return cv2.resize(rgb, size, interpolation=how)  # type: ignore[return-value]

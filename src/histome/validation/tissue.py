@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.classes import TISSUE_CLASSES
-from histome.datasets.tissue_fields import TissueField, white
+from histome.datasets.tissue_fields import TissueField, tissue_labels_of, white
+from histome.validation.bootstrap import Estimate, bootstrap, ratio
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-Counts = NDArray[np.float64]
+Overlaps = NDArray[np.floating]
+Predicted = tuple[TissueField, NDArray[np.float32]]
 _K = {name: k for k, name in enumerate(TISSUE_CLASSES)}
 # Our seven classes as the three of wsss4luad: tumor, tumor-associated stroma, normal lung.
 _WSSS = np.array([0, 2, 0, 1, 2, 1, 1])
@@ -22,7 +24,7 @@ def _full(probabilities: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray
     return np.stack(planes)
 
 
-def wsss_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Counts:
+def wsss_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Overlaps:
     """(3, 3) intersection, predicted and true pixels of tumor, stroma and normal; background left out."""
     assert field.truth is not None
     predicted = _WSSS[_full(probabilities, field.image.shape).argmax(0)]
@@ -33,7 +35,7 @@ def wsss_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Count
     )
 
 
-def glas_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Counts:
+def glas_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Overlaps:
     """Intersection, predicted and true gland pixels; a gland is where carcinoma or epithelium wins."""
     assert field.truth is not None
     best = _full(probabilities, field.image.shape).argmax(0)
@@ -50,111 +52,83 @@ def malignancy(probabilities: NDArray[np.float32]) -> float:
     return float((epithelium * carcinoma).sum() / max((epithelium * (carcinoma + normal)).sum(), 1e-9))
 
 
-def iou(counts: Counts) -> NDArray[np.float64]:
-    """Intersection over union of (..., 3) counts; nan where neither is there."""
-    union = counts[..., 1] + counts[..., 2] - counts[..., 0]
-    return np.divide(counts[..., 0], union, out=np.full(union.shape, np.nan), where=union > 0)
+def iou(counts: Overlaps) -> NDArray[np.floating]:
+    """Intersection over union of (..., 3) counts; NaN where neither is there."""
+    return ratio(np.stack([counts[..., 0], counts[..., 1] + counts[..., 2] - counts[..., 0]], axis=-1))
 
 
-def dice(counts: Counts) -> NDArray[np.float64]:
-    """Dice of (..., 3) counts."""
-    return 2 * counts[..., 0] / np.maximum(counts[..., 1] + counts[..., 2], 1.0)
+def gland_dice(counts: Overlaps) -> NDArray[np.floating]:
+    """Dice of (..., 3) counts; NaN where neither is there."""
+    return ratio(np.stack([2 * counts[..., 0], counts[..., 1] + counts[..., 2]], axis=-1))
 
 
-def bootstrap(
-    values: Sequence,
-    sources: Sequence[str],
-    statistic: Callable[[NDArray], float],
-    *,
-    rng: np.random.Generator,
-) -> dict[str, float | int | list[float]]:
-    """Value, n, sources and 95 % percentile interval of a statistic, resampling whole sources 1,000 times."""
-    array, names = np.asarray(values), np.asarray(sources)
-    groups = [np.flatnonzero(names == s) for s in sorted(set(sources))]
-    draws = []
-    for _ in range(1000):
-        rows = np.concatenate([groups[k] for k in rng.integers(len(groups), size=len(groups))])
-        draws.append(statistic(array[rows]))
-    low, high = map(float, np.nanpercentile(draws, [2.5, 97.5]))
-    value = round(float(statistic(array)), 4)
-    return {
-        "value": value,
-        "interval": [round(low, 4), round(high, 4)],
-        "n": len(array),
-        "sources": len(groups),
-    }
-
-
-def _summed(score: Callable[[Counts], NDArray], k: int | None = None) -> Callable[[NDArray], float]:
-    def statistic(counts: NDArray) -> float:
-        total = score(counts.sum(0))
-        return float(total if k is None else total[k])
-
-    return statistic
-
-
-def _mean_iou(counts: NDArray) -> float:
-    return float(np.nanmean(iou(counts.sum(0))))
-
-
-def _share_above(limit: float) -> Callable[[NDArray], float]:
-    return lambda rows: float(np.mean((rows[:, 0] > limit) == (rows[:, 1] > 0.5)))
-
-
-# Words of the tile sets that one of our sets answers; the others (mixed tiles) are not scored.
-_TILE_ANSWERS = {
-    **{"TUM": ("CARCINOMA",), "STR": ("STROMA", "VESSEL"), "NORM": ("EPITHELIAL_TISSUE", "STROMA")},
-    **{"MUS": ("OTHER", "STROMA"), "LYM": ("STROMA", "OTHER"), "MUC": ("OTHER",), "ADI": ("OTHER",)},
-    **{"DEB": ("NECROSIS", "BLOOD"), "Non-Viable-Tumor": ("NECROSIS",)},
-    "Non-Tumor": ("STROMA", "OTHER", "BLOOD", "VESSEL"),
-}
+def answers_of(field: TissueField) -> tuple[str, ...]:
+    """The tissue classes that answer a field's one label; empty where it is not scored (mixed tiles)."""
+    return tissue_labels_of(field.data_set).answers.get(field.label, ())
 
 
 def answer_share(field: TissueField, probabilities: NDArray[np.float32]) -> float:
     """Share of the field's tissue whose winning class is one that the field's label allows."""
     best = _full(probabilities, field.image.shape).argmax(0)
-    allowed = [_K[name] for name in _TILE_ANSWERS[field.label]]
-    tissue = ~white(field.image) if field.label not in ("ADI", "MUC") else np.ones(best.shape, bool)
+    allowed = [_K[name] for name in answers_of(field)]
+    # Fat and mucus are white or nearly so.
+    is_white = tissue_labels_of(field.data_set).labels[field.label] == "other"
+    tissue = np.ones(best.shape, bool) if is_white else ~white(field.image)
     return float(np.isin(best, allowed)[tissue].mean())
 
 
 def score_tissue(
     predict: Predict, fields: Sequence[TissueField], rng: np.random.Generator
-) -> dict[str, dict]:
-    """Every score of the card on `fields`; `predict`: image at 1 um/px -> probabilities (7, h/2, w/2)."""
-    wanted = [f for f in fields if f.data_set in ("wsss4luad", "glas") or f.label in _TILE_ANSWERS]
+) -> dict[str, dict[str, float]]:
+    """Every score of the card on `fields`; `predict`: image at 1 um/px -> probabilities (7, h/2, w/2).
+
+    Intervals resample whole sources, however few: `units` is their number.
+    """
+    wanted = [f for f in fields if f.data_set in ("wsss4luad", "glas") or answers_of(f)]
     predicted = [(f, predict(f.image)) for f in wanted]
-    scores = _score_wsss([(f, p) for f, p in predicted if f.data_set == "wsss4luad"], rng)
-    scores |= _score_glas([(f, p) for f, p in predicted if f.data_set == "glas"], rng)
-    return scores | _score_tiles([(f, p) for f, p in predicted if f.label in _TILE_ANSWERS], rng)
+    estimates = _score_wsss([(f, p) for f, p in predicted if f.data_set == "wsss4luad"], rng)
+    estimates |= _score_glas([(f, p) for f, p in predicted if f.data_set == "glas"], rng)
+    estimates |= _score_tiles([(f, p) for f, p in predicted if answers_of(f)], rng)
+    return {name: estimate.as_dict() for name, estimate in estimates.items()}
 
 
-def _score_wsss(predicted: list[tuple[TissueField, NDArray]], rng: np.random.Generator) -> dict[str, dict]:
+def _score_wsss(predicted: Sequence[Predicted], rng: np.random.Generator) -> dict[str, Estimate]:
     if not predicted:
         return {}
-    counts, sources = [wsss_counts(f, p) for f, p in predicted], [f.source for f, _ in predicted]
+    counts = np.stack([wsss_counts(f, p).ravel() for f, p in predicted])
+    sources = [f.source for f, _ in predicted]
+
+    def of_class(k: int) -> Callable[[NDArray], NDArray]:
+        return lambda sums: iou(sums[..., 3 * k : 3 * k + 3])
+
+    def mean(sums: NDArray) -> NDArray:
+        values = iou(sums.reshape(*sums.shape[:-1], 3, 3))
+        return ratio(np.stack([np.nansum(values, -1), np.isfinite(values).sum(-1)], axis=-1))
+
     scores = {
-        f"wsss4luad_iou_{name}": bootstrap(counts, sources, _summed(iou, k), rng=rng)
+        f"wsss4luad_iou_{name}": bootstrap(counts, sources, of_class(k), rng=rng)
         for k, name in enumerate(_WSSS_NAMES)
     }
-    return scores | {"wsss4luad_iou_mean": bootstrap(counts, sources, _mean_iou, rng=rng)}
+    return scores | {"wsss4luad_iou_mean": bootstrap(counts, sources, mean, rng=rng)}
 
 
-def _score_glas(predicted: list[tuple[TissueField, NDArray]], rng: np.random.Generator) -> dict[str, dict]:
+def _score_glas(predicted: Sequence[Predicted], rng: np.random.Generator) -> dict[str, Estimate]:
     if not predicted:
         return {}
-    counts, sources = [glas_counts(f, p) for f, p in predicted], [f.source for f, _ in predicted]
-    grades = [(malignancy(p), float(f.label == "malignant")) for f, p in predicted]
+    sources = [f.source for f, _ in predicted]
+    counts = np.stack([glas_counts(f, p) for f, p in predicted])
+    right = [((malignancy(p) > 0.5) == (f.label == "malignant"), 1) for f, p in predicted]
     return {
-        "glas_gland_dice": bootstrap(counts, sources, _summed(dice), rng=rng),
-        "glas_grade_accuracy": bootstrap(grades, sources, _share_above(0.5), rng=rng),
+        "glas_gland_dice": bootstrap(counts, sources, gland_dice, rng=rng),
+        "glas_grade_accuracy": bootstrap(np.array(right, float), sources, ratio, rng=rng),
     }
 
 
-def _score_tiles(predicted: list[tuple[TissueField, NDArray]], rng: np.random.Generator) -> dict[str, dict]:
+def _score_tiles(predicted: Sequence[Predicted], rng: np.random.Generator) -> dict[str, Estimate]:
     scores = {}
     for name in sorted({(f.data_set, f.label) for f, _ in predicted}):
         mine = [(f, p) for f, p in predicted if (f.data_set, f.label) == name]
-        shares, sources = [answer_share(f, p) for f, p in mine], [f.source for f, _ in mine]
-        scores["_".join(name).lower().replace("-", "_")] = bootstrap(shares, sources, np.mean, rng=rng)
+        shares = np.array([(answer_share(f, p), 1.0) for f, p in mine])
+        figure = "_".join(name).lower().replace("-", "_")
+        scores[figure] = bootstrap(shares, [f.source for f, _ in mine], ratio, rng=rng)
     return scores

@@ -10,16 +10,17 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
 from histome.checks import check_model
-from histome.datasets.fields import Place, instance_field
+from histome.datasets.fields import FieldId, instance_field
 from histome.errors import DataError, ModelError, UsageError
 from histome.models.card import load_card
 from histome.models.label_support import read_support
 from histome.models.reference import reference_window
 from histome.models.runtime import Network
 from histome.training.networks import scale_pixels
-from histome.training.nuclei.calibrate import first_window, label_marks
+from histome.training.nuclei.calibrate import first_window
 from histome.training.nuclei.from_labels import Plan, train_nuclei
 from histome.training.nuclei.from_onnx import network_of
+from histome.training.nuclei.ship import support_of
 from histome.training.nuclei.train import Recipe
 
 PLAN = Plan(steps=4, widths=(8, 8, 16), window_px=128, crop_px=64, batch=2, device="cpu")
@@ -139,16 +140,16 @@ def test_an_unknown_label_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_marks_of_the_model_before_count_too():
+def test_labels_of_the_model_before_count_too():
     labels = np.zeros((8, 8), np.int32)
     labels[2:4, 2:4] = 1
     rgb = np.zeros((8, 8, 3), np.uint8)
-    field = instance_field(Place("d", "a", "p"), rgb, labels, np.array([0, 1 << 8], np.uint16), mpp=0.5)
+    field = instance_field(FieldId("d", "a", "p"), rgb, labels, np.array([0, 1 << 8], np.uint16), mpp=0.5)
     before = read_support({"plasma_cell": "indirect", "macrophage": "direct, n = 55", "other": "said so"})
-    marks = label_marks([field], before)
-    assert marks["plasma_cell"] == "direct, n = 1"
-    assert marks["macrophage"] == "direct, n = 55"
-    assert marks["other"] == "indirect"
+    support = support_of([field], before)
+    assert support["plasma_cell"] == "direct, n = 1"
+    assert support["macrophage"] == "direct, n = 55"
+    assert support["other"] == "indirect"
 
 
 def test_a_large_field_is_cut_to_what_a_window_shows():
@@ -156,7 +157,7 @@ def test_a_large_field_is_cut_to_what_a_window_shows():
     labels[10:20, 10:20], labels[150:160, 150:160], labels[10:20, 150:160] = 1, 2, 3
     rgb = np.full((200, 200, 3), 200, np.uint8)
     sets = np.array([0, 1, 2, 4], np.uint16)
-    field = instance_field(Place("d", "a", "p"), rgb, labels, sets, mpp=0.25)
+    field = instance_field(FieldId("d", "a", "p"), rgb, labels, sets, mpp=0.25)
     assert first_window(field, 100) is field
     cut = first_window(field, 90)
     assert cut.image.shape == (90, 90, 3)

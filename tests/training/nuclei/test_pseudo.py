@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
 from histome.classes import CELL_CLASSES
 from histome.datasets.labelsets import label_set
-from histome.training.nuclei.pseudo import grade_over, pseudo_fields, surest
+from histome.training.nuclei.pseudo import grade_over, pseudo_fields, surest_classes
 
 
 def _sure_of(name, share):
@@ -21,16 +21,16 @@ def _sure_of(name, share):
 
 def test_only_the_surest_keep_their_class():
     p = np.stack([_sure_of("lymphocyte", s) for s in (0.95, 0.3, 0.8, 0.5)])
-    kept = surest(p, 0.5)
+    kept = surest_classes(p, 0.5)
     assert kept.tolist() == [label_set("lymphocyte"), 0, label_set("lymphocyte"), 0]
-    assert surest(np.empty((0, 9))).shape == (0,)
+    assert surest_classes(np.empty((0, 9))).shape == (0,)
 
 
 def test_the_grade_stands_over_the_network_for_epithelium_alone():
     p = np.stack(
         [_sure_of("carcinoma_cell", 0.9), _sure_of("carcinoma_cell", 0.9), _sure_of("fibroblast", 0.9)]
     )
-    sets = surest(p, 1.0)
+    sets = surest_classes(p, 1.0)
     in_gland = np.array([True, False, True])
     graded = grade_over(sets, p, in_gland, label_set("epithelial_cell"))
     assert graded.tolist() == [label_set("epithelial_cell"), 0, label_set("fibroblast")]

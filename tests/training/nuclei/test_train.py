@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
 from histome.datasets.fields import Field, _centers, _normalized_depth
-from histome.training.nuclei.train import Recipe, Sampler, Trainer, learning_rate, predict, train
+from histome.training.loop import learning_rate
+from histome.training.nuclei.train import NucleiTrainer, Recipe, Sampler, make_network, predict, train
 
 RECIPE = Recipe(
     widths=(8, 8, 16), crop_px=64, batch=2, steps=6, restarts=(), decay_steps=2, mix={"consep": 1.0}
@@ -46,12 +47,11 @@ def _weights(net):
 
 def test_a_run_cut_in_two_equals_one_run(field, tmp_path):
     whole = train(RECIPE, [field], [field], tmp_path / "whole", every=3)
-    first = Trainer(RECIPE, tmp_path / "cut")
     sampler = Sampler([field], RECIPE)
-    weights = torch.from_numpy(sampler.set_weight)
+    first = NucleiTrainer(RECIPE, tmp_path / "cut", sampler.set_weight)
     first.net.train()
     for k in range(3):
-        first.update(sampler.batch(np.random.default_rng((RECIPE.seed, k))), weights)
+        first.update(sampler.batch(np.random.default_rng((RECIPE.seed, k))))
     first.save()
     resumed = train(RECIPE, [field], [field], tmp_path / "cut", every=3)
     torch.testing.assert_close(_weights(whole), _weights(resumed), rtol=1e-3, atol=1e-5)
@@ -64,20 +64,32 @@ def test_training_leaves_the_callers_arithmetic_alone(field, tmp_path):
 
 
 def test_losses_fall(field, tmp_path):
-    trainer = Trainer(RECIPE, tmp_path)
     sampler = Sampler([field], RECIPE)
+    trainer = NucleiTrainer(RECIPE, tmp_path, sampler.set_weight)
     trainer.net.train()
     batch = sampler.batch(np.random.default_rng(1))
-    sums = [sum(trainer.update(batch, torch.from_numpy(sampler.set_weight)).values()) for _ in range(5)]
+    sums = [sum(trainer.update(batch).values()) for _ in range(5)]
     assert sums[-1] < sums[0]
 
 
-def test_outputs_cover_the_field_on_a_stride_of_two(field, tmp_path):
-    out = predict(Trainer(RECIPE, tmp_path).net.eval(), field.image[:99, :75])
+def test_outputs_cover_the_field_on_a_stride_of_two(field):
+    out = predict(make_network(RECIPE).eval(), field.image[:99, :75])
     assert out["prob"].shape == (50, 38)
     assert out["dist"].shape == (32, 50, 38)
-    assert out["dist"].min() > 0
     assert out["logits"].shape == (9, 50, 38)
+    assert out["mask"].shape == (100, 76)
+    assert out["offset"].shape == (2, 50, 38)
+
+
+def test_a_silent_head_means_a_typical_radius_and_even_odds(field):
+    """Raw outputs of 0: sigmoid 1/2; 8 px times softplus(0) = 8 ln 2."""
+    net = make_network(RECIPE).eval()
+    for parameter in net.heads.parameters():
+        torch.nn.init.zeros_(parameter)
+    out = predict(net, field.image)
+    np.testing.assert_allclose(out["prob"], 0.5)
+    np.testing.assert_allclose(out["dist"], 8 * np.log(2), rtol=1e-3)
+    np.testing.assert_allclose(out["offset"], 0)
 
 
 def test_learning_rate_warms_up_stays_and_ends_at_zero():

@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("efficientnet_lite_pytorch", reason="its encoder comes with the [train] extra")
 
 from helpers.tiny_models import segmenter_model
 
 from histome.classes import TISSUE_CLASSES
 from histome.datasets import tissue_fields
-from histome.datasets.tissue_fields import CODES, LABEL_SETS, TissueField, label_table, load_tissue_fields
+from histome.datasets.tissue_fields import TissueField, load_tissue_fields
+from histome.datasets.tissue_labels import CODES, LABEL_SETS, label_table
 from histome.training.tissue import train as tissue
-from histome.validation import tissue as tissue_scores
 
 K = {name: k for k, name in enumerate(TISSUE_CLASSES)}
 
@@ -103,7 +104,6 @@ def test_a_batch_depends_on_its_seed_alone():
 
 
 def test_one_step_learns_and_a_checkpoint_resumes(tmp_path):
-    pytest.importorskip("efficientnet_lite_pytorch")
     torch.set_num_threads(1)
     recipe = tissue.TissueRecipe(steps=2, decay_steps=2, batch=2, crop_px=64)
     fields = [field(), field("tumor stroma", source="b")]
@@ -127,28 +127,6 @@ def test_windows_cover_an_image_of_any_size(tmp_path):
     out = predict(image)
     assert out.shape == (7, 35, 75)
     assert (out > 0).all()
-
-
-def test_scores_of_a_perfect_and_of_a_wrong_answer():
-    truth = np.zeros((40, 40), np.uint8)
-    truth[:, 20:] = 1
-    f = field(size=40, truth=truth, label="tumor and stroma")
-    perfect = np.zeros((7, 40, 40), np.float32)
-    perfect[K["CARCINOMA"], :, :20] = perfect[K["STROMA"], :, 20:] = 1
-    counts = tissue_scores.wsss_counts(f, perfect)
-    assert tissue_scores.iou(counts)[:2].tolist() == [1, 1]
-    assert np.isnan(tissue_scores.iou(counts)[2])
-    assert tissue_scores.iou(tissue_scores.wsss_counts(f, perfect[..., ::-1]))[:2].tolist() == [0, 0]
-    gland = field(size=40, data_set="glas", truth=(truth == 0).astype(np.uint8), label="malignant")
-    assert tissue_scores.dice(tissue_scores.glas_counts(gland, perfect)) == 1
-    assert tissue_scores.malignancy(perfect) == pytest.approx(1)
-
-
-def test_the_bootstrap_draws_sources():
-    score = tissue_scores.bootstrap([0.0, 0.0, 1.0, 1.0], list("aabb"), np.mean, rng=np.random.default_rng(0))
-    assert score["value"] == 0.5
-    assert score["interval"] == [0.0, 1.0]
-    assert (score["n"], score["sources"]) == (4, 2)
 
 
 def test_real_fields_have_labels_and_parts(data_dir):

@@ -10,20 +10,19 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from histome.cli import main
-from histome.datasets.fields import Place as FieldPlace
-from histome.datasets.fields import instance_field
-from histome.datasets.labelsets import set_of
+from histome.datasets.declared import set_of
+from histome.datasets.fields import FieldId, instance_field
 from histome.errors import DataError, OutputError, UsageError
-from histome.training.uperhover import curriculum
+from histome.models.card import load_card
 from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
-from histome.training.uperhover.curriculum import best_stage, run_curriculum, table
-from histome.training.uperhover.export import label_marks
+from histome.training.uperhover.curriculum import StageResult, best_stage, run_curriculum, table
+from histome.training.uperhover.export import support_of
 from histome.training.uperhover.network import IGNORE
 from histome.training.uperhover.patches import class_codes, patch_of
 from histome.training.uperhover.pseudo import label_pieces, pieces
-from histome.training.uperhover.train import Place
+from histome.training.uperhover.train import Worker
 
-ALONE = Place(0, 1, "cpu")
+ALONE = Worker(0, 1, "cpu")
 SETTINGS = """
 [encoder]
 width = 16
@@ -75,9 +74,8 @@ def drawn_field(rng, size=48):
     return image, labels, names
 
 
-@pytest.fixture
-def data(tmp_path):
-    """A folder with a drawn labeled set of four sources, unlabeled images, and the settings."""
+def draw_data(tmp_path):
+    """Fill a folder with a drawn labeled set of four sources, unlabeled images, and the settings."""
     rng = np.random.default_rng(0)
     for folder in ("labeled/images", "labeled/instances", "more/images"):
         (tmp_path / folder).mkdir(parents=True)
@@ -96,47 +94,81 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_three_stages_on_one_human_labeled_set(data, monkeypatch):
+@pytest.fixture
+def data(tmp_path):
+    return draw_data(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A curriculum of three stages that ran to its end: its settings, folder and results."""
+    torch.set_num_threads(1)  # on a busy machine, threads of a tiny network wait more than they compute
+    root = draw_data(tmp_path_factory.mktemp("curriculum"))
+    config = CurriculumConfig.from_toml(root / "curriculum.toml")
+    return config, root / "out", run_curriculum(config, root / "out")
+
+
+def test_every_stage_is_scored_on_the_same_human_labels(finished):
     """The published mIoU is each stage's on labels of its own making; here all are of the same fields."""
-    scored = []
-    judge = curriculum.score_held_out
-    monkeypatch.setattr(
-        curriculum,
-        "score_held_out",
-        lambda net, fields, *rest: scored.append([f.name for f in fields]) or judge(net, fields, *rest),
-    )
-    monkeypatch.setattr(curriculum, "_export", lambda *_: None)
-    config = CurriculumConfig.from_toml(data / "curriculum.toml")
-    results = run_curriculum(config, data / "out")
-    assert scored == [["2", "3", "6", "7"]] * 3
+    _, out, results = finished
     assert [r.stage for r in results] == [1, 2, 3]
-    assert results[0].teacher is None
-    assert results[0].filter is None
+    maps = [np.load(out / f"stage{k}" / "held_out.npz") for k in (1, 2, 3)]
+    assert [m["pixels"].shape[0] for m in maps] == [4, 4, 4]
+    truth = [m["pixels"].sum(-1).tolist() for m in maps]  # true pixels of each class in each field
+    assert truth[0] == truth[1] == truth[2]
     assert {r.scores["pixels"]["miou"]["units"] for r in results} == {2}
-    first = results[0].scores
-    assert {"miou", "dice_neoplastic", "dice_inflammatory"} <= first["pixels"].keys()
-    assert {"pq", "aji", "detection_f1"} <= first["drawn"].keys()
-    for result in results[1:]:
-        kept, total = result.filter["kept"], result.filter["total"]
-        assert 0 < kept == result.patches <= 0.7 * total  # the published filter kept all
-        assert result.gain is not None
+
+
+def test_a_stage_tells_pixels_and_nuclei(finished):
+    scores = finished[2][0].scores
+    assert {"miou", "dice_neoplastic", "dice_inflammatory"} <= scores["pixels"].keys()
+    assert {"pq", "aji", "detection_f1"} <= scores["drawn"].keys()
+
+
+def test_the_first_stage_learns_from_people_and_the_others_from_kept_patches(finished):
+    _, out, (first, *others) = finished
+    assert (first.teacher, first.filter, first.gain, first.agreement) == (None, None, None, None)
+    for result, share in zip(others, (0.5, 0.7), strict=True):
+        written = json.loads((out / f"stage{result.stage}" / "labels" / "labels.json").read_text())
+        assert result.filter == written
+        assert 0 < written["kept"] == result.patches <= share * written["total"]  # the published kept all
+
+
+def test_a_stage_is_promoted_for_a_gain_alone(finished):
+    for result in finished[2][1:]:
         assert result.promoted == (result.gain["value"] > 0)
         assert ("not promoted" in result.verdict()) != result.promoted
-        assert 0 <= result.agreement <= 1
-    # Each starts anew: the first step's loss of a stage is not the last one's of the stage before.
-    assert f"kept of {results[1].filter['total']}" in table(results)
 
-    monkeypatch.setattr(curriculum, "fit", lambda *_: pytest.fail("a finished stage is trained again"))
-    assert run_curriculum(config, data / "out") == results
-    other = config.model_copy(update={"stages": config.stages[:2]})
+
+def test_the_best_stage_is_a_model(finished):
+    _, out, results = finished
+    card = load_card(out / "model")
+    assert card.training["stage"] == best_stage(results).stage
+    assert card.thresholds.prob == best_stage(results).cuts["prob_threshold"]
+    assert card.scores["held_out"]["pixels"] == best_stage(results).scores["pixels"]
+
+
+def test_the_table_has_a_column_a_stage(finished):
+    results = finished[2]
+    assert f"kept of {results[1].filter['total']}" in table(results)
+    assert {line.count("|") for line in table(results).splitlines()} == {5}
+
+
+def test_a_finished_curriculum_is_not_trained_again(finished):
+    config, out, results = finished
+    networks = {path: path.stat().st_mtime_ns for path in out.glob("stage*/*.pt")}
+    assert run_curriculum(config, out) == results
+    assert {path: path.stat().st_mtime_ns for path in out.glob("stage*/*.pt")} == networks
+
+
+def test_a_folder_with_the_results_of_other_settings_is_refused(finished):
+    config, out, _ = finished
     with pytest.raises(OutputError, match="other settings"):
-        run_curriculum(other, data / "out")
+        run_curriculum(config.model_copy(update={"stages": config.stages[:2]}), out)
 
 
 def test_a_worse_stage_labels_nothing():
-    result = curriculum.StageResult(
-        1, 1, None, 1, None, {}, {"pixels": {"miou": {"value": 0.5}}}, None, None, True
-    )
+    result = StageResult(1, 1, None, 1, None, {}, {"pixels": {"miou": {"value": 0.5}}}, None, None, True)
     loss = {"value": -0.1, "low": -0.2, "high": 0.0, "units": 5}
     worse = replace(result, stage=2, gain=loss, promoted=False)
     assert best_stage([result, worse]).stage == 1
@@ -202,7 +234,7 @@ def field_of(data_set, labels):
         instances[5:15, 20 * k + 5 : 20 * k + 15] = k + 1
     sets = np.array([0, *(set_of(data_set, label) for label in labels)], np.uint16)
     rgb = np.zeros((*instances.shape, 3), np.uint8)
-    return instance_field(FieldPlace(data_set, "f", "s"), rgb, instances, sets, mpp=0.25)
+    return instance_field(FieldId(data_set, "f", "s"), rgb, instances, sets, mpp=0.25)
 
 
 def test_our_label_sets_become_the_six_classes():
@@ -220,12 +252,12 @@ def test_our_label_sets_become_the_six_classes():
     assert class_codes(field_of("monusac", ["epithelial", "macrophage"])).tolist() == [0, IGNORE, 2]
 
 
-def test_a_class_is_marked_as_learned_only_from_labels_of_its_own():
-    marks = label_marks(
+def test_a_class_is_learned_only_from_labels_of_its_own():
+    support = support_of(
         [field_of("consep", ["inflammatory", "malignant epithelial", "muscle", "fibroblast"])]
     )
-    assert (marks["carcinoma_cell"], marks["fibroblast"]) == ("direct, n = 1", "direct, n = 1")
-    assert {marks[name] for name in ("lymphocyte", "other", "endothelial_cell")} == {"indirect"}
+    assert (support["carcinoma_cell"], support["fibroblast"]) == ("direct, n = 1", "direct, n = 1")
+    assert {support[name] for name in ("lymphocyte", "other", "endothelial_cell")} == {"indirect"}
 
 
 def test_a_patch_keeps_labels_at_the_image_scale():

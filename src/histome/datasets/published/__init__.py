@@ -8,6 +8,8 @@ from histome.datasets.published.maps import load_conic, load_lizard, load_pannuk
 from histome.datasets.published.outlines import load_monusac, load_nucls, load_puma
 from histome.errors import DataError
 
+__all__ = ["LAYOUTS", "load_labeled"]
+
 # Name on the command line -> reader of the layout as it is published.
 LAYOUTS: Mapping[str, Callable[[Path], Iterator[Field]]] = {
     "pannuke": load_pannuke,
@@ -23,7 +25,7 @@ def load_labeled(name: str, folder: Path) -> Iterator[Field]:
     """Fields of a folder: our own layout where it holds `images.csv`, else the published one of that name.
 
     Our layout is that of `datasets.load_fields`; its labels are those of the data set of that name in
-    `labelsets`, or, for any other name, our nine classes (`lymphocyte|plasma_cell` for either).
+    `declared`, or, for any other name, our nine classes (`lymphocyte|plasma_cell` for either).
 
     Raises
     ------

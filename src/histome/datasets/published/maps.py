@@ -11,12 +11,12 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from histome.datasets.fields import Field, Place, instance_field, read_rows
-from histome.datasets.labelsets import set_of
+from histome.classes import PANNUKE_CLASSES
+from histome.datasets.declared import set_of
+from histome.datasets.fields import Field, FieldId, instance_field, read_rows
 from histome.errors import DataError
 
 _SIDE_PX = 256
-PANNUKE_CLASSES = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
 LIZARD_CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
 _PANNUKE_MPP, _LIZARD_MPP = 0.25, 0.5
 
@@ -42,9 +42,9 @@ def load_pannuke(folder: Path) -> Iterator[Field]:
         sets = [set_of("pannuke", name) for name in PANNUKE_CLASSES]
         for k, tissue in enumerate(types):
             labels, of_label = _join_channels(masks[k, ..., :-1], sets)
-            place = Place("pannuke", f"{fold.name} {k:04d}", str(tissue))
+            of = FieldId("pannuke", f"{fold.name} {k:04d}", str(tissue))
             rgb = np.clip(images[k], 0, 255).astype(np.uint8)
-            yield instance_field(place, rgb, labels, of_label, mpp=_PANNUKE_MPP)
+            yield instance_field(of, rgb, labels, of_label, mpp=_PANNUKE_MPP)
 
 
 def load_conic(folder: Path) -> Iterator[Field]:
@@ -63,8 +63,8 @@ def load_conic(folder: Path) -> Iterator[Field]:
         numbers, first = np.unique(instances, return_index=True)
         code = dict(zip(numbers.tolist(), classes.ravel()[first].tolist(), strict=True))
         labels, sets = _numbered(instances, code, f"{labels_path}, patch {name}")
-        place = Place("conic", name, name.rsplit("-", 1)[0])
-        yield instance_field(place, np.asarray(images[k], np.uint8), labels, sets, mpp=_LIZARD_MPP)
+        of = FieldId("conic", name, name.rsplit("-", 1)[0])
+        yield instance_field(of, np.asarray(images[k], np.uint8), labels, sets, mpp=_LIZARD_MPP)
 
 
 def load_lizard(folder: Path) -> Iterator[Field]:
@@ -88,7 +88,7 @@ def load_lizard(folder: Path) -> Iterator[Field]:
         if rgb.shape[:2] != instances.shape:
             raise DataError(f"{path}: inst_map is {instances.shape}, its image {rgb.shape[:2]}")
         labels, sets = _numbered(instances, code, str(path))
-        yield instance_field(Place("lizard", path.stem, path.stem), rgb, labels, sets, mpp=_LIZARD_MPP)
+        yield instance_field(FieldId("lizard", path.stem, path.stem), rgb, labels, sets, mpp=_LIZARD_MPP)
 
 
 def compact(labels: NDArray[np.integer], sets: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:

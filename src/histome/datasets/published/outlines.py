@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histome.datasets.fields import Field, Place, instance_field, read_rows
-from histome.datasets.labelsets import set_of
+from histome.datasets.declared import set_of
+from histome.datasets.fields import Field, FieldId, instance_field, read_rows
 from histome.datasets.published.maps import compact, files_of
 from histome.errors import DataError
 from histome.slide import open_slide
@@ -50,9 +50,9 @@ def load_nucls(folder: Path) -> Iterator[Field]:
         labels, sets = _painted(outlines, rgb.shape[:2], "nucls", path)
         mask = folder / "mask" / path.name.replace(".csv", ".png")
         weight = _known_region(mask, labels) if mask.is_file() else None
-        place = Place("nucls", path.stem, _patient(path.stem))
+        of = FieldId("nucls", path.stem, _patient(path.stem))
         exact = all(outline.exact for outline in outlines)
-        yield instance_field(place, rgb, labels, sets, mpp=_NUCLS_MPP, weight=weight, shapes=exact)
+        yield instance_field(of, rgb, labels, sets, mpp=_NUCLS_MPP, weight=weight, shapes=exact)
 
 
 def _nucls_label(row: Mapping[str, str], path: Path) -> str:
@@ -98,7 +98,7 @@ def load_puma(folder: Path) -> Iterator[Field]:
             raise DataError(f"{path}: no image {name}.tif under {folder}")
         rgb = _pixels(images[name])
         labels, sets = _painted(_read_geojson(path), rgb.shape[:2], "puma", path)
-        yield instance_field(Place("puma", name, name), rgb, labels, sets, mpp=_PUMA_MPP)
+        yield instance_field(FieldId("puma", name, name), rgb, labels, sets, mpp=_PUMA_MPP)
 
 
 def _read_geojson(path: Path) -> list[Outline]:
@@ -134,8 +134,8 @@ def load_monusac(folder: Path) -> Iterator[Field]:
         labels, sets = _painted(outlines, rgb.shape[:2], "monusac", path)
         weight = _ring(labels, round(_RING_UM / mpp))
         weight[(sets == set_of("monusac", "macrophage"))[labels]] = 0
-        place = Place("monusac", path.stem, _patient(path.stem))
-        yield instance_field(place, rgb, labels, sets, mpp=mpp, weight=weight)
+        of = FieldId("monusac", path.stem, _patient(path.stem))
+        yield instance_field(of, rgb, labels, sets, mpp=mpp, weight=weight)
 
 
 def _monusac_pixels(path: Path, mpp: float) -> NDArray[np.uint8]:

@@ -19,10 +19,9 @@ from histome.narrative.facts import Facts
 from histome.narrative.writers.language_models import load_folder, prompt_of
 from histome.narrative.writers.verified import grounded_sentences
 from histome.store.disk import writing
-from histome.training.nuclei.train import log_row
+from histome.training.loop import Trainer, run
 
 IGNORED = -100  # the label of a token that is not learned: torch's cross-entropy leaves it out
-CHECKPOINT = "checkpoint.pt"
 MODEL = "model"
 
 
@@ -154,43 +153,31 @@ def _pad(tokenizer: Any) -> int:
     return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
 
-class _Teacher:
-    """Model, optimizer and step: what a checkpoint holds."""
+class _Teacher(Trainer):
+    """Trains the model; the learning rate falls to 0 over the run."""
+
+    clip_norm = 1.0
 
     def __init__(
         self, model: Any, lessons: Sequence[Lesson], recipe: NarrativeRecipe, out: Path, *, pad: int
     ) -> None:
-        self.model, self.lessons, self.recipe, self.out, self.pad = model, lessons, recipe, out, pad
-        self.optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
+        settings = {"recipe": asdict(recipe), "lessons": len(lessons)}
+        super().__init__(model, optimizer, out, device=str(model.device), settings=settings)
+        self.lessons, self.recipe, self.out, self.pad = lessons, recipe, out, pad
         self.per_epoch = math.ceil(len(lessons) / recipe.batch)
-        self.step, self.losses = 0, list[float]()
-        self._resume()
+        self.total = self.per_epoch * recipe.epochs
 
-    def _resume(self) -> None:
-        path = self.out / CHECKPOINT
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True, map_location=self.model.device)
-        if state["recipe"] != asdict(self.recipe) or state["lessons"] != len(self.lessons):
-            raise UsageError(f"{path}: from another recipe or other pairs; remove it or give another folder")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.losses = state["step"], state["losses"]
+    def numbers(self) -> dict[str, Any]:
+        """The step and the losses so far."""
+        return super().numbers() | {"losses": self.losses}
 
-    def _save(self) -> None:
-        """Write the checkpoint in one move."""
-        state = {
-            "recipe": asdict(self.recipe),
-            "lessons": len(self.lessons),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "losses": self.losses,
-        }
-        torch.save(state, self.out / "checkpoint.tmp")
-        (self.out / "checkpoint.tmp").replace(self.out / CHECKPOINT)
+    def restore(self, numbers: Mapping[str, Any]) -> None:
+        """Take up the step and the losses."""
+        super().restore(numbers)
+        self.losses: list[float] = list(numbers.get("losses", ()))
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         """Yield the batches that are left; the order of epoch k depends on (seed, k) alone."""
@@ -201,31 +188,29 @@ class _Teacher:
             for first in range((self.step - epoch * self.per_epoch) * size, len(order), size):
                 yield collate([self.lessons[k] for k in order[first : first + size]], self.pad)
 
+    def update(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """One optimizer step on a batch of `collate`."""
+        self.set_rate(self.recipe.learning_rate * (1 - self.step / self.total))
+        # Seeded by step: a resumed run draws the dropout that an undisturbed one would.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        loss = self.net(**{name: part.to(self.device) for name, part in batch.items()}).loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.descend()
+        self.losses.append(loss.item())
+        return {"loss": self.losses[-1]}
+
     def teach(self) -> float:
         """Take every step that is left and return the mean loss of the last epoch."""
-        total = self.per_epoch * self.recipe.epochs
-        self.model.train()
-        for batch in self._batches():
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate * (1 - self.step / total)
-            # Seeded by step: a resumed run draws the dropout that an undisturbed one would.
-            torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
-            loss = self.model(**{name: part.to(self.model.device) for name, part in batch.items()}).loss
-            self.optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.step += 1
-            self.losses.append(loss.item())
-            self._after(total)
-        return self._mean()
+        self.net.train()
 
-    def _after(self, total: int) -> None:
-        if self.step % self.per_epoch == 0:
-            row = {"epoch": self.step // self.per_epoch, "step": self.step, "loss": round(self._mean(), 5)}
-            log_row(self.out / "log.csv", row)
-        if self.step % self.recipe.save_every == 0 or self.step == total:
-            self._save()
+        def evaluate() -> dict[str, float]:
+            return {"loss": round(self._mean(), 5)}
+
+        often, log = self.recipe.save_every, self.out / "log.csv"
+        every = self.per_epoch
+        run(self, self._batches(), self.total, every=every, evaluate=evaluate, save_every=often, log=log)
+        return self._mean()
 
     def _mean(self) -> float:
         last = self.losses[-self.per_epoch :]

@@ -1,10 +1,10 @@
-"""From a trained nuclei network to a model: ONNX, thresholds, temperature, marks of its classes.
+"""Steps from a trained nuclei network to a model: ONNX, thresholds, logit adjustment, range of the stain.
 
 Everything is chosen on tuning fields, through the network on the CPU runtime and the code that profiles a
 slide; no held-out field is looked at here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from histome.datasets.published.maps import compact
 from histome.geometry.polygons import centroids
 from histome.geometry.raster import paint_outlines
 from histome.models.card import Card, Thresholds
-from histome.models.label_support import Support
 from histome.models.runtime import Outputs, Predictor, weights_sha256
 from histome.training.networks import StardistExport, export_onnx
 from histome.training.nuclei.train import Recipe, Sampler
@@ -109,22 +108,24 @@ def _quality(card: Card, field: Field, out: Outputs) -> float:
     return (f1 + instance_scores(field.labels, painted).aji) / 2
 
 
-def loss_tilt(fields: Sequence[Field], recipe: Recipe) -> NDArray[np.float64]:
-    """How far training moved each class' logit: the log of its own label's loss weight, 0 where it has none.
+def class_log_weights(fields: Sequence[Field], recipe: Recipe) -> NDArray[np.float64]:
+    """(9,) log of the loss weight of each class' own label, 0 where it has none: how far it moved the logit.
 
     Rare labels weigh more in training so that they are learned at all; on tissue that training never saw this
-    makes everything a macrophage.
+    makes everything a macrophage. A share of it is taken back after training: logit adjustment (Menon et al.
+    2021, arXiv:2007.07314).
     """
     weight = Sampler(fields, recipe).set_weight[[1 << k for k in range(len(CELL_CLASSES))]]
     return np.log(np.where(weight > 0, weight, 1.0)).astype(np.float64)
 
 
 def calibrate(
-    card: Card, outputs: Sequence[tuple[Field, Outputs]], tilt: NDArray[np.float64]
+    card: Card, outputs: Sequence[tuple[Field, Outputs]], log_weights: NDArray[np.float64]
 ) -> tuple[float, float, float]:
-    """Share of the tilt to take back and temperature (least log-loss), confidence that `COVERAGE` reach.
+    """Share of the logit adjustment and temperature (least log-loss), and confidence that `COVERAGE` reach.
 
-    Where no nucleus of known type was found, nothing is taken back and the card's numbers stay.
+    The share times `log_weights` is to be taken from the logits. Where no nucleus of known type was found,
+    it is 0 and the card's numbers stay.
     """
     logits, masks, everything = [], [], []
     for field, out in outputs:
@@ -140,13 +141,13 @@ def calibrate(
         return 0.0, card.temperature, card.thresholds.abstain
 
     def loss(share: float, temperature: float) -> float:
-        p = class_probabilities(x - share * tilt, temperature)
+        p = class_probabilities(x - share * log_weights, temperature)
         return -float(np.log(np.maximum((p * member).sum(1), 1e-12)).mean())
 
     grid = [(s, t) for s in np.arange(0, 1.01, 0.1).round(1) for t in np.arange(0.4, 2.01, 0.02).round(2)]
     share, temperature = min(grid, key=lambda point: loss(*point))
-    confidence = class_probabilities(np.concatenate(everything) - share * tilt, temperature).max(1)
-    print("tuning: tilt taken back", share, "temperature", temperature, "typed nuclei", len(x))
+    confidence = class_probabilities(np.concatenate(everything) - share * log_weights, temperature).max(1)
+    print("tuning: share of the logit adjustment", share, "temperature", temperature, "typed nuclei", len(x))
     print("tuning: log-loss", loss(0.0, 1.0), "->", loss(share, temperature), flush=True)
     return float(share), float(temperature), round(float(np.quantile(confidence, 1 - COVERAGE)), 3)
 
@@ -163,17 +164,3 @@ def stain_range(tables: Sequence[pa.Table]) -> dict[str, list[float]]:
         name: [round(a, 4), round(b, 4)]
         for name, a, b in zip(STAIN_COLUMNS, low.tolist(), high.tolist(), strict=True)
     }
-
-
-def label_marks(fields: Sequence[Field], before: Mapping[str, Support] | None = None) -> dict[str, str]:
-    """How each class was learned: from n nuclei labeled as it alone, or as a member of wider groups.
-
-    before: support of the model that training started from; its labels count too.
-    """
-    sets = np.concatenate([field.sets[1:] for field in fields])
-    marks = {}
-    for k, name in enumerate(CELL_CLASSES):
-        taught = (before or {}).get(name)
-        n = int((sets == 1 << k).sum()) + (taught.n or 0 if taught else 0)
-        marks[name] = str(Support.of_count(n))
-    return marks

@@ -2,50 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 
-from histome.cells import find_cells
-from histome.classes import CELL_CLASSES
-from histome.datasets.fields import IMAGE_MPP, Field
+from histome.datasets.declared import declaration_of
+from histome.datasets.fields import Field
 from histome.datasets.published import load_labeled
-from histome.datasets.splits import Split, sources, split_by_source
+from histome.datasets.splits import Split, split_by_source
 from histome.errors import DataError, UsageError
-from histome.models.card import CARD_NAME, Card, DataSource, Thresholds, load_card, write_card
+from histome.models.card import CARD_NAME, Card, DataSource, Thresholds, load_card
 from histome.models.label_support import card_support
-from histome.models.reference import reference_window, summarize
-from histome.models.runtime import Network
-from histome.slide.plain import array_slide
 from histome.store.disk import writing
-from histome.training.nuclei.calibrate import (
-    calibrate,
-    choose_thresholds,
-    export_nuclei,
-    first_window,
-    label_marks,
-    loss_tilt,
-    move_logits,
-    run_network,
-    stain_range,
-)
+from histome.training.checkpoint import CHECKPOINT, load_average, write_average
 from histome.training.nuclei.from_onnx import network_of
-from histome.training.nuclei.targets import RAYS
-from histome.training.nuclei.train import Recipe, load_average, make_network, train
-from histome.validation.nuclei import found_from_table, rounded, score_field, score_tables
+from histome.training.nuclei.ship import ship, support_of
+from histome.training.nuclei.train import Recipe, train
 
-# As their publishers say; what is not here is the user's own to state.
-PUBLISHED_LICENSES = {
-    "pannuke": "CC BY-NC-SA 4.0",
-    "lizard": "CC BY-NC-SA 4.0, research use only",
-    "conic": "CC BY-NC-SA 4.0, research use only",
-    "nucls": "CC0 1.0",
-    "monusac": "CC BY-NC-SA 4.0",
-}
 _SETTINGS = "settings.json"
 _STREAM_FIELDS = 16
 
@@ -92,7 +68,9 @@ def train_nuclei(data: Sequence[tuple[str, Path]], out: Path, plan: Plan | None 
     start = None if parent is None else _start(out / "start", parent, recipe, split.train)
     device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
     train(recipe, split.train, split.tuning, out, device=device, start=start)
-    return _finished(out) or _ship(out, split, recipe, plan, parent)
+    return _finished(out) or ship(
+        split, recipe, weights=load_average(out), out=out, about=_about(out, split, recipe, plan, parent)
+    )
 
 
 def _finished(out: Path) -> Card | None:
@@ -149,95 +127,35 @@ def _keep_settings(path: Path, data: Sequence[tuple[str, Path]], plan: Plan, rec
 
 def _start(folder: Path, parent: Card, recipe: Recipe, fields: Sequence[Field]) -> Path:
     """Write the parent's weights as a run to start from."""
-    if not (folder / "checkpoint.pt").exists():
+    if not (folder / CHECKPOINT).exists():
         step = max(1, len(fields) // _STREAM_FIELDS)
-        net = network_of(parent, recipe, [field.image for field in fields[::step]])
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {f"module.{name}": value for name, value in net.state_dict().items()}
-        torch.save({"average": state}, folder / "checkpoint.pt")
+        write_average(network_of(parent, recipe, [field.image for field in fields[::step]]), folder)
     return folder
 
 
-def _ship(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card | None) -> Card:
-    net = make_network(recipe)
-    net.load_state_dict(load_average(out))
-    card = _base_card(out, split, recipe, plan, parent)
-
-    def saved(**changes: Any) -> Card:
-        fields = card.model_dump() | changes
-        write_card(Card.model_validate(fields), out)
-        return load_card(out)
-
-    card = saved(sha256=export_nuclei(net, out / card.weights, plan.window_px))
-    tuning = [first_window(field, plan.window_px) for field in split.tuning]
-    network = Network(card, precision="f32")
-    outputs = [(field, run_network(network, field)) for field in tuning]
-    thresholds = card.thresholds.model_dump() | choose_thresholds(card, outputs)
-    card = saved(thresholds=thresholds)
-    tilt = loss_tilt(split.train, recipe)
-    share, temperature, abstain = calibrate(card, outputs, tilt)
-    sha256 = move_logits(out / card.weights, -share * tilt)
-    card = saved(sha256=sha256, temperature=temperature, thresholds=thresholds | {"abstain": abstain})
-    network = Network(card, precision="f32")
-    stain = stain_range([find(field, network) for field in split.train if field.shapes])
-    return saved(
-        training=card.training | {"tilt_taken_back": share, "stain": stain},
-        reference=summarize(network(reference_window(card))),
-        scores=_scores(split, network),
-    )
-
-
-def find(field: Field, network: Network) -> pa.Table:
-    """The cells of one field's image, through the code that profiles a slide."""
-    slide = array_slide(field.image, IMAGE_MPP, name="field")
-    return find_cells(slide, None, network)
-
-
-def _scores(split: Split, network: Network) -> dict[str, Any]:
-    def tables(fields: Sequence[Field]) -> Mapping[str, Any]:
-        return score_tables([score_field(found_from_table(find(f, network), IMAGE_MPP), f) for f in fields])
-
-    return rounded(
-        {
-            "held_out": tables(split.held_out),
-            "tuning": tables(split.tuning),
-            "interval": "95 % percentile bootstrap over sources (fields when < 5)",
-            "note": "thresholds and temperature were chosen on the tuning sources: those figures flatter",
-        }
-    )
-
-
-def _base_card(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card | None) -> Card:
+def _about(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card | None) -> dict[str, Any]:
     """What the card says before anything is measured."""
     names = list(recipe.mix)
     before = "" if parent is None else f", begun with {parent.name} (version {parent.version})"
-    return Card(
-        name=re.sub(r"[^a-z0-9_-]+", "-", out.resolve().name.lower()).strip("-_")[:64] or "nuclei-own",
-        task="stardist",
-        description=f"Nuclei with nine cell types, learned from {', '.join(names)}{before}",
-        license="as its training data allow"
-        + ("" if parent is None else f"; {parent.name}: {parent.license}"),
-        classes=CELL_CLASSES,
-        mpp=IMAGE_MPP,
-        window_px=plan.window_px,
-        halo_px=min(64, plan.window_px // 8),
-        stride=2,
-        n_rays=RAYS,
-        sha256="0" * 64,
-        limits=tuple(_limits(split, names, parent)),
-        thresholds=Thresholds(prob=0.4, nms=0.3) if parent is None else parent.thresholds,
-        temperature=1.0 if parent is None else parent.temperature,
-        training_data=tuple(_training_data(split, names, parent)),
-        training={
+    terms = "" if parent is None else f"; {parent.name}: {parent.license}"
+    return {
+        "name": re.sub(r"[^a-z0-9_-]+", "-", out.resolve().name.lower()).strip("-_")[:64] or "nuclei-own",
+        "description": f"Nuclei with nine cell types, learned from {', '.join(names)}{before}",
+        "license": f"as its training data allow{terms}",
+        "window_px": plan.window_px,
+        "halo_px": min(64, plan.window_px // 8),
+        "limits": tuple(_limits(split, names, parent)),
+        "thresholds": Thresholds(prob=0.4, nms=0.3) if parent is None else parent.thresholds,
+        "temperature": 1.0 if parent is None else parent.temperature,
+        "training_data": tuple(_training_data(split, names, parent)),
+        "training": {
             "widths": list(recipe.widths),
             "steps": recipe.steps,
             "batch": recipe.batch,
             "seed": plan.seed,
-            "labels": label_marks(split.train, None if parent is None else card_support(parent)),
-            "tuning_sources": sources(split.tuning),
-            "held_out_sources": sources(split.held_out),
+            "labels": support_of(split.train, None if parent is None else card_support(parent)),
         },
-    )
+    }
 
 
 def _limits(split: Split, names: Sequence[str], parent: Card | None) -> Iterator[str]:
@@ -254,7 +172,7 @@ def _training_data(split: Split, names: Sequence[str], parent: Card | None) -> I
     for name in names:
         mine = [field for field in split.train if field.data_set == name]
         nuclei = sum(len(field.points_px) for field in mine)
-        terms = PUBLISHED_LICENSES.get(name, "not stated here: its owner's")
+        terms = declaration_of(name).license or "not stated here: its owner's"
         yield DataSource(name=name, license=terms, note=f"{len(mine)} fields, {nuclei} nuclei")
     if parent is not None:
         for source in parent.training_data:

@@ -1,9 +1,8 @@
 """Pseudo-labels: what a first network says of fields whose nuclei nobody has labeled.
 
-The surest nuclei teach their class to the next network (the entropy filter of SegTME-UNI2, arXiv:2606.17702:
-keep what lies under a percentile of the entropy). Where people said what the tissue is, as the grade of a
-gland says it, their word stands in place of the network's: an epithelial nucleus in a malignant gland is a
-carcinoma cell, in a benign one an epithelial cell.
+The surest nuclei teach their class to the next network (see training/pseudo.py). Where people said what the
+tissue is, as the grade of a gland says it, their word stands in place of the network's: an epithelial nucleus
+in a malignant gland is a carcinoma cell, in a benign one an epithelial cell.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,6 +23,7 @@ from histome.datasets.labelsets import label_set
 from histome.geometry.polygons import centroids
 from histome.models.card import Thresholds
 from histome.training.nuclei.train import predict
+from histome.training.pseudo import entropy, surest
 
 KEPT_SHARE = 0.7
 _SETTINGS = DecodeSettings(IMAGE_MPP, Thresholds(prob=0.3, nms=0.3), stride=2)
@@ -31,12 +31,9 @@ _EPITHELIAL = [CELL_CLASSES.index(name) for name in ("carcinoma_cell", "epitheli
 _GLAND_SETS = {"malignant": label_set("carcinoma_cell"), "benign": label_set("epithelial_cell")}
 
 
-def surest(probabilities: NDArray[np.floating], kept_share: float = KEPT_SHARE) -> NDArray[np.uint16]:
+def surest_classes(probabilities: NDArray[np.floating], kept_share: float = KEPT_SHARE) -> NDArray[np.uint16]:
     """(n, 9) class probabilities -> (n,) label set: the likeliest class of the surest share, else 0."""
-    if not len(probabilities):
-        return np.zeros(0, np.uint16)
-    entropy = -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(1)
-    sure = entropy <= np.quantile(entropy, kept_share)
+    sure = surest(entropy(probabilities, 1), kept_share)
     return np.where(sure, 1 << probabilities.argmax(1), 0).astype(np.uint16)
 
 
@@ -52,7 +49,7 @@ def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collecti
         image = read_image(root / row["file"], float(row["mpp"]))
         labels, outlines, probabilities = star_nuclei(net, image)
         points = centroids(outlines).astype(np.float32)
-        sets = surest(probabilities)
+        sets = surest_classes(probabilities)
         if row.get("glands"):
             gland = np.asarray(Image.open(root / row["glands"])) > 0
             gland = cv2.resize(gland.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)

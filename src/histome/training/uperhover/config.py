@@ -9,9 +9,9 @@ from histome.config import Settings, read_settings
 from histome.errors import UsageError
 from histome.training.uperhover.train import HoverRecipe
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(gt=0.0, le=1.0)]
-Mpp = Annotated[float, Field(gt=0.05, lt=5.0)]
+_Positive = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(gt=0.0, le=1.0)]
+_Mpp = Annotated[float, Field(gt=0.05, lt=5.0)]
 
 
 class EncoderConfig(Settings):
@@ -23,18 +23,18 @@ class EncoderConfig(Settings):
 
     name: str = "plain"
     weights: str | None = None
-    width: Positive = 192
-    depth: Positive = 6
-    heads: Positive = 3
-    patch_px: Positive = 8
+    width: _Positive = 192
+    depth: _Positive = 6
+    heads: _Positive = 3
+    patch_px: _Positive = 8
 
 
 class DecoderConfig(Settings):
     """The two decoders. channels and strides (input px) of the four maps, finest first; hidden channels."""
 
-    channels: tuple[Positive, Positive, Positive, Positive] = (256, 512, 1024, 2048)
-    strides: tuple[Positive, Positive, Positive, Positive] = (4, 8, 16, 32)
-    hidden: Positive = 768
+    channels: tuple[_Positive, _Positive, _Positive, _Positive] = (256, 512, 1024, 2048)
+    strides: tuple[_Positive, _Positive, _Positive, _Positive] = (4, 8, 16, 32)
+    hidden: _Positive = 768
 
 
 class LabeledConfig(Settings):
@@ -59,7 +59,7 @@ class UnlabeledConfig(Settings):
 
     folder: str
     layout: Literal["images", "tcga-ut"] = "images"
-    mpp: Mpp | None = None
+    mpp: _Mpp | None = None
 
 
 class StageConfig(Settings):
@@ -69,23 +69,23 @@ class StageConfig(Settings):
     patches: at most so many are labeled, drawn by lot. accumulate: batches a step.
     """
 
-    steps: Positive
-    accumulate: Positive = 1
-    mpps: tuple[Mpp, ...] = (0.5,)
-    keep: Share = 0.7
-    patches: Positive | None = None
+    steps: _Positive
+    accumulate: _Positive = 1
+    mpps: tuple[_Mpp, ...] = (0.5,)
+    keep: _Share = 0.7
+    patches: _Positive | None = None
 
 
 class TrainingConfig(Settings):
     """As in `uperhover_train.HoverRecipe`; patch_px: side of the squares that images are cut to."""
 
-    crop_px: Positive = 224
-    patch_px: Positive = 256
-    mpp: Mpp = 0.5
-    batch: Positive = 8
+    crop_px: _Positive = 224
+    patch_px: _Positive = 256
+    mpp: _Mpp = 0.5
+    batch: _Positive = 8
     learning_rate: Annotated[float, Field(gt=0.0)] = 5e-5
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
-    every: Positive = 500
+    every: _Positive = 500
     compile: bool = False
     seed: Annotated[int, Field(ge=0)] = 1
 

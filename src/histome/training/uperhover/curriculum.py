@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field
 from histome.datasets.published import load_labeled
-from histome.datasets.splits import HELD_OUT, TUNING, Split
+from histome.datasets.splits import Split
 from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import CARD_NAME
 from histome.training.uperhover.config import (
@@ -27,22 +28,22 @@ from histome.training.uperhover.config import (
     LabeledConfig,
     StageConfig,
 )
-from histome.training.uperhover.export import export_hover, label_marks
+from histome.training.uperhover.export import export_hover, support_of
 from histome.training.uperhover.network import UNI2_H, PlainViT, UperHoVer, timm_encoder
 from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.pseudo import Teacher, label_pieces, pieces
 from histome.training.uperhover.scores import (
     Cuts,
+    FieldOutputs,
     HoverScore,
-    Seen,
     choose_cuts,
-    decode_seen,
+    decode_outputs,
     miou_gain,
+    predict_fields,
     score,
-    see,
     summary,
 )
-from histome.training.uperhover.train import HoverRecipe, Place, fit, predict, start, wait
+from histome.training.uperhover.train import HoverRecipe, Worker, fit, predict, start, wait
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,12 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """The settings, the fields and the place that all stages share."""
+    """The settings, the fields and the worker that all stages share."""
 
     config: CurriculumConfig
     out: Path
     fields: Split
-    place: Place
+    worker: Worker
 
     def folder(self, stage: int) -> Path:
         """Folder of a stage, counted from 1."""
@@ -110,7 +111,7 @@ class Curriculum:
         net = make_network(self.config)
         state = torch.load(self.folder(stage) / "network.pt", weights_only=True, map_location="cpu")
         net.load_state_dict(state)
-        return net.to(self.place.device).eval()
+        return net.to(self.worker.device).eval()
 
 
 def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
@@ -125,22 +126,22 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     """
     fields = split_labeled(config.labeled)
     work = Curriculum(config, out, fields, start())
-    _claim(config, out, work.place)
+    _refuse_other_settings(config, out, work.worker)
     results: list[StageResult] = []
     for number, stage in enumerate(config.stages, start=1):
         path = work.folder(number) / "result.json"
         if not path.exists():
-            patches, told = _patches(work, stage, results)
+            patches, filtered = _patches(work, stage, results)
             recipe = config.recipe(stage)
             validation = [patch_of(f, recipe.mpp) for f in fields.tuning]
             net = fit(make_network(config), recipe, patches, validation, work.folder(number))
-            if work.place.rank == 0:
+            if work.worker.rank == 0:
                 torch.save(net.state_dict(), work.folder(number) / "network.pt")
-                result = _judge(work, net, results, {"filter": told, "patches": len(patches)})
+                result = _judge(work, net, results, {"filter": filtered, "patches": len(patches)})
                 path.write_text(json.dumps(asdict(result), indent=1))
-            wait(work.place)
+            wait(work.worker)
         results.append(StageResult(**json.loads(path.read_text())))
-    if work.place.rank == 0:
+    if work.worker.rank == 0:
         _export(work, best_stage(results))
     return results
 
@@ -180,8 +181,8 @@ def split_labeled(labeled: Sequence[LabeledConfig]) -> Split:
     parts: tuple[list[Field], ...] = ([], [], [])
     for config in labeled:
         own = bool(config.tuning or config.held_out)
-        tuning = config.tuning if own else TUNING.get(config.data_set, ())
-        held_out = config.held_out if own else HELD_OUT.get(config.data_set, ())
+        tuning = config.tuning if own else declaration_of(config.data_set).tuning
+        held_out = config.held_out if own else declaration_of(config.data_set).held_out
         for field in load_labeled(config.data_set, Path(config.folder)):
             parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
     names = ", ".join(config.data_set for config in labeled)
@@ -191,15 +192,15 @@ def split_labeled(labeled: Sequence[LabeledConfig]) -> Split:
     return Split(*parts)
 
 
-def _claim(config: CurriculumConfig, out: Path, place: Place) -> None:
+def _refuse_other_settings(config: CurriculumConfig, out: Path, worker: Worker) -> None:
     """Write the settings beside the results, or refuse a folder with the results of others."""
     path, text = out / "curriculum.json", config.model_dump_json(indent=1)
-    if place.rank == 0:
+    if worker.rank == 0:
         if path.exists() and path.read_text() != text:
             raise OutputError(f"{out}: holds the results of other settings; give another folder")
         out.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    wait(place)
+    wait(worker)
 
 
 def best_stage(results: Sequence[StageResult]) -> StageResult:
@@ -219,31 +220,31 @@ def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult
         rng = np.random.default_rng((config.training.seed, len(results)))
         found = [found[k] for k in np.sort(rng.permutation(len(found))[: stage.patches])]
     folder = work.folder(len(results) + 1) / "labels"
-    patches, told = label_pieces(found, make_teacher(net, config, cuts), stage, folder, work.place)
+    patches, filtered = label_pieces(found, make_teacher(net, config, cuts), stage, folder, work.worker)
     if not len(patches):
         raise DataError(f"{folder}: stage {best.stage} sees no nucleus in {len(found)} patches; train longer")
-    return patches, told
+    return patches, filtered
 
 
 def make_teacher(net: UperHoVer, config: CurriculumConfig, cuts: Cuts) -> Teacher:
     """A trained network as a teacher: an image -> blended probabilities and decoded instances."""
 
     def teach(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        seen = Seen(*predict(net, image, config.training.crop_px))
-        return seen.classes, decode_seen(seen, config.training.mpp, cuts).labels
+        out = FieldOutputs(*predict(net, image, config.training.crop_px))
+        return out.classes, decode_outputs(out, config.training.mpp, cuts).labels
 
     return teach
 
 
 def _judge(
-    work: Curriculum, net: UperHoVer, results: Sequence[StageResult], told: dict[str, Any]
+    work: Curriculum, net: UperHoVer, results: Sequence[StageResult], patches: dict[str, Any]
 ) -> StageResult:
     """Score a stage on the held-out fields and compare it with the ones before."""
     number = len(results) + 1
     recipe = work.config.recipe(work.config.stages[number - 1])
-    net = net.to(work.place.device)
+    net = net.to(work.worker.device)
     tuning = work.fields.tuning
-    cuts = choose_cuts(see(net, tuning, recipe), tuning, recipe.mpp)
+    cuts = choose_cuts(predict_fields(net, tuning, recipe), tuning, recipe.mpp)
     scores = score_held_out(net, work.fields.held_out, recipe, cuts)
     _keep_maps(work.folder(number), scores)
     gain = agreement = None
@@ -263,7 +264,7 @@ def _judge(
         gain=gain,
         agreement=agreement,
         promoted=gain is None or gain["value"] > 0,
-        **told,
+        **patches,
     )
 
 
@@ -277,9 +278,11 @@ def _export(work: Curriculum, best: StageResult) -> None:
         "name": "uperhover",
         "description": f"UperHoVer, stage {best.stage} of a curriculum on {', '.join(names)}",
         "license": "that of the data it learned from; research use only",
-        "training_data": [{"name": name, "license": "see its publication"} for name in names],
+        "training_data": [
+            {"name": name, "license": declaration_of(name).license or "see its publication"} for name in names
+        ],
         "scores": {"held_out": best.scores, "interval": "95 % percentile bootstrap over sources"},
-        "training": {"stage": best.stage, "steps": best.steps, "labels": label_marks(work.fields.train)},
+        "training": {"stage": best.stage, "steps": best.steps, "labels": support_of(work.fields.train)},
         "limits": ["classes are PanNuke's six: inflammatory counts as lymphocyte, connective as fibroblast"],
     }
     recipe = config.recipe(config.stages[best.stage - 1])
@@ -290,8 +293,8 @@ def score_held_out(
     net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe, cuts: Cuts
 ) -> list[HoverScore]:
     """Score each held-out field."""
-    seen = see(net, fields, recipe)
-    return [score(s, f, recipe.mpp, cuts) for s, f in zip(seen, fields, strict=True)]
+    outputs = predict_fields(net, fields, recipe)
+    return [score(s, f, recipe.mpp, cuts) for s, f in zip(outputs, fields, strict=True)]
 
 
 def _keep_maps(folder: Path, scores: Sequence[HoverScore]) -> None:

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from histome.classes import CELL_CLASSES
+from histome.classes import PANNUKE_CELLS
 from histome.datasets.fields import Field
 from histome.models.card import Card, write_card
-from histome.models.label_support import Support
 from histome.models.runtime import weights_sha256
+from histome.training.cards import label_support
 from histome.training.networks import export_onnx
 from histome.training.uperhover.network import (
     IGNORE,
-    PANNUKE_CELLS,
-    PANNUKE_CLASSES,
+    PIXEL_CLASSES,
     FeatheredExport,
     UperHoVer,
 )
@@ -49,7 +48,7 @@ def export_hover(
     card = Card(
         **about,
         task="hover",
-        classes=PANNUKE_CLASSES,
+        classes=PIXEL_CLASSES,
         cell_classes=PANNUKE_CELLS,
         mpp=recipe.mpp,
         window_px=window,
@@ -61,10 +60,7 @@ def export_hover(
     return card.at(folder)
 
 
-def label_marks(fields: Sequence[Field]) -> dict[str, str]:
-    """How each of our classes was learned: `direct, n = ..` labeled nuclei as it alone, else `indirect`."""
+def support_of(fields: Sequence[Field]) -> dict[str, str]:
+    """How each class was learned from fields; labels that are of none of the six classes teach nothing."""
     learned = [field.sets[class_codes(field) != IGNORE][1:] for field in fields]
-    sets = np.concatenate(learned)
-    alone = {name: int((sets == 1 << k).sum()) for k, name in enumerate(CELL_CLASSES)}
-    counted = {name: n if name in PANNUKE_CELLS else 0 for name, n in alone.items()}
-    return {name: str(Support.of_count(n)) for name, n in counted.items()}
+    return label_support(np.concatenate(learned), PANNUKE_CELLS)

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from histome.classes import PANNUKE_CLASSES
 from histome.errors import UsageError
 
-PANNUKE_CLASSES = ("background", "neoplastic", "inflammatory", "connective", "dead", "epithelial")
-# What each of them but background counts as among our nine classes.
-PANNUKE_CELLS = ("carcinoma_cell", "lymphocyte", "fibroblast", "other", "epithelial_cell")
+PIXEL_CLASSES = ("background", *PANNUKE_CLASSES)
 IGNORE = 255
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # What `_import_timm` defines lives as long as this.
@@ -263,7 +262,7 @@ class UperHoVer(nn.Module):
         channels: Sequence[int] = (256, 512, 1024, 2048),
         strides: Sequence[int] = (4, 8, 16, 32),
         hidden: int = 768,
-        classes: int = len(PANNUKE_CLASSES),
+        classes: int = len(PIXEL_CLASSES),
     ) -> None:
         super().__init__()
         self.encoder = encoder

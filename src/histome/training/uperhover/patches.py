@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histome.classes import PANNUKE_CLASSES
+from histome.datasets.declared import declaration_of
 from histome.datasets.fields import IMAGE_MPP, Field, resize_image
-from histome.datasets.labelsets import label_set
+from histome.datasets.labelsets import LEUKOCYTES, label_set
 from histome.training.augment import appearance
+from histome.training.pseudo import entropy
 from histome.training.uperhover.network import IGNORE
 
 # 10 px at the scale of the published training: 256 px of 0.25 um/px, padded to 266 and resized to 224.
 HV_UNIT_UM = 10 * 0.25 * 266 / 224
-_LEUKOCYTES = label_set("lymphocyte", "plasma_cell", "macrophage", "granulocyte")
 _CONNECTIVE = label_set("fibroblast", "endothelial_cell", "other")
 _OTHER = label_set("other")
 
@@ -24,7 +26,7 @@ _OTHER = label_set("other")
 class Patch(NamedTuple):
     """An image with what is known of its pixels.
 
-    image : (h, w, 3) uint8. classes : (h, w) uint8 code of `PANNUKE_CLASSES`, 255 where it is not known.
+    image : (h, w, 3) uint8. classes : (h, w) uint8 code of `network.PIXEL_CLASSES`, 255 where unknown.
     instances : (h, w) int32, 0 where there is none or its outline is not known.
     """
 
@@ -61,20 +63,21 @@ def class_codes(field: Field) -> NDArray[np.uint8]:
     """(n + 1,) PanNuke code of each instance of a field; 255 where its label set is not in one class.
 
     A set belongs to the class that all of its members count as: leukocytes are inflammatory, fibroblast and
-    endothelium connective. Only PanNuke itself names dead cells (there, they have no set of ours); "other" of
+    endothelium connective. Only PanNuke itself names dead cells; "other" of
     CoNSeP is not them.
     """
     codes = np.full(len(field.sets), IGNORE, np.uint8)
     for code, members in (
         (1, label_set("carcinoma_cell")),
-        (2, _LEUKOCYTES),
+        (2, label_set(*LEUKOCYTES)),
         (3, _CONNECTIVE),
         (5, label_set("epithelial_cell")),
     ):
         inside = (field.sets > 0) & ((field.sets & ~np.uint16(members)) == 0) & (field.sets != _OTHER)
         codes[inside] = code
-    if field.data_set == "pannuke":
-        codes[field.sets == 0] = 4
+    about = declaration_of(field.data_set)
+    if about.dead_label and about.labels is not None:
+        codes[field.sets == about.labels[about.dead_label]] = 1 + PANNUKE_CLASSES.index("dead")
     codes[0] = 0
     return codes
 
@@ -157,24 +160,4 @@ def patch_entropy(probabilities: NDArray[np.floating]) -> float:
         (classes, h, w), background first.
     """
     inside = probabilities.argmax(0) > 0
-    p = np.maximum(probabilities[:, inside], 1e-12)
-    return float(-(p * np.log(p)).sum(0).mean()) if inside.any() else float("nan")
-
-
-def most_confident(entropies: NDArray[np.floating], share: float = 0.7) -> NDArray[np.bool_]:
-    """Which patches are kept: entropy under the percentile of `share`; those without foreground are not."""
-    seen = np.isfinite(entropies)
-    if not seen.any():
-        return np.zeros(len(entropies), bool)
-    if share >= 1:
-        return seen
-    return seen & (entropies < np.quantile(entropies[seen], share))
-
-
-def trained_mpp(mpp: float, side_px: int, patch_px: int, input_px: int) -> float:
-    """Um per pixel that a network sees when a patch is padded to a multiple of `patch_px`, then resized.
-
-    The published transform: 256 px of 0.25 um/px, padded to 266, resized to 224 are 0.297 um/px, not 0.25.
-    """
-    padded = -(-side_px // patch_px) * patch_px
-    return mpp * padded / input_px
+    return float(entropy(probabilities[:, inside], 0).mean()) if inside.any() else float("nan")

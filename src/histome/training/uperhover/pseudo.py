@@ -12,9 +12,10 @@ from PIL import Image
 
 from histome.datasets.fields import resize_image
 from histome.errors import DataError
+from histome.training.pseudo import surest
 from histome.training.uperhover.config import StageConfig, UnlabeledConfig
-from histome.training.uperhover.patches import PatchFiles, most_confident, patch_entropy
-from histome.training.uperhover.train import Place, wait
+from histome.training.uperhover.patches import PatchFiles, patch_entropy
+from histome.training.uperhover.train import Worker, wait
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _TCGA_UT_MPP = {str(k): round(0.5 + 0.1 * k, 1) for k in range(6)}
@@ -85,7 +86,7 @@ def _boxes(width: int, height: int, side: int) -> Iterator[tuple[int, int, int, 
 
 
 def label_pieces(
-    chosen: Sequence[Piece], teacher: Teacher, stage: StageConfig, folder: Path, place: Place
+    chosen: Sequence[Piece], teacher: Teacher, stage: StageConfig, folder: Path, worker: Worker
 ) -> tuple[PatchFiles, dict[str, Any]]:
     """Label pieces with the teacher and keep the most confident; resumes in `folder`.
 
@@ -94,27 +95,27 @@ def label_pieces(
 
     Returns
     -------
-    The kept patches, and what is told of the filter: total, without foreground, kept, entropy quantiles.
+    The kept patches, and the summary of the filter: total, without foreground, kept, entropy quantiles.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"entropy-{place.rank}.csv"
+    log = folder / f"entropy-{worker.rank}.csv"
     done = set(_read_log(log))
     with log.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        for k in range(place.rank, len(chosen), place.processes):
+        for k in range(worker.rank, len(chosen), worker.processes):
             if k not in done:
                 writer.writerow([k, _label(chosen[k].read(), teacher, folder / f"{k:07d}")])
                 file.flush()
-    wait(place)
+    wait(worker)
     entropies = np.full(len(chosen), np.nan)
     for path in folder.glob("entropy-*.csv"):
         for k, entropy in _read_log(path).items():
             entropies[k] = entropy
-    keep = most_confident(entropies, stage.keep)
-    told = filter_summary(entropies, keep)
-    if place.rank == 0:
-        (folder / "labels.json").write_text(json.dumps(told, indent=1))
-    return PatchFiles([folder / f"{k:07d}" for k in np.flatnonzero(keep)]), told
+    keep = surest(entropies, stage.keep)
+    summary = filter_summary(entropies, keep)
+    if worker.rank == 0:
+        (folder / "labels.json").write_text(json.dumps(summary, indent=1))
+    return PatchFiles([folder / f"{k:07d}" for k in np.flatnonzero(keep)]), summary
 
 
 def _label(image: NDArray[np.uint8], teacher: Teacher, stem: Path) -> float:

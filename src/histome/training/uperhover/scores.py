@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.cells.decode import Decoded, DecodeSettings, decode
+from histome.classes import PANNUKE_CELLS
 from histome.datasets.fields import Field
 from histome.geometry.polygons import centroids
 from histome.models.card import Thresholds
-from histome.training.uperhover.network import PANNUKE_CELLS, PANNUKE_CLASSES, UperHoVer
+from histome.training.uperhover.network import PIXEL_CLASSES, UperHoVer
 from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.train import HoverRecipe, predict
 from histome.validation.bootstrap import Estimate, bootstrap
@@ -19,7 +20,7 @@ from histome.validation.nuclei import FieldScore, score_field, summarize
 from histome.validation.scores import Found
 from histome.validation.semantic import confusion, dice, mean_iou
 
-_N = len(PANNUKE_CLASSES)
+_N = len(PIXEL_CLASSES)
 
 
 class Cuts(NamedTuple):
@@ -36,8 +37,8 @@ class Cuts(NamedTuple):
         )
 
 
-class Seen(NamedTuple):
-    """What a network said of one field: probabilities (6, h, w), HV maps (2, h, w)."""
+class FieldOutputs(NamedTuple):
+    """Outputs of a network for one field: probabilities (6, h, w), HV maps (2, h, w)."""
 
     classes: NDArray[np.float32]
     hv: NDArray[np.float32]
@@ -52,36 +53,36 @@ class HoverScore:
     found_map: NDArray[np.uint8]
 
 
-def see(net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe) -> list[Seen]:
+def predict_fields(net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe) -> list[FieldOutputs]:
     """Run the network over fields."""
-    return [Seen(*predict(net, patch_of(f, recipe.mpp).image, recipe.crop_px)) for f in fields]
+    return [FieldOutputs(*predict(net, patch_of(f, recipe.mpp).image, recipe.crop_px)) for f in fields]
 
 
-def decode_seen(seen: Seen, mpp: float, cuts: Cuts) -> Decoded:
+def decode_outputs(out: FieldOutputs, mpp: float, cuts: Cuts) -> Decoded:
     """Nuclei of one field, in pixels of `mpp` um."""
     settings = DecodeSettings(mpp, cuts.thresholds(), cell_classes=PANNUKE_CELLS)
-    return decode("hover", seen._asdict(), settings)
+    return decode("hover", out._asdict(), settings)
 
 
-def find_in(seen: Seen, mpp: float, cuts: Cuts) -> Found:
+def find_in(out: FieldOutputs, mpp: float, cuts: Cuts) -> Found:
     """Nuclei of one field, with the nine probabilities."""
-    found = decode_seen(seen, mpp, cuts)
+    found = decode_outputs(out, mpp, cuts)
     probabilities = np.exp(found.logits).astype(np.float32)
     sure = np.zeros(len(found.scores), bool)
     return Found(centroids(found.outlines) * mpp, found.outlines * mpp, probabilities, sure)
 
 
-def score(seen: Seen, field: Field, mpp: float, cuts: Cuts) -> HoverScore:
+def score(out: FieldOutputs, field: Field, mpp: float, cuts: Cuts) -> HoverScore:
     """Score one field."""
     truth = patch_of(field, mpp).classes
-    found_map = seen.classes.argmax(0).astype(np.uint8)
+    found_map = out.classes.argmax(0).astype(np.uint8)
     pixels = confusion(truth, found_map, _N) if (field.sets > 0).any() else None
-    return HoverScore(score_field(find_in(seen, mpp, cuts), field), pixels, found_map)
+    return HoverScore(score_field(find_in(out, mpp, cuts), field), pixels, found_map)
 
 
-def choose_cuts(seen: Sequence[Seen], fields: Sequence[Field], mpp: float) -> Cuts:
+def choose_cuts(outputs: Sequence[FieldOutputs], fields: Sequence[Field], mpp: float) -> Cuts:
     """The cuts with the best mean AJI over the tuning fields that have outlines."""
-    shaped = [(s, f) for s, f in zip(seen, fields, strict=True) if f.shapes]
+    shaped = [(s, f) for s, f in zip(outputs, fields, strict=True) if f.shapes]
 
     def aji(cuts: Cuts) -> float:
         scores = [score_field(find_in(s, mpp, cuts), f).outlines for s, f in shaped]
@@ -103,7 +104,7 @@ def pixel_figures(scores: Sequence[HoverScore], rng: np.random.Generator) -> dic
     parts = np.stack([s.pixels.ravel() for s in typed if s.pixels is not None]).astype(float)
     groups = _sources(typed)
     figures = {"miou": bootstrap(parts, groups, mean_iou, rng=rng)}
-    for k, name in enumerate(PANNUKE_CLASSES):
+    for k, name in enumerate(PIXEL_CLASSES):
         if parts.reshape(-1, _N, _N)[:, k].sum():
             figures[f"dice_{name}"] = bootstrap(parts, groups, lambda sums, k=k: dice(sums, k), rng=rng)
     return figures

@@ -1,7 +1,7 @@
 """Training of UperHoVer: bf16, accumulation, linear decay, resume, the best two; under torchrun, DDP."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histome.datasets.fields import IMAGE_MPP
-from histome.threads import ordered_map
-from histome.training.nuclei.train import flushed_subnormals, log_row
+from histome.training.checkpoint import CHECKPOINT, write
+from histome.training.loop import Trainer, batches, flushed_subnormals, run
+from histome.training.networks import on_device
 from histome.training.uperhover.network import (
     IGNORE,
-    PANNUKE_CLASSES,
+    PIXEL_CLASSES,
     FeatheredExport,
     UperHoVer,
     imagenet_pixels,
@@ -48,15 +49,15 @@ class HoverRecipe:
     seed: int = 1
 
 
-class Place(NamedTuple):
-    """Where this process stands among those of torchrun: its rank, their number, its device."""
+class Worker(NamedTuple):
+    """One process among those of torchrun: its rank, their number, its device."""
 
     rank: int
     processes: int
     device: str
 
 
-def start() -> Place:
+def start() -> Worker:
     """Join the process group that torchrun announces; alone without it."""
     gpu = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -64,78 +65,87 @@ def start() -> Place:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if gpu else "gloo")
-    return Place(int(os.environ.get("RANK", "0")), processes, device)
+    return Worker(int(os.environ.get("RANK", "0")), processes, device)
 
 
-def wait(place: Place) -> None:
+def wait(worker: Worker) -> None:
     """Let the other processes catch up (with what the first one wrote)."""
-    if place.processes > 1:
+    if worker.processes > 1:
         torch.distributed.barrier()
 
 
-class HoverTrainer:
-    """Network, optimizer, step and the best scores so far: what a checkpoint holds."""
+class HoverTrainer(Trainer):
+    """Trains a UperHoVer and keeps its best weights; the first of several workers writes."""
 
-    def __init__(self, net: UperHoVer, recipe: HoverRecipe, folder: Path, place: Place) -> None:
-        self.recipe, self.folder, self.place = recipe, folder, place
-        self.net = net.to(place.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(
+    def __init__(self, net: UperHoVer, recipe: HoverRecipe, folder: Path, worker: Worker) -> None:
+        on_device(net, worker.device)
+        optimizer = torch.optim.AdamW(
             net.parameters(), recipe.learning_rate, (0.9, 0.999), weight_decay=recipe.weight_decay
         )
-        self.step, self.best = 0, list[tuple[float, int]]()
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "checkpoint.pt").exists():
-            self._load(torch.load(folder / "checkpoint.pt", weights_only=True, map_location=place.device))
+        super().__init__(net, optimizer, folder, device=worker.device)
+        self.recipe, self.folder, self.worker = recipe, folder, worker
         self.run: nn.Module = torch.compile(net) if recipe.compile else net  # type: ignore[assignment]
-        if place.processes > 1:
+        if worker.processes > 1:
             self.run = nn.parallel.DistributedDataParallel(self.run)
 
-    def _load(self, state: dict[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.best = state["step"], [tuple(pair) for pair in state["best"]]
+    def numbers(self) -> dict[str, Any]:
+        """The step and the best scores so far."""
+        return super().numbers() | {"best": self.best}
+
+    def restore(self, numbers: Mapping[str, Any]) -> None:
+        """Take up the step and the best scores."""
+        super().restore(numbers)
+        self.best: list[tuple[float, int]] = [(score, step) for score, step in numbers.get("best", ())]
 
     def save(self) -> None:
-        """Write the checkpoint in one move, on the first process."""
-        if self.place.rank == 0:
-            state = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
-            _write(state | {"step": self.step, "best": self.best}, self.folder / "checkpoint.pt")
+        """Write the checkpoint, on the first process."""
+        if self.worker.rank == 0:
+            super().save()
 
     def keep_best(self, score: float) -> None:
         """Keep these weights if they are among the best two."""
-        if self.place.rank:
+        if self.worker.rank:
             return
         self.best = sorted([*self.best, (score, self.step)], reverse=True)[:KEPT_BEST]
         if (score, self.step) in self.best:
-            _write(self.net.state_dict(), self.folder / f"best-{self.step}.pt")
+            write(self.folder / f"best-{self.step}.pt", self.net.state_dict())
         kept = {f"best-{step}.pt" for _, step in self.best}
         for path in self.folder.glob("best-*.pt"):
             if path.name not in kept:
                 path.unlink()
 
-    def update(self, batches: Sequence[list[Tensor]]) -> float:
-        """One optimizer step over `accumulate` batches; returns the mean loss."""
-        rate = self.recipe.learning_rate * (1 - self.step / self.recipe.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def update(self, batch: Sequence[list[Tensor]]) -> dict[str, float]:
+        """One optimizer step over `accumulate` batches; the loss is their mean."""
+        self.set_rate(self.recipe.learning_rate * (1 - self.step / self.recipe.steps))
         self.optimizer.zero_grad()
         total = 0.0
-        for batch in batches:
-            image, classes, hv, foreground = (part.to(self.place.device) for part in batch)
-            with torch.autocast(torch.device(self.place.device).type, torch.bfloat16):
+        for part in batch:
+            image, classes, hv, foreground = (each.to(self.device) for each in part)
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16):
                 out = self.run(imagenet_pixels(image).contiguous(memory_format=torch.channels_last))
-            loss = uperhover_loss(out, classes, hv, foreground) / len(batches)
+            loss = uperhover_loss(out, classes, hv, foreground) / len(batch)
             loss.backward()
             total += loss.item()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-        self.optimizer.step()
-        self.step += 1
-        return total
+        self.descend()
+        return {"loss": total}
 
 
-def _write(state: dict[str, Any], path: Path) -> None:
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+@dataclass(frozen=True)
+class PatchSampler:
+    """Draws the batches of one step: crops of patches, any patch as likely."""
+
+    patches: Sequence[Patch]
+    recipe: HoverRecipe
+
+    def batch(self, rng: np.random.Generator) -> list[list[Tensor]]:
+        """`accumulate` batches, each part stacked."""
+        return [self._stacked(rng) for _ in range(self.recipe.accumulate)]
+
+    def _stacked(self, rng: np.random.Generator) -> list[Tensor]:
+        recipe, unit_px = self.recipe, HV_UNIT_UM / self.recipe.mpp
+        chosen = [self.patches[int(rng.integers(len(self.patches)))] for _ in range(recipe.batch)]
+        crops: list[Crop] = [random_crop(p, recipe.crop_px, rng, unit_px=unit_px) for p in chosen]
+        return [torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)]
 
 
 @flushed_subnormals()
@@ -145,45 +155,30 @@ def fit(
     """Train until `recipe.steps`, resuming from `folder`; returns the network with its best weights.
 
     Writes checkpoint.pt, the best two by validation mean IoU as best-<step>.pt, and a line of log.csv at each
-    evaluation: step, loss, mean IoU.
+    evaluation: step, seconds, loss, mean IoU.
     """
-    place = start()
-    trainer = HoverTrainer(net, recipe, folder, place)
+    worker = start()
+    trainer = HoverTrainer(net, recipe, folder, worker)
     trainer.net.train()
-    losses: list[float] = []
-    make = lambda step: _batches(patches, recipe, step, place)  # noqa: E731
-    for ready in ordered_map(make, range(trainer.step, recipe.steps), 1, ahead=1):
-        losses.append(trainer.update(ready))
-        if trainer.step % recipe.every == 0 or trainer.step == recipe.steps:
-            score = validation_miou(trainer.net, validation, recipe)
-            trainer.keep_best(score)
-            if place.rank == 0:
-                loss = round(float(np.mean(losses)), 4)
-                log_row(folder / "log.csv", {"step": trainer.step, "loss": loss, "miou": round(score, 4)})
-            losses = []
-            trainer.save()
-    wait(place)
+    ready = batches(PatchSampler(patches, recipe), trainer.step, recipe.steps, recipe.seed, worker.rank)
+
+    def evaluate() -> dict[str, float]:
+        score = validation_miou(net, validation, recipe)
+        trainer.keep_best(score)
+        return {"miou": round(score, 4)}
+
+    log = folder / "log.csv" if worker.rank == 0 else None
+    run(trainer, ready, recipe.steps, every=recipe.every, evaluate=evaluate, log=log)
+    wait(worker)
     best = max((path for path in folder.glob("best-*.pt")), key=_rank_of(folder))
-    net.load_state_dict(torch.load(best, weights_only=True, map_location=place.device))
+    net.load_state_dict(torch.load(best, weights_only=True, map_location=worker.device))
     return net.eval()
 
 
 def _rank_of(folder: Path) -> Callable[[Path], float]:
-    best = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")["best"]
+    best = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["best"]
     scores = {f"best-{step}.pt": score for score, step in best}
     return lambda path: scores.get(path.name, -1.0)
-
-
-def _batches(patches: Sequence[Patch], recipe: HoverRecipe, step: int, place: Place) -> list[list[Tensor]]:
-    """The batches of one step; they follow from seed, step and rank alone."""
-    rng = np.random.default_rng((recipe.seed, step, place.rank))
-    unit_px = HV_UNIT_UM / recipe.mpp
-    batches = []
-    for _ in range(recipe.accumulate):
-        chosen = [patches[int(rng.integers(len(patches)))] for _ in range(recipe.batch)]
-        crops: list[Crop] = [random_crop(p, recipe.crop_px, rng, unit_px=unit_px) for p in chosen]
-        batches.append([torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True)])
-    return batches
 
 
 def predict(
@@ -206,7 +201,7 @@ def predict(
 
 def validation_miou(net: UperHoVer, patches: Sequence[Patch], recipe: HoverRecipe) -> float:
     """Mean IoU over all pixels of the patches, background among the classes."""
-    n = len(PANNUKE_CLASSES)
+    n = len(PIXEL_CLASSES)
     total = np.zeros((n, n), np.int64)
     for patch in patches:
         if (patch.classes == IGNORE).all():

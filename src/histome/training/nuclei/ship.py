@@ -1,0 +1,122 @@
+"""From trained weights to a nuclei model: the one way, of a user's own models and of the shipped one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+
+from histome.cells import find_cells
+from histome.classes import CELL_CLASSES
+from histome.datasets.fields import IMAGE_MPP, Field
+from histome.datasets.splits import Split, sources
+from histome.models.card import Card
+from histome.models.label_support import Support
+from histome.models.runtime import Network
+from histome.slide.plain import array_slide
+from histome.training.cards import label_support, reference_of, rewrite_card
+from histome.training.nuclei.calibrate import (
+    calibrate,
+    choose_thresholds,
+    class_log_weights,
+    export_nuclei,
+    first_window,
+    move_logits,
+    run_network,
+    stain_range,
+)
+from histome.training.nuclei.targets import RAYS, STRIDE
+from histome.training.nuclei.train import Recipe, make_network
+from histome.validation.nuclei import found_from_table, rounded, score_field, score_tables
+
+# The cells of a field and um per pixel of their outlines, through the code that profiles a slide.
+FindInField = Callable[[Field, Network], tuple[pa.Table, float]]
+
+
+def find_in_image(field: Field, network: Network) -> tuple[pa.Table, float]:
+    """The cells of a field, in its image at `IMAGE_MPP`."""
+    slide = array_slide(field.image, IMAGE_MPP, name="field")
+    return find_cells(slide, None, network), IMAGE_MPP
+
+
+def ship(
+    split: Split,
+    recipe: Recipe,
+    *,
+    weights: Mapping[str, Tensor],
+    out: Path,
+    about: Mapping[str, Any],
+    find: FindInField = find_in_image,
+    score: Callable[[Network], Mapping[str, Any]] | None = None,
+) -> Card:
+    """Write model.onnx and card.toml of trained weights into `out`; the scores come last.
+
+    Export, thresholds, temperature and logit adjustment (on the tuning fields alone), the range of the stain,
+    the reference, the scores: each is written when it is known, for the next step runs the model that the
+    card describes.
+
+    Parameters
+    ----------
+    about
+        Fields of the card that are known beforehand: name, description, license, window_px, halo_px, limits,
+        training_data, training.
+    find
+        Finds the cells of a field.
+    score
+        Scores of the finished model; those of the held-out and of the tuning fields where it is not given.
+    """
+    net = make_network(recipe)
+    net.load_state_dict(dict(weights))
+    out.mkdir(parents=True, exist_ok=True)
+    sha256 = export_nuclei(net, out / "model.onnx", about["window_px"])
+    same = {"task": "stardist", "classes": CELL_CLASSES, "mpp": IMAGE_MPP, "stride": STRIDE, "n_rays": RAYS}
+    card = rewrite_card(Card.model_validate({**same, **about, "sha256": sha256}), out)
+    card = _calibrated(card, split, recipe, out)
+    network = Network(card, precision="f32")
+    outlined = [field for field in split.train if field.shapes]
+    training = card.training | {
+        "tuning_sources": sources(split.tuning),
+        "held_out_sources": sources(split.held_out),
+        "stain": stain_range([find(field, network)[0] for field in outlined]),
+    }
+    card = rewrite_card(card, out, training=training, reference=reference_of(card))
+    scores = _scores(split, network, find) if score is None else score(network)
+    return rewrite_card(card, out, scores=rounded(scores))
+
+
+def support_of(fields: Sequence[Field], before: Mapping[str, Support] | None = None) -> dict[str, str]:
+    """How each class was learned from fields, and by the model before (`cards.label_support`)."""
+    return label_support(np.concatenate([field.sets[1:] for field in fields]), before=before)
+
+
+def _calibrated(card: Card, split: Split, recipe: Recipe, out: Path) -> Card:
+    """The card with thresholds, temperature and adjusted logits, all chosen on the tuning fields."""
+    network = Network(card, precision="f32")
+    tuning = [first_window(field, card.window_px) for field in split.tuning]
+    outputs = [(field, run_network(network, field)) for field in tuning]
+    thresholds = card.thresholds.model_dump() | choose_thresholds(card, outputs)
+    card = rewrite_card(card, out, thresholds=thresholds)
+    log_weights = class_log_weights([*split.train, *split.pseudo], recipe)
+    share, temperature, abstain = calibrate(card, outputs, log_weights)
+    return rewrite_card(
+        card,
+        out,
+        sha256=move_logits(card.weights_path, -share * log_weights),
+        temperature=temperature,
+        thresholds=thresholds | {"abstain": abstain},
+        training=card.training | {"adjustment_share": share},
+    )
+
+
+def _scores(split: Split, network: Network, find: FindInField) -> dict[str, Any]:
+    def tables(fields: Sequence[Field]) -> Mapping[str, Any]:
+        return score_tables([score_field(found_from_table(*find(f, network)), f) for f in fields])
+
+    return {
+        "held_out": tables(split.held_out),
+        "tuning": tables(split.tuning),
+        "interval": "95 % percentile bootstrap over sources (fields when < 5)",
+        "note": "thresholds and temperature were chosen on the tuning sources: those figures flatter",
+    }

@@ -1,0 +1,43 @@
+"""From trained weights to a tissue model; nothing is tuned."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from histome.classes import TISSUE_CLASSES
+from histome.datasets.tissue_fields import FIELD_MPP
+from histome.models.card import Card
+from histome.models.runtime import weights_sha256
+from histome.training.cards import reference_of, rewrite_card
+from histome.training.networks import export_onnx
+from histome.training.tissue.train import STRIDE, TissueExport, TissueNetwork
+
+
+def ship_tissue(
+    *,
+    weights: Mapping[str, Tensor],
+    out: Path,
+    about: Mapping[str, Any],
+    score: Callable[[], Mapping[str, Any]],
+) -> Card:
+    """Write model.onnx and card.toml of trained weights into `out`; the scores come last.
+
+    Parameters
+    ----------
+    about
+        Fields of the card that are known beforehand: name, description, license, window_px, halo_px, limits,
+        training_data, training.
+    score
+        Scores of the model in `out`.
+    """
+    net = TissueNetwork(pretrained=False)
+    net.load_state_dict(dict(weights))
+    out.mkdir(parents=True, exist_ok=True)
+    export_onnx(TissueExport(net.eval()), str(out / "model.onnx"), about["window_px"], ["probabilities"])
+    same = {"task": "segmenter", "classes": TISSUE_CLASSES, "mpp": FIELD_MPP, "stride": STRIDE}
+    card = Card.model_validate({**same, **about, "sha256": weights_sha256(out / "model.onnx")})
+    card = rewrite_card(card, out)
+    card = rewrite_card(card, out, reference=reference_of(card))
+    return rewrite_card(card, out, scores=score())

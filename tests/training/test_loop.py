@@ -1,0 +1,91 @@
+"""The loop and the checkpoint that all trainings share."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the [train] extra")
+
+from histome.errors import UsageError
+from histome.training import checkpoint
+from histome.training.loop import Trainer, batches, run
+
+
+class Numbers:
+    """Draws the numbers that a batch's generator gives."""
+
+    def batch(self, rng):
+        return float(rng.random())
+
+
+class Slope(Trainer):
+    """One weight that moves against the batch's number."""
+
+    def __init__(self, folder, **options):
+        net = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(net.weight)
+        super().__init__(net, torch.optim.SGD(net.parameters(), lr=0.1), folder, **options)
+
+    def update(self, batch):
+        self.optimizer.zero_grad()
+        loss = self.net.weight.sum() * batch
+        loss.backward()
+        self.descend()
+        return {"loss": loss.item()}
+
+
+def weight(trainer):
+    return trainer.net.weight.item()
+
+
+def test_a_run_cut_in_two_equals_one_run(tmp_path):
+    whole, first = Slope(tmp_path / "whole", ema=0.9), Slope(tmp_path / "cut", ema=0.9)
+    run(whole, batches(Numbers(), 0, 6, 1), 6, every=6)
+    run(first, batches(Numbers(), 0, 3, 1), 3, every=3)
+    second = Slope(tmp_path / "cut", ema=0.9)
+    assert (second.resumed, second.step) == (True, 3)
+    run(second, batches(Numbers(), second.step, 6, 1), 6, every=6)
+    assert weight(second) == weight(whole)
+    assert second.averaged.weight.item() == whole.averaged.weight.item()
+
+
+def test_a_batch_depends_on_seed_number_and_rank_alone():
+    later = list(batches(Numbers(), 2, 4, 7))
+    assert list(batches(Numbers(), 0, 4, 7))[2:] == later
+    assert list(batches(Numbers(), 2, 4, 7, 1)) != later
+
+
+def test_a_row_holds_the_mean_losses_since_the_last_one(tmp_path):
+    log = tmp_path / "log.csv"
+    run(Slope(tmp_path), [1.0] * 3, 3, every=2, evaluate=lambda: {"score": 0.5}, log=log)
+    head, *rows = (line.split(",") for line in log.read_text().splitlines())
+    assert head == ["step", "seconds", "loss", "score"]
+    # The weight falls by 0.1 a step: losses 0, -0.1, -0.2.
+    assert [(row[0], float(row[2])) for row in rows] == [("2", -0.05), ("3", -0.2)]
+
+
+def test_it_is_saved_between_the_rows(tmp_path):
+    run(Slope(tmp_path), [1.0] * 5, 10, every=10, save_every=2)
+    assert Slope(tmp_path).step == 4
+
+
+def test_gradients_are_clipped_and_groups_have_their_factor(tmp_path):
+    trainer = Slope(tmp_path)
+    trainer.optimizer.param_groups[0]["factor"] = 0.5
+    trainer.set_rate(1.0)
+    trainer.update(1000.0)
+    assert weight(trainer) == pytest.approx(-0.5 * Trainer.clip_norm)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    Slope(tmp_path, settings={"seed": 1}).save()
+    with pytest.raises(UsageError, match="another recipe or other data"):
+        Slope(tmp_path, settings={"seed": 2})
+
+
+def test_an_averaged_network_is_read_back_by_its_own_names(tmp_path):
+    net = torch.nn.Linear(2, 1)
+    checkpoint.write_average(net, tmp_path)
+    found = checkpoint.load_average(tmp_path)
+    assert found.keys() == net.state_dict().keys()
+    assert all(torch.equal(found[name], value) for name, value in net.state_dict().items())
+    assert np.array_equal(sorted(path.name for path in tmp_path.iterdir()), ["checkpoint.pt"])
