@@ -32,8 +32,8 @@ from histome.geometry.grid import neighbor_counts
 from histome.geometry.kdtree import build_tree, nearest_rows
 from histome.interop.formats import read_foreign_cells, read_tissue
 from histome.metrics.catalogue import FAMILIES
-from histome.metrics.families.contacts import contact_counts
-from histome.metrics.families.enrichment import enrichment
+from histome.metrics.families.patterns.contacts import contact_counts
+from histome.metrics.families.patterns.enrichment import enrichment
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import count_metrics, measure
 from histome.metrics.specimen import Specimen, cells_as_arrays

@@ -22,7 +22,7 @@ def opened(package: str, init_file: str) -> Callable[[str], Any]:
     """Return a package's `__getattr__`: it imports the names of its `if TYPE_CHECKING` block on demand."""
 
     def get(name: str) -> Any:
-        home = _homes(init_file).get(name)
+        home = homes(init_file).get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(home), name)
@@ -31,7 +31,7 @@ def opened(package: str, init_file: str) -> Callable[[str], Any]:
 
 
 @cache
-def _homes(init_file: str) -> dict[str, str]:
+def homes(init_file: str) -> dict[str, str]:
     """Name -> module, as the imports for the type checker say."""
     body = ast.parse(Path(init_file).read_text(encoding="utf-8")).body
     return {alias.asname or alias.name: module for module, alias in _imported(body)}

@@ -6,7 +6,7 @@ import pytest
 from helpers.scenes import cell_table, family, one_tissue
 
 from histome.classes import CELL_CLASSES
-from histome.metrics.families.clustering import getis_ord, morans_i
+from histome.metrics.families.patterns.clustering import getis_ord, morans_i
 
 # What they warn of at import and in use is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -4,7 +4,7 @@ A template such as `CELL_DENSITY_{cell}_IN_{zone}` declares a whole product of n
 templates in their order, spelled out. Reports, `histome metrics explain` and the documentation print these
 declarations and nothing else, and `measure` writes these names and no others.
 
-A family stands here with its id; it is the `FAMILY` of the module of that name in `histome.metrics.families`.
+A family stands here with its module in `histome.metrics.families`, whose `FAMILY` it is.
 """
 
 import importlib
@@ -15,50 +15,50 @@ from functools import lru_cache
 from histome.errors import UsageError
 from histome.metrics.declaration import Family, Items, Loop, Metric, spell_out, templates_of
 
-_IDS = (
+_MODULES = (
     # The 4,544 core numbers, in the order and under the names of the published readouts. The published tables
     # spell SOLIDICITY and mean the circularity's complement by ECCENTRICITY; the names are kept so that
     # readouts compare, the true quantities are those of nuclei-per-class.
-    "total-area",
-    "qc-areas",
-    "tissue-areas",
-    "tissue-regions",
-    "all-cells",
-    "cells-per-class",
-    "cells-by-tissue",
-    "neighborhood-centers",
-    "neighborhood-pairs",
+    "areas.total_area",
+    "areas.qc_areas",
+    "areas.tissue_areas",
+    "areas.tissue_regions",
+    "cells.all_cells",
+    "cells.cells_per_class",
+    "cells.cells_by_tissue",
+    "patterns.neighborhood_centers",
+    "patterns.neighborhood_pairs",
     # The extended numbers; areas in mm2, densities per mm2.
-    "tumor-zones",
-    "tissues-in-zones",
-    "cells-in-zones",
-    "tumor-neighborhoods",
-    "lymphoid-aggregates",
-    "nuclei-per-class",
-    "nuclei-by-tissue",
-    "tumor-border",
-    "distance-to-carcinoma",
-    "nearest-distances",
-    "cross-g",
-    "cross-l",
-    "enrichment",
-    "contacts",
-    "colocalization",
-    "clustering",
-    "diversity",
-    "heterogeneity",
-    "ratios",
-    "certainty",
-    "scan",
+    "areas.tumor_zones",
+    "areas.tissues_in_zones",
+    "cells.cells_in_zones",
+    "patterns.tumor_neighborhoods",
+    "patterns.lymphoid_aggregates",
+    "cells.nuclei_per_class",
+    "cells.nuclei_by_tissue",
+    "patterns.tumor_border",
+    "patterns.distance_to_carcinoma",
+    "patterns.nearest_distances",
+    "patterns.cross_g",
+    "patterns.cross_l",
+    "patterns.enrichment",
+    "patterns.contacts",
+    "patterns.colocalization",
+    "patterns.clustering",
+    "cells.diversity",
+    "patterns.heterogeneity",
+    "cells.ratios",
+    "cells.certainty",
+    "areas.scan",
 )
 
 
-def _load(name: str) -> Family:
-    """Return the family of the module that has its name."""
-    return importlib.import_module(f"histome.metrics.families.{name.replace('-', '_')}").FAMILY
+def _load(module: str) -> Family:
+    """Return the family of a module."""
+    return importlib.import_module(f"histome.metrics.families.{module}").FAMILY
 
 
-FAMILIES: Mapping[str, Family] = {name: _load(name) for name in _IDS}
+FAMILIES: Mapping[str, Family] = {family.id: family for family in map(_load, _MODULES)}
 _ALIASES = {family.alias: name for name, family in FAMILIES.items() if family.alias}
 
 

@@ -10,7 +10,7 @@ from histome.config import MetricsConfig
 from histome.metrics.catalogue import FAMILIES, list_metrics, select_families
 from histome.metrics.declaration import Family, Metric, templates_of
 from histome.metrics.evidence import evidence_column
-from histome.metrics.families.scan import scan_facts
+from histome.metrics.families.areas.scan import scan_facts
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen, cells_as_arrays

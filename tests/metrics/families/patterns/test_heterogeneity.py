@@ -16,7 +16,7 @@ from helpers.scenes import (
 from scipy.spatial import cKDTree
 
 from histome.config import MetricsConfig
-from histome.metrics.families.clustering import getis_ord, morans_i
+from histome.metrics.families.patterns.clustering import getis_ord, morans_i
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.metrics.tiles import gini, tiles_of

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from histome.metrics.declaration import PERCENT, Family, Template
-from histome.metrics.families.all_cells import mean_shape, one_minus, shape_sums, shape_templates
+from histome.metrics.families.cells.all_cells import mean_shape, one_minus, shape_sums, shape_templates
 from histome.metrics.reasons import NO_CELLS, NO_TISSUE
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen

@@ -5,7 +5,7 @@ import pytest
 from helpers.scenes import cell_table, family, lattice, one_tissue
 from scipy.spatial import Delaunay
 
-from histome.metrics.families.contacts import contact_counts
+from histome.metrics.families.patterns.contacts import contact_counts
 
 
 def delaunay_counts(x, y, label):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from histome.metrics.declaration import Family, Loop
-from histome.metrics.families.neighborhood_centers import center_results, center_templates
-from histome.metrics.families.neighborhood_pairs import pair_reasons, pair_results, pair_templates
+from histome.metrics.families.patterns.neighborhood_centers import center_results, center_templates
+from histome.metrics.families.patterns.neighborhood_pairs import pair_reasons, pair_results, pair_templates
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen
 from histome.metrics.surroundings import in_tumor_region

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from histome.classes import NUCLEATED_TISSUES
 from histome.metrics.axes import NUCLEUS_FEATURES, TISSUE_FEATURES
 from histome.metrics.declaration import BY_STAIN, UNBOUNDED, Family, Template, in_loops
-from histome.metrics.families.nuclei_per_class import FEWEST_NUCLEI
+from histome.metrics.families.cells.nuclei_per_class import FEWEST_NUCLEI
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 

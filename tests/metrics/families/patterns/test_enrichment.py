@@ -7,7 +7,7 @@ import pytest
 from helpers.scenes import LABEL, cell_table, family, lattice, one_tissue, random_cells
 from scipy.spatial.distance import cdist
 
-from histome.metrics.families.enrichment import pair_enrichment
+from histome.metrics.families.patterns.enrichment import pair_enrichment
 
 
 def pairs_of(adjacency, label, n_classes):

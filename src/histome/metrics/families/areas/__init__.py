@@ -1,0 +1,1 @@
+"""How large? Areas of the scan, of quality, tissues and zones."""

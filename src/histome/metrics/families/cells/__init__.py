@@ -1,0 +1,1 @@
+"""How many, and of what kind? Counts, shares, ratios and shapes of cells."""

@@ -1,0 +1,1 @@
+"""Who is near whom? Neighborhoods, distances, point patterns and tiles."""
