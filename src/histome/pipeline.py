@@ -225,7 +225,7 @@ def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
     from histome.models.registry import arithmetic
 
     settings = config.model_dump(mode="json", exclude={"tissue": {"model"}, "cells": {"model"}})
-    inputs: dict[str, dict[str, Any]] = {name: {"settings": settings[name]} for name in STAGES}
+    inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
     inputs["qc"]["slide"] = settings["slide"]
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
         inputs[name]["model"] = card.model_dump(mode="json")
