@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import shapely
+from helpers.cells import cell_table
 from PIL import Image
 
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
@@ -80,18 +81,16 @@ def make_cells(n: int = 900, side_um: float = SIDE_PX * MPP, seed: int = 1) -> p
     codes = np.where(x_um < side_um / 2, 0, others)
     confidence = rng.uniform(0.3, 1.0, n).astype(np.float32)
     outlines = shapely.buffer(shapely.points(x_um / MPP, y_um / MPP), 7.0, quad_segs=8)
-    return pa.table(
-        {
-            "cell_id": np.arange(1, n + 1),
-            "x": x_um / MPP,
-            "y": y_um / MPP,
-            "x_um": x_um,
-            "y_um": y_um,
-            "class": pa.array(np.array(CELL_CLASSES)[codes].tolist(), pa.string()).dictionary_encode(),
-            "confidence": confidence,
-            "abstained": confidence < 0.4,
-            "geometry": pa.array(shapely.to_wkb(outlines).tolist(), pa.binary()),
-        }
+    return cell_table(
+        x_um,
+        y_um,
+        codes,
+        cell_id=np.arange(1, n + 1),
+        x=x_um / MPP,
+        y=y_um / MPP,
+        confidence=confidence,
+        abstained=confidence < 0.4,
+        geometry=shapely.to_wkb(outlines),
     )
 
 

@@ -1,9 +1,9 @@
 """Small scenes with known geometry for the tests of metrics."""
 
 import numpy as np
-import pyarrow as pa
+from helpers.cells import cell_table
 
-from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import measure_specimen
@@ -11,26 +11,11 @@ from histome.metrics.specimen import Specimen, cells_as_arrays
 from histome.slide.maps import ClassMap
 
 CODE = {name: k + 1 for k, name in enumerate(TISSUE_CLASSES)}
-LABEL = {name.upper(): k for k, name in enumerate(CELL_CLASSES)}
 
 
 def one_tissue(shape_px=(500, 500), mpp=2.0, name="STROMA"):
     """A rectangle of one tissue."""
     return ClassMap(np.full(shape_px, CODE[name], np.uint8), mpp, TISSUE_CLASSES)
-
-
-def cell_table(x_um, y_um, classes, **columns):
-    """A cells table; `classes` are upper case names or codes, one for each cell or one for all."""
-    classes = np.broadcast_to(np.asarray(classes), np.shape(x_um))
-    names = [CELL_CLASSES[LABEL.get(c, c) if isinstance(c, str) else int(c)] for c in classes.tolist()]
-    return pa.table(
-        {
-            "x_um": np.asarray(x_um, float),
-            "y_um": np.asarray(y_um, float),
-            "class": pa.array(names, pa.string()),
-        }
-        | {name: pa.array(np.asarray(values)) for name, values in columns.items()}
-    )
 
 
 def measure_maps(quality, tissue, regions, cells, config=None, *, facts=None, workers=1):

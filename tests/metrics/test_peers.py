@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.scenes import cell_table, family, one_tissue
+from helpers.cells import cell_table
+from helpers.scenes import family, one_tissue
 
 from histome.classes import CELL_CLASSES
 from histome.metrics.families.patterns.clustering import getis_ord, morans_i

@@ -2,15 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import (
-    cell_table,
-    disc_of_tumor,
-    measure_maps,
-    one_tissue,
-    patchwork,
-    random_cells,
-    two_halves,
-)
+from helpers.cells import cell_table
+from helpers.scenes import disc_of_tumor, measure_maps, one_tissue, patchwork, random_cells, two_halves
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig

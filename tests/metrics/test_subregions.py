@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import shapely
-from helpers.scenes import CODE, by_name, cell_table, measure_maps, patchwork, random_cells
+from helpers.cells import cell_table
+from helpers.scenes import CODE, by_name, measure_maps, patchwork, random_cells
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig

@@ -1,7 +1,8 @@
 """Tiles: where they lie and what they hold."""
 
 import numpy as np
-from helpers.scenes import CODE, cell_table, one_tissue, patchwork, random_cells
+from helpers.cells import cell_table
+from helpers.scenes import CODE, one_tissue, patchwork, random_cells
 
 from histome.classes import TISSUE_CLASSES
 from histome.metrics.maps import make_tissue_maps

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers.cells import cell_table
 from pyarrow import csv, parquet
 
 from histome.classes import CELL_CLASSES
@@ -18,21 +19,12 @@ from histome.phenotype.tiles import tile_phenotypes, write_profile_tiles
 from histome.phenotype.tokens import interpret
 
 
-def table(x_um, y_um, codes, area_um2=None) -> pa.Table:
-    names = np.array(CELL_CLASSES)[np.asarray(codes)]
-    columns = {"x_um": np.asarray(x_um, float), "y_um": np.asarray(y_um, float)}
-    columns["class"] = pa.array(names.tolist(), pa.string()).dictionary_encode()
-    areas = np.full(len(names), 40.0) if area_um2 is None else area_um2
-    return pa.table(columns | {"area_um2": np.asarray(areas, np.float32)})
-
-
 @pytest.fixture(scope="module")
 def crowd() -> pa.Table:
     rng = np.random.default_rng(3)
     n = 4000
-    return table(
-        rng.uniform(0, 1800, n), rng.uniform(0, 1100, n), rng.integers(0, 9, n), rng.uniform(20, 90, n)
-    )
+    place = rng.uniform(0, 1800, n), rng.uniform(0, 1100, n)
+    return cell_table(*place, rng.integers(0, 9, n), area_um2=rng.uniform(20, 90, n).astype(np.float32))
 
 
 @pytest.mark.parametrize("size_um", [250.0, 333.3, 5000.0])
@@ -66,14 +58,14 @@ def test_rows_go_by_y_then_x_whatever_the_order_of_the_cells(crowd: pa.Table) ->
 
 
 def test_a_cell_on_a_border_belongs_to_the_tile_that_begins_there() -> None:
-    found = tile_phenotypes(table([0, 99.999, 100, 250], [0, 0, 0, 100], [0] * 4), 100.0)
+    found = tile_phenotypes(cell_table([0, 99.999, 100, 250], [0, 0, 0, 100], [0] * 4), 100.0)
     places = [(row["x_um"], row["y_um"], row["total_cell_count"]) for row in found.to_pylist()]
     assert places == [(0.0, 0.0, 2), (100.0, 0.0, 1), (200.0, 100.0, 1)]
 
 
 def test_cells_beyond_the_border_do_not_count() -> None:
     """The only tumor cell is 1 um away, in the next tile."""
-    found = tile_phenotypes(table([99.5, 100.5], [5, 5], [CELL_CLASSES.index("lymphocyte"), 0]), 100.0)
+    found = tile_phenotypes(cell_table([99.5, 100.5], [5, 5], [CELL_CLASSES.index("lymphocyte"), 0]), 100.0)
     assert found["min_dist_Inflammatory_to_Neoplastic"].to_pylist() == [None, None]
     assert found["count_engaged_immune"].to_pylist() == [0, 0]
 
@@ -81,7 +73,7 @@ def test_cells_beyond_the_border_do_not_count() -> None:
 def test_few_cells_have_values_but_no_label() -> None:
     lines = [np.arange(n) * 2.0 + start for n, start in ((19, 0.0), (20, 100.0))]
     x = np.concatenate(lines)
-    few, enough = tile_phenotypes(table(x, x * 0, np.zeros(39, int)), 100.0).to_pylist()
+    few, enough = tile_phenotypes(cell_table(x, x * 0, np.zeros(39, int)), 100.0).to_pylist()
     assert few["ratio_Neoplastic"] == enough["ratio_Neoplastic"] == 1.0
     assert (few["composition"], enough["composition"]) == (None, "High Tumour Purity")
     assert json.loads(few["undefined"])["composition"] == "there are fewer than 20 cells"
@@ -89,7 +81,7 @@ def test_few_cells_have_values_but_no_label() -> None:
 
 def test_the_nine_classes_are_five_kinds_and_other_is_none() -> None:
     codes = np.repeat(np.arange(9), 2)
-    found, left_out = pannuke_cells(table(np.arange(18), np.zeros(18), codes))
+    found, left_out = pannuke_cells(cell_table(np.arange(18), np.zeros(18), codes))
     kinds = np.bincount(found.code, minlength=6)[1:].tolist()
     assert (kinds, left_out) == ([2, 8, 4, 0, 2], 2)
     assert set(CELL_CLASSES) - set(PANNUKE_OF) == {"other"}
@@ -97,13 +89,13 @@ def test_the_nine_classes_are_five_kinds_and_other_is_none() -> None:
 
 
 def test_without_cells_there_are_no_tiles_but_a_schema() -> None:
-    found = tile_phenotypes(table([], [], np.zeros(0, int)), 250.0)
+    found = tile_phenotypes(cell_table([], [], np.zeros(0, int)), 250.0)
     assert len(found) == 0
-    assert found.schema == tile_phenotypes(table([1], [1], [0]), 250.0).schema
+    assert found.schema == tile_phenotypes(cell_table([1], [1], 0, area_um2=[40.0]), 250.0).schema
 
 
 def test_points_without_outlines_have_no_areas() -> None:
-    found = tile_phenotypes(table([1], [1], [0]).drop_columns("area_um2"), 250.0).to_pylist()[0]
+    found = tile_phenotypes(cell_table([1], [1], 0), 250.0).to_pylist()[0]
     assert found["mean_area_Neoplastic"] is None
     assert json.loads(found["undefined"])["mean_area_Neoplastic"] == "the nuclei have no area"
 

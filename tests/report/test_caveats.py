@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import profiles
+from helpers.cells import cell_table
 
 from histome.config import ReportConfig
 from histome.metrics.format import MetricTable
@@ -31,7 +32,10 @@ def card(**changes: object) -> Card:
 
 def cells(n: int = 1000, *, confidence: float = 0.9, abstained: float = 0.0) -> CellArrays:
     left_open = np.arange(n) < abstained * n
-    return CellArrays(np.zeros(n), np.zeros(n), np.zeros(n, int), np.full(n, confidence), left_open)
+    nowhere = np.zeros(n)
+    return CellArrays.of(
+        cell_table(nowhere, nowhere, 0, confidence=nowhere + confidence, abstained=left_open)
+    )
 
 
 def titles(metrics: dict[str, float | None] | None = None, **changes: object) -> list[str]:

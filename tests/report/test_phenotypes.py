@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import profiles
+from helpers.cells import cell_table
 from PIL import Image
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
@@ -33,7 +34,7 @@ def cells(tiles: dict[tuple[int, int], tuple[str, int]]) -> pa.Table:
         x += [100.0 * column + 10 + 3 * k for k in range(n)]
         y += [100.0 * row + 50 + 0.1 * k for k in range(n)]
         names += [name] * n
-    return pa.table({"x_um": x, "y_um": y, "class": names, "area_um2": np.full(len(x), 12.0)})
+    return cell_table(x, y, names, area_um2=np.full(len(x), 12.0))
 
 
 CELLS = cells({(0, 0): ("carcinoma_cell", 25), (2, 1): ("lymphocyte", 25), (5, 3): ("carcinoma_cell", 19)})

@@ -3,7 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers.scenes import CODE, by_name, cell_table, measure_maps, one_tissue
+from helpers.cells import cell_table
+from helpers.scenes import CODE, by_name, measure_maps, one_tissue
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig

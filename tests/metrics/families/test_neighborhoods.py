@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import CODE, LABEL, by_name, cell_table, measure_maps, one_tissue, patchwork, random_cells
+from helpers.cells import LABEL, cell_table
+from helpers.scenes import CODE, by_name, measure_maps, one_tissue, patchwork, random_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist

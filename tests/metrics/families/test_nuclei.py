@@ -2,16 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import (
-    LABEL,
-    by_name,
-    cell_table,
-    family,
-    measure_maps,
-    one_tissue,
-    patchwork,
-    random_cells,
-)
+from helpers.cells import LABEL, cell_table
+from helpers.scenes import by_name, family, measure_maps, one_tissue, patchwork, random_cells
 from scipy.stats import skew
 
 from histome.config import MetricsConfig

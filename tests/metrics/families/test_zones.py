@@ -2,16 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import (
-    by_name,
-    cell_table,
-    disc_of_tumor,
-    family,
-    measure_maps,
-    one_tissue,
-    patchwork,
-    random_cells,
-)
+from helpers.cells import cell_table
+from helpers.scenes import by_name, disc_of_tumor, family, measure_maps, one_tissue, patchwork, random_cells
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig

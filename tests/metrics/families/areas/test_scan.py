@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import by_name, cell_table, measure_maps, one_tissue
+from helpers.cells import cell_table
+from helpers.scenes import by_name, measure_maps, one_tissue
 
 from histome.classes import QC_CLASSES
 from histome.config import MetricsConfig

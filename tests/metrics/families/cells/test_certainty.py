@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import by_name, cell_table, family, measure_maps, one_tissue, random_cells
+from helpers.cells import cell_table
+from helpers.scenes import by_name, family, measure_maps, one_tissue, random_cells
 
 from histome.config import MetricsConfig
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import LABEL, cell_table, disc_of_tumor, family, one_tissue
+from helpers.cells import LABEL, cell_table
+from helpers.scenes import disc_of_tumor, family, one_tissue
 
 
 def test_equal_shares():

@@ -3,11 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from helpers.cells import LABEL, cell_table
 from helpers.scenes import (
     CODE,
-    LABEL,
     by_name,
-    cell_table,
     disc_of_tumor,
     family,
     lattice,

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import cell_table, family, lattice, one_tissue
+from helpers.cells import cell_table
+from helpers.scenes import family, lattice, one_tissue
 from scipy.spatial import Delaunay
 
 from histome.metrics.families.patterns.contacts import contact_counts

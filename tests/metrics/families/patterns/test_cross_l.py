@@ -2,17 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import (
-    CODE,
-    LABEL,
-    by_name,
-    cell_table,
-    family,
-    lattice,
-    measure_maps,
-    one_tissue,
-    random_cells,
-)
+from helpers.cells import LABEL, cell_table
+from helpers.scenes import CODE, by_name, family, lattice, measure_maps, one_tissue, random_cells
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial.distance import cdist
 

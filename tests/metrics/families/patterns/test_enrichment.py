@@ -4,7 +4,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from helpers.scenes import LABEL, cell_table, family, lattice, one_tissue, random_cells
+from helpers.cells import LABEL, cell_table
+from helpers.scenes import family, lattice, one_tissue, random_cells
 from scipy.spatial.distance import cdist
 
 from histome.metrics.families.patterns.enrichment import pair_enrichment

@@ -2,17 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import (
-    LABEL,
-    by_name,
-    cell_table,
-    family,
-    lattice,
-    measure_maps,
-    one_tissue,
-    random_cells,
-    two_halves,
-)
+from helpers.cells import LABEL, cell_table
+from helpers.scenes import by_name, family, lattice, measure_maps, one_tissue, random_cells, two_halves
 from scipy.spatial import cKDTree
 
 from histome.config import MetricsConfig

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import cell_table, disc_of_tumor, family, lattice, one_tissue
+from helpers.cells import cell_table
+from helpers.scenes import disc_of_tumor, family, lattice, one_tissue
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers.cells import cell_table
 from helpers.scenes import (
     CODE,
     by_name,
-    cell_table,
     family,
     measure_maps,
     one_tissue,
