@@ -1,5 +1,6 @@
 # make demo    a small slide with known answers, profiled: the report's path and the distance from the truth
 # make test    everything that needs no network and no GPU
+# make quick   the same without the slow ones: under a minute
 # make check   style, types, import order, size budget
 # Each makes .venv and installs into it first; a repeat does neither. Needs Python >= 3.11 and pip's registry.
 SHELL := /bin/bash
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test quick check clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -16,6 +17,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -4,9 +4,9 @@
     python runs/continue_nuclei.py --out runs/out/nuclei3 --keep     # on the way: the average so far, in half
 
 Begins with the weights of the shipped model, or with those kept beside this script where the run's folder is
-gone. The learning rate falls to 0 before each restart, so the log has a row of a settled network at steps 5,200,
-12,000 and 20,000. The split is that of the data sets' declarations: of pannuke_figures, Testis tunes and
-Bile-duct is held out. The log so far is nuclei3_log.csv beside this script.
+gone. The learning rate falls to 0 before each restart, so the log has a row of a settled network at steps
+5,200, 12,000 and 20,000. The split is that of the data sets' declarations: of pannuke_figures, Testis tunes
+and Bile-duct is held out. The log so far is nuclei3_log.csv beside this script.
 """
 
 import argparse

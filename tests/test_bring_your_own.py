@@ -11,6 +11,8 @@ pytest.importorskip("torch", reason="the example exports a torch module")
 from histome.cli import main
 from histome.models import registry
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[1] / "docs" / "bring-your-own.md"
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

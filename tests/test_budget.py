@@ -2,7 +2,7 @@
 
 import ast
 import statistics
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ LONG_TABLES: set[str] = set()
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     paths = sorted(SOURCE.rglob("*.py"))
     return {
@@ -22,11 +23,14 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
-def functions() -> Iterator[tuple[str, FunctionNode]]:
-    for name, tree in modules().items():
-        for node in ast.walk(tree):
-            if isinstance(node, FunctionNode):
-                yield f"{name}:{node.lineno} {node.name}", node
+@cache
+def functions() -> list[tuple[str, FunctionNode]]:
+    return [
+        (f"{name}:{node.lineno} {node.name}", node)
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, FunctionNode)
+    ]
 
 
 def length(node: FunctionNode) -> int:
@@ -79,6 +83,6 @@ def test_inheritance_is_shallow() -> None:
     assert {name: depth(name) for name in bases if depth(name) > 3} == {}
 
 
-def test_no_module_is_called_by_nothing() -> None:
+def test_no_catch_all_modules() -> None:
     forbidden = {"utils", "common", "helpers", "core", "misc"}
     assert [name for name in modules() if forbidden & set(Path(name).with_suffix("").parts)] == []

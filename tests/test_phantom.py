@@ -19,6 +19,8 @@ from histome.phantom.texture import make_textures
 from histome.slide import open_slide
 from histome.slide.stain import hematoxylin_eosin_od, to_od
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> PhantomTruth:

@@ -27,6 +27,8 @@ from histome.slide import ClassMap
 from histome.store.profile import Profile
 from histome.tissue import Tissue
 
+pytestmark = pytest.mark.slow
+
 # One family of metrics is enough here; all of them are measured in tests/metrics.
 SETTINGS = """
 [tissue]

@@ -1,4 +1,4 @@
-"""How many CPUs we may use, one ordered map over threads, and the libraries' own threads."""
+"""How many CPUs we may use, one ordered map over threads, and OpenCV's own threads."""
 
 import math
 import os
@@ -74,20 +74,18 @@ def ordered_map(
 
 @contextmanager
 def limited(count: int) -> Iterator[None]:
-    """Hold the libraries' own threads to `count` in all of this process, and give back what was there before.
+    """Hold OpenCV's own threads to `count` in this process, and give back what was there before.
 
-    BLAS and OpenMP as far as they are loaded, and OpenCV; of numba nothing runs in threads of its own. Loads
-    NumPy and OpenCV, so it belongs round work, not round the question whether there is any.
+    Networks are given their number of threads; of numba nothing runs in threads of its own, and BLAS works on
+    matrices of three columns. It is not asked for its threads: to find BLAS among the loaded libraries takes
+    the loader's lock and then Python's, and a profile stood still once where another thread held the second
+    and loaded a library.
     """
     import cv2
-    import numpy  # noqa: F401  (its BLAS is to be seen, and SciPy's own)
-    import scipy.linalg  # noqa: F401
-    from threadpoolctl import threadpool_limits
 
     before = cv2.getNumThreads()
-    with threadpool_limits(count):
-        cv2.setNumThreads(count)
-        try:
-            yield
-        finally:
-            cv2.setNumThreads(before)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -103,6 +103,7 @@ def busy_slide():
     return slide, ground(slide)
 
 
+@pytest.mark.slow
 def test_workers_change_no_byte(busy_slide, tmp_path):
     slide, tissue = busy_slide
     for workers in (1, 2, 5):
@@ -112,6 +113,7 @@ def test_workers_change_no_byte(busy_slide, tmp_path):
     assert len(files) == 1
 
 
+@pytest.mark.slow
 def test_windows_of_another_size_find_the_same_cells(busy_slide):
     slide, tissue = busy_slide
     tables = [find_cells(slide, tissue, DrawnNetwork(drawn_card(window_px=size))) for size in (192, 256, 512)]

@@ -17,6 +17,8 @@ from histome.models.reference import reference_window, summarize
 from histome.models.registry import list_models
 from histome.models.runtime import Network, Predictor
 
+pytestmark = pytest.mark.slow
+
 CHECKS = ["card", "weights", "loads", "outputs", "values", "repeatable", "independent", "threads", "seam"]
 CELL_CHECKS = [*CHECKS, "blank", "edge", "backends", "reference"]
 

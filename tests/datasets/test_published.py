@@ -113,6 +113,7 @@ def test_monusac_says_nothing_of_what_it_does_not_label(tmp_path):
     assert field.weight[80, 20] == 0
 
 
+@pytest.mark.slow
 def test_a_real_monusac_file_is_read(data_dir, tmp_path):
     for end in ("svs", "xml"):
         (tmp_path / f"A9K0_1.{end}").write_bytes((data_dir("slides") / f"A9K0_1.{end}").read_bytes())

@@ -78,6 +78,7 @@ def test_bf16_stays_within_its_tolerance(card, windows):
 
 
 @pytest.mark.parametrize("shipped", list_models(), ids=lambda card: card.name)
+@pytest.mark.slow
 def test_shipped_models_agree_between_backends(shipped):
     """On coarse noise: f32 backends to 1e-3 of the largest value, the chosen precision to 1 % on average."""
     rng = np.random.default_rng(0)

@@ -17,6 +17,8 @@ from histome.narrative.writers.slide import describe_slide
 from histome.pipeline import profile
 from histome.store.profile import Profile
 
+pytestmark = pytest.mark.slow
+
 NUMBER = re.compile(r"\d+(?:\N{NARROW NO-BREAK SPACE}\d{3})*(?:\.\d+)?")
 
 

@@ -54,6 +54,7 @@ def test_windows_leave_no_seam(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["consep", "tnbc"])
+@pytest.mark.slow
 def test_real_fields_are_sharp_until_blurred(data_dir, tmp_path, name):
     for path in sorted((data_dir(name) / "images").glob("*.jpg"))[:4]:
         with open_slide(path, mpp=0.25) as slide:

@@ -80,6 +80,7 @@ def test_broken_tiles_are_no_tissue(tmp_path):
     assert (quality.map.array[70:, 70:] == VALID).all()
 
 
+@pytest.mark.slow
 def test_a_phantom_with_artifacts(tmp_path):
     truth = small_phantom(tmp_path / "phantom.tif", size_px=(5000, 4000))
     with open_slide(truth.path) as slide:

@@ -154,6 +154,7 @@ def test_a_folder_that_is_no_profile_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "p" / "cells" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
     run_texts(tmp_path / "undisturbed")
     expected = snapshot(tmp_path / "undisturbed")

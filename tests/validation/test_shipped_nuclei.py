@@ -13,6 +13,8 @@ from histome.models.runtime import Network
 from histome.slide import open_slide
 from histome.validation.matching import detection_counts
 
+pytestmark = pytest.mark.slow
+
 # The held-out figure of the card less a wide margin: one field is not the whole set.
 FIELDS = {
     "consep": ("consep_train_3", 0.65),

@@ -96,6 +96,7 @@ def test_a_nucleus_own_rim_is_no_fall():
     assert np.abs(ndimage.sobel(hv[0], 1))[labels > 0].max() > 1  # an ordinary Sobel filter sees it
 
 
+@pytest.mark.slow
 def test_noise_and_blur_lose_few_nuclei():
     rng = np.random.default_rng(0)
     labels = np.zeros((400, 400), np.int32)

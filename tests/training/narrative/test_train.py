@@ -29,6 +29,8 @@ from histome.training.narrative.train import (
     train_narrative,
 )
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [
     Pair("TME features: hot\nNarrative:", "The patch is immune hot."),
     Pair("TME features: cold\nNarrative:", "The patch is immune cold and quiet."),

@@ -23,6 +23,8 @@ from histome.training.nuclei.from_onnx import network_of
 from histome.training.nuclei.ship import support_of
 from histome.training.nuclei.train import Recipe
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(steps=4, widths=(8, 8, 16), window_px=128, crop_px=64, batch=2, device="cpu")
 CLASSES = ("lymphocyte", "plasma_cell", "fibroblast")
 

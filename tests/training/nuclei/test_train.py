@@ -9,6 +9,8 @@ from histome.datasets.fields import Field, _centers, _normalized_depth
 from histome.training.loop import learning_rate
 from histome.training.nuclei.train import NucleiTrainer, Recipe, Sampler, make_network, predict, train
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(
     widths=(8, 8, 16), crop_px=64, batch=2, steps=6, restarts=(), decay_steps=2, mix={"consep": 1.0}
 )

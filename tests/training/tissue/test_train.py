@@ -12,6 +12,8 @@ from histome.datasets.tissue_fields import TissueField, load_tissue_fields
 from histome.datasets.tissue_labels import CODES, LABEL_SETS, label_table
 from histome.training.tissue import train as tissue
 
+pytestmark = pytest.mark.slow
+
 K = {name: k for k, name in enumerate(TISSUE_CLASSES)}
 
 

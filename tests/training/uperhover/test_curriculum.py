@@ -22,6 +22,8 @@ from histome.training.uperhover.patches import class_codes, patch_of
 from histome.training.uperhover.pseudo import label_pieces, pieces
 from histome.training.uperhover.train import Worker
 
+pytestmark = pytest.mark.slow
+
 ALONE = Worker(0, 1, "cpu")
 SETTINGS = """
 [encoder]

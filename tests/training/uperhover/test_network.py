@@ -40,6 +40,8 @@ from histome.training.uperhover.patches import (
 from histome.training.uperhover.scores import Cuts
 from histome.training.uperhover.train import HoverRecipe, HoverTrainer, fit, predict, start
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"channels": (8, 8, 8, 8), "strides": (2, 4, 8, 16), "hidden": 8}
 
 

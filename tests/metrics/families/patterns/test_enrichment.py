@@ -46,6 +46,7 @@ def test_checkerboard_by_hand():
     assert found["ENRICHMENT_Z_LYMPHOCYTE_AROUND_LYMPHOCYTE"] < -15
 
 
+@pytest.mark.slow
 def test_equals_many_permutations(rng):
     cells = random_cells(rng, 400, side_um=300)
     x, y = cells["x_um"].to_numpy(), cells["y_um"].to_numpy()
