@@ -87,6 +87,8 @@ class CommentedConstants(Extension):
         module = attr.parent
         if attr.docstring is not None or module is None or not module.is_module or attr.lineno is None:
             return
+        if str(attr.value).startswith("TypeVar("):
+            return
         above = []
         for line in reversed(module.lines[: attr.lineno - 1]):
             if not line.startswith("# "):
