@@ -26,7 +26,7 @@ DOORS = (
     ("pipeline", "profile"),
     ("store.profile", "load_profile"),
     ("cells.find", "find_cells"),
-    ("metrics.measure", "measure"),
+    ("metrics.measuring", "measure"),
     ("phenotype.features", "patch_features"),
     ("narrative.verifier", "verify"),
     ("validation.bootstrap", "bootstrap"),
