@@ -51,14 +51,14 @@ def match_centers(
     where there is none:
 
     >>> import numpy as np
-    >>> from histome.validation.matching import detection_counts, match_centers
+    >>> from histome.validation import detection_counts, match_centers
     >>> true_um = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
     >>> found_um = np.array([[11.0, 0.0], [1.0, 0.0], [50.0, 0.0]])
     >>> match_centers(true_um, found_um).tolist()
     [[0, 1], [1, 0]]
     >>> counts = detection_counts(true_um, found_um)
     >>> counts, round(counts.f1, 3)
-    (Counts(tp=2, fp=1, fn=1), 0.667)
+    (DetectionCounts(tp=2, fp=1, fn=1), 0.667)
     """
     if len(true_um) == 0 or len(found_um) == 0:
         return np.empty((0, 2), np.int64)
