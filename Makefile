@@ -1,7 +1,8 @@
 # make demo    a small slide with known answers, profiled: the report's path and the distance from the truth
 # make test    everything that needs no network and no GPU
 # make quick   the same without the slow ones: under a minute
-# make check   style, types, import order, size budget
+# make check   style, types, import order, size budget, documentation
+# make docs    the documentation as a site, in site/ (site/index.html opens; search needs `python -m http.server -d site`)
 # Each makes .venv and installs into it first; a repeat does neither. Needs Python >= 3.11 and pip's registry.
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick check clean
+.PHONY: demo test quick check docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -24,13 +25,18 @@ quick: $(VENV)/.installed-test
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell src tests docs runs benchmarks README.md CONTRIBUTING.md CHANGELOG.md
+	$(BIN)/codespell src tests docs runs benchmarks README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -s tests/test_budget.py
+	$(BIN)/python -m pytest -q -s tests/test_budget.py tests/test_names.py
+	$(MAKE) --no-print-directory docs
+
+# Strict: a broken link or an unknown page is an error.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) build dist out
+	rm -rf $(VENV) build dist out site
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "histome needs Python >= 3.11 with venv (Debian: apt install python3-venv)" >&2; exit 1; }

@@ -1,7 +1,7 @@
 """histome measures a tumor's microenvironment from a routine H&E whole-slide image.
 
->>> profile = histome.profile("slide.svs", "out")
->>> profile.cells, profile.metrics, profile.report
+`histome.profile` measures a slide and returns its profile, `histome.load_profile` opens one that is there,
+and `histome.open_slide` gives the pixels.
 """
 
 import logging

@@ -46,29 +46,49 @@ def read_settings(
 class SlideConfig(Settings):
     """How the slide is read.
 
-    allow_estimated_mpp: where the file states no resolution, take 10 / magnification of its objective.
+    Attributes
+    ----------
+    allow_estimated_mpp : bool
+        Where the file states no resolution, take 10 / magnification of its objective.
     """
 
     allow_estimated_mpp: bool = False
 
 
 class QcConfig(Settings):
-    """Quality control. out_of_focus_below: focus (histome.qc.focus) under which tissue is not measured."""
+    """Quality control.
+
+    Attributes
+    ----------
+    out_of_focus_below : float
+        Focus (see `histome.qc.focus`) under which tissue is not measured.
+    """
 
     # Between the sharpest of the blurred and the softest of the sharp, see histome.qc.focus.
     out_of_focus_below: float = -1.0
 
 
 class TissueConfig(Settings):
-    """Tissue segmentation. model: name of a shipped model, or a path to a card or its folder."""
+    """Tissue segmentation.
+
+    Attributes
+    ----------
+    model : str
+        Name of a model that is shipped, registered or installed, or a path to a card or its folder.
+    """
 
     model: str = "tissue"
 
 
 class CellsConfig(Settings):
-    """Nucleus detection and classes. model: name of a shipped model, or a path to a card or its folder.
+    """Nucleus detection and classes.
 
-    abstain_below: confidence (0-1) under which a cell's class is marked abstained; None for the model's own.
+    Attributes
+    ----------
+    model : str
+        Name of a model that is shipped, registered or installed, or a path to a card or its folder.
+    abstain_below : float, 0-1, or None
+        Confidence under which a cell's class is marked abstained; None for the model's own.
     """
 
     model: str = "nuclei"
@@ -82,8 +102,13 @@ Precision = Literal["auto", "f32", "bf16"]
 class RuntimeConfig(Settings):
     """What runs the networks; part of the keys of the stages that run one.
 
-    backend: "openvino", "cpu" or "cuda" (both ONNX Runtime). precision: of OpenVINO's arithmetic. "auto"
-    takes what is fastest on this machine; pinned to f32, machines agree but for rounding.
+    Attributes
+    ----------
+    backend : "auto", "openvino", "cuda" or "cpu"
+        The latter two are ONNX Runtime; "auto" takes what is fastest on this machine.
+    precision : "auto", "f32" or "bf16"
+        Of OpenVINO's arithmetic; "auto" takes what is fastest on this machine. Pinned to f32, machines agree
+        but for rounding.
     """
 
     backend: Backend = "auto"
@@ -93,8 +118,12 @@ class RuntimeConfig(Settings):
 class MetricsConfig(Settings):
     """What is measured.
 
-    families: ids of metric families, or "core" and "extended"; empty for all. confident_only: leave out the
-    cells whose class the model abstained from.
+    Attributes
+    ----------
+    families : tuple of str
+        Ids of metric families, or "core" and "extended"; empty for all.
+    confident_only : bool
+        Leave out the cells whose class the model abstained from.
     """
 
     families: tuple[str, ...] = ()
@@ -108,11 +137,20 @@ WriterName = Literal["grounded", "transformers", "openai"]
 class NarrativeConfig(Settings):
     """Who writes the narrative.
 
-    writer: "grounded" (offline, deterministic), "transformers" (a causal language model on this machine) or
-    "openai" (an OpenAI-compatible endpoint; its key, if any, is taken from the environment variable
-    HISTOME_API_KEY). model: the language model's folder, or its name at the endpoint. endpoint: base address,
-    such as http://localhost:8000/v1. on_unsupported: what happens where its text claims what the numbers do
-    not: "refuse" (the grounded text is taken) or "drop" (the sentences go).
+    Attributes
+    ----------
+    writer : "grounded", "transformers" or "openai"
+        Fixed rules (offline, deterministic), a causal language model on this machine, or an
+        OpenAI-compatible endpoint; the endpoint's key, if any, is taken from the environment variable
+        HISTOME_API_KEY.
+    model : str or None
+        The language model's folder, or its name at the endpoint.
+    endpoint : str or None
+        Base address, such as http://localhost:8000/v1.
+    timeout_s : float, s
+        How long an endpoint is waited for, at each read.
+    on_unsupported : "refuse" or "drop"
+        Where the text claims what the numbers do not, the grounded text is taken, or the sentences go.
     """
 
     writer: WriterName = "grounded"
@@ -125,11 +163,22 @@ class NarrativeConfig(Settings):
 class ReportConfig(Settings):
     """What the report shows.
 
-    thumbnail_px: longer side of the overview. field_um, field_px: side of a field shown in detail, and the
-    most pixels it may have a side. tile_um: side of the tiles of the phenotype maps.
-    max_bytes: pictures are compressed harder until the file is this small.
-    low_valid_percent, low_confidence, high_abstained_percent: where a warning begins.
-    seed: of the field and the nuclei that are drawn by lot.
+    Attributes
+    ----------
+    thumbnail_px : int, px
+        Longer side of the overview.
+    field_um : float, um
+        Side of a field of view.
+    field_px : int, px
+        The most pixels that a field may have a side.
+    tile_um : float, um
+        Side of the tiles of the phenotype maps.
+    max_bytes : int
+        Pictures are compressed harder until the file is this small.
+    low_valid_percent, low_confidence, high_abstained_percent : float
+        Where a warning begins.
+    seed : int
+        Of the field and the nuclei that are drawn by lot.
     """
 
     thumbnail_px: Annotated[int, Field(ge=64, le=4096)] = 1400

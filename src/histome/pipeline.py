@@ -97,6 +97,24 @@ def profile(
     SlideError, MppError : the slide cannot be read, or its resolution is not known; nothing is written.
     NoTissueError : quality control found nothing to measure; `qc/` and run.json are kept and say so.
     ModelError, OutputError, UsageError : as their names say. Every message is one line.
+
+    Examples
+    --------
+    >>> profile = histome.profile("slide.svs", "out")
+    >>> profile
+    Profile('out/slide', done)
+
+    Every declared metric has a row, with a value or with the reason why it has none:
+
+    >>> metrics = {row["name"]: row for row in profile.metrics.to_pylist()}
+    >>> len(metrics)
+    8264
+    >>> metrics["CELL_N_TOTAL"]["value"] == len(profile.cells)
+    True
+    >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
+    (None, 'there is no region of blood')
+    >>> metrics["ABSOLUTE_AREA"]["unit"], round(metrics["ABSOLUTE_AREA"]["value"] / 1e6, 2)  # mm2 of tissue
+    ('um2', 0.16)
     """
     from histome.slide import open_slide
 

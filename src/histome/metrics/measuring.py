@@ -55,15 +55,55 @@ def measure(
 ) -> pa.Table:
     """Measure a slide: one row per declared metric of the chosen families, in catalogue order.
 
-    tissue, cells, quality: as a profile holds them; of the cells at least x_um, y_um, class are needed, and
-    quality is None when the slide's pixels were not seen. facts: what is known of the slide besides, by the
-    names of the family scan in lower case. workers: threads, all allowed CPUs by default. The worker count
-    and the order of the rows never change a value.
+    The worker count and the order of the rows never change a value.
 
-    Returns name, value (null with a reason), unit, n (items behind the value), reason, and the three again
-    for the confident cells only; with `confident_only` the first three hold those already. Families that
-    measure no cells repeat their value. `evidence` marks the metrics of classes that the model had no or few
-    labels of (see `metrics.evidence`), where the cells table says so. Raises HistomeError for unusable cells.
+    Parameters
+    ----------
+    tissue : Tissue
+        As a profile holds it; `Tissue.of` makes one of a map.
+    cells : pa.Table
+        As a profile holds it; at least the columns x_um, y_um, class.
+    quality : Quality or None
+        As a profile holds it; None when the slide's pixels were not seen.
+    facts : mapping
+        What is known of the slide besides, by the names of the family scan in lower case.
+    workers : int
+        Threads, all allowed CPUs by default.
+
+    Returns
+    -------
+    pa.Table
+        `METRIC_SCHEMA`: name, value (null with a reason), unit, n (items behind the value), reason, and the
+        three again for the confident cells only; with `confident_only` the first three hold those already.
+        Families that measure no cells repeat their value. `evidence` marks the metrics of classes that the
+        model had no or few labels of (see `metrics.evidence`), where the cells table says so.
+
+    Raises
+    ------
+    HistomeError
+        Unusable cells.
+
+    Examples
+    --------
+    Two lymphocytes and a fibroblast on one square millimeter of stroma:
+
+    >>> import numpy as np
+    >>> import pyarrow as pa
+    >>> from histome.classes import TISSUE_CLASSES
+    >>> from histome.config import MetricsConfig
+    >>> from histome.metrics import measure
+    >>> from histome.slide import ClassMap
+    >>> from histome.tissue import Tissue
+    >>> stroma = np.full((500, 500), TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
+    >>> tissue = Tissue.of(ClassMap(stroma, mpp=2.0, classes=TISSUE_CLASSES))
+    >>> classes = ["lymphocyte", "lymphocyte", "fibroblast"]
+    >>> cells = pa.table({"x_um": [100.0, 120.0, 900.0], "y_um": [500.0] * 3, "class": classes})
+    >>> table = measure(tissue, cells, config=MetricsConfig(families=("cells-by-tissue",)))
+    >>> metrics = {row["name"]: row for row in table.to_pylist()}
+    >>> [metrics["CELL_DENSITY_LYMPHOCYTE_STROMA"][key] for key in ("value", "unit", "n")]
+    [2e-06, 'cells/um2', 2]
+    >>> [metrics["CELL_DENSITY_LYMPHOCYTE_CARCINOMA"][key] for key in ("value", "reason")]
+    [None, 'there is no carcinoma']
     """
     workers = workers or available_cpus()
     measured = scan_facts(quality) if quality else {}

@@ -78,7 +78,19 @@ class Verdict:
 
 
 def verify(text: str, facts: Facts) -> Verdict:
-    """Check a text against the facts of a slide or patch."""
+    """Check a text against the facts of a slide or patch.
+
+    Examples
+    --------
+    >>> from histome.narrative import Facts, verify
+    >>> raw = {"total_cell_count": 40, "count_Neoplastic": 30, "count_Inflammatory": 10}
+    >>> facts = Facts.of_patch({"raw_data": raw, "interpretation": {}, "generated_tokens": []})
+    >>> verdict = verify("The patch holds 40 cells. There are 25 inflammatory cells among them.", facts)
+    >>> [(claim.text, claim.source) for sentence in verdict.sentences for claim in sentence.claims]
+    [('40', 'raw_data.total_cell_count'), ('25', None)]
+    >>> verdict.hallucination_rate, verdict.unsupported[0].reason
+    (0.5, 'no value is this number')
+    """
     return Verdict(tuple(check_sentence(sentence, facts) for sentence in claims.split_sentences(text)))
 
 

@@ -34,6 +34,20 @@ class ClassMap:
     The grid starts at the corner of level 0; pixel (x, y) of it covers [x mpp, (x+1) mpp) x
     [y mpp, (y+1) mpp) um. `array[0, 0]` is its pixel `origin_px` = (x, y): (0, 0) for a map of a slide, its
     corner for a part.
+
+    Examples
+    --------
+    Forty columns of carcinoma beside sixty of stroma, 100 rows, 2 um/px:
+
+    >>> import numpy as np
+    >>> from histome.slide import ClassMap
+    >>> codes = np.full((100, 100), 2, np.uint8)
+    >>> codes[:, :40] = 1
+    >>> tissue = ClassMap(codes, mpp=2.0, classes=("CARCINOMA", "STROMA"))
+    >>> tissue.area_um2("CARCINOMA")
+    16000.0
+    >>> tissue.at([79.0, 81.0, -1.0], 50.0).tolist()  # left and right of the border, and outside
+    [1, 2, 0]
     """
 
     array: NDArray[np.uint8]

@@ -19,6 +19,18 @@ def open_slide(path: Path | str, *, mpp: float | None = None, allow_estimated_mp
 
     `mpp` (um/px) overrides what the file says. Raises SlideError for a file that cannot be read and its kind
     MppError for a resolution that is missing, implausible or contradictory; each is one line.
+
+    Examples
+    --------
+    >>> with histome.open_slide("slide.svs") as slide:
+    ...     print(slide)
+    Slide('slide', 1024 x 1024 px, 0.5 um/px)
+
+    A picture says no resolution; you do:
+
+    >>> with histome.open_slide("field.png", mpp=0.5) as field:
+    ...     field.size_px, field.extent_um
+    ((512, 512), (256.0, 256.0))
     """
     path = Path(path)
     reader = _reader(path)

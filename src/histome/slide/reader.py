@@ -161,6 +161,20 @@ class Slide:
         A pixel of the lattice of multiples of mpp has one value, whichever region it is read in. Outside
         the slide and where tiles are broken (recorded in `broken`) it is white.
         Raises ValueError for an empty, absurd or non-finite request.
+
+        Examples
+        --------
+        200 x 100 um from the corner of the slide, in pixels of 2 um:
+
+        >>> slide = histome.open_slide("slide.svs")
+        >>> slide.read(0, 0, size=(100, 50), mpp=2.0).shape
+        (50, 100, 3)
+
+        Left of the slide there is nothing, which is white:
+
+        >>> int(slide.read(-100, 0, size=(100, 50)).min())
+        255
+        >>> slide.close()
         """
         step_x, step_y = self._steps_px(mpp)
         _check_request(x_px, y_px, size, step=(step_x, step_y))

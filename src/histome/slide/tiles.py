@@ -44,6 +44,20 @@ class TileGrid(Sequence[Tile]):
 
     All read boxes have the one size `core_px + 2 halo_px`; at the right and lower edge they reach outside the
     extent, where a slide reads white. Raises ValueError for an extent or core under 1 px or a negative halo.
+
+    Examples
+    --------
+    >>> from histome.slide import TileGrid
+    >>> grid = TileGrid((1000, 500), core_px=400, halo_px=50)
+    >>> grid.shape, len(grid), grid.window_px
+    ((2, 3), 6, 500)
+
+    The last tile owns what is left of the extent, and is read as large as the others:
+
+    >>> grid[5].core
+    Box(x0=800, y0=400, x1=1000, y1=500)
+    >>> grid[5].read
+    Box(x0=750, y0=350, x1=1250, y1=850)
     """
 
     extent_px: tuple[int, int]

@@ -77,7 +77,20 @@ class Profile:
 
 
 def load_profile(folder: str | Path) -> Profile:
-    """Return the profile in a folder that `histome.profile` wrote; raises OutputError when there is none."""
+    """Return the profile in a folder that `histome.profile` wrote; raises OutputError when there is none.
+
+    Examples
+    --------
+    >>> profile = histome.load_profile("out/slide")
+    >>> profile.run["state"], profile.run["warnings"]
+    ('done', [])
+
+    Its parts fit each other; the area of stroma on the map is that of the table of metrics:
+
+    >>> metrics = {row["name"]: row["value"] for row in profile.metrics.to_pylist()}
+    >>> profile.tissue.map.area_um2("STROMA") == metrics["ABSOLUTE_AREA_STROMA"]
+    True
+    """
     profile = Profile(Path(folder))
     if not profile.run:
         raise OutputError(

@@ -40,6 +40,22 @@ def bootstrap(
     score
         Maps (draws, k) sums to (draws,) scores; NaN where there is nothing to score. The interval is of the
         draws that have a score, NaN where none has.
+
+    Examples
+    --------
+    Three fields of two slides, each with the number of right answers and of all:
+
+    >>> import numpy as np
+    >>> from histome.validation.bootstrap import bootstrap, ratio
+    >>> parts = np.array([[8.0, 10.0], [6.0, 10.0], [9.0, 10.0]])
+    >>> share = bootstrap(parts, ["slide 1", "slide 1", "slide 2"], ratio, rng=np.random.default_rng(0))
+    >>> round(share.value, 3), share.units
+    (0.767, 2)
+
+    The fields of a slide are drawn together, so that the interval reaches from one slide to the other:
+
+    >>> round(share.low, 3), round(share.high, 3)
+    (0.7, 0.9)
     """
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     grouped = np.zeros((len(names), parts.shape[1]))
