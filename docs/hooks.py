@@ -81,7 +81,7 @@ def on_page_content(html: str, page: Page, **_: Any) -> None:
 
 def command_line_page() -> str:
     """Return the page of every command, with its help, arguments and options."""
-    from histome.cli.app import app
+    from histome.cli.application import app
 
     head = "# Command line\n\nMade from the program itself; `histome COMMAND --help` prints the same."
     root = typer.main.get_command(app)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from histome.cli.app import app
+from histome.cli.application import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.cli.app import app, main
+    from histome.cli.application import app, main
 
 __all__ = ["app", "main"]
 __getattr__ = opened(__name__, __file__)
