@@ -22,7 +22,7 @@ from histome.errors import NoTissueError
 from histome.qc import Quality, assess
 from histome.slide import Slide, open_slide
 from histome.slide.plain import array_slide
-from histome.validation.bootstrap import bootstrap, ratio
+from histome.validation.resampling import bootstrap, ratio
 
 PEN_MPP = 8.0
 WSSS_BACKGROUND = 3

@@ -169,10 +169,10 @@ def test_broken_tile_is_white_and_counted_once(tmp_path: Path) -> None:
     path = tiled_tiff(tmp_path / "x.tif", gradient(200, 200), factors=(1, 2), tile=64, compression="jpeg")
     break_tile(path, 5)
     with open_slide(path) as slide:
-        assert slide.broken.count == 0
+        assert len(slide.broken) == 0
         for _ in range(2):
             region = slide.read(0, 0, size=(200, 200))
-        assert slide.broken.count == 1
+        assert len(slide.broken) == 1
         assert slide.broken.boxes == (Box(64, 64, 128, 128),)
         assert slide.broken.reasons[0]
     assert (region[64:128, 64:128] == WHITE).all()
@@ -189,7 +189,7 @@ def test_broken_tile_of_a_coarse_level_has_its_level_0_box(tmp_path: Path) -> No
         assert slide.broken.boxes == (Box(0, 128, 128, 256),)
         # Level 0 is whole.
         slide.read(0, 0, size=(300, 300))
-        assert slide.broken.count == 1
+        assert len(slide.broken) == 1
 
 
 @pytest.mark.parametrize(

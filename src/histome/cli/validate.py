@@ -9,7 +9,7 @@ from histome.cli import console
 from histome.errors import UsageError
 
 if TYPE_CHECKING:
-    from histome.validation.bootstrap import Estimate
+    from histome.validation.resampling import Estimate
 
 validate = typer.Typer(help="Compare results with what people said.")
 

@@ -36,7 +36,7 @@ def slide_rows(slide: Slide, run: Mapping[str, Any]) -> list[Row]:
 def count_broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
     """Return how many damaged tiles the run or this reading met."""
     recorded = run.get("slide", {}).get("broken_tiles", {})
-    return max(int(recorded.get("count", 0)), slide.broken.count)
+    return max(int(recorded.get("count", 0)), len(slide.broken))
 
 
 def _has(slide: Slide, key: str) -> bool:

@@ -23,11 +23,6 @@ class BrokenTiles:
         return len(self._reasons)
 
     @property
-    def count(self) -> int:
-        """The number of broken tiles met so far, over all levels."""
-        return len(self)
-
-    @property
     def boxes(self) -> tuple[Box, ...]:
         """Their boxes in level-0 px, in order of level, y, x."""
         with self._lock:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.validation.bootstrap import Estimate
+from histome.validation.resampling import Estimate
 
 
 def kappa_of(tables: NDArray[np.number]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from histome.errors import UsageError
 from histome.narrative.facts import Facts
 from histome.narrative.verifier import verify
 from histome.validation.agreement import cohen_kappa
-from histome.validation.bootstrap import Estimate, bootstrap, ratio
+from histome.validation.resampling import Estimate, bootstrap, ratio
 
 
 class Case(NamedTuple):

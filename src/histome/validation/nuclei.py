@@ -12,7 +12,6 @@ from pyarrow import Table
 from histome.classes import CELL_CLASSES
 from histome.datasets.declared import declaration_of
 from histome.datasets.labelsets import EPITHELIAL, members
-from histome.validation.bootstrap import Estimate, bootstrap, f1, ratio
 from histome.validation.confidence import (
     balanced_accuracy,
     calibration_parts,
@@ -22,6 +21,7 @@ from histome.validation.confidence import (
     macro_f1,
 )
 from histome.validation.matching import Panoptic, match_centers
+from histome.validation.resampling import Estimate, bootstrap, f1, ratio
 from histome.validation.scores import (
     Found,
     TypedCounts,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from histome.classes import TISSUE_CLASSES
 from histome.datasets.tissue_fields import TissueField, tissue_labels_of, white
-from histome.validation.bootstrap import Estimate, bootstrap, ratio
+from histome.validation.resampling import Estimate, bootstrap, ratio
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Overlaps = NDArray[np.floating]

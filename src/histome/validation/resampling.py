@@ -46,7 +46,7 @@ def bootstrap(
     Three fields of two slides, each with the number of right answers and of all:
 
     >>> import numpy as np
-    >>> from histome.validation.bootstrap import bootstrap, ratio
+    >>> from histome.validation.resampling import bootstrap, ratio
     >>> parts = np.array([[8.0, 10.0], [6.0, 10.0], [9.0, 10.0]])
     >>> share = bootstrap(parts, ["slide 1", "slide 1", "slide 2"], ratio, rng=np.random.default_rng(0))
     >>> round(share.value, 3), share.units

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from histome.validation.bootstrap import bootstrap, f1, ratio
+from histome.validation.resampling import bootstrap, f1, ratio
 
 
 def test_interval_of_a_mean_matches_its_standard_error():
