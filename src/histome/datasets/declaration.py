@@ -25,25 +25,25 @@ class TissueLabels:
 
     Attributes
     ----------
-    layout
+    layout : TissueLayout
         How its labels lie.
-    note
+    note : str
         What they are worth: words for the model's card.
-    labels
+    labels : Mapping[str, str]
         Its labels (codes of a mask as text) -> names in `tissue_labels.LABEL_SETS`; others are not labeled.
-    answers
+    answers : Mapping[str, tuple[str, ...]]
         Labels of tiles that are scored -> the tissue classes that answer them.
-    split
+    split : TissueSplit
         How its sources are split.
-    stratum
+    stratum : str
         Code of a rare label: fields with 2 % of it are split, and drawn, apart from the others.
-    red_cells
+    red_cells : tuple[str, ...]
         Images, or labels of tiles, in which red cells are found by color.
-    by_eye
+    by_eye : Mapping[str, str]
         Images that a person looked at -> name in `LABEL_SETS` of what has no label there.
-    zoom
+    zoom : tuple[float, float]
         Range of the scale of crops; wider where the resolution is doubtful.
-    mirrored
+    mirrored : bool
         Whether crops are always mirrored beyond the border: a small tile on white would teach that what
         stands alone on glass is whatever most tiles are (seen: fat and mucus, so "other").
     """
@@ -66,33 +66,35 @@ class DataSet:
 
     Attributes
     ----------
-    name, license, citation
+    name, license, citation : str
         As people call it, and as its publishers say; empty terms are the owner's to state.
-    source
+    source : str
         What a source is, the unit of every split: a slide, a patient.
-    published
+    published : bool
         Whether `datasets.published` reads it as its publishers give it.
-    labels
+    labels : Mapping[str, int] or None
         Label -> set of cell classes, 0 where it names no class; None: its labels name our classes.
-    groups
+    groups : Mapping[str, tuple[str, ...]]
         How its labels are asked for in scores: the nine probabilities are summed into these groups. Empty:
         as `validation.nuclei.groups_for` finds them.
-    partly_labeled
+    partly_labeled : bool
         Nuclei of other types are not labeled: what is found beside is not false.
-    exact_shapes
+    exact_shapes : int or None
         That many images, the first ones, have exact outlines, and the nuclei of the others count half; None:
         all are exact.
-    dead_label
+    dead_label : str
         The label of dead cells, which have no class of ours but one of PanNuke's.
-    tuning, held_out
+    tuning, held_out : tuple[str, ...]
         Sources that choose thresholds, and sources that are only scored.
-    folder, sets
-        Folder in our own layout where it is not called as the data set; where several sets share it, the
-        names in its column `set` -> um/px where the table gives none.
-    source_column, source_pattern
+    folder : str
+        Folder in our own layout where it is not called as the data set.
+    sets : Mapping[str, float or None], um/px
+        Where several sets share the folder, the names in its column `set` -> um/px where the table gives
+        none.
+    source_column, source_pattern : str
         Column of images.csv that names the source, or a regular expression on the image's name whose first
         group does.
-    tissue
+    tissue : TissueLabels or None
         What it teaches the tissue network, if anything.
     """
 

@@ -28,24 +28,24 @@ class Field:
 
     Attributes
     ----------
-    data_set, name, source
+    data_set, name, source : str
         Which data set and image; `source` is the slide or patient, the unit of every split.
-    image
-        (h, w, 3) uint8 at 0.5 um/px.
-    labels
-        (H, W) int32 instances at the label map's own resolution, 0 = none.
-    depth
-        (H, W) uint8, 255 x distance to the instance's border / its largest: the object probability to learn.
-    weight
-        (H, W) uint8, 255 x weight of the object loss: 0 where it is unknown whether there is a nucleus.
-    label_mpp
-        um per pixel of `labels`.
-    sets
-        (n + 1,) uint16 label set of each instance, 0 = no type.
-    shapes
+    image : (h, w, 3) uint8
+        Pixels at 0.5 um/px.
+    labels : (H, W) int32
+        Instances at the label map's own resolution, 0 = none.
+    depth : (H, W) uint8
+        255 x distance to the instance's border / its largest: the object probability to learn.
+    weight : (H, W) uint8
+        255 x weight of the object loss: 0 where it is unknown whether there is a nucleus.
+    label_mpp : float, um/px
+        Resolution of `labels`.
+    sets : (n + 1,) uint16
+        Label set of each instance, 0 = no type.
+    shapes : bool
         Whether the instances' outlines are true (points and semantic components are not).
-    points_px
-        (n, 2) x, y of the instances' centers in `labels` pixels.
+    points_px : (n, 2) float32, px of `labels`
+        x, y of the instances' centers.
     """
 
     data_set: str
@@ -127,12 +127,18 @@ def instance_field(
 
     Parameters
     ----------
-    rgb, labels, mpp
-        (h, w, 3) pixels and (h, w) instances 0..n, both at `mpp` um/px.
-    sets
-        (n + 1,) label set of each instance, 0 = no type.
-    weight, shapes
-        As in `Field`; without a weight every pixel counts in full.
+    rgb : (h, w, 3) uint8
+        Pixels at `mpp`.
+    labels : (h, w) int32
+        Instances 0..n, at `mpp` too.
+    sets : (n + 1,) uint16
+        Label set of each instance, 0 = no type.
+    mpp : float, um/px
+        Resolution of both.
+    weight : (h, w) uint8 or None
+        As in `Field`; without one every pixel counts in full.
+    shapes : bool
+        As in `Field`.
     """
     full = np.full(labels.shape, 255, np.uint8) if weight is None else weight
     image, depth, centers = resize_image(rgb, mpp), _normalized_depth(labels), _centers(labels)

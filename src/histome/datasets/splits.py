@@ -23,7 +23,10 @@ PartName = Literal["train", "tuning", "held-out"]
 class Split:
     """Fields to train on, to tune on (thresholds, temperature, following the training) and to report on.
 
-    pseudo: fields to train on besides, labeled by a network and not by people.
+    Attributes
+    ----------
+    pseudo : list[Field]
+        Fields to train on besides, labeled by a network and not by people.
     """
 
     train: list[Field]
@@ -58,8 +61,11 @@ def split_fields(
 ) -> Split:
     """Split by source, as the data sets declare it.
 
-    held_out : sources, by data set, in place of the declared ones. The sources of `pannuke_figures` are
-    organs: so each organ is left out in turn.
+    Parameters
+    ----------
+    held_out : Mapping[str, Collection[str]]
+        Sources, by data set, in place of the declared ones. The sources of `pannuke_figures` are organs: so
+        each organ is left out in turn.
     """
     return _split(fields, lambda f: part_of(f.data_set, f.source, held_out))
 

@@ -34,11 +34,11 @@ def label_support(
 
     Parameters
     ----------
-    sets
-        (n,) label sets of the nuclei that were learned from.
-    classes
+    sets : (n,) int
+        Label sets of the nuclei that were learned from.
+    classes : Sequence[str]
         Those that the network has; the others are learned by none.
-    before
+    before : Mapping[str, Support] or None
         Support by the model that training started from; its labels count too.
     """
     support = {}

@@ -38,8 +38,15 @@ def save(path: Path, parts: Mapping[str, Stateful], **numbers: Any) -> None:
 def load(path: Path, parts: Mapping[str, Stateful], *, device: str = "cpu", **wanted: Any) -> dict[str, Any]:
     """Give the parts their saved states; returns the numbers, none where there is no checkpoint.
 
-    wanted : numbers that must stand in the checkpoint. Raises UsageError where they do not: it is of another
-    run.
+    Parameters
+    ----------
+    **wanted : Any
+        Numbers that must stand in the checkpoint.
+
+    Raises
+    ------
+    UsageError
+        One does not: the checkpoint is of another run.
     """
     if not path.exists():
         return {}

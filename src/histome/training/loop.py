@@ -78,13 +78,13 @@ class Trainer(ABC):
 
     Parameters
     ----------
-    net, optimizer
+    net, optimizer : nn.Module and Optimizer
         Made anew, on `device`. Groups of the optimizer may hold a `factor` of the learning rate.
-    folder
+    folder : Path
         Where checkpoint.pt is.
-    ema
+    ema : float or None
         Share of the running average that stays at each step; None: there is no average.
-    settings
+    settings : Mapping[str, Any] or None
         Numbers of the checkpoint that must be the same in a run that goes on.
     """
 

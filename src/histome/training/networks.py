@@ -40,11 +40,11 @@ class UNet(nn.Module):
 
     Parameters
     ----------
-    widths
+    widths : Sequence[int]
         Channels at strides 2, 4, 8, ...; the last one is the bottleneck.
-    heads
+    heads : dict[str, int]
         Output channels of each head, by name: 1x1 convolutions on one shared 3x3 block.
-    head_width
+    head_width : int
         Channels of that block.
     """
 

@@ -16,7 +16,12 @@ def entropy(probabilities: NDArray[np.floating], axis: int) -> NDArray[np.floati
 def surest(entropies: NDArray[np.floating], share: float) -> NDArray[np.bool_]:
     """Which answers are kept: entropy at or under the percentile of `share`; NaN, no answer, is not.
 
-    entropies : (n,) float. share : of the answers, 0-1.
+    Parameters
+    ----------
+    entropies : (n,) float
+        Of each answer.
+    share : float, 0-1
+        Of the answers.
     """
     seen = np.isfinite(entropies)
     if not seen.any():

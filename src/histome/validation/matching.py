@@ -36,14 +36,15 @@ def match_centers(
 
     Parameters
     ----------
-    true_um, found_um
-        (n, 2) and (m, 2) centers, um.
-    within_um
+    true_um, found_um : (n, 2) and (m, 2) float, um
+        Centers.
+    within_um : float, um
         Largest distance of a pair; 3 um is HoVer-Net's 12 px at 0.25 um/px.
 
     Returns
     -------
-    (k, 2) indices, by rising true index.
+    (k, 2) int64
+        Indices, by rising true index.
 
     Examples
     --------

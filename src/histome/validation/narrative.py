@@ -27,11 +27,18 @@ class Case(NamedTuple):
 
 
 class NarrativeScores(NamedTuple):
-    """Scores over all cases.
+    """Scores over all cases; intervals (95 %) resample cases.
 
-    bleu_4 : corpus BLEU, 0-100, and sacrebleu's signature. rouge_l : mean F1 of the longest common
-    subsequence, 0-1. hallucination_rate : unsupported / all claims of the cases with facts; None without.
-    Intervals (95 %) resample cases.
+    Attributes
+    ----------
+    bleu_4 : float, 0-100
+        Corpus BLEU.
+    bleu_signature : str
+        Sacrebleu's signature.
+    rouge_l : Estimate, 0-1
+        Mean F1 of the longest common subsequence.
+    hallucination_rate : Estimate or None
+        Unsupported / all claims of the cases with facts; None without.
     """
 
     cases: int

@@ -79,9 +79,16 @@ def found_from_table(cells: Table, mpp: float) -> Found:
 
 @dataclass(frozen=True)
 class Answers:
-    """Types of the matched nuclei whose type is known: true group, given group, its probability.
+    """Types of the matched nuclei whose type is known.
 
-    `malignant`: (2, 2) confusion of {carcinoma cell} and {epithelial cell} where the label says which.
+    Attributes
+    ----------
+    true, guess : (n,) int64
+        True group, given group.
+    confidence : (n,) float
+        Probability of the given group.
+    malignant : (4,) float
+        (2, 2) confusion of {carcinoma cell} and {epithelial cell}, raveled, where the label says which.
     """
 
     true: NDArray[np.int64]

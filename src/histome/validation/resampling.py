@@ -33,11 +33,11 @@ def bootstrap(
 
     Parameters
     ----------
-    parts
-        (n, k) additive parts of each unit (counts, sums), one row a field.
-    groups
-        (n,) the slide or patient of each row: rows of one group are drawn together.
-    score
+    parts : (n, k) float
+        Additive parts of each unit (counts, sums), one row a field.
+    groups : (n,) str
+        The slide or patient of each row: rows of one group are drawn together.
+    score : callable(sums)
         Maps (draws, k) sums to (draws,) scores; NaN where there is nothing to score. The interval is of the
         draws that have a score, NaN where none has.
 

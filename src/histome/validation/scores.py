@@ -17,14 +17,14 @@ class Found:
 
     Attributes
     ----------
-    centers_um
-        (n, 2) x, y.
-    outlines_um
-        (n, k, 2) x, y of the open outline.
-    probabilities
-        (n, 9) calibrated, in `CELL_CLASSES` order.
-    abstained
-        (n,) bool.
+    centers_um : (n, 2) float64, um
+        x, y.
+    outlines_um : (n, k, 2) float64, um
+        x, y of the open outline.
+    probabilities : (n, 9) float32
+        Calibrated, in `CELL_CLASSES` order.
+    abstained : (n,) bool
+        Whether the confidence is under the model's threshold.
     """
 
     centers_um: NDArray[np.float64]

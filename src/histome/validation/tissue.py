@@ -80,9 +80,14 @@ def answer_share(field: TissueField, probabilities: NDArray[np.float32]) -> floa
 def score_tissue(
     predict: Predict, fields: Sequence[TissueField], rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """Every score of the card on `fields`; `predict`: image at 1 um/px -> probabilities (7, h/2, w/2).
+    """Every score of the card on `fields`.
 
     Intervals resample whole sources, however few: `units` is their number.
+
+    Parameters
+    ----------
+    predict : callable(image)
+        Image at 1 um/px -> probabilities (7, h/2, w/2).
     """
     wanted = [f for f in fields if f.data_set in ("wsss4luad", "glas") or answers_of(f)]
     predicted = [(f, predict(f.image)) for f in wanted]

@@ -27,7 +27,8 @@ def load_labeled(name: str, folder: Path) -> Iterator[Field]:
 
     Raises
     ------
-    DataError : no such folder, no such layout, or a file that is missing or not as published; one line.
+    DataError
+        No such folder, no such layout, or a file that is missing or not as published; one line.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")

@@ -63,8 +63,8 @@ class Taught(NamedTuple):
 def read_pairs(path: str | Path) -> list[Pair]:
     """Read pairs from a JSONL file: a line has `prompt` or `facts`, and `narrative` or none.
 
-    facts : the JSON of `histome tme patch`, or a slide's. Without a narrative the grounded writer's is taken;
-    a line with a prompt must have one. Raises UsageError, one line, naming the line of the file.
+    `facts` is the JSON of `histome tme patch`, or a slide's. Without a narrative the grounded writer's is
+    taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file.
     """
     path = Path(path)
     try:

@@ -30,9 +30,18 @@ _STREAM_FIELDS = 16
 class Plan:
     """How a user's model is trained.
 
-    start: a model (name, card or folder) whose weights training begins with; seed: of the split and of
-    training; device: "cpu" or "cuda", by default the latter where there is one; widths: channels of the
-    network, those of `start` where it is given; window_px: side of the exported window.
+    Attributes
+    ----------
+    start : str or None
+        A model (name, card or folder) whose weights training begins with.
+    seed : int
+        Of the split and of training.
+    device : str or None
+        "cpu" or "cuda", by default the latter where there is one.
+    widths : tuple[int, ...] or None
+        Channels of the network, those of `start` where it is given.
+    window_px : int
+        Side of the exported window.
     """
 
     steps: int = 7600
@@ -48,15 +57,23 @@ class Plan:
 def train_nuclei(data: Sequence[tuple[str, Path]], out: Path, plan: Plan | None = None) -> Card:
     """Train a nuclei model on labeled folders; write checkpoint, log, model.onnx and card.toml to `out`.
 
-    data: pairs of name and folder, as `published.load_labeled` reads them. Sources (slides, patients) are
-    split with the seed: a fifth of each data set is only scored, an eighth chooses thresholds and
-    temperature. Called again with the same settings it goes on where it was interrupted. The folder is a
-    model: `histome profile --cells-model OUT`.
+    Sources (slides, patients) are split with the seed: a fifth of each data set is only scored, an eighth
+    chooses thresholds and temperature. Called again with the same settings it goes on where it was
+    interrupted. The folder is a model: `histome profile --cells-model OUT`.
+
+    Parameters
+    ----------
+    data : Sequence[tuple[str, Path]]
+        Pairs of name and folder, as `published.load_labeled` reads them.
 
     Raises
     ------
-    DataError : data that cannot be read; none with three sources; no nuclei; no outlines to learn.
-    UsageError : a run with other settings is in `out`. ModelError : `start` is no such network.
+    DataError
+        Data that cannot be read; none with three sources; no nuclei; no outlines to learn.
+    UsageError
+        A run with other settings is in `out`.
+    ModelError
+        `start` is no such network.
     """
     plan = plan or Plan()
     parent = None if plan.start is None else load_card(plan.start)

@@ -26,8 +26,15 @@ _ALIGN_PX = 64
 def network_of(card: Card, recipe: Recipe, images: Sequence[NDArray[np.uint8]]) -> nn.Module:
     """A network for `recipe` with the weights of a model that histome trained, as far as it has them.
 
-    images: some (h, w, 3) images of what it will be trained on. Raises ModelError for a model of another
-    network or other widths.
+    Parameters
+    ----------
+    images : Sequence of (h, w, 3) uint8
+        Some of what it will be trained on.
+
+    Raises
+    ------
+    ModelError
+        A model of another network or other widths.
     """
     graph = onnx.load_from_string(read_weights(card)).graph
     weights = {

@@ -19,10 +19,10 @@ def polar_iou_loss(predicted: Tensor, dist: Tensor, weight: Tensor) -> Tensor:
 
     Parameters
     ----------
-    predicted, dist
-        (N, 32, H, W) ray lengths, same unit.
-    weight
-        (N, H, W); 0 where there is no true outline.
+    predicted, dist : (N, 32, H, W) Tensor
+        Ray lengths, same unit.
+    weight : (N, H, W) Tensor
+        0 where there is no true outline.
     """
     inside = weight > 0
     w = weight[inside]
@@ -52,12 +52,12 @@ def label_set_loss(logits: Tensor, membership: Tensor, weight: Tensor, gamma: fl
 
     Parameters
     ----------
-    logits
-        (N, 9, H, W).
-    membership
-        (N, 9, H, W) 0/1: the classes in the pixel's set.
-    weight
-        (N, H, W); 0 where no type is known.
+    logits : (N, 9, H, W) Tensor
+        Of the classes.
+    membership : (N, 9, H, W) Tensor, 0/1
+        The classes in the pixel's set.
+    weight : (N, H, W) Tensor
+        0 where no type is known.
     """
     inside = weight > 0
     w = weight[inside]

@@ -59,12 +59,12 @@ def ship(
 
     Parameters
     ----------
-    about
+    about : Mapping[str, Any]
         Fields of the card that are known beforehand: name, description, license, window_px, halo_px, limits,
         training_data, training.
-    find
+    find : FindInField
         Finds the cells of a field.
-    score
+    score : callable(network) or None
         Scores of the finished model; those of the held-out and of the tuning fields where it is not given.
     """
     net = make_network(recipe)

@@ -21,11 +21,20 @@ STRIDE = 2
 class Targets(NamedTuple):
     """What a crop of s px teaches, on a grid of n = s / STRIDE cells but for the mask.
 
-    prob : (n, n) float32 object probability, 0-1. prob_weight : (n, n) float32 weight of its loss.
-    dist : (32, n, n) float32 ray lengths in crop pixels, 0 outside nuclei.
-    sets : (n, n) int32 label set, 0 where no type is known.
-    mask : (s, s) float32, 1 inside any nucleus. offset : (2, n, n) float32, x and y from the cell's center
-    to its nucleus' centroid in crop pixels, 0 outside nuclei.
+    Attributes
+    ----------
+    prob : (n, n) float32, 0-1
+        Object probability.
+    prob_weight : (n, n) float32
+        Weight of its loss.
+    dist : (32, n, n) float32, px of the crop
+        Ray lengths, 0 outside nuclei.
+    sets : (n, n) int32
+        Label set, 0 where no type is known.
+    mask : (s, s) float32
+        1 inside any nucleus.
+    offset : (2, n, n) float32, px of the crop
+        x and y from the cell's center to its nucleus' centroid, 0 outside nuclei.
     """
 
     prob: NDArray[np.float32]
@@ -99,8 +108,8 @@ def sample_targets(field: "Field", *, matrix: NDArray[np.float64], size: int) ->
 
     Parameters
     ----------
-    matrix
-        (2, 3) crop pixels -> label pixels (similarity: rotation, flip, one scale, shift).
+    matrix : (2, 3) float64
+        Crop pixels -> label pixels (similarity: rotation, flip, one scale, shift).
     """
     prob, weight, dist, sets, offset = _sample(
         field.labels, field.depth, field.weight, field.sets, field.points_px, matrix, size

@@ -36,8 +36,11 @@ N_SETS = 1 << len(CELL_CLASSES)
 class Recipe:
     """All that decides how a nuclei network is trained.
 
-    `fine_outlines`: whether it also learns the mask of nuclei at the input's resolution and the way to each
-    nucleus' centroid, which sharpen the star-convex outlines (see cells/decode/sharpen.py).
+    Attributes
+    ----------
+    fine_outlines : bool
+        Whether it also learns the mask of nuclei at the input's resolution and the way to each nucleus'
+        centroid, which sharpen the star-convex outlines (see cells/decode/sharpen.py).
     """
 
     widths: tuple[int, ...] = (32, 48, 96, 160, 224)

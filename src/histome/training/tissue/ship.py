@@ -26,10 +26,10 @@ def ship_tissue(
 
     Parameters
     ----------
-    about
+    about : Mapping[str, Any]
         Fields of the card that are known beforehand: name, description, license, window_px, halo_px, limits,
         training_data, training.
-    score
+    score : callable()
         Scores of the model in `out`.
     """
     net = TissueNetwork(pretrained=False)

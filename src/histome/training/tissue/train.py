@@ -106,9 +106,18 @@ def tissue_loss(logits: Tensor, codes: Tensor, table: tuple[Tensor, Tensor, Tens
     """Label-set loss of multilabel sigmoids, a mean over labeled pixels weighted by trust.
 
     With q_k = 1 - p_k: -log(1 - prod q_k over the allowed set) says that one of them is there, -log q_k that
-    each class outside is not; the preferred part of the set gets the same term with its own weight; `quiet`
-    (7) holds back classes that a set allows and nothing names. logits (N, 7, h, w), codes (N, h, w): rows of
-    `table` (see `label_table`).
+    each class outside is not; the preferred part of the set gets the same term with its own weight.
+
+    Parameters
+    ----------
+    logits : (N, 7, h, w) Tensor
+        Of the classes.
+    codes : (N, h, w) Tensor
+        Rows of `table`.
+    table : tuple of three Tensors
+        That of `label_table`.
+    quiet : (7,) Tensor
+        Holds back classes that a set allows and nothing names.
     """
     allowed, preferred, weights = (part[codes] for part in table)
     log_q = -nn.functional.softplus(logits.movedim(1, -1))

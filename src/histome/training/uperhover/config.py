@@ -15,10 +15,17 @@ _Mpp = Annotated[float, Field(gt=0.05, lt=5.0)]
 
 
 class EncoderConfig(Settings):
-    """The vision transformer. name: `plain`, `uni2-h`, or a name that timm knows.
+    """The vision transformer.
 
-    weights: file with its pretrained state, taken up at the start of every stage; without one a stage starts
-    from the random weights of `seed`. width, depth, heads, patch_px are those of `plain`.
+    Attributes
+    ----------
+    name : str
+        `plain`, `uni2-h`, or a name that timm knows.
+    weights : str or None
+        File with its pretrained state, taken up at the start of every stage; without one a stage starts from
+        the random weights of `seed`.
+    width, depth, heads, patch_px : int
+        Those of `plain`.
     """
 
     name: str = "plain"
@@ -30,7 +37,17 @@ class EncoderConfig(Settings):
 
 
 class DecoderConfig(Settings):
-    """The two decoders. channels and strides (input px) of the four maps, finest first; hidden channels."""
+    """The two decoders.
+
+    Attributes
+    ----------
+    channels : (4,) int
+        Of the four maps, finest first.
+    strides : (4,) int, px of the input
+        Of the same maps.
+    hidden : int
+        Hidden channels.
+    """
 
     channels: tuple[_Positive, _Positive, _Positive, _Positive] = (256, 512, 1024, 2048)
     strides: tuple[_Positive, _Positive, _Positive, _Positive] = (4, 8, 16, 32)
@@ -40,8 +57,11 @@ class DecoderConfig(Settings):
 class LabeledConfig(Settings):
     """A labeled set: a folder with images.csv, or one as `data_set` is published (docs/bring-your-own.md).
 
-    tuning, held_out: sources (slides, patients) kept for following the training and for the scores; those of
-    `training.splits` where both are empty.
+    Attributes
+    ----------
+    tuning, held_out : tuple[str, ...]
+        Sources (slides, patients) kept for following the training and for the scores; those of
+        `datasets.splits` where both are empty.
     """
 
     data_set: str
@@ -53,8 +73,11 @@ class LabeledConfig(Settings):
 class UnlabeledConfig(Settings):
     """A folder of images without labels.
 
-    layout: `images` (all below the folder are at `mpp` um/px) or `tcga-ut` (`<cancer>/<scale>/<case>/*.jpg`;
-    scale 0-5 is 0.5-1.0 um/px).
+    Attributes
+    ----------
+    layout : "images" or "tcga-ut"
+        `images` (all below the folder are at `mpp` um/px) or `tcga-ut` (`<cancer>/<scale>/<case>/*.jpg`;
+        scale 0-5 is 0.5-1.0 um/px).
     """
 
     folder: str
@@ -65,8 +88,16 @@ class UnlabeledConfig(Settings):
 class StageConfig(Settings):
     """One stage. The first learns from the labeled sets, each other one from what its teacher labeled.
 
-    mpps: scales (um/px) at which unlabeled images are labeled. keep: share of the most confident patches.
-    patches: at most so many are labeled, drawn by lot. accumulate: batches a step.
+    Attributes
+    ----------
+    accumulate : int
+        Batches a step.
+    mpps : tuple[float, ...], um/px
+        Scales at which unlabeled images are labeled.
+    keep : float, 0-1
+        Share of the most confident patches.
+    patches : int or None
+        At most so many are labeled, drawn by lot.
     """
 
     steps: _Positive
@@ -77,7 +108,13 @@ class StageConfig(Settings):
 
 
 class TrainingConfig(Settings):
-    """As in `uperhover_train.HoverRecipe`; patch_px: side of the squares that images are cut to."""
+    """As in `uperhover.train.HoverRecipe`.
+
+    Attributes
+    ----------
+    patch_px : int
+        Side of the squares that images are cut to.
+    """
 
     crop_px: _Positive = 224
     patch_px: _Positive = 256

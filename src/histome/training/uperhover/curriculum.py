@@ -52,23 +52,23 @@ class StageResult:
 
     Attributes
     ----------
-    stage, steps
+    stage, steps : int
         Number from 1, optimizer steps.
-    teacher
+    teacher : int or None
         Stage whose network labeled the patches; None for human labels.
-    patches
+    patches : int
         Patches that it learned from: fields, or the kept of `filter`.
-    filter
+    filter : dict[str, Any] or None
         total, without_foreground, kept and entropy quantiles (nats) of the pseudo-labels.
-    cuts
+    cuts : dict[str, float]
         Thresholds, chosen on the tuning fields.
-    scores
+    scores : dict[str, Any]
         Of the held-out fields: `pixels` and, by data set, nuclei; each with interval and number of sources.
-    gain
+    gain : dict[str, float] or None
         Mean IoU less that of the best stage before, resampled together; None for the first.
-    agreement
+    agreement : float or None
         Share of the held-out pixels with the class of the stage before; None for the first.
-    promoted
+    promoted : bool
         Whether its mean IoU is above that of the best stage before.
     """
 
@@ -121,8 +121,10 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
 
     Raises
     ------
-    DataError : a labeled set has no field to learn from, to tune on, or typed ones to score on.
-    OutputError : `out` holds another curriculum.
+    DataError
+        A labeled set has no field to learn from, to tune on, or typed ones to score on.
+    OutputError
+        `out` holds another curriculum.
     """
     fields = split_labeled(config.labeled)
     work = Curriculum(config, out, fields, start())

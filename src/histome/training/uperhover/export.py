@@ -34,11 +34,11 @@ def export_hover(
 
     Parameters
     ----------
-    recipe
+    recipe : HoverRecipe
         Its crop is the tile; its mpp, which the images were brought to, is the card's.
-    cuts
+    cuts : Cuts
         Thresholds of the decoding.
-    about
+    about : dict[str, Any]
         Fields of the card: name, description, license, training_data, scores, training, limits.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -26,8 +26,14 @@ _OTHER = label_set("other")
 class Patch(NamedTuple):
     """An image with what is known of its pixels.
 
-    image : (h, w, 3) uint8. classes : (h, w) uint8 code of `network.PIXEL_CLASSES`, 255 where unknown.
-    instances : (h, w) int32, 0 where there is none or its outline is not known.
+    Attributes
+    ----------
+    image : (h, w, 3) uint8
+        Its pixels.
+    classes : (h, w) uint8
+        Code of `network.PIXEL_CLASSES`, 255 where unknown.
+    instances : (h, w) int32
+        0 where there is none or its outline is not known.
     """
 
     image: NDArray[np.uint8]
@@ -156,8 +162,8 @@ def patch_entropy(probabilities: NDArray[np.floating]) -> float:
 
     Parameters
     ----------
-    probabilities
-        (classes, h, w), background first.
+    probabilities : (classes, h, w) float
+        Background first.
     """
     inside = probabilities.argmax(0) > 0
     return float(entropy(probabilities[:, inside], 0).mean()) if inside.any() else float("nan")

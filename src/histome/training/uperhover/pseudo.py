@@ -95,7 +95,10 @@ def label_pieces(
 
     Returns
     -------
-    The kept patches, and the summary of the filter: total, without foreground, kept, entropy quantiles.
+    patches : PatchFiles
+        The kept ones.
+    summary : dict[str, Any]
+        Of the filter: total, without foreground, kept, entropy quantiles.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"entropy-{worker.rank}.csv"
