@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.layouts import pink, save_png
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
 from histome.errors import UsageError
 from histome.training import encoders
+from histome.training.encoders import packed
 from histome.training.encoders.crops import CropSampler, crop
 from histome.training.encoders.network import PlainEncoder
 from histome.training.encoders.objective import (
@@ -304,6 +306,22 @@ def test_held_out_sources_are_those_that_their_data_sets_declare(tmp_path):
         "pannuke_figures": (0.4, (12, 19)),
         "unknown_data": (0.5, (20, 30)),
     }
+
+
+def test_tiles_of_a_section_have_tissue_in_their_middle(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "_SECTION_TILES", ((3, 0.5), (1, 2.0)))
+    section = np.full((2100, 2200, 3), 255, np.uint8)
+    section[900:1300, 1000:1500] = (150, 80, 160)
+    (tmp_path / "slides").mkdir()
+    Image.fromarray(section).save(tmp_path / packed.SECTION, format="PNG")
+    found = load_packed(tmp_path, tmp_path / "cache")
+    assert [(f.data_set, f.mpp, f.held_out) for f in found] == [
+        *[("colon_section", 0.5, False)] * 3,
+        ("colon_section", 2.0, False),
+    ]
+    assert all(f.image.shape == (512, 512, 3) for f in found)
+    # At 0.5 um/px nothing is clipped: the middle is tissue, to the few px of the thumbnail's blur.
+    assert all(np.ptp(f.image[246:266, 246:266].reshape(-1, 3).mean(0)) > 25 for f in found[:3])
 
 
 def test_tiles_of_a_shared_folder_have_the_resolution_of_their_set(tmp_path):
