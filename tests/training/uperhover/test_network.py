@@ -13,13 +13,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from histome.cells import find_cells
+from histome.encoders import timm_encoder
 from histome.errors import UsageError
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.training.uperhover.export import export_hover
 from histome.training.uperhover.network import (
     IGNORE,
-    UNI2_H,
     FeatheredExport,
     PlainViT,
     UperHoVer,
@@ -27,7 +27,6 @@ from histome.training.uperhover.network import (
     pool,
     semantic_loss,
     tap_indices,
-    timm_encoder,
 )
 from histome.training.uperhover.patches import (
     HV_UNIT_UM,
@@ -87,12 +86,6 @@ def test_a_timm_encoder_fits():
     net = UperHoVer(encoder, **SMALL)
     assert net.patch_px == 16
     assert net(torch.zeros(1, 3, 64, 96))[0].shape == (1, 6, 64, 96)
-
-
-def test_the_arguments_of_uni2_h_are_those_of_its_card():
-    assert tap_indices(UNI2_H["depth"]) == [5, 11, 17, 23]
-    assert (UNI2_H["embed_dim"], UNI2_H["patch_size"], UNI2_H["reg_tokens"]) == (1536, 14, 8)
-    assert round(UNI2_H["mlp_ratio"], 2) == 5.33
 
 
 def test_semantic_loss_ignores_255():

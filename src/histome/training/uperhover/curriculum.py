@@ -20,6 +20,7 @@ from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field
 from histome.datasets.published import load_labeled
 from histome.datasets.splits import Split
+from histome.encoders import UNI2_H, timm_encoder
 from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import CARD_NAME
 from histome.training.uperhover.config import (
@@ -29,7 +30,7 @@ from histome.training.uperhover.config import (
     StageConfig,
 )
 from histome.training.uperhover.export import export_hover, support_of
-from histome.training.uperhover.network import UNI2_H, PlainViT, UperHoVer, timm_encoder
+from histome.training.uperhover.network import PlainViT, UperHoVer
 from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.pseudo import Teacher, label_pieces, pieces
 from histome.training.uperhover.scores import (
