@@ -41,13 +41,15 @@ def check_model(model: str | Path | Card | Predictor) -> list[Finding]:
 
     Parameters
     ----------
-    model : name of a shipped model, path of a card or its folder, a card, or an object with a `card` that is
+    model : str, Path, Card or Predictor
+        Name of a shipped model, path of a card or its folder, a card, or an object with a `card` that is
         called as `models.runtime.Predictor` says. Checks of the file are left out for the last.
 
     Returns
     -------
-    One finding a check, in this order; the first that stops the others is the last. Nothing is raised for a
-    bad model.
+    list of Finding
+        One a check, in this order; the first that stops the others is the last. Nothing is raised for a bad
+        model.
     """
     model = _registered(model)
     findings = [_look(*check) for check in _of_file(model)]

@@ -47,11 +47,23 @@ def measure_files(
 ) -> pa.Table:
     """Measure foreign cells and tissue; write metrics.parquet, slide.csv and run.json to `out`.
 
-    per : "piece", "tile:<size>um" or "region:<file of polygons, in the same px>" writes parts.parquet as
-        well, see `metrics.subregions`.
+    Parameters
+    ----------
+    per : str or None
+        "piece", "tile:<size>um" or "region:<file of polygons, in the same px>" writes parts.parquet as well,
+        see `metrics.subregions`.
 
-    Returns the metrics table. Raises UsageError for an implausible mpp, and HistomeError for files that
-    cannot be read, unmapped classes, and cells and tissue that are not at one resolution.
+    Returns
+    -------
+    pa.Table
+        The metrics table.
+
+    Raises
+    ------
+    UsageError
+        An implausible mpp.
+    HistomeError
+        Files that cannot be read, unmapped classes, cells and tissue that are not at one resolution.
     """
     low, high = _MPP_UM
     if not low <= files.mpp <= high:

@@ -28,7 +28,12 @@ MAP_MPP = 2.0
 class FileFormat(NamedTuple):
     """A format known by the ending of its files, and what reads cells, shapes or tissue from them.
 
-    cells : (path, um per px). shapes : (path). tissue : (path, class map, um per px), for what is no polygon.
+    Attributes
+    ----------
+    cells : callable(path, mpp) or None
+    shapes : callable(path) or None
+    tissue : callable(path, mapping, mpp) or None
+        For what is no polygon.
     """
 
     cells: Callable[[Path, float], ForeignCells] | None = None
@@ -60,15 +65,28 @@ _JSON = FileFormat()
 def read_foreign_cells(path: Path | str, mapping: Mapping[str, str], *, mpp: float) -> pa.Table:
     """Read cells, with the shape of their nuclei where the file has outlines.
 
-    path : .parquet (GeoParquet or a table with x and y), .csv, or JSON (.geojson, .json, .gz): QuPath's
+    Outlines that cross themselves are repaired (the largest part is measured).
+
+    Parameters
+    ----------
+    path : Path or str
+        .parquet (GeoParquet or a table with x and y), .csv, or JSON (.geojson, .json, .gz): QuPath's
         detections, CellViT's cells, HoVer-Net's nuc.
-    mapping : their labels to CELL_CLASSES. mpp : um per unit of the file's coordinates.
+    mapping : mapping of str to str
+        Their labels to CELL_CLASSES.
+    mpp : float, um
+        Per unit of the file's coordinates.
 
-    Returns cell_id, x, y (px), x_um, y_um, class and what else is known. Outlines that cross themselves are
-    repaired (the largest part is measured).
+    Returns
+    -------
+    pa.Table
+        Columns cell_id, x, y (px), x_um, y_um, class and what else is known.
 
-    Raises HistomeError for a file that cannot be read, unmapped labels (all listed), positions that are not
-    finite (the first row named), and a file that says it has another resolution.
+    Raises
+    ------
+    HistomeError
+        A file that cannot be read, unmapped labels (all listed), positions that are not finite (the first row
+        named), a file that says it has another resolution.
     """
     path = Path(path)
     read = FILES.get(path.suffix.lower(), _JSON).cells or _read_json_cells

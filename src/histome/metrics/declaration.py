@@ -30,7 +30,7 @@ class Template:
         The name with its axes in braces; `unit`, `formula`, `nulls` and `derived` may name the axes too.
     nulls : tuple of str
         Every reason that a null of this template may have; `measure` refuses all others.
-    range : (low, high)
+    range : (low, high), float or None
         Inclusive, None for unbounded.
     smallest_sample : int
         The smallest n that gives a value.
@@ -76,8 +76,8 @@ class Family:
         Selects the family in settings and on the command line; its module has the same name.
     templates : tuple of Template and Loop
         What it declares; the families of the core are interleaved by the catalogue.
-    compute : function from a Specimen to Results by pattern
-        Gives one Result for each template.
+    compute : callable(specimen)
+        Gives one Result for each template, by pattern.
     source : str
         The paper of the estimator.
     scanners : str
@@ -156,7 +156,10 @@ def spell_out(
 ) -> Iterator[Metric]:
     """Yield every metric that the items declare, the outermost loop turning slowest.
 
-    family_of : id of the family of each pattern
+    Parameters
+    ----------
+    family_of : mapping of str to str
+        The id of the family of each pattern.
     """
     place = place or {}
     for item in items:

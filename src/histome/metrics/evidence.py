@@ -16,7 +16,15 @@ _SPELLED = {name: name.upper() for name in CELL_CLASSES if name != "other"} | {"
 def evidence_column(metrics: Sequence[Metric], weak: Mapping[str, Support]) -> list[str | None]:
     """Return `plasma_cell: indirect; macrophage: direct, n = 55` for each metric that names weak classes.
 
-    weak: by class, see `models.label_support.weakly_supported`. None where a metric names none of them.
+    Parameters
+    ----------
+    weak : mapping of str to Support
+        By class, see `models.label_support.weakly_supported`.
+
+    Returns
+    -------
+    list of str or None
+        None where a metric names none of them.
     """
     return [evidence_of(metric, weak) for metric in metrics] if weak else [None] * len(metrics)
 

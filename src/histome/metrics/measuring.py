@@ -65,7 +65,7 @@ def measure(
         As a profile holds it; at least the columns x_um, y_um, class.
     quality : Quality or None
         As a profile holds it; None when the slide's pixels were not seen.
-    facts : mapping
+    facts : mapping of str to float
         What is known of the slide besides, by the names of the family scan in lower case.
     workers : int
         Threads, all allowed CPUs by default.

@@ -48,12 +48,22 @@ def measure_subregions(
 ) -> pa.Table:
     """Measure every part of a slide on its own: one row per part and metric, the part's name first.
 
-    per: "piece" (connected tissue, joined over gaps of 200 um, from 0.1 mm2 on), "tile:<size>um" (from the
-    slide's corner) or "region" (`polygons` in um, one part each, overlaps allowed). A cell belongs to the
-    part that its pixel of the tissue map belongs to; what lies outside a part is as if it were not there, so
-    a cell's neighbors across its border do not count. Parts without analyzed tissue are left out.
+    A cell belongs to the part that its pixel of the tissue map belongs to; what lies outside a part is as if
+    it were not there, so a cell's neighbors across its border do not count. Parts without analyzed tissue are
+    left out.
 
-    Raises UsageError for another `per`, and for regions without polygons.
+    Parameters
+    ----------
+    per : str
+        "piece" (connected tissue, joined over gaps of 200 um, from 0.1 mm2 on), "tile:<size>um" (from the
+        slide's corner) or "region".
+    polygons : Shapes or None, um
+        The regions, one part each; overlaps allowed.
+
+    Raises
+    ------
+    UsageError
+        Another `per`, or regions without polygons.
     """
     config, workers = config or MetricsConfig(), workers or available_cpus()
     whole = cells_as_arrays(cells, tissue)

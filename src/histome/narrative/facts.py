@@ -27,9 +27,18 @@ from histome.phenotype.axes import PANNUKE_CLASSES
 class FactsKind:
     """What facts are of, and so how their values are named, read and printed.
 
-    prefix : before a value's name in a source. about : name -> what the value is about. printed : name, value
-    and unit -> text. counts : class -> the value that counts its cells. findings : finding -> the value that
-    says whether it is there.
+    Attributes
+    ----------
+    prefix : str
+        Stands before a value's name in a source.
+    about : callable(name)
+        Gives what the value is about.
+    printed : callable(name, value, unit)
+        Gives the text.
+    counts : mapping of str to str
+        The value that counts the cells of each class.
+    findings : mapping of str to str
+        The value that says whether a finding is there.
     """
 
     name: Literal["slide", "patch"]
@@ -93,10 +102,18 @@ class ModelNotes(NamedTuple):
 class Facts:
     """All that a text on one slide or patch may rest on.
 
-    values : raw data by name as they were given (a prompt prints them to the letter); None for a null.
-    labels : axis -> label, None where its value is null. tokens : phrases that the labels stand for.
-    units, samples, undefined : unit, n and reason of a null, by the value's name.
-    models : name of each model -> what its card says of its learning.
+    Attributes
+    ----------
+    values : mapping of str to any
+        Raw data by name as they were given (a prompt prints them to the letter); None for a null.
+    labels : mapping of str to str or None
+        The label of each axis, None where its value is null.
+    tokens : tuple of str
+        Phrases that the labels stand for.
+    units, samples, undefined : mapping of str to str, int, str
+        Unit, n and reason of a null, by the value's name.
+    models : mapping of str to ModelNotes
+        What the card of each model, by its name, says of its learning.
     """
 
     kind: FactsKind

@@ -40,29 +40,45 @@ def patch_features(
 
     Parameters
     ----------
-    inst_mask : (h, w) integers, 0 = background, any other number one nucleus.
-    cls_mask : (h, w) integers, 0 = background, 1 neoplastic, 2 inflammatory, 3 connective, 4 dead,
-        5 epithelial. A nucleus has the class of most of its pixels that have one, the lower of two equal; one
-        without any class is not counted.
-    mpp : um per px. With it distances are um and areas um2; without it px and px2.
-    compatible : px and px2 whatever the mpp, as the paper has them.
+    inst_mask : (h, w) integers
+        0 is background, any other number one nucleus.
+    cls_mask : (h, w) integers, 0-5
+        0 is background, 1 neoplastic, 2 inflammatory, 3 connective, 4 dead, 5 epithelial. A nucleus has the
+        class of most of its pixels that have one, the lower of two equal; one without any is not counted.
+    mpp : float or None, um per px
+        With it distances are um and areas um2; without it px and px2.
+    compatible : bool
+        Whatever the mpp, px and px2, as the paper has them.
 
     Returns
     -------
-    total_cell_count, and for each class c: count_c, ratio_c (of all cells), mean_area_c.
-    tumor_stroma_fraction : neoplastic / (neoplastic + connective) cells.
-    immune_infiltration_fraction : inflammatory / (neoplastic + inflammatory) cells.
-    min_dist_, mean_dist_Inflammatory_to_Neoplastic : over the inflammatory cells, from the center of each to
-        the nearest neoplastic center.
-    count_engaged_immune : inflammatory cells for which that is at most 12.5 um (50 px).
-    mean_spatial_entropy : Shannon entropy (bits) of the classes of a cell's five nearest others, mean over
-        the cells. For five cells it takes few values: only the mean of a patch is worth a threshold.
-    undefined : name -> reason of each value that is None.
+    total_cell_count : int, cells
+    count_c : int, cells
+        For each class c, as the next two.
+    ratio_c : float or None, 0-1
+        Of all cells.
+    mean_area_c : float or None, um2 or px2
+    tumor_stroma_fraction : float or None, 0-1
+        Neoplastic / (neoplastic + connective) cells.
+    immune_infiltration_fraction : float or None, 0-1
+        Inflammatory / (neoplastic + inflammatory) cells.
+    min_dist_Inflammatory_to_Neoplastic : float or None, um or px
+        Over the inflammatory cells, from the center of each to the nearest neoplastic center.
+    mean_dist_Inflammatory_to_Neoplastic : float or None, um or px
+        Over the same distances.
+    count_engaged_immune : int, cells
+        Inflammatory cells for which that is at most 12.5 um (50 px).
+    mean_spatial_entropy : float or None, bits
+        Shannon entropy of the classes of a cell's five nearest others, mean over the cells. For five cells it
+        takes few values: only the mean of a patch is worth a threshold.
+    undefined : dict of str to str
+        The reason of each value that is None, by name.
 
     Raises
     ------
-    UsageError : masks that are not 2-D integers of one shape, negative ids, classes outside 0-5, implausible
-        mpp; the message says what was given and what is wanted.
+    UsageError
+        Masks that are not 2-D integers of one shape, negative ids, classes outside 0-5, implausible mpp; the
+        message says what was given and what is wanted.
 
     Examples
     --------
@@ -144,8 +160,12 @@ def _size(array: NDArray[Any]) -> str:
 def measure_cells(cells: PatchCells, *, unit: Unit, unseen: Sequence[str] = ()) -> dict[str, Any]:
     """Return the `raw_data` of cells, see `patch_features`; the order of the cells changes nothing.
 
-    unit : of the cells' lengths; px are taken as the paper's 0.25 um. unseen : classes that the method which
-    found the cells cannot find; their numbers are None, not 0.
+    Parameters
+    ----------
+    unit : "um" or "px"
+        Of the cells' lengths; px are taken as the paper's 0.25 um.
+    unseen : sequence of str
+        Classes that the method which found the cells cannot find; their numbers are None, not 0.
     """
     # A canonical order: sums of floats and neighbors at equal distances depend on it.
     cells = cells.select(np.lexsort((cells.area, cells.code, cells.x, cells.y)))

@@ -43,11 +43,21 @@ def describe_file(
 ) -> dict[str, Any]:
     """Return the JSON document of a patch, see `describe`.
 
-    path : an .npz with the arrays `inst_mask` and `cls_mask` (see `features.patch_features`), or an image,
-        of which `model` (as in `CellsConfig`) finds the nuclei. mpp : um per px; an image needs it unless
-        its file says.
+    Parameters
+    ----------
+    path : str or Path
+        An .npz with the arrays `inst_mask` and `cls_mask` (see `features.patch_features`), or an image.
+    mpp : float or None, um per px
+        An image needs it unless its file says.
+    model : str
+        Finds the nuclei of an image, as in `CellsConfig`.
 
-    Raises UsageError for masks that are refused; SlideError, MppError and ModelError for an image.
+    Raises
+    ------
+    UsageError
+        Masks that are refused.
+    SlideError, MppError, ModelError
+        For an image.
     """
     path = Path(path)
     if _is_npz(path):

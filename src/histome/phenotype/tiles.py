@@ -41,15 +41,21 @@ def _schema() -> pa.Schema:
 def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
     """Return the phenotype of each tile of `size_um` that holds cells, by y, then x.
 
-    cells : a cells table with x_um, y_um, class and area_um2. Tiles lie from the slide's corner on; a cell
-    belongs to the tile of its center. A tile's values are those of `measure_cells` for its cells alone, in
-    um: nothing beyond its border counts. Cells of the class other belong to none of the six classes and are
-    left out. A tile of fewer than 20 cells has values but no labels.
+    Tiles lie from the slide's corner on; a cell belongs to the tile of its center. A tile's values are those
+    of `measure_cells` for its cells alone, in um: nothing beyond its border counts. Cells of the class other
+    belong to none of the six classes and are left out. A tile of fewer than 20 cells has values but no
+    labels.
+
+    Parameters
+    ----------
+    cells : pa.Table
+        A cells table with x_um, y_um, class and area_um2.
 
     Returns
     -------
-    x_um, y_um (the tile's corner), size_um, the names of `features.patch_features`, a column of labels for
-    each axis, generated_tokens, and undefined: JSON, name or axis -> why it is null.
+    pa.Table
+        One row a tile: x_um, y_um (its corner), size_um, the names of `features.patch_features`, a column of
+        labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null).
     """
     found, _ = pannuke_cells(cells)
     rows = [
@@ -85,8 +91,17 @@ def _row(column: int, row: int, size_um: float, cells: PatchCells) -> dict[str, 
 def write_profile_tiles(folder: str | Path, out: str | Path, *, tiles: str) -> pa.Table:
     """Write `tile_phenotypes` of a finished profile's cells to `out`, a .parquet or .csv file; return it.
 
-    tiles : side of a tile, such as "500um". Raises UsageError for another size or ending, OutputError where
-    the folder has no cells or `out` cannot be written.
+    Parameters
+    ----------
+    tiles : str
+        Side of a tile, such as "500um".
+
+    Raises
+    ------
+    UsageError
+        Another size or ending.
+    OutputError
+        The folder has no cells, or `out` cannot be written.
     """
     out, size_um = Path(out), tile_size_um(tiles)
     if out.suffix.lower() not in (".parquet", ".csv"):

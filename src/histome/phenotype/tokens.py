@@ -9,8 +9,16 @@ from histome.phenotype.axes import Level, Unit, phenotypes
 class Interpretation(NamedTuple):
     """What the thresholds say of a patch.
 
-    labels : axis -> label, None where its value does not exist. tokens : in the order of the axes.
-    levels : axis -> low, intermediate or high, None with the label. undefined : axis -> why it has no label.
+    Attributes
+    ----------
+    labels : dict of str to str or None
+        The label of each axis, None where its value does not exist.
+    tokens : list of str
+        In the order of the axes.
+    levels : dict of str to Level or None
+        Low, intermediate or high for each axis, None with the label.
+    undefined : dict of str to str
+        Why an axis has no label.
     """
 
     labels: dict[str, str | None]
@@ -24,10 +32,15 @@ def interpret(
 ) -> Interpretation:
     """Return labels and tokens of the raw data of `features.patch_features`.
 
-    compatible : as the paper has it, its contradictions included, with lengths in px; otherwise a token that
-        another axis' label denies is left out, such as "Restricted to stroma" where there is none.
-    unit : of the raw data's lengths: um, or px (also of compatible mode), which count as 0.25 um.
-    fewest_cells : with fewer cells there are neither labels nor tokens.
+    Parameters
+    ----------
+    compatible : bool
+        As the paper has it, its contradictions included, with lengths in px; otherwise a token that another
+        axis' label denies is left out, such as "Restricted to stroma" where there is none.
+    unit : "um" or "px"
+        Of the raw data's lengths; px (also of compatible mode) count as 0.25 um.
+    fewest_cells : int
+        With fewer cells there are neither labels nor tokens.
     """
     undefined: dict[str, str] = {}
     levels = dict[str, Level | None](dict.fromkeys(phenotypes().axes))

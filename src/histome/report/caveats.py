@@ -28,7 +28,13 @@ class Caveat:
 
 @dataclass(frozen=True)
 class CaveatInputs:
-    """All that the warnings are derived from; `stain`: means of the cells' optical densities by column."""
+    """All that the warnings are derived from.
+
+    Attributes
+    ----------
+    stain : mapping of str to float
+        Means of the cells' optical densities by column.
+    """
 
     metrics: MetricTable
     cells: CellArrays

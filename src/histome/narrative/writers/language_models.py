@@ -34,9 +34,21 @@ def prompt_of(facts: Facts) -> str:
 def ask_folder(prompt: str, folder: str | Path) -> str:
     """Return what a causal language model on this machine writes after the prompt, word by likeliest word.
 
-    folder : config.json, tokenizer and weights as safetensors. Nothing is downloaded, no code of the folder
-    is run. Raises ModelError or UsageError where the folder or the `train` extra is missing, WriterError
-    where the prompt is longer than the model reads.
+    Nothing is downloaded, no code of the folder is run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds config.json, tokenizer and weights as safetensors.
+
+    Raises
+    ------
+    ModelError
+        There is no language model in the folder, or it cannot be loaded.
+    UsageError
+        The `train` extra is missing.
+    WriterError
+        The prompt is longer than the model reads.
     """
     model, tokenizer = load_folder(folder)
     tokens = tokenizer(prompt, return_tensors="pt")
@@ -80,9 +92,20 @@ def load_folder(folder: str | Path) -> tuple[Any, Any]:
 def ask_endpoint(prompt: str, endpoint: str, model: str, *, timeout_s: float = 60.0) -> str:
     """Return what an OpenAI-compatible endpoint writes.
 
-    endpoint : base address such as http://localhost:8000/v1; `/chat/completions` is added. The key, if any,
-    is read from the environment variable HISTOME_API_KEY and is neither logged nor sent on by a redirect.
-    Raises UsageError for an address that is none, WriterError for no answer, an error or a strange answer.
+    The key, if any, is read from the environment variable HISTOME_API_KEY and is neither logged nor sent on
+    by a redirect.
+
+    Parameters
+    ----------
+    endpoint : str
+        Base address such as http://localhost:8000/v1; `/chat/completions` is added.
+
+    Raises
+    ------
+    UsageError
+        An address that is none.
+    WriterError
+        No answer, an error or a strange answer.
     """
     if not endpoint.startswith(("http://", "https://")):
         raise UsageError(f"narrative endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")

@@ -11,8 +11,11 @@ from histome.narrative.writers.language_models import ask_endpoint, ask_folder
 class Writer(NamedTuple):
     """Who writes: what a report calls it, and what returns its text for a prompt.
 
-    ask : None for the grounded rules, whose sentences need no asking. Raises WriterError where no text can be
-    had, UsageError for incomplete settings.
+    Attributes
+    ----------
+    ask : callable(prompt, config) or None
+        None for the grounded rules, whose sentences need no asking. Raises WriterError where no text can be
+        had, UsageError for incomplete settings.
     """
 
     description: str
