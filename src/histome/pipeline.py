@@ -86,17 +86,29 @@ def profile(
 
     Parameters
     ----------
-    slide_path : whole-slide image or field of view; see `histome.open_slide` for the formats.
-    mpp : um/px of level 0, overrides what the file says.
-    stages : names out of `STAGES`; these and the stages they need are brought up to date.
-    workers : threads, by default as many as CPUs may be used; the number never changes a result.
-    progress : called as progress(stage, done, total) while a stage runs.
+    slide_path : str or Path
+        Whole-slide image or field of view; see `histome.open_slide` for the formats.
+    out : str or Path
+        The folder of profiles.
+    mpp : float, um/px, or None
+        Of level 0, overrides what the file says.
+    config : Config or None
+        Settings; None for the defaults.
+    stages : sequence of str
+        Names out of `STAGES`; these and the stages they need are brought up to date.
+    workers : int or None
+        Threads, by default as many as CPUs may be used; the number never changes a result.
+    progress : callable(stage, done, total)
+        Called while a stage runs.
 
     Raises
     ------
-    SlideError, MppError : the slide cannot be read, or its resolution is not known; nothing is written.
-    NoTissueError : quality control found nothing to measure; `qc/` and run.json are kept and say so.
-    ModelError, OutputError, UsageError : as their names say. Every message is one line.
+    SlideError, MppError
+        The slide cannot be read, or its resolution is not known; nothing is written.
+    NoTissueError
+        Quality control found nothing to measure; `qc/` and run.json are kept and say so.
+    ModelError, OutputError, UsageError
+        As their names say. Every message is one line.
 
     Examples
     --------

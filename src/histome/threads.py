@@ -50,10 +50,14 @@ def ordered_map(
 
     Parameters
     ----------
-    function : called in `workers` threads at once; where it is 1 and `ahead` is not given, in the caller's.
-    items : asked for as they are needed.
-    workers : threads.
-    ahead : results made before they are asked for, which bounds what is held; by default 4 a worker.
+    function : callable(item)
+        Called in `workers` threads at once; where it is 1 and `ahead` is not given, in the caller's.
+    items : iterable
+        Asked for as they are needed.
+    workers : int
+        Threads.
+    ahead : int or None
+        Results made before they are asked for, which bounds what is held; by default 4 a worker.
     """
     if workers <= 1 and ahead is None:
         yield from map(function, items)

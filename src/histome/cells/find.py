@@ -43,20 +43,29 @@ def find_cells(
 
     Parameters
     ----------
-    slide : the slide.
-    tissue : its tissue; cells are only looked for in the nucleated classes of `tissue.map`. None for a field
-        of view without a map: all of it is searched.
-    network : a model of cells (see `models.tasks`), made for as many threads.
-    config : `abstain_below` overrides the card's threshold.
-    progress : called with the mm2 of nucleated tissue done and in all.
+    slide : Slide
+        The slide.
+    tissue : Tissue or None
+        Its tissue; cells are only looked for in the nucleated classes of `tissue.map`. None for a field of
+        view without a map: all of it is searched.
+    network : Predictor
+        A model of cells (see `models.tasks`), made for as many threads.
+    config : CellsConfig or None
+        `abstain_below` overrides the card's threshold.
+    workers : int
+        Threads.
+    progress : callable(done_mm2, total_mm2)
+        Called with the mm2 of nucleated tissue done and in all.
 
     Returns
     -------
-    pa.Table with the columns of `cells.table.SCHEMA`, one row a cell, ordered by y, then x.
+    pa.Table
+        One row a cell with the columns of `cells.table.SCHEMA`, ordered by y, then x.
 
     Raises
     ------
-    ModelError : the network is no model of cells.
+    ModelError
+        The network is no model of cells.
 
     Examples
     --------

@@ -35,8 +35,12 @@ def measure_stains(rgb: NDArray[np.uint8], labels: Int32, n: int) -> Stains:
 
     Parameters
     ----------
-    rgb : (h, w, 3) uint8.
-    labels : (h, w) instance map, 0 = background, 1..n the nuclei.
+    rgb : (h, w, 3) uint8
+        The window.
+    labels : (h, w) int32
+        Instance map, 0 = background, 1..n the nuclei.
+    n : int
+        Number of nuclei.
     """
     sums = np.zeros((n + 1, 4))
     _sum_stains(rgb, labels, _DENSITY, sums)
@@ -51,13 +55,17 @@ def mean_logits(logits: Float32, labels: Int32, centers_px: NDArray[np.float64])
 
     Parameters
     ----------
-    logits : (classes, h, w), one column a grid cell.
-    labels : (h * stride, w * stride) instance map, 1..n.
-    centers_px : (n, 2) x, y in input pixels: the grid cell there stands for a nucleus that covers none.
+    logits : (classes, h, w) float32
+        One column a grid cell.
+    labels : (h * stride, w * stride) int32
+        Instance map, 1..n.
+    centers_px : (n, 2) float64, px
+        x, y in input pixels: the grid cell there stands for a nucleus that covers none.
 
     Returns
     -------
-    (n, classes) float64.
+    (n, classes) float64
+        The means, one row a nucleus.
     """
     stride = labels.shape[0] // logits.shape[1]
     n = len(centers_px)

@@ -10,14 +10,24 @@ Float64 = NDArray[np.float64]
 
 
 class NuclearShapes(NamedTuple):
-    """Shape of n simple polygons, each field (n,) float64.
+    """Shape of n simple polygons.
 
-    x_um, y_um : centroid of the area.
-    area_um2, perimeter_um : of the polygon.
-    major_axis_um, minor_axis_um : full axes of the ellipse with the same second moments of area.
-    roundness : 4 pi area / perimeter^2, 0-1; 1 for a circle (0.997 for the 32-gon in it).
-    eccentricity : of that ellipse, sqrt(1 - (minor/major)^2), 0-1; 0 for a circle.
-    solidity : area over the area of the convex hull, 0-1; 1 for a convex outline.
+    Attributes
+    ----------
+    x_um, y_um : (n,) float64, um
+        Centroid of the area.
+    area_um2 : (n,) float64, um2
+        Of the polygon.
+    perimeter_um : (n,) float64, um
+        Of the polygon.
+    major_axis_um, minor_axis_um : (n,) float64, um
+        Full axes of the ellipse with the same second moments of area.
+    roundness : (n,) float64, 0-1
+        4 pi area / perimeter^2; 1 for a circle (0.997 for the 32-gon in it).
+    eccentricity : (n,) float64, 0-1
+        Of that ellipse, sqrt(1 - (minor/major)^2); 0 for a circle.
+    solidity : (n,) float64, 0-1
+        Area over the area of the convex hull; 1 for a convex outline.
     """
 
     x_um: Float64
@@ -36,11 +46,13 @@ def measure_shapes(outlines_um: Float64) -> NuclearShapes:
 
     Parameters
     ----------
-    outlines_um : (n, k, 2) x, y of the corners in order, either way round, k >= 3.
+    outlines_um : (n, k, 2) float64, um
+        x, y of the corners in order, either way round, k >= 3.
 
     Returns
     -------
-    NuclearShapes; a polygon without area has its mean corner as centroid and 0 for every ratio.
+    NuclearShapes
+        A polygon without area has its mean corner as centroid and 0 for every ratio.
     """
     columns = np.empty((len(NuclearShapes._fields), len(outlines_um)))
     _measure(np.ascontiguousarray(outlines_um, dtype=np.float64), columns)

@@ -20,7 +20,12 @@ from histome.cells.windows import Nuclei
 def settle_seams(nuclei: Nuclei, *, overlap: float) -> NDArray[np.bool_]:
     """Return which nuclei are kept, (n,).
 
-    overlap : largest share of the smaller of two nuclei that the other may cover, 0-1 (the card's `nms`).
+    Parameters
+    ----------
+    nuclei : Nuclei
+        Those of all windows.
+    overlap : float, 0-1
+        Largest share of the smaller of two nuclei that the other may cover (the card's `nms`).
     """
     keep = nuclei.owner == nuclei.window
     rows = np.flatnonzero(nuclei.at_seam)

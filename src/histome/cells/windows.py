@@ -24,11 +24,24 @@ CONFLICT_SHARE, JUMP_SHARE = 0.5, 0.25
 class Nuclei(NamedTuple):
     """n nuclei as columns.
 
-    outline_px : (n, rays, 2) float32 x, y in level-0 px. shape : (n, 9) float64, fields of `NuclearShapes`.
-    stain : (n, 3) float64, fields of `Stains`. probability : (n, classes) float32, calibrated.
-    score : (n,) float32 object probability. tissue : (n,) uint8 code of the tissue map at the centroid.
-    window, owner : (n,) int32 window that saw it, window whose core holds its centroid.
-    at_seam : (n,) bool, whether a nucleus of another window may be the same or overlap.
+    Attributes
+    ----------
+    outline_px : (n, rays, 2) float32, px
+        x, y in level-0 px.
+    shape : (n, 9) float64
+        Fields of `NuclearShapes`.
+    stain : (n, 3) float64
+        Fields of `Stains`.
+    probability : (n, classes) float32, 0-1
+        Calibrated.
+    score : (n,) float32, 0-1
+        Object probability.
+    tissue : (n,) uint8
+        Code of the tissue map at the centroid.
+    window, owner : (n,) int32
+        Window that saw it, window whose core holds its centroid.
+    at_seam : (n,) bool
+        Whether a nucleus of another window may be the same or overlap.
     """
 
     outline_px: NDArray[np.float32]

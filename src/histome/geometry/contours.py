@@ -11,8 +11,16 @@ Mask = NDArray[np.bool_]
 def outline(mask: Mask, *, offset: tuple[int, int], scale: float) -> shapely.Geometry:
     """Return the polygon (with holes) or multipolygon of a mask along its pixel edges.
 
-    `offset` (column, row) of the mask's first pixel in the map, `scale` um per pixel. Its area is exactly the
-    number of pixels times scale squared.
+    Its area is exactly the number of pixels times scale squared.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        What is outlined.
+    offset : (int, int), px
+        Column, row of the mask's first pixel in the map.
+    scale : float, um/px
+        Of the map.
     """
     points, ends = _rings(np.pad(mask, 1))
     loops = [loop for ring in np.split(points, ends[:-1]) for loop in _simple_loops(ring)]

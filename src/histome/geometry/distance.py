@@ -27,8 +27,14 @@ T = TypeVar("T")
 class DistanceField:
     """Distances in px between pixel centers, from every pixel to the nearest pixel of a mask.
 
-    `vertical` is the distance within the column, uint16 (h, w), 65,535 where the column has none; `outside`
-    says that everything beyond the array belongs to the mask too.
+    Attributes
+    ----------
+    vertical : (h, w) uint16, px
+        Distance within the column, 65,535 where the column has none.
+    workers : int
+        Threads.
+    outside : bool
+        Everything beyond the array belongs to the mask too.
     """
 
     vertical: NDArray[np.uint16]

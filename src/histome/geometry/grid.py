@@ -111,10 +111,30 @@ def neighbor_counts(
 ) -> NDArray[np.uint16]:
     """Count the cells of each class within each radius of every cell, the cell itself excluded.
 
-    x_um, y_um: (n,) positions in um; codes: (n,) class codes 0..n_classes - 1, any other code is a cell
-    that is nobody's neighbor. A cell at exactly the radius counts; a cell at the same position counts.
-    Returns (n, len(radii_um), n_classes), cumulative over radii; values stop at 65,535.
-    Raises ValueError for coordinates that are not finite or radii that are not ascending and positive.
+    A cell at exactly the radius counts; a cell at the same position counts.
+
+    Parameters
+    ----------
+    x_um, y_um : (n,) float64, um
+        Where the cells lie.
+    codes : (n,) int
+        Class codes 0..n_classes - 1; any other code is a cell that is nobody's neighbor.
+    radii_um : tuple of float, um
+        Positive and ascending.
+    n_classes : int
+        How many classes are counted.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    (n, len(radii_um), n_classes) uint16
+        Cumulative over radii; values stop at 65,535.
+
+    Raises
+    ------
+    ValueError
+        Coordinates are not finite, or radii are not ascending and positive.
     """
     x = np.ascontiguousarray(x_um, np.float64)
     y = np.ascontiguousarray(y_um, np.float64)

@@ -13,9 +13,16 @@ _KERNEL_RADIUS_PX = 6.5
 
 
 class Components(NamedTuple):
-    """8-connected components: labels int32 (h, w), 0 outside, and of each label its pixels and its extent.
+    """8-connected components of a mask.
 
-    `areas_px` int64, `lengths_px` float64 (diagonal of the upright box); both 0 for label 0.
+    Attributes
+    ----------
+    labels : (h, w) int32
+        1..n, 0 outside.
+    areas_px : (1 + n,) int64, px
+        Pixels of each label; 0 for label 0.
+    lengths_px : (1 + n,) float64, px
+        Extent of each label, the diagonal of its upright box; 0 for label 0.
     """
 
     labels: NDArray[np.int32]

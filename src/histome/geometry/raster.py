@@ -22,11 +22,21 @@ def _columns(begin, end, width):  # pragma: no cover (compiled)
 def paint_polygons(
     array: NDArray[np.uint8], geometry: NDArray[np.object_], codes: NDArray[np.uint8], *, unit_px: float = 1.0
 ) -> None:
-    """Write each polygon's code over the pixels of `array` (h, w) whose centers it holds; later ones win.
+    """Write each polygon's code over the pixels of `array` whose centers it holds; later ones win.
 
-    geometry: shapely polygons or multipolygons (n,); unit_px: pixels per unit of their coordinates. The
-    even-odd rule makes holes and self-touching outlines right without repair. Parts beyond the array are
+    The even-odd rule makes holes and self-touching outlines right without repair. Parts beyond the array are
     left out.
+
+    Parameters
+    ----------
+    array : (h, w) uint8
+        What is painted on.
+    geometry : (n,) object
+        Shapely polygons or multipolygons.
+    codes : (n,) uint8
+        What is written for each.
+    unit_px : float, px
+        Pixels per unit of the polygons' coordinates.
     """
     for shape, code in zip(geometry, codes, strict=True):
         corners = shapely.get_coordinates(shape) * unit_px

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 class Runs(NamedTuple):
     """Horizontal runs [start, stop) of one code, sorted by region, then row, then column.
 
-    `bounds` (regions + 1) are the first run of each region and the end; `code` and `area_px` are per region.
+    Attributes
+    ----------
+    row, start, stop : (n,) int32, px
+        Where each run lies.
+    bounds : (regions + 1,) int64
+        First run of each region and the end.
+    code : (regions,) uint8
+        Of each region.
+    area_px : (regions,) int64, px
+        Of each region.
     """
 
     row: NDArray[np.int32]

@@ -25,11 +25,18 @@ class _Strict(BaseModel):
 class Thresholds(_Strict):
     """Cut-offs tuned on validation data; they belong to the weights, not to the user's settings.
 
-    `prob`: smallest object probability of a nucleus; `nms`: largest share of a nucleus that others may cover
-    (see `cells.decode.stardist`); `abstain`: calibrated confidence under which a class is not trusted. All in
-    0-1.
-    Of a `hover` model, `prob` is the smallest probability of a nucleus' pixel, `split_per_um` the fall of the
-    HV maps (1 / um) where two nuclei meet, `min_area_um2` the smallest nucleus (see `cells.decode.hover`).
+    Attributes
+    ----------
+    prob : float, 0-1
+        Smallest object probability of a nucleus; of a `hover` model, of a nucleus' pixel.
+    nms : float, 0-1
+        Largest share of a nucleus that others may cover (see `cells.decode.stardist`).
+    abstain : float, 0-1
+        Calibrated confidence under which a class is not trusted.
+    split_per_um : float, 1/um
+        Of a `hover` model: the fall of the HV maps where two nuclei meet (see `cells.decode.hover`).
+    min_area_um2 : float, um2
+        Of a `hover` model: the smallest nucleus.
     """
 
     prob: Share = 0.5
@@ -52,21 +59,37 @@ class Card(_Strict):
 
     Attributes
     ----------
-    name : lower-case name, equal to its folder's name in the zoo.
-    task : what it is made for; `models.tasks` says what each task's outputs are and how they are read.
-    classes : class names in the order of the output channels.
-    cell_classes : of a `hover` model, the one of our cell classes that each of `classes` but the first is
-        counted as; several may be counted as one.
-    mpp : um per pixel of the input image.
-    window_px : side of the square input window, pixels at `mpp`; a multiple of `stride`.
-    halo_px : part of each side of the window that only gives context and is thrown away.
-    stride : input pixels per output pixel.
-    n_rays : star-convex rays of a `stardist` model, corners of a `hover` model's outlines.
-    temperature : logits are divided by it before the softmax (calibration on validation data).
-    weights, sha256 : ONNX file beside the card and its checksum.
-    training_data : data sets with licenses. `limits`: one line each on what the model never saw.
-    reference : means of the outputs for a drawn window (`models.reference.summarize`), for `check_model`.
-    scores, training : free tables: held-out figures with n and interval; how it was trained.
+    name : str
+        Lower-case name, equal to its folder's name in the zoo.
+    task : Task
+        What it is made for; `models.tasks` says what each task's outputs are and how they are read.
+    classes : tuple of str
+        Class names in the order of the output channels.
+    cell_classes : tuple of str
+        Of a `hover` model, the one of our cell classes that each of `classes` but the first is counted as;
+        several may be counted as one.
+    mpp : float, um/px
+        Of the input image.
+    window_px : int, px
+        Side of the square input window at `mpp`; a multiple of `stride`.
+    halo_px : int, px
+        Part of each side of the window that only gives context and is thrown away.
+    stride : int, px
+        Input pixels per output pixel.
+    n_rays : int
+        Star-convex rays of a `stardist` model, corners of a `hover` model's outlines.
+    temperature : float
+        Logits are divided by it before the softmax (calibration on validation data).
+    weights, sha256 : str
+        ONNX file beside the card and its checksum.
+    limits : tuple of str
+        One line each on what the model never saw.
+    training_data : tuple of DataSource
+        Data sets with licenses.
+    reference : dict of tuple of float
+        Means of the outputs for a drawn window (`models.reference.summarize`), for `check_model`.
+    scores, training : dict
+        Free tables: held-out figures with n and interval; how it was trained.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]

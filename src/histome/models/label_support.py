@@ -24,10 +24,13 @@ class Support(NamedTuple):
 
     Attributes
     ----------
-    kind : "direct": labels of its own; "indirect": a member of wider groups only; "unknown": the card says
+    kind : "direct", "indirect" or "unknown"
+        "direct": labels of its own; "indirect": a member of wider groups only; "unknown": the card says
         something else.
-    n : number of labels of its own; None where it is not known.
-    text : as the card has it; `str()` gives it.
+    n : int or None
+        Number of labels of its own; None where it is not known.
+    text : str
+        As the card has it; `str()` gives it.
     """
 
     kind: Literal["direct", "indirect", "unknown"]

@@ -53,17 +53,21 @@ class Network:
 
     Parameters
     ----------
-    card : card loaded by `load_card` or `find_model`; its weights are checked against its sha256.
-    threads : how many threads will call this network at once. Each caller gets one core and one infer
-        request; no thread is made beyond that.
-    backend : `openvino`, `cuda` or `cpu` (both ONNX Runtime), or `auto`: CUDA where there is a device, else
-        OpenVINO.
-    precision : of OpenVINO's inner arithmetic. `auto` takes bf16 where the CPU reports it, else f32. ONNX
-        Runtime is always f32.
+    card : Card
+        Card loaded by `load_card` or `find_model`; its weights are checked against its sha256.
+    threads : int
+        How many threads will call this network at once. Each caller gets one core and one infer request; no
+        thread is made beyond that.
+    backend : "auto", "openvino", "cuda" or "cpu"
+        The latter two are ONNX Runtime; "auto" takes CUDA where there is a device, else OpenVINO.
+    precision : "auto", "f32" or "bf16"
+        Of OpenVINO's inner arithmetic; "auto" takes bf16 where the CPU reports it, else f32. ONNX Runtime is
+        always f32.
 
     Raises
     ------
-    ModelError : weights missing, changed, not ONNX, or without the input and outputs of the card's task.
+    ModelError
+        Weights missing, changed, not ONNX, or without the input and outputs of the card's task.
     """
 
     def __init__(
@@ -81,12 +85,14 @@ class Network:
 
         Parameters
         ----------
-        image : uint8 (1, window, window, 3), RGB at the card's mpp.
+        image : (1, window, window, 3) uint8
+            RGB at the card's mpp.
 
         Returns
         -------
-        float32 arrays by output name, as `models.tasks` says for the card's task: (1, channels,
-        window/stride, window/stride), or (1, channels, window, window) where it is of full size.
+        dict of float32
+            By output name, as `models.tasks` says for the card's task: (1, channels, window/stride,
+            window/stride), or (1, channels, window, window) where it is of full size.
         """
         window = self.card.window_px
         if image.shape != (1, window, window, 3) or image.dtype != np.uint8:

@@ -24,10 +24,14 @@ class ModelOutput(NamedTuple):
 
     Attributes
     ----------
-    name : as the ONNX file has it.
-    channels : their number, or the field of the card that it follows from.
-    low, high : lowest and highest value.
-    full_size : one value an input pixel; else one each `stride` pixels.
+    name : str
+        As the ONNX file has it.
+    channels : int, "classes" or "n_rays"
+        Their number, or the field of the card that it follows from.
+    low, high : float
+        Lowest and highest value.
+    full_size : bool
+        One value an input pixel; else one each `stride` pixels.
     """
 
     name: str
@@ -50,12 +54,19 @@ class ModelTask:
 
     Attributes
     ----------
-    finds : what the pipeline uses such a model for.
-    outputs : those it must have. `optional`: those it may have besides, all of them or none.
-    decoder : how the outputs become what it finds, in words.
-    thresholds : those of the card that the decoder uses.
-    classes : the classes that the card must name, in this order. None: any, the first of them background,
-        each other counted as one of our cell classes (`cell_classes` of the card).
+    finds : "tissue" or "cells"
+        What the pipeline uses such a model for.
+    outputs : tuple of ModelOutput
+        Those it must have.
+    decoder : str
+        How the outputs become what it finds, in words.
+    optional : tuple of ModelOutput
+        Those it may have besides, all of them or none.
+    thresholds : tuple of str
+        Those of the card that the decoder uses.
+    classes : tuple of str, or None
+        The classes that the card must name, in this order. None: any, the first of them background, each
+        other counted as one of our cell classes (`cell_classes` of the card).
     """
 
     finds: Literal["tissue", "cells"]

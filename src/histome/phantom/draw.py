@@ -23,10 +23,23 @@ def draw_phantom(
 ) -> PhantomTruth:
     """Draw a slide as a pyramidal JPEG-tiled TIFF and return what is on it.
 
-    `size_px` = (w, h) of level 0; `tissue_share` the part of the glass that tissue covers (about);
-    `artifacts` adds a pen stroke, a fold and a patch out of focus to the first fragment. Streamed: memory
-    depends on the number of nuclei (about 0.5 kB each), not on the size. The same generator state gives the
-    same file.
+    Streamed: memory depends on the number of nuclei (about 0.5 kB each), not on the size. The same generator
+    state gives the same file.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    size_px : (int, int), px
+        (w, h) of level 0.
+    mpp : float, um/px
+        Of level 0.
+    rng : np.random.Generator
+        What everything is drawn from.
+    tissue_share : float, 0-1
+        Part of the glass that tissue covers (about).
+    artifacts : bool
+        Add a pen stroke, a fold and a patch out of focus to the first fragment.
     """
     extent_um = (size_px[0] * mpp, size_px[1] * mpp)
     layout = make_layout(rng, extent_um, tissue_share=tissue_share, artifacts=artifacts)

@@ -17,11 +17,28 @@ RAY_ANGLES = 2 * np.pi * np.arange(RAYS) / RAYS
 
 @dataclass(frozen=True)
 class Kind:
-    """Typical looks of a class: long axis (um) and its spread, aspect, outline waves, and staining.
+    """Typical looks of a class.
 
-    `lobes` is the amplitude of the second and third wave; `hematoxylin` the mean density, `clumps` the
-    chromatin's contrast, `rim` the membrane's density; `cytoplasm` (radius um, hematoxylin, eosin) a body of
-    its own round the nucleus.
+    Attributes
+    ----------
+    long_um : float, um
+        Long axis.
+    spread : float
+        Of the long axis: SD of its logarithm.
+    aspect : float
+        Long over short axis.
+    waves : float
+        Amplitude of the outline's waves.
+    lobes : float
+        Amplitude of the second and third wave.
+    hematoxylin : float
+        Mean density.
+    clumps : float
+        The chromatin's contrast.
+    rim : float
+        The membrane's density.
+    cytoplasm : (radius um, hematoxylin, eosin) or None
+        A body of its own round the nucleus.
     """
 
     name: str

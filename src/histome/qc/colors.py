@@ -88,10 +88,17 @@ def _common_color(thumbnail: Rgb, glass: Mask, brightness: NDArray[np.float32]) 
 
 
 class Evidence(NamedTuple):
-    """What color says of each pixel, (h, w) each: bits (uint16), summed density, red's share of it (uint8).
+    """What color says of each pixel.
 
-    `density` counts steps of `DENSITY_STEP`; `red_share` is 255 times the share of red in the density
-    (0.07-0.15 where eosin rules, 0.3-0.4 where hematoxylin does).
+    Attributes
+    ----------
+    bits : (h, w) uint16
+        `TISSUE`, `STAINED` and so on, one bit each.
+    density : (h, w) uint8
+        Summed density, in steps of `DENSITY_STEP`.
+    red_share : (h, w) uint8
+        255 times the share of red in the density (0.07-0.15 where eosin rules, 0.3-0.4 where hematoxylin
+        does).
     """
 
     bits: NDArray[np.uint16]

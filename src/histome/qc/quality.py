@@ -31,16 +31,25 @@ class Quality:
 
     Attributes
     ----------
-    map : QC_CLASSES at 8 um/px. Within tissue the worst thing said of a pixel wins: marker, artifact, out of
+    map : ClassMap
+        QC_CLASSES at 8 um/px. Within tissue the worst thing said of a pixel wins: marker, artifact, out of
         focus, valid. Ink and debris beside the tissue are marked too.
-    focus : float32 on blocks of 32 um, ln of fine over nuclear structure (see `qc.focus`); nan where not
-        judged.
-    fragments : uint16 like the map: the piece of tissue, 1 the largest; 0 outside.
-    background_rgb : color of the glass, 0-255. background_seen : False where it was assumed (a field all
-        tissue).
-    tissue_density : median summed optical density (R + G + B) of valid tissue.
-    extent_um, mpp : of the scan: width and height, and the resolution that lengths were measured with, x, y.
-    stain : mean optical densities and stain vectors of valid tissue, see `qc.stain`.
+    focus : float32
+        On blocks of 32 um, ln of fine over nuclear structure (see `qc.focus`); nan where not judged.
+    fragments : (h, w) uint16
+        Like the map: the piece of tissue, 1 the largest; 0 outside.
+    background_rgb : (float, float, float), 0-255
+        Color of the glass.
+    background_seen : bool
+        False where it was assumed (a field all tissue).
+    tissue_density : float
+        Median summed optical density (R + G + B) of valid tissue.
+    extent_um : (float, float), um
+        Width and height of the scan.
+    mpp : (float, float), um/px
+        The resolution that lengths were measured with, x, y.
+    stain : Stain
+        Mean optical densities and stain vectors of valid tissue, see `qc.stain`.
     """
 
     map: ClassMap

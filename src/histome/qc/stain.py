@@ -19,8 +19,12 @@ _UNKNOWN = (float("nan"),) * 3
 class Stain(NamedTuple):
     """Stain of valid tissue on a thumbnail of at most 1,024 px; nan where there is too little of it.
 
-    hematoxylin_od_mean, eosin_od_mean : by fixed vectors (see `slide.stain`). hematoxylin_vector,
-    eosin_vector : the slide's own, see `stain_vectors`, R, G, B.
+    Attributes
+    ----------
+    hematoxylin_od_mean, eosin_od_mean : float
+        By fixed vectors (see `slide.stain`).
+    hematoxylin_vector, eosin_vector : tuple of float
+        The slide's own, see `stain_vectors`, R, G, B.
     """
 
     hematoxylin_od_mean: float = float("nan")

@@ -29,11 +29,21 @@ _UUID = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """Exclusive classes on a grid: `array` uint8 (h, w), 0 = not analyzed, k = `classes[k - 1]`.
+    """Exclusive classes on a grid.
 
     The grid starts at the corner of level 0; pixel (x, y) of it covers [x mpp, (x+1) mpp) x
-    [y mpp, (y+1) mpp) um. `array[0, 0]` is its pixel `origin_px` = (x, y): (0, 0) for a map of a slide, its
-    corner for a part.
+    [y mpp, (y+1) mpp) um.
+
+    Attributes
+    ----------
+    array : (h, w) uint8
+        0 = not analyzed, k = `classes[k - 1]`.
+    mpp : float, um/px
+        Of the grid.
+    classes : tuple of str
+        Their names.
+    origin_px : (int, int), px
+        x, y of the grid's pixel that `array[0, 0]` is: (0, 0) for a map of a slide, its corner for a part.
 
     Examples
     --------
@@ -132,9 +142,16 @@ class ClassMap:
 
 @dataclass(frozen=True, eq=False)
 class ProbabilityMap:
-    """Probabilities per class on a grid: `array` zarr uint8 (classes, h, w) = round(255 p), in chunks.
+    """Probabilities per class on a grid, with the geometry of ClassMap.
 
-    Same geometry as ClassMap. In memory it stays compressed until it is saved.
+    Attributes
+    ----------
+    array : zarr uint8 (classes, h, w)
+        round(255 p), in chunks. In memory it stays compressed until it is saved.
+    mpp : float, um/px
+        Of the grid.
+    classes : tuple of str
+        Their names.
     """
 
     array: zarr.Array

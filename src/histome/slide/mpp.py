@@ -31,9 +31,18 @@ class Mpp(NamedTuple):
 class MppHints(NamedTuple):
     """What a file says about its pixel size, um/px as (x, y): nothing here is checked yet.
 
-    `own`: the format's own property; `standard`: OME or DICOM metadata (named in `standard_name`);
-    `resolution`: the TIFF resolution tags with their unit (also PNG or JPEG density);
-    `objective_power`: 20 for 20x.
+    Attributes
+    ----------
+    own : (float, float), um/px, or None
+        The format's own property.
+    standard : (float, float), um/px, or None
+        OME or DICOM metadata.
+    standard_name : str
+        Which of them.
+    resolution : (float, float), um/px, or None
+        The TIFF resolution tags with their unit (also PNG or JPEG density).
+    objective_power : float or None
+        20 for 20x.
     """
 
     own: PixelSize | None = None

@@ -49,8 +49,16 @@ Progress = Callable[[str, float, float], None]
 class Stage(NamedTuple):
     """One step of a run, a node of the graph that `after` draws.
 
-    name : also its folder's. after : the stages whose values it reads, all listed before it. code : folders
-    and modules of the package whose sources decide its result. inputs : whatever else does, as JSON.
+    Attributes
+    ----------
+    name : str
+        Also its folder's.
+    after : tuple of str
+        The stages whose values it reads, all listed before it.
+    code : tuple of str
+        Folders and modules of the package whose sources decide its result.
+    inputs : mapping
+        Whatever else does, as JSON.
     """
 
     name: str
@@ -110,16 +118,28 @@ def _is_code(path: Path) -> bool:
 class Run:
     """One slide's run into its folder: `with Run(...) as run: run.stage(...)`.
 
+    A run that fails removes what it had not finished.
+
     Parameters
     ----------
-    path : the profile's folder, made when missing.
-    slide : an open slide; its fingerprint and resolution are part of every key.
-    stages : all stages in order; `wanted` names those to bring up to date.
-    about : what run.json says besides (versions, settings, models); any JSON.
-    progress : called when a stage starts and ends.
+    path : Path
+        The profile's folder, made when missing.
+    slide : Slide
+        An open slide; its fingerprint and resolution are part of every key.
+    stages : sequence of Stage
+        All stages in order.
+    wanted : sequence of str
+        Names those to bring up to date.
+    about : mapping
+        What run.json says besides (versions, settings, models); any JSON.
+    progress : callable(stage, done, total)
+        Called when a stage starts and ends.
 
-    Entering raises OutputError, one line, when the folder cannot be written, is being written by another
-    process, or holds something else than a profile. A run that fails removes what it had not finished.
+    Raises
+    ------
+    OutputError
+        On entering, one line, when the folder cannot be written, is being written by another process, or
+        holds something else than a profile.
     """
 
     def __init__(

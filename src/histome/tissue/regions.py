@@ -52,15 +52,34 @@ def find_regions(tissue_map: ClassMap, *, min_um2: float = MIN_REGION_UM2) -> pa
 
     Columns
     -------
-    region_id : from 1. class : name. x_um, y_um : centroid from the corner of level 0.
-    area_um2 : pixels times mpp squared; equals the polygon's area. filled_area_um2 : with its holes.
-    convex_area_um2 : of the convex hull of its pixels. bbox_area_um2 : of the upright box.
-    perimeter_um : outer border and the borders of holes; outer_perimeter_um : without holes (Crofton, 4
-        directions).
-    major_axis_um, minor_axis_um : axes of the ellipse with the same second moments; eccentricity : of that
-        ellipse.
-    roundness : 4 pi filled area / outer perimeter^2, at most 1. solidity : area / convex area.
-    geometry : WKB polygon or multipolygon in um, along pixel edges.
+    region_id : int64
+        From 1.
+    class : string
+        Name.
+    x_um, y_um : float64, um
+        Centroid from the corner of level 0.
+    area_um2 : float64, um2
+        Pixels times mpp squared; equals the polygon's area.
+    filled_area_um2 : float64, um2
+        With its holes.
+    convex_area_um2 : float64, um2
+        Of the convex hull of its pixels.
+    bbox_area_um2 : float64, um2
+        Of the upright box.
+    perimeter_um : float64, um
+        Outer border and the borders of holes (Crofton, 4 directions).
+    outer_perimeter_um : float64, um
+        Without holes (Crofton, 4 directions).
+    major_axis_um, minor_axis_um : float64, um
+        Axes of the ellipse with the same second moments.
+    eccentricity : float64, 0-1
+        Of that ellipse.
+    roundness : float64, 0-1
+        4 pi filled area / outer perimeter^2, at most 1.
+    solidity : float64, 0-1
+        Area / convex area.
+    geometry : binary, um
+        WKB polygon or multipolygon, along pixel edges.
     """
     mpp = tissue_map.mpp
     runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / mpp**2)))

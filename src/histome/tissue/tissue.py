@@ -20,12 +20,16 @@ class Tissue:
 
     Attributes
     ----------
-    map : TISSUE_CLASSES; the most probable class where quality control found valid tissue, 0 elsewhere.
-    regions : one row a region of the map, see `find_regions`.
-    zones : ZONE_CLASSES round the tumor, of the map's shape, see `find_zones`.
-    probabilities : round(255 p) of every class at the same resolution, 0 in windows without valid tissue. The
-        classes are not exclusive (a vessel lies in stroma): the probabilities of a pixel need not add up to
-        1. None where the map did not come from probabilities.
+    map : ClassMap
+        TISSUE_CLASSES; the most probable class where quality control found valid tissue, 0 elsewhere.
+    regions : pa.Table
+        One row a region of the map, see `find_regions`.
+    zones : ClassMap
+        ZONE_CLASSES round the tumor, of the map's shape, see `find_zones`.
+    probabilities : ProbabilityMap or None
+        round(255 p) of every class at the same resolution, 0 in windows without valid tissue. The classes are
+        not exclusive (a vessel lies in stroma): the probabilities of a pixel need not add up to 1. None where
+        the map did not come from probabilities.
     """
 
     map: ClassMap

@@ -20,9 +20,12 @@ def decode(task: Task, maps: Maps, settings: DecodeSettings) -> Decoded:
 
     Parameters
     ----------
-    task : one that finds cells.
-    maps : float32 (channels, h, w) by the names of the task's outputs (`models.tasks`).
-    settings : thresholds, scale and classes.
+    task : Task
+        One that finds cells.
+    maps : dict of float32 (channels, h, w)
+        By the names of the task's outputs (`models.tasks`).
+    settings : DecodeSettings
+        Thresholds, scale and classes.
     """
     return DECODERS[task](maps, settings)
 

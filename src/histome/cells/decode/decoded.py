@@ -17,10 +17,14 @@ class Decoded(NamedTuple):
 
     Attributes
     ----------
-    outlines : (n, corners, 2) float64, x, y in input pixels, from +x to +y.
-    scores : (n,) float32, object probability, 0-1.
-    logits : (n, 9) float64, class evidence in the order of `CELL_CLASSES`, before the softmax.
-    labels : (h, w) int32, instance map at the input's resolution: 0 background, row i of the others is i + 1.
+    outlines : (n, corners, 2) float64, px
+        x, y in input pixels, from +x to +y.
+    scores : (n,) float32, 0-1
+        Object probability.
+    logits : (n, 9) float64
+        Class evidence in the order of `CELL_CLASSES`, before the softmax.
+    labels : (h, w) int32
+        Instance map at the input's resolution: 0 background, row i of the others is i + 1.
     """
 
     outlines: NDArray[np.float64]
@@ -35,11 +39,16 @@ class DecodeSettings:
 
     Attributes
     ----------
-    mpp : um per input pixel.
-    thresholds : see `Thresholds`; `models.tasks` says which of them a task uses.
-    stride : input pixels per pixel of the outputs.
-    corners : of each outline of a `hover` model; a `stardist` model has one a ray.
-    cell_classes : our cell class of each class but background; of a `hover` model only.
+    mpp : float, um/px
+        Of the input.
+    thresholds : Thresholds
+        `models.tasks` says which of them a task uses.
+    stride : int, px
+        Input pixels per pixel of the outputs.
+    corners : int
+        Of each outline of a `hover` model; a `stardist` model has one a ray.
+    cell_classes : tuple of str
+        Our cell class of each class but background; of a `hover` model only.
     """
 
     mpp: float

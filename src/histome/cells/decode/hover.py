@@ -31,16 +31,19 @@ def decode_hover(maps: Maps, settings: DecodeSettings) -> Decoded:
 
     Parameters
     ----------
-    maps : `classes` (1 + k, h, w) probabilities, background first; `hv` (2, h, w) horizontal and vertical
-        map, -1 to 1, rising to the right and downwards in a nucleus.
-    settings : of its thresholds, `prob` is the smallest probability of all classes but background together,
+    maps : dict of float32 (channels, h, w)
+        `classes` (1 + k, h, w) probabilities, background first; `hv` (2, h, w) horizontal and vertical map,
+        -1 to 1, rising to the right and downwards in a nucleus.
+    settings : DecodeSettings
+        Of its thresholds, `prob` is the smallest probability of all classes but background together,
         `split_per_um` the fall of the maps across a border from which on two nuclei meet there,
         `min_area_um2` the smallest nucleus. `cell_classes` (k,) says what each class counts as.
 
     Returns
     -------
-    Decoded; a score is the mean foreground probability, a logit the logarithm of a class' summed probability
-    over that of all k.
+    Decoded
+        A score is the mean foreground probability, a logit the logarithm of a class' summed probability over
+        that of all k.
     """
     cuts, mpp = settings.thresholds, settings.mpp
     classes, hv = (upsample(maps[name], settings.stride) for name in ("classes", "hv"))
@@ -80,14 +83,19 @@ def instances(inside: NDArray[np.bool_], hv: Float32, *, mpp: float, split_per_u
 
     Parameters
     ----------
-    inside
-        (h, w) foreground.
-    hv
-        (2, h, w).
+    inside : (h, w) bool
+        Foreground.
+    hv : (2, h, w) float32
+        Horizontal and vertical map.
+    mpp : float, um/px
+        Of both.
+    split_per_um : float, 1/um
+        Fall of the maps across a border from which on two nuclei meet there.
 
     Returns
     -------
-    (h, w) int32, 4-connected instances numbered 1..n in raster order.
+    (h, w) int32
+        4-connected instances numbered 1..n in raster order.
     """
     energy = falls(inside, hv) / mpp
     basins = _basins(inside, energy < split_per_um)

@@ -105,19 +105,21 @@ def sharpen(
 
     Parameters
     ----------
-    outlines
-        (n, rays, 2) x, y of the polygons in input pixels.
-    mask
-        (H, W) probability that a pixel lies in a nucleus, at the input's resolution.
-    offset
-        (2, H / stride, W / stride) x and y from a cell's center to its nucleus' centroid, input pixels.
+    outlines : (n, rays, 2) float64, px
+        x, y of the polygons in input pixels.
+    mask : (H, W) float32, 0-1
+        Probability that a pixel lies in a nucleus, at the input's resolution.
+    offset : (2, H / stride, W / stride) float32, px
+        x and y from a cell's center to its nucleus' centroid, input pixels.
+    stride : int, px
+        Input pixels per pixel of `offset`.
 
     Returns
     -------
-    outlines
-        (n, rays, 2) the new ones; the old one of a nucleus that the mask gives too little.
-    labels
-        (H, W) instance map of them, 1..n; where two overlap, the first has it.
+    outlines : (n, rays, 2) float64, px
+        The new ones; the old one of a nucleus that the mask gives too little.
+    labels : (H, W) int32
+        Instance map of them, 1..n; where two overlap, the first has it.
     """
     areas = polygon_areas(outlines)
     radii = np.sqrt(np.maximum(areas, 1.0) / np.pi)

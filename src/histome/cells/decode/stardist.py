@@ -62,10 +62,14 @@ class StarPolygons(NamedTuple):
 
     Attributes
     ----------
-    centers : (n, 2) float64, x, y in input pixels: the center of the grid cell that won.
-    scores : (n,) float32, its probability.
-    distances : (n, rays) float32, its ray lengths, input pixels.
-    labels : (h * stride, w * stride) int32 instance map, 0 = background, row i of the others is i + 1.
+    centers : (n, 2) float64, px
+        x, y in input pixels: the center of the grid cell that won.
+    scores : (n,) float32
+        Its probability.
+    distances : (n, rays) float32, px
+        Its ray lengths, input pixels.
+    labels : (h * stride, w * stride) int32
+        Instance map, 0 = background, row i of the others is i + 1.
     """
 
     centers: NDArray[np.float64]
@@ -81,10 +85,14 @@ def star_polygons(
 
     Parameters
     ----------
-    prob : (h, w) object probability, 0-1.
-    dist : (rays, h, w) ray lengths in input pixels; ray k points at 2 pi k / rays, x right, y down.
-    prob_threshold, nms_threshold : smallest probability, largest share of a nucleus that others may cover.
-    stride : input pixels per grid cell.
+    prob : (h, w) float32, 0-1
+        Object probability.
+    dist : (rays, h, w) float32, px
+        Ray lengths in input pixels; ray k points at 2 pi k / rays, x right, y down.
+    prob_threshold, nms_threshold : float
+        Smallest probability, largest share of a nucleus that others may cover.
+    stride : int, px
+        Input pixels per grid cell.
     """
     rows, cols = candidates(prob, prob_threshold)
     centers = np.stack([cols + 0.5, rows + 0.5], axis=1).astype(np.float64) * stride
