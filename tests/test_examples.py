@@ -29,7 +29,7 @@ DOORS = (
     ("metrics.measuring", "measure"),
     ("phenotype.features", "patch_features"),
     ("narrative.verifier", "verify"),
-    ("validation.bootstrap", "bootstrap"),
+    ("validation.resampling", "bootstrap"),
     ("validation.matching", "match_centers"),
 )
 
