@@ -31,36 +31,18 @@ if TYPE_CHECKING:
 
 # What each stage reads, and the code that decides its result; a test holds the latter against the imports.
 _PIXELS = ("slide", "geometry", "classes.py", "store/files.py")
+_CELLS = ("cells", "tissue", "qc", "models", *_PIXELS)
+_WORDS = ("narrative", "phenotype", "metrics", *_CELLS)
 _GRAPH = (
     Stage("qc", code=("qc", *_PIXELS)),
     Stage("tissue", after=("qc",), code=("tissue", "qc", "models", *_PIXELS)),
-    Stage("cells", after=("tissue",), code=("cells", "tissue", "qc", "models", *_PIXELS)),
-    Stage(
-        "metrics",
-        after=("qc", "tissue", "cells"),
-        code=("metrics", "cells", "tissue", "qc", "models", *_PIXELS),
-    ),
-    Stage(
-        "narrative",
-        after=("metrics",),
-        code=("narrative", "phenotype", "metrics", "cells", "tissue", "qc", "models", *_PIXELS),
-    ),
+    Stage("cells", after=("tissue",), code=_CELLS),
+    Stage("metrics", after=("qc", "tissue", "cells"), code=("metrics", *_CELLS)),
+    Stage("narrative", after=("metrics",), code=_WORDS),
     Stage(
         "report",
         after=("qc", "tissue", "cells", "metrics", "narrative"),
-        code=(
-            "report",
-            "render",
-            "narrative",
-            "phenotype",
-            "metrics",
-            "store",
-            "cells",
-            "tissue",
-            "qc",
-            "models",
-            *_PIXELS,
-        ),
+        code=("report", "render", "store", *_WORDS),
     ),
 )
 STAGES = tuple(stage.name for stage in _GRAPH)
