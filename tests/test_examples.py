@@ -15,6 +15,8 @@ from PIL import Image
 import histome
 from histome.phantom import draw_phantom
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(histome.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs"
 # Where the doors of the library are defined: module and name.

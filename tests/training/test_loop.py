@@ -9,6 +9,8 @@ from histome.errors import UsageError
 from histome.training import checkpoint
 from histome.training.loop import Trainer, batches, run
 
+pytestmark = pytest.mark.slow
+
 
 class Numbers:
     """Draws the numbers that a batch's generator gives."""

@@ -45,6 +45,8 @@ from histome.training.encoders.train import (
 )
 from histome.training.loop import batches
 
+pytestmark = pytest.mark.slow
+
 SMALL = PretrainRecipe(
     steps=8, fields=2, widths=(4, 8, 8, 8, 8), depths=(1, 1, 1, 3, 1), prototypes=16, warm_up=1, mix={}
 )
