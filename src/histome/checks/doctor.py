@@ -5,6 +5,7 @@ import platform
 from collections.abc import Callable
 from typing import NamedTuple
 
+from histome.config import RuntimeConfig
 from histome.errors import HistomeError
 from histome.threads import available_cpus
 
@@ -76,8 +77,9 @@ def _inference() -> str:
 
 
 def _model(name: str) -> str:
-    from histome.models.registry import find_model
+    from histome.models.registry import arithmetic, find_model
     from histome.models.runtime import read_weights
 
     card = find_model(name)
-    return f"{card.description} ({len(read_weights(card)) / 1e6:.1f} MB, sha256 as in its card)"
+    size, running = len(read_weights(card)) / 1e6, " ".join(arithmetic(card, RuntimeConfig()).values())
+    return f"{card.description} ({size:.1f} MB, sha256 as in its card; runs here by {running})"

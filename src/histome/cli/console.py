@@ -73,7 +73,7 @@ def say_findings(findings: "Iterable[Finding]") -> int:
     fine = True
     for finding in findings:
         fine = fine and finding.fine
-        say(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.name:<22}{finding.text}")
+        say(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.name:<24}{finding.text}")
     return 0 if fine else 1
 
 
