@@ -23,6 +23,7 @@ from histome.models.tasks import CELL_TASKS, unfit_classes
 from histome.slide import Slide
 from histome.threads import ordered_map
 from histome.tissue import Tissue, whole_field
+from histome.tissue.zones import find_zones
 
 Progress = Callable[[float, float], object]
 
@@ -85,11 +86,12 @@ def find_cells(
     True
     """
     check_card(network.card)
-    tissue = tissue or whole_field(slide)
-    search = start_search(slide, tissue.map, network)
+    tissue_map = tissue.map if tissue else whole_field(slide)
+    zones = tissue.zones if tissue else find_zones(tissue_map, workers=workers)
+    search = start_search(slide, tissue_map, network)
     nuclei = _find_all(search, workers, progress or (lambda done_mm2, total_mm2: None))
     kept = nuclei.select(settle_seams(nuclei, overlap=network.card.thresholds.nms))
-    return cells_table(kept, search, tissue.zones, config or CellsConfig(), workers=workers)
+    return cells_table(kept, search, zones, config or CellsConfig(), workers=workers)
 
 
 def check_card(card: Card) -> None:

@@ -28,6 +28,11 @@ def in_folder(folder: str) -> tuple[DataSet, ...]:
     return tuple(each for each in DECLARED.values() if (each.folder or each.name) == folder)
 
 
+def of_row(folder: str, row: Mapping[str, str]) -> DataSet | None:
+    """The data set that a row of a folder's images.csv belongs to; None where it is not declared."""
+    return next((each for each in in_folder(folder) if not each.sets or row["set"] in each.sets), None)
+
+
 def set_of(data_set: str, label: str) -> int:
     """Label set of one label of a data set.
 

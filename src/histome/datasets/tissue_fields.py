@@ -19,7 +19,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from histome.datasets.declaration import TissueLabels, TissueLayout
-from histome.datasets.declared import declaration_of, in_folder
+from histome.datasets.declared import declaration_of, of_row
 from histome.datasets.density import augmentation_od
 from histome.datasets.fields import read_image, read_rows
 from histome.datasets.splits import PartName, part_of
@@ -215,9 +215,8 @@ _LAYOUTS: Mapping[TissueLayout, Callable[[_Image, TissueLabels], _Labeled]] = {
 
 def _fields_of(root: Path) -> Iterator[TissueField]:
     """Fields of one folder; images whose label teaches nothing (background) are left out."""
-    sets = in_folder(root.name)
     for row in read_rows(root / "images.csv"):
-        about = next((each for each in sets if not each.sets or row["set"] in each.sets), None)
+        about = of_row(root.name, row)
         if about is None:
             raise DataError(f"{root}: {row['image']} is of no data set that is declared")
         labels = tissue_labels_of(about.name)

@@ -18,13 +18,13 @@ from histome.interop.formats import check_same_frame, read_foreign_cells, read_s
 from histome.interop.labels import Labels, read_labels
 from histome.metrics.measuring import count_metrics, measure
 from histome.metrics.subregions import measure_subregions
+from histome.slide.mpp import check_coordinates_mpp
 from histome.store.disk import write_json, writing
 from histome.store.files import METRICS
 from histome.threads import available_cpus
 from histome.tissue import Tissue
 
 PARTS_TABLE = "parts.parquet"
-_MPP_UM = (0.01, 10.0)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def measure_files(
     HistomeError
         Files that cannot be read, unmapped classes, cells and tissue that are not at one resolution.
     """
-    low, high = _MPP_UM
-    if not low <= files.mpp <= high:
-        raise UsageError(f"--mpp {files.mpp:g}: um per px lie between {low:g} and {high:g}")
+    check_coordinates_mpp(files.mpp)
     labels = read_labels(files.classes) if files.classes else Labels()
     cells = read_foreign_cells(files.cells, labels.cells, mpp=files.mpp)
     tissue_map = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from histome.errors import UsageError
 from histome.geometry.kdtree import build_tree, nearest_rows, nearest_squared
 from histome.phenotype.axes import PANNUKE_CLASSES, Unit, phenotypes
+from histome.slide.mpp import check_coordinates_mpp
 
 NEIGHBORS = 5  # the paper asks for six nearest and gets the cell itself as the first
-PLAUSIBLE_MPP = (0.01, 10.0)
 _NEOPLASTIC, _INFLAMMATORY, _CONNECTIVE = 1, 2, 3
 _FEW_NEIGHBORS = f"there are fewer than {NEIGHBORS + 1} cells"
 
@@ -98,17 +98,10 @@ def patch_features(
     """
     cells = cells_of_masks(inst_mask, cls_mask)
     if mpp is not None:
-        check_mpp(mpp)
+        check_coordinates_mpp(mpp)
     if mpp is None or compatible:
         return measure_cells(cells, unit="px")
     return measure_cells(in_um(cells, mpp, mpp), unit="um")
-
-
-def check_mpp(mpp: float) -> None:
-    """Refuse a resolution that no microscope has."""
-    low, high = PLAUSIBLE_MPP
-    if not low <= mpp <= high:
-        raise UsageError(f"--mpp {mpp:g}: um per px lie between {low:g} and {high:g}")
 
 
 def in_um(cells: PatchCells, mpp_x: float, mpp_y: float) -> PatchCells:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from histome.errors import MppError, UsageError
 
 PLAUSIBLE_UM = (0.05, 5.0)
+# Of coordinates without a slide: other programs write them on reduced pictures, too.
+COORDINATES_UM = (0.01, 10.0)
 # Two statements of one file that are meant to agree may differ by rounding, not by more.
 AGREEMENT = 1.1
 # 10 / magnification is nominal: 20x scanners are sold with 0.44-0.52 um/px, 40x with 0.19-0.28.
@@ -50,6 +52,13 @@ class MppHints(NamedTuple):
     standard_name: str = "OME"
     resolution: PixelSize | None = None
     objective_power: float | None = None
+
+
+def check_coordinates_mpp(mpp: float) -> None:
+    """Refuse a resolution stated for coordinates that no microscope has; raises UsageError."""
+    low, high = COORDINATES_UM
+    if not low <= mpp <= high:
+        raise UsageError(f"--mpp {mpp:g}: um per px lie between {low:g} and {high:g}")
 
 
 def resolve_mpp(

@@ -43,9 +43,9 @@ class Tissue:
         return cls(tissue, find_regions(tissue), find_zones(tissue, workers=workers), probabilities)
 
 
-def whole_field(slide: Slide) -> Tissue:
-    """Return tissue for a field of view without a map: stroma all over, at 2 um/px."""
+def whole_field(slide: Slide) -> ClassMap:
+    """Return a tissue map for a field of view without one: stroma all over, at 2 um/px."""
     width_um, height_um = slide.extent_um
     shape = int(height_um / _FIELD_MPP) + 1, int(width_um / _FIELD_MPP) + 1
     codes = np.full(shape, TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
-    return Tissue.of(ClassMap(codes, _FIELD_MPP, TISSUE_CLASSES))
+    return ClassMap(codes, _FIELD_MPP, TISSUE_CLASSES)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.datasets.declaration import DataSet
-from histome.datasets.declared import in_folder
+from histome.datasets.declared import of_row
 from histome.datasets.fields import IMAGE_MPP, read_image, read_rows
 from histome.datasets.splits import part_of
 from histome.datasets.tissue_fields import FOLDERS, load_tissue_fields
@@ -42,15 +42,9 @@ def _tissue_held_out(data: Path) -> set[str]:
     return {f.name for f in load_tissue_fields(data, folders) if f.part == "held-out"}
 
 
-def _declared(folder: str, row: dict[str, str]) -> DataSet:
-    """The declaration of the data set that a row of a folder's images.csv belongs to."""
-    of_row = (each for each in in_folder(folder) if not each.sets or row["set"] in each.sets)
-    return next(of_row, DataSet(name=folder))
-
-
 def _read_folder(root: Path, tissue_held_out: set[str]) -> Iterator[PackedField]:
     for row in read_rows(root / "images.csv"):
-        about = _declared(root.name, row)
+        about = of_row(root.name, row) or DataSet(name=root.name)
         mpp = float(row["mpp"] or about.sets.get(row.get("set", "")) or IMAGE_MPP)
         to_mpp = max(mpp, FINEST_MPP)
         nuclei_held_out = part_of(about.name, about.source_of(row)) == "held-out"
