@@ -108,7 +108,9 @@ def bench_slide(data: Path, workers: int) -> None:
     print(
         f"{'read tissue':<24}",
         "{:7.2f} s CPU {:7.2f} s wall".format(
-            *timed(lambda: steps.update(map=read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5)))
+            *timed(
+                lambda: steps.update(map=read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5).map)
+            )
         ),
     )
     print(

@@ -10,7 +10,8 @@ import shapely
 
 from histome.classes import TISSUE_CLASSES
 from histome.errors import HistomeError
-from histome.interop.formats import check_same_frame, read_foreign_cells
+from histome.interop.formats import read_foreign_cells
+from histome.interop.frames import check_same_frame
 from histome.models.label_support import CLASS_LABELS, support_texts, table_support
 from histome.slide.maps import ClassMap
 
@@ -130,7 +131,7 @@ def test_no_cells(tmp_path):
             "x,y,class\n1,2,B cell\n3,4,T cell\n",
             r"no class for B cell, T cell; add them to \[cells\]",
         ),
-        ("c.csv", "x,y,class\n1,two,other\n", "a position is not a number"),
+        ("c.csv", "x,y,class\n3,4,other\n1,two,other\n", "y of row 2 is not a number: 'two'"),
         ("c.csv", "a,b,class\n1,2,other\n", "no columns x and y"),
         ("c.csv", "x,y\n1,2\n", "no column is called class"),
         ("c.csv", "x,y,x_um,y_um,class\n100,100,25,25,other\n", "made at 0.25 um/px, but --mpp says 0.5"),
@@ -144,6 +145,28 @@ def test_no_cells(tmp_path):
         ("c.json", '{"cells": [{"type": 1, "contour": [[1, 2], [3, NaN], [1, 1]]}]}', "cell 1 is not finite"),
         ("c.json", '{"nuclei": []}', "not GeoJSON features"),
         ("c.parquet", "PAR1", "not a Parquet file"),
+        (
+            "c.csv",
+            "x,y,class\n1,2,other\n1e300,2,other\n",
+            "row 2 lies at x 1e.300, y 2, more than a meter away",
+        ),
+        (
+            "c.csv",
+            "x,y,class,confidence\n1,2,other,0.5\n3,4,other,87\n",
+            "confidence of row 2 is 87, outside 0",
+        ),
+        ("c.csv", "x,y,class,confidence\n1,2,other,high\n", "confidence of row 1 is not a number: 'high'"),
+        ("c.csv", "x,y,class,area_um2\n1,2,other,-5\n", "area_um2 of row 1 is -5, outside 0 to inf"),
+        ("c.csv", "x,y,class,abstained\n1,2,other,true\n3,4,other,maybe\n", "abstained of row 2 .* 'maybe'"),
+        ("c.csv", "x,y,class\n1,2,other\n5,6,other\n1,2,other\n", "rows 1 and 3 are the same cell"),
+        ("c.csv", "x,y,class,cell_id\n1,2,other,7\n5,6,other,7\n", "rows 1 and 2 have one cell_id: 7"),
+        ("c.csv", "x,y,class\n1,2,other\n5,6,\n", r"row 2 has no class \(1 such rows\)"),
+        ("c.csv", "a,b,class\n1,2,other\n", "there are a, b, class"),
+        (
+            "c.json",
+            '[{"geometry": null, "properties": {"class": "other"}}]',
+            "the geometry of row 1 is null",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path, name, content, message):
@@ -222,3 +245,70 @@ def test_an_ending_that_holds_no_cells_is_read_as_json(tmp_path, name):
     (tmp_path / name).write_text("no JSON")
     with pytest.raises(HistomeError, match="not valid JSON"):
         read_foreign_cells(tmp_path / name, {}, mpp=0.5)
+
+
+QUPATH_TSV = (
+    "Image\tObject ID\tClassification\tCentroid X {unit}\tCentroid Y {unit}\tNucleus: Area {unit}^2\n"
+    "a.svs\tid-1\tneoplastic\t10.5\t20\t31\n"
+    "a.svs\tid-2\tinflammatory\t30\t40.5\t28\n"
+)
+
+
+@pytest.mark.parametrize("unit", ["\u00b5m", "\u03bcm", "um"])
+@pytest.mark.parametrize("ending", ["tsv", "txt", "csv"])
+def test_measurements_that_qupath_exported(tmp_path, unit, ending):
+    path = tmp_path / f"measurements.{ending}"
+    path.write_text(QUPATH_TSV.format(unit=unit), encoding="utf-8")
+    cells = read_foreign_cells(path, MAPPING, mpp=0.5)
+    assert cells["x_um"].to_pylist() == [10.5, 30]
+    assert cells["y"].to_pylist() == [40, 81]
+    assert cells["class"].to_pylist() == ["carcinoma_cell", "lymphocyte"]
+
+
+@pytest.mark.parametrize("rows", ["1.5;2;other\n3;4.5;other\n", "1,5;2;other\n3;4,5;other\n"])
+def test_semicolons_with_points_and_with_commas(tmp_path, rows):
+    path = tmp_path / "cells.csv"
+    path.write_text("x;y;class\n" + rows)
+    cells = read_foreign_cells(path, {}, mpp=1.0)
+    assert cells["x"].to_pylist() == [1.5, 3]
+    assert cells["y"].to_pylist() == [2, 4.5]
+
+
+def test_our_names_in_any_case(tmp_path):
+    path = tmp_path / "cells.csv"
+    path.write_text("x,y,class\n1,2,Carcinoma cell\n3,4,PLASMA_CELL\n5,6,fibroblast\n")
+    cells = read_foreign_cells(path, {"fibroblast": "other"}, mpp=1.0)
+    assert cells["class"].to_pylist() == ["carcinoma_cell", "plasma_cell", "other"]
+
+
+def test_points_among_polygons_are_named(tmp_path):
+    shapes = [*OUTLINES, shapely.Point(5, 5)]
+    pq.write_table(
+        pa.table({"geometry": shapely.to_wkb(shapes), "class": ["other"] * 3}), tmp_path / "c.parquet"
+    )
+    with pytest.raises(HistomeError, match="row 3 is a Point, not a Polygon or MultiPolygon"):
+        read_foreign_cells(tmp_path / "c.parquet", {}, mpp=1.0)
+
+
+def test_ids_of_features_are_looked_at(tmp_path):
+    features = [
+        {"id": "x", "geometry": shapely.geometry.mapping(outline), "properties": {"class": "other"}}
+        for outline in OUTLINES
+    ]
+    (tmp_path / "c.geojson").write_text(json.dumps(features))
+    with pytest.raises(HistomeError, match="rows 1 and 2 have one id: x"):
+        read_foreign_cells(tmp_path / "c.geojson", {}, mpp=1.0)
+
+
+def test_cells_that_all_lie_on_tissue_are_never_refused(tissue):
+    x, y = np.random.default_rng(0).uniform(45, 385, (2, 500))
+    x[0], y[0] = 779 / 2, 759 / 2  # exactly the upper left quarter
+    check_same_frame(pa.table({"x_um": x, "y_um": y}), tissue)
+
+
+def test_tissue_near_the_corner_only_is_not_taken_for_another_resolution():
+    array = np.zeros((400, 400), np.uint8)
+    array[:140, :120] = 4
+    x, y = np.random.default_rng(0).uniform(0, 790, (2, 500))
+    x[:150], y[:150] = x[:150] / 4, y[:150] / 4  # less than half of them on it
+    check_same_frame(pa.table({"x_um": x * 0.9, "y_um": y}), ClassMap(array, 2.0, TISSUE_CLASSES))

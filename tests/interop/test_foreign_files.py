@@ -1,11 +1,13 @@
 """Files of another program in, metrics out: the library call and the command line."""
 
+import hashlib
 import json
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
+import shapely.affinity
 
 from histome.cli import main
 from histome.errors import HistomeError, UsageError
@@ -36,7 +38,7 @@ def files(tmp_path):
     rng = np.random.default_rng(5)
     x, y = rng.uniform(20, 380, 120), rng.uniform(20, 780, 120)
     x[60:] += 400
-    nuclei = shapely.buffer(shapely.points(x, y), 6)
+    nuclei = [shapely.affinity.scale(disc, 1.25, 0.8) for disc in shapely.buffer(shapely.points(x, y), 6)]
     labels = ["neoplastic"] * 60 + ["immune"] * 60
     cells, tissue, classes = (tmp_path / name for name in ("cells.geojson", "tissue.geojson", "map.toml"))
     cells.write_text(json.dumps([feature(*each) for each in zip(labels, nuclei, strict=True)]))
@@ -62,12 +64,12 @@ def test_metrics_row_and_run_are_written(files, tmp_path):
     run = json.loads((out / "run.json").read_text())
     assert run["metrics"]["declared"] == 8264
     assert 0 < run["metrics"]["finite"] < 8264
-    assert run["input"] == {
-        "cells": "cells.geojson",
-        "tissue": "tissue.geojson",
-        "classes": "map.toml",
-        "mpp": 0.5,
-    }
+    named = {"cells": "cells.geojson", "tissue": "tissue.geojson", "classes": "map.toml"}
+    assert {name: run["input"][name]["file"] for name in named} == named
+    assert run["input"]["mpp"] == 0.5
+    assert run["input"]["cells"]["sha256"] == hashlib.sha256(files.cells.read_bytes()).hexdigest()
+    assert run["cells_on_tissue"] == 1
+    assert run["warnings"] == []
     assert sorted(path.name for path in out.iterdir()) == ["metrics.parquet", "run.json", "slide.csv"]
 
 
@@ -122,3 +124,67 @@ def test_names_are_listed_one_a_line(capsys):
     assert run("metrics", "families") == 0
     assert "cross-l                  405  Cross L" in capsys.readouterr().out
     assert run("metrics", "schema", "--format", "xml") == 2
+
+
+def moved(files, tmp_path, by_px):
+    """The same files, everything moved right and down."""
+    paths = []
+    for path in (files.cells, files.tissue):
+        features = json.loads(path.read_text())
+        for item in features:
+            shape = shapely.geometry.shape(item["geometry"])
+            item["geometry"] = shapely.geometry.mapping(shapely.affinity.translate(shape, by_px, by_px))
+        paths.append(tmp_path / f"moved_{path.name}")
+        paths[-1].write_text(json.dumps(features))
+    return ForeignFiles(*paths, files.mpp, files.classes)
+
+
+def values(table):
+    return table["value"].to_numpy(zero_copy_only=False)
+
+
+@pytest.mark.parametrize("by_px", [-400, -4000])
+def test_metrics_do_not_change_where_tissue_lies_before_the_corner(files, tmp_path, by_px):
+    there = measure_files(moved(files, tmp_path, by_px), tmp_path / "moved", per="tile:200um")
+    here = measure_files(files, tmp_path / "here", per="tile:200um")
+    np.testing.assert_allclose(values(there), values(here), rtol=1e-7, atol=1e-9)
+    tiles = [values(pq.read_table(tmp_path / name / "parts.parquet")) for name in ("moved", "here")]
+    np.testing.assert_allclose(*tiles, rtol=1e-7, atol=1e-9)
+
+
+def test_no_cell_on_tissue_is_an_error_and_few_are_told(files, tmp_path, capsys):
+    features = json.loads(files.cells.read_text())
+    far = shapely.buffer(shapely.points(np.arange(200) * 20 + 5000, 5000), 6)
+    features += [feature("immune", shape) for shape in far]
+    files.cells.write_text(json.dumps(features))
+    words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes, "--mpp", 0.5]
+    assert run("metrics", "run", *words, "-o", tmp_path / "out") == 0
+    told = capsys.readouterr()
+    assert "warning: 37.5% of the 320 cells lie on analyzed tissue" in told.err
+    assert "37.5% of 320 cells lie on analyzed tissue" in told.out
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["cells_on_tissue"] == 0.375
+    files.cells.write_text(json.dumps(features[120:]))
+    with pytest.raises(HistomeError, match="none of the 200 cells lies on analyzed tissue"):
+        measure_files(files, tmp_path / "none")
+
+
+def test_overlapping_tissue_is_told(files, tmp_path):
+    features = json.loads(files.tissue.read_text())
+    files.tissue.write_text(json.dumps([feature("tumor", shapely.box(100, 0, 500, 800)), *features[1:]]))
+    measure_files(files, tmp_path / "out")
+    run_json = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run_json["tissue"]["overlap_um2"] == 50 * 400
+    assert run_json["warnings"] == [
+        "polygons of different tissue overlap over 0.02 mm2; the smaller one counts"
+    ]
+
+
+def test_the_check_of_frames_can_be_overridden(files, tmp_path):
+    features = json.loads(files.cells.read_text())
+    for item in features:
+        shape = shapely.geometry.shape(item["geometry"])
+        item["geometry"] = shapely.geometry.mapping(shapely.affinity.scale(shape, 2, 2, origin=(0, 0)))
+    files.cells.write_text(json.dumps(features))
+    with pytest.raises(HistomeError, match=r"not at one resolution.*--any-frame"):
+        measure_files(files, tmp_path / "out")
+    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8264

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import permutations
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +17,8 @@ from histome.interop.formats import read_shapes, read_tissue
 from histome.interop.labels import read_labels
 from histome.slide.maps import ClassMap
 
-MAPPING = {"tumor": "CARCINOMA", "stroma": "STROMA"}
-BOXES = [("tumor", shapely.box(0, 0, 100, 100)), ("stroma", shapely.box(100, 0, 200, 100))]
+MAPPING = {"tumor": "CARCINOMA", "muscle": "STROMA"}
+BOXES = [("tumor", shapely.box(0, 0, 100, 100)), ("muscle", shapely.box(100, 0, 200, 100))]
 
 
 def feature(label, geometry, **more):
@@ -46,7 +47,7 @@ def tissue_file(request, tmp_path):
 
 
 def test_polygons_become_a_class_map(tissue_file):
-    tissue = read_tissue(tissue_file, MAPPING, mpp=0.5)
+    tissue = read_tissue(tissue_file, MAPPING, mpp=0.5).map
     assert tissue.mpp == 2.0
     assert tissue.classes == TISSUE_CLASSES
     assert tissue.array.shape == (25, 50)
@@ -54,14 +55,14 @@ def test_polygons_become_a_class_map(tissue_file):
 
 
 def test_unmapped_labels_are_all_listed(tissue_file):
-    with pytest.raises(HistomeError, match=r"no class for stroma, tumor; add them to \[tissue\]"):
+    with pytest.raises(HistomeError, match=r"no class for muscle, tumor; add them to \[tissue\]"):
         read_tissue(tissue_file, {}, mpp=0.5)
 
 
 def test_our_own_names_need_no_mapping(tmp_path):
     path = tmp_path / "t.geojson"
     path.write_text(json.dumps(collection([("NECROSIS", shapely.box(0, 0, 4, 4))])))
-    assert read_tissue(path, {}, mpp=2.0).area_um2("NECROSIS") == 64
+    assert read_tissue(path, {}, mpp=2.0).map.area_um2("NECROSIS") == 64
 
 
 def test_label_image_with_and_without_a_resolution(tmp_path):
@@ -70,14 +71,14 @@ def test_label_image_with_and_without_a_resolution(tmp_path):
     mapping = {"7": "BLOOD", "300": "VESSEL"}
     plain = tmp_path / "plain.tif"
     tifffile.imwrite(plain, labels)
-    tissue = read_tissue(plain, mapping, mpp=0.5)
+    tissue = read_tissue(plain, mapping, mpp=0.5).map
     assert tissue.mpp == 0.5
     assert tissue.area_um2("BLOOD") == 20 * 60 * 0.25
     stated = tmp_path / "stated.ome.tif"
     tifffile.imwrite(
         stated, labels, ome=True, metadata={"axes": "YX", "PhysicalSizeX": 4.0, "PhysicalSizeY": 4.0}
     )
-    assert read_tissue(stated, mapping, mpp=0.5).mpp == 4.0
+    assert read_tissue(stated, mapping, mpp=0.5).map.mpp == 4.0
     with pytest.raises(HistomeError, match="no class for 300, 7"):
         read_tissue(plain, {}, mpp=0.5)
 
@@ -87,7 +88,7 @@ def test_our_own_class_map_is_read_back(tmp_path):
         np.random.default_rng(0).integers(0, 8, (300, 200)).astype(np.uint8), 2.0, TISSUE_CLASSES
     )
     tissue.save(tmp_path / "tissue.ome.tif")
-    again = read_tissue(tmp_path / "tissue.ome.tif", {}, mpp=0.25)
+    again = read_tissue(tmp_path / "tissue.ome.tif", {}, mpp=0.25).map
     assert again.mpp == 2.0
     assert np.array_equal(again.array, tissue.array)
 
@@ -102,7 +103,13 @@ def test_our_own_class_map_is_read_back(tmp_path):
         ("t.geojson.gz", b"not gzip", "cannot be read"),
         ("t.parquet", b"PAR1", "not a Parquet file"),
         ("t.tif", b"II*\x00", "not a TIFF"),
-        ("missing.geojson", None, "cannot be read"),
+        ("missing.geojson", None, "there is no such file"),
+        ("t.geojson", b"[]", "holds no polygons of tissue"),
+        (
+            "t.geojson",
+            b'[{"geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {"class": "STROMA"}}]',
+            "the geometry of row 1 is a Point, not a Polygon or MultiPolygon",
+        ),
     ],
 )
 def test_damaged_files_are_one_line(tmp_path, name, content, message):
@@ -120,7 +127,7 @@ def test_empty_and_infinite_geometries_are_named(tmp_path):
     with pytest.raises(HistomeError, match="geometry of row 3 is empty"):
         read_shapes(path)
     path.write_text(json.dumps(collection([("tumor", shapely.box(0, 0, 1e9, 1e9))])))
-    with pytest.raises(HistomeError, match="reach to"):
+    with pytest.raises(HistomeError, match="reach over"):
         read_tissue(path, MAPPING, mpp=0.5)
 
 
@@ -144,3 +151,23 @@ def test_an_ending_that_holds_no_polygons_is_read_as_json(tmp_path):
     (tmp_path / "tissue.csv").write_text("x,y\n1,2\n")
     with pytest.raises(HistomeError, match="not valid JSON"):
         read_tissue(tmp_path / "tissue.csv", {}, mpp=0.5)
+
+
+def test_the_smallest_polygon_lies_on_top_in_any_order(tmp_path):
+    nest = [("muscle", shapely.box(0, 0, 100, 100)), ("tumor", shapely.box(20, 20, 60, 60))]
+    nest.append(("muscle", shapely.box(30, 30, 40, 40)))
+    maps = []
+    for order in permutations(nest):
+        (tmp_path / "t.geojson").write_text(json.dumps(collection(order)))
+        maps.append(read_tissue(tmp_path / "t.geojson", MAPPING, mpp=2.0))
+    assert all(np.array_equal(found.map.array, maps[0].map.array) for found in maps)
+    assert maps[0].map.area_um2("CARCINOMA") == (1600 - 100) * 4
+    assert maps[0].overlap_um2 == maps[5].overlap_um2 == (1600 + 100) * 4
+
+
+def test_tissue_before_the_corner_is_kept(tmp_path):
+    (tmp_path / "t.geojson").write_text(json.dumps(collection([("tumor", shapely.box(-30, -10, 50, 10))])))
+    tissue = read_tissue(tmp_path / "t.geojson", MAPPING, mpp=1.0, map_mpp=2.0).map
+    assert tissue.area_um2("CARCINOMA") == 80 * 20
+    assert tissue.origin_px == (-15, -5)
+    assert tissue.at([-29.0, 49.0, 51.0], [-9.0, 9.0, 0.0]).tolist() == [1, 1, 0]

@@ -1,5 +1,6 @@
 """histome metrics: what is measured, in words, and measuring what other programs found."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,9 @@ def schema(
 
 @metrics.command()
 def run(
-    cells: Annotated[Path, typer.Option(help="GeoParquet, QuPath GeoJSON, CellViT or HoVer-Net JSON, CSV.")],
+    cells: Annotated[
+        Path, typer.Option(help="GeoParquet, QuPath GeoJSON, CellViT or HoVer-Net JSON, CSV, TSV.")
+    ],
     tissue: Annotated[Path, typer.Option(help="Polygons (GeoJSON, GeoParquet) or a label image (TIFF).")],
     mpp: Annotated[float, typer.Option(help="um per px of the coordinates in these files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")],
@@ -66,14 +69,27 @@ def run(
     confident_only: Annotated[
         bool, typer.Option("--confident-only", help="Leave out the cells that the model abstained from.")
     ] = False,
+    any_frame: Annotated[
+        bool, typer.Option("--any-frame", help="Measure even if the cells seem drawn at another resolution.")
+    ] = False,
 ) -> None:
-    """Measure cells and tissue that another program found."""
+    """Measure cells and tissue that another program found.
+
+    Of overlapping polygons of tissue the smallest counts.
+    """
     from histome.interop.foreign_files import ForeignFiles, measure_files
     from histome.metrics.measuring import count_metrics
 
     config = MetricsConfig(confident_only=confident_only)
-    table = measure_files(ForeignFiles(cells, tissue, mpp, classes), out, config=config, per=per)
-    counts = count_metrics(table)
+    files = ForeignFiles(cells, tissue, mpp, classes)
+    table = measure_files(files, out, config=config, per=per, any_frame=any_frame)
+    counts, told = count_metrics(table), json.loads((out / "run.json").read_bytes())
+    for warning in told["warnings"]:
+        console.warn(warning)
+    if told["cells_on_tissue"] is not None:
+        console.say(
+            f"{told['cells_on_tissue']:.1%} of {told['metrics']['cells']:,} cells lie on analyzed tissue"
+        )
     console.say(
         f"{out}: {counts.declared:,} metrics, {counts.non_redundant:,} not a function of others, "
         f"{counts.finite:,} with a value"

@@ -20,12 +20,17 @@ def _columns(begin, end, width):  # pragma: no cover (compiled)
 
 
 def paint_polygons(
-    array: NDArray[np.uint8], geometry: NDArray[np.object_], codes: NDArray[np.uint8], *, unit_px: float = 1.0
-) -> None:
+    array: NDArray[np.uint8],
+    geometry: NDArray[np.object_],
+    codes: NDArray[np.uint8],
+    *,
+    unit_px: float = 1.0,
+    origin_px: tuple[int, int] = (0, 0),
+) -> int:
     """Write each polygon's code over the pixels of `array` whose centers it holds; later ones win.
 
     The even-odd rule makes holes and self-touching outlines right without repair. Parts beyond the array are
-    left out.
+    left out. Returns how often a pixel changed from one code (not 0) to another.
 
     Parameters
     ----------
@@ -37,24 +42,29 @@ def paint_polygons(
         What is written for each.
     unit_px : float, px
         Pixels per unit of the polygons' coordinates.
+    origin_px : (int, int), px
+        Column, row of `array[0, 0]`.
     """
+    changed = 0
     for shape, code in zip(geometry, codes, strict=True):
-        corners = shapely.get_coordinates(shape) * unit_px
+        corners = shapely.get_coordinates(shape) * unit_px - np.array(origin_px)
         if len(corners) == 0:
             continue
         rings = shapely.get_rings(shapely.get_parts(shape))
         starts = np.append(0, np.cumsum(shapely.get_num_coordinates(rings)))
-        _paint(array, corners, starts, code)
+        changed += _paint(array, corners, starts, code)
+    return changed
 
 
 @njit(cache=True, nogil=True)
 def _paint(array, corners, starts, code):
-    """Fill the rings corners[starts[k]:starts[k + 1]] of one polygon by the even-odd rule."""
+    """Fill the rings corners[starts[k]:starts[k + 1]] of one polygon by the even-odd rule; count changes."""
     height, width = array.shape
     top = max(int(np.ceil(corners[:, 1].min() - 0.5)), 0)
     bottom = min(int(np.ceil(corners[:, 1].max() - 0.5)), height)
+    changed = 0
     if top >= bottom:
-        return
+        return changed
     counts = np.zeros(bottom - top + 1, np.int64)
     for ring in range(len(starts) - 1):
         for k in range(starts[ring], starts[ring + 1] - 1):
@@ -78,7 +88,9 @@ def _paint(array, corners, starts, code):
         for k in range(0, len(line) - 1, 2):
             left, right = _columns(line[k], line[k + 1], width)
             for column in range(left, right):
+                changed += array[row, column] != 0 and array[row, column] != code
                 array[row, column] = code
+    return changed
 
 
 @njit(cache=True, nogil=True)

@@ -1,8 +1,9 @@
-"""Tables of cells as CSV: positions in px or um, and labels.
+"""Tables of cells as CSV or TSV, QuPath's measurements among them: positions in px or um, and labels.
 
 Reading; what writes one belongs here too.
 """
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,11 +12,26 @@ from pyarrow import csv
 from histome.errors import HistomeError
 from histome.interop.foreign_cells import ForeignCells, cells_of_table
 
+_HEADER_BYTES = 65_536
+_DECIMAL_COMMA = re.compile(rb"(?:^|;)-?\d+,\d+(?:;|\r?$)", re.MULTILINE)
+
 
 def read_cells(path: Path, mpp: float) -> ForeignCells:
-    """Read cells as points; raises HistomeError where the file cannot be read or says no positions."""
+    """Read cells as points; raises HistomeError where the file cannot be read or says no positions.
+
+    Columns end at tabs, semicolons (then 1,5 may stand for 1.5) or commas, whichever the header has most of.
+    """
     try:
-        table = csv.read_csv(path)
+        with path.open("rb") as file:
+            start = file.read(_HEADER_BYTES)
+        header = start.split(b"\n", 1)[0]
+        mark = max(",;\t", key=lambda sign: header.count(sign.encode()))
+        point = "," if mark == ";" and _DECIMAL_COMMA.search(start) else "."
+        table = csv.read_csv(
+            path,
+            parse_options=csv.ParseOptions(delimiter=mark),
+            convert_options=csv.ConvertOptions(decimal_point=point),
+        )
     except (OSError, pa.ArrowInvalid) as error:
-        raise HistomeError(f"{path}: not a CSV file that can be read ({error}).") from error
+        raise HistomeError(f"{path}: not a table (CSV, TSV) that can be read ({error}).") from error
     return cells_of_table(table, path, mpp)

@@ -1,23 +1,27 @@
 """Metrics of cells and tissue that another program found: files in, metrics out."""
 
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
 import histome
 from histome.config import MetricsConfig
-from histome.errors import UsageError
+from histome.errors import HistomeError, UsageError
 from histome.geometry.shapes import Shapes
-from histome.interop.formats import check_same_frame, read_foreign_cells, read_shapes, read_tissue
+from histome.interop.formats import read_foreign_cells, read_shapes, read_tissue
+from histome.interop.frames import check_same_frame, share_on_tissue
 from histome.interop.labels import Labels, read_labels
 from histome.metrics.measuring import count_metrics, measure
 from histome.metrics.subregions import measure_subregions
+from histome.slide.maps import ClassMap
 from histome.slide.mpp import check_coordinates_mpp
 from histome.store.disk import write_json, writing
 from histome.store.files import METRICS
@@ -25,6 +29,8 @@ from histome.threads import available_cpus
 from histome.tissue import Tissue
 
 PARTS_TABLE = "parts.parquet"
+# Fewer cells on tissue, or more tissue claimed twice, is told.
+_MANY, _SMALL_OVERLAP = 0.8, 0.005
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,15 @@ def measure_files(
     *,
     config: MetricsConfig | None = None,
     per: str | None = None,
+    any_frame: bool = False,
     workers: int | None = None,
 ) -> pa.Table:
     """Measure foreign cells and tissue; write metrics.parquet, slide.csv and run.json to `out`.
 
     Parameters
     ----------
+    any_frame : bool
+        Measure even where the cells look as if they were drawn at another resolution than the tissue.
     per : str or None
         "piece", "tile:<size>um" or "region:<file of polygons, in the same px>" writes parts.parquet as well,
         see `metrics.subregions`.
@@ -63,13 +72,16 @@ def measure_files(
     UsageError
         An implausible mpp.
     HistomeError
-        Files that cannot be read, unmapped classes, cells and tissue that are not at one resolution.
+        Files that cannot be read, unmapped classes, cells and tissue that are not at one resolution, no cell
+        on the tissue.
     """
     check_coordinates_mpp(files.mpp)
     labels = read_labels(files.classes) if files.classes else Labels()
     cells = read_foreign_cells(files.cells, labels.cells, mpp=files.mpp)
-    tissue_map = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
-    check_same_frame(cells, tissue_map)
+    tissue_map, overlap_um2 = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
+    if not any_frame:
+        check_same_frame(cells, tissue_map)
+    placed = _placed(cells, tissue_map, overlap_um2)
     tissue, facts = Tissue.of(tissue_map, workers=workers or available_cpus()), {"mpp_used": files.mpp}
     table = measure(tissue, cells, None, config, facts=facts, workers=workers)
     parts = None
@@ -77,8 +89,29 @@ def measure_files(
         kind, polygons = _polygons(per, files.mpp)
         parts = measure_subregions(tissue_map, cells, kind, polygons=polygons, config=config, workers=workers)
     counts = {"cells": len(cells), "regions": len(tissue.regions)} | count_metrics(table)._asdict()
-    _write(out, table, parts, _about(files, config, counts))
+    _write(out, table, parts, _about(files, config, counts) | placed)
     return table
+
+
+def _placed(cells: pa.Table, tissue: ClassMap, overlap_um2: float) -> dict[str, Any]:
+    """Return how the cells lie on the tissue, with warnings; raises HistomeError where none does."""
+    share, area_um2 = share_on_tissue(cells, tissue), np.count_nonzero(tissue.array) * tissue.mpp**2
+    if len(cells) and share == 0:
+        raise HistomeError(
+            f"none of the {len(cells):,} cells lies on analyzed tissue: are both files in px of one level?"
+        )
+    warnings = []
+    if len(cells) and share < _MANY:
+        warnings.append(f"{share:.1%} of the {len(cells):,} cells lie on analyzed tissue")
+    if overlap_um2 > _SMALL_OVERLAP * area_um2:
+        warnings.append(
+            f"polygons of different tissue overlap over {overlap_um2 / 1e6:.3g} mm2; the smaller one counts"
+        )
+    return {
+        "cells_on_tissue": share if len(cells) else None,
+        "tissue": {"map_mpp": tissue.mpp, "area_um2": area_um2, "overlap_um2": overlap_um2},
+        "warnings": warnings,
+    }
 
 
 def _polygons(per: str, mpp: float) -> tuple[str, Shapes | None]:
@@ -95,7 +128,7 @@ def _polygons(per: str, mpp: float) -> tuple[str, Shapes | None]:
 def _about(files: ForeignFiles, config: MetricsConfig | None, counts: Mapping[str, int]) -> dict[str, Any]:
     """Return what run.json says: names of the files, not where they lie."""
     named = {
-        name: path.name
+        name: {"file": path.name, "sha256": _sha256(path)}
         for name in ("cells", "tissue", "classes")
         if (path := getattr(files, name)) is not None
     }
@@ -106,6 +139,12 @@ def _about(files: ForeignFiles, config: MetricsConfig | None, counts: Mapping[st
         "config": (config or MetricsConfig()).model_dump(mode="json"),
         "metrics": dict(counts),
     }
+
+
+def _sha256(path: Path) -> str:
+    """Return the checksum of a file, so that what was measured can be told from what lies there later."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(out: Path, table: pa.Table, parts: pa.Table | None, about: Mapping[str, Any]) -> None:

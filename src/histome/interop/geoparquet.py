@@ -33,7 +33,7 @@ def read_cells(path: Path, mpp: float) -> ForeignCells:
         found = cells_of_table(table, path, mpp)
     else:
         check_columns(table, path, mpp)
-        found = cells_of_shapes(_shapes(table, path), taken_columns(table))
+        found = cells_of_shapes(_shapes(table, path), taken_columns(table, path), path)
     return found._replace(metadata=_class_labels(table.schema))
 
 

@@ -52,10 +52,20 @@ def read_labels(path: Path | str) -> Labels:
 def map_labels(
     found: Sequence[Any] | NDArray[Any], mapping: Mapping[str, str], ours: tuple[str, ...], path: Path
 ) -> NDArray[np.int64]:
-    """Return the index in `ours` of each foreign label (n,); HistomeError lists all unmapped ones."""
+    """Return the index in `ours` of each foreign label (n,); HistomeError lists all unmapped ones.
+
+    Our own names stand for themselves, as "Carcinoma cell" and "CARCINOMA_CELL" too; no label is `NO_LABEL`.
+    """
     names, inverse = np.unique(np.asarray(found).astype(str), return_inverse=True)
-    known = {name: name for name in ours} | dict(mapping)
+    own = {_plain(name): name for name in ours}
+    known = {name: own[_plain(name)] for name in names.tolist() if _plain(name) in own} | dict(mapping)
     unmapped = [name for name in names.tolist() if name not in known]
+    if unmapped == [NO_LABEL]:
+        rows = np.flatnonzero(inverse == names.tolist().index(NO_LABEL))
+        raise HistomeError(
+            f"{path}: row {rows[0] + 1} has no class ({len(rows):,} such rows): remove them, or give them "
+            f'one by "{NO_LABEL}" in the class map.'
+        )
     if unmapped:
         table = "cells" if ours is CELL_CLASSES else "tissue"
         raise HistomeError(
@@ -65,11 +75,18 @@ def map_labels(
     return index[inverse] if len(index) else np.empty(0, np.int64)
 
 
+def _plain(name: str) -> str:
+    """Return a name without case, spaces and hyphens."""
+    return name.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
 def label_column(table: pa.Table, path: Path) -> NDArray[np.object_]:
     """Return the labels of a table as strings; raises HistomeError when no column is called like one."""
     lower = {name.lower(): name for name in table.column_names}
     for key in LABEL_KEYS:
         if key in lower:
-            column = table[lower[key]].combine_chunks().cast(pa.string()).fill_null(NO_LABEL)
-            return column.to_numpy(zero_copy_only=False)
+            column = table[lower[key]].combine_chunks().cast(pa.string()).fill_null("")
+            labels = column.to_numpy(zero_copy_only=False)
+            labels[labels == ""] = NO_LABEL
+            return labels
     raise HistomeError(f"{path}: no column is called {', '.join(LABEL_KEYS)}.")

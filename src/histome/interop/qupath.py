@@ -12,22 +12,23 @@ import shapely
 
 from histome.errors import HistomeError
 from histome.geometry.shapes import Shapes
-from histome.interop.foreign_cells import ForeignCells, cells_of_shapes
+from histome.interop.foreign_cells import ForeignCells, cells_of_shapes, check_ids
 from histome.interop.foreign_shapes import check_shapes
 from histome.interop.labels import LABEL_KEYS, NO_LABEL
 
 
 def cells_of(data: Any, path: Path, mpp: float) -> ForeignCells:
     """Return the cells of GeoJSON data: QuPath's detections, the nucleus where one has a cell round it."""
-    return cells_of_shapes(shapes_of(data, path), {})
+    check_ids([feature.get("id") for feature in _features(data, path)], "id", path)
+    return cells_of_shapes(shapes_of(data, path), {}, path)
 
 
 def shapes_of(data: Any, path: Path) -> Shapes:
     """Return the geometries of GeoJSON data, the nucleus where QuPath gives one; raises as `read_shapes`."""
     features = _features(data, path)
-    texts = [json.dumps(feature.get("nucleusGeometry") or feature.get("geometry")) for feature in features]
+    given = [feature.get("nucleusGeometry") or feature.get("geometry") for feature in features]
     try:
-        geometry = shapely.from_geojson(texts)
+        geometry = shapely.from_geojson([None if shape is None else json.dumps(shape) for shape in given])
     except (shapely.errors.GEOSException, TypeError) as error:
         raise HistomeError(f"{path}: a geometry is not valid GeoJSON ({error}).") from error
     labels = [_label_of(feature.get("properties")) for feature in features]
@@ -51,6 +52,6 @@ def _label_of(properties: Any) -> str:
         value = properties.get(key)
         if isinstance(value, dict):
             value = value.get("name") or ": ".join(map(str, value.get("names", []))) or None
-        if value is not None:
+        if value is not None and value != "":
             return str(value)
     return NO_LABEL

@@ -35,4 +35,4 @@ def cells_of_records(records: list[Any], names: Mapping[str, str], path: Path) -
     rings = shapely.linearrings(corners, indices=np.repeat(np.arange(len(sizes)), sizes)) if sizes else []
     label = np.array([names.get(value, value) for value in labels], object)
     columns = {"confidence": np.array(confidence)} if np.isfinite(confidence).any() else {}
-    return cells_of_shapes(Shapes(np.asarray(shapely.polygons(rings), object), label), columns)
+    return cells_of_shapes(Shapes(np.asarray(shapely.polygons(rings), object), label), columns, path)

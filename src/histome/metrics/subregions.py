@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from numpy.typing import NDArray
 
 from histome.config import MetricsConfig
@@ -111,19 +111,20 @@ def tile_size_um(text: str) -> float:
 
 def _tiles(tissue: ClassMap, size_um: float) -> Iterator[Subregion]:
     """Yield square tiles row by row from the slide's corner; a pixel belongs to the tile of its center."""
-    height, width = tissue.array.shape
-    edges = [_edges(side, tissue.mpp, size_um) for side in (height, width)]
-    for y, (top, bottom) in enumerate(zip(edges[0][:-1], edges[0][1:], strict=True)):
-        for x, (left, right) in enumerate(zip(edges[1][:-1], edges[1][1:], strict=True)):
+    sides = zip(tissue.origin_px[::-1], tissue.array.shape, strict=True)
+    (rows, first_y), (columns, first_x) = (_edges(*side, tissue.mpp, size_um) for side in sides)
+    for y, (top, bottom) in enumerate(pairwise(rows.tolist()), start=first_y):
+        for x, (left, right) in enumerate(pairwise(columns.tolist()), start=first_x):
             name = f"tile x={x * size_um:g} y={y * size_um:g} um"
-            yield Subregion(name, int(top), int(left), np.ones((bottom - top, right - left), np.bool_))
+            yield Subregion(name, top, left, np.ones((bottom - top, right - left), np.bool_))
 
 
-def _edges(side_px: int, mpp: float, size_um: float) -> NDArray[np.int64]:
-    """Return the first pixel of each tile along one side, and the end."""
-    tiles = int(np.ceil(side_px * mpp / size_um - 1e-9))
-    edges = np.ceil(np.arange(tiles + 1) * size_um / mpp - 0.5).astype(np.int64)
-    return np.minimum(edges, side_px)
+def _edges(origin_px: int, side_px: int, mpp: float, size_um: float) -> tuple[NDArray[np.int64], int]:
+    """Return the first pixel of each tile along one side, and the end; and the number of the first tile."""
+    first = int(np.floor(origin_px * mpp / size_um + 1e-9))
+    end = int(np.ceil((origin_px + side_px) * mpp / size_um - 1e-9))
+    edges = np.ceil(np.arange(first, max(end, first) + 1) * size_um / mpp - 0.5).astype(np.int64)
+    return np.clip(edges - origin_px, 0, side_px), first
 
 
 def _pieces(tissue: ClassMap) -> Iterator[Subregion]:
@@ -145,13 +146,15 @@ def _polygons(tissue: ClassMap, polygons: Shapes) -> Iterator[Subregion]:
     height, width = tissue.array.shape
     labels = [str(label) for label in polygons.label]
     for number, (label, shape) in enumerate(zip(labels, polygons.geometry, strict=True), start=1):
-        left, top, right, bottom = (np.array(shape.bounds) / tissue.mpp).astype(np.int64)
+        bounds = np.array(shape.bounds) / tissue.mpp - np.tile(tissue.origin_px, 2)
+        left, top, right, bottom = np.floor(bounds).astype(np.int64).tolist()
         left, top = max(left, 0), max(top, 0)
         right, bottom = min(right + 1, width), min(bottom + 1, height)
         if right <= left or bottom <= top:
             continue
         painted = np.zeros((bottom - top, right - left), np.uint8)
-        shifted = shapely.transform(shape, lambda xy, corner=(left, top): xy / tissue.mpp - corner)
-        paint_polygons(painted, np.array([shifted], object), np.array([1], np.uint8))
+        corner = (left + tissue.origin_px[0], top + tissue.origin_px[1])
+        code = np.array([1], np.uint8)
+        paint_polygons(painted, np.array([shape], object), code, unit_px=1 / tissue.mpp, origin_px=corner)
         name = label if labels.count(label) == 1 else f"{label} {number}"
-        yield Subregion(name, int(top), int(left), painted > 0)
+        yield Subregion(name, top, left, painted > 0)
