@@ -15,7 +15,15 @@ from histome.store.runner import Stage, stage_keys, with_ancestors
 
 SOURCE = Path(histome.__file__).parent
 # Settings stand in the keys by their values; these decide how fast and where, never what.
-WITHOUT_RESULT = {"config.py", "errors.py", "threads.py", "compiled.py", "faces.py", "__init__.py"}
+WITHOUT_RESULT = {
+    "config.py",
+    "errors.py",
+    "threads.py",
+    "compiled.py",
+    "faces.py",
+    "names.py",
+    "__init__.py",
+}
 FACE = "__init__.py"
 GRAPH = [
     Stage("a"),

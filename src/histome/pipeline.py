@@ -60,6 +60,7 @@ def profile(
     config: Config | None = None,
     stages: Sequence[str] = STAGES,
     workers: int | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Profile:
     """Measure one slide and write its profile to `out`/<the slide's file name without its ending>.
@@ -80,6 +81,8 @@ def profile(
         Names out of `STAGES`; these and the stages they need are brought up to date.
     workers : int or None
         Threads, by default as many as CPUs may be used; the number never changes a result.
+    overwrite : bool
+        Replace another slide's profile of the same name; what is no profile is never replaced.
     progress : callable(stage, done, total)
         Called while a stage runs.
 
@@ -118,7 +121,8 @@ def profile(
         cards = _cards(config)
         plan, about = _plan(config, cards), _about(config, cards)
         folder = Path(out) / slide.id
-        with Run(folder, slide, plan, wanted=wanted, about=about, progress=progress) as run:
+        run = Run(folder, slide, plan, wanted=wanted, about=about, overwrite=overwrite, progress=progress)
+        with run:
             work = _Work(slide, config, cards, workers, run, progress or (lambda *_: None))
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality()), TISSUE)

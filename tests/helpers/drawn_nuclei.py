@@ -25,6 +25,7 @@ class ArrayReader:
     notes = ()
     properties = {}  # noqa: RUF012
     mpp_hints = MppHints()
+    layout = b""
 
     def __init__(self, pixels):
         self.pixels = pixels

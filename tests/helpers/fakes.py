@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from histome.pipeline import STAGES as NAMES
+from histome.slide.fingerprint import Identity
 from histome.store.files import Files
 from histome.store.runner import Run, Stage
 
@@ -28,22 +29,32 @@ class Mpp(NamedTuple):
 class FakeSlide:
     """What the runner asks of a slide."""
 
-    def __init__(self, fingerprint: str = "f1", boxes: Sequence[tuple[int, int, int, int]] = ()) -> None:
+    def __init__(
+        self,
+        content: str = "f1",
+        boxes: Sequence[tuple[int, int, int, int]] = (),
+        path: str = "fake.svs",
+    ) -> None:
         self.id = "fake"
-        self.path = Path("fake.svs")
+        self.path = Path(path)
         self.mpp = Mpp(0.5, 0.5, "given")
         self.size_px = (1000, 800)
         self.notes = ("a note",)
         self.reader = SimpleNamespace(format="fake", properties={"vendor": "none"})
         self.broken = SimpleNamespace(boxes=tuple(boxes))
-        self._fingerprint = fingerprint
+        self._content = content
 
-    def fingerprint(self) -> str:
-        return self._fingerprint
+    def identity(self, _: Mapping[str, Any]) -> Identity:
+        return Identity(self._content[:1], self._content, "then", str(self.path))
 
 
 def make_run(
-    path: Path, *, slide: Any = None, inputs: Mapping[str, Any] | None = None, wanted: Sequence[str] = NAMES
+    path: Path,
+    *,
+    slide: Any = None,
+    inputs: Mapping[str, Any] | None = None,
+    wanted: Sequence[str] = NAMES,
+    overwrite: bool = False,
 ) -> Run:
     stages = [
         Stage(name, after=NAMES[max(0, k - 1) : k], inputs={"setting": (inputs or {}).get(name, 0)})
@@ -51,7 +62,8 @@ def make_run(
     ]
     # A fixed version: the sources may be edited between two runs of a test.
     with patch("histome.store.runner.code_version", return_value="0"):
-        return Run(path, slide or FakeSlide(), stages, wanted=wanted, about={"versions": {}})
+        slide = slide or FakeSlide()
+        return Run(path, slide, stages, wanted=wanted, about={"versions": {}}, overwrite=overwrite)
 
 
 def run_texts(path: Path, **options: Any) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from histome.errors import HistomeError, UsageError
+from histome.names import shown
 from histome.store.disk import writing
 from histome.store.runner import Progress
 
@@ -59,13 +60,13 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return shown(json.dumps(line, ensure_ascii=False))
 
 
 def say(text: str = "") -> None:
     """Print a result, unless all is to be quiet."""
     if not _voice.quiet:
-        print(text, flush=True)
+        print(shown(text, keep="\n\t"), flush=True)
 
 
 def say_findings(findings: "Iterable[Finding]") -> int:
@@ -80,7 +81,7 @@ def say_findings(findings: "Iterable[Finding]") -> int:
 def warn(text: str) -> None:
     """Print a warning to stderr, unless all is to be quiet."""
     if not _voice.quiet:
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {shown(text)}", file=sys.stderr, flush=True)
 
 
 def fail(error: BaseException, *, hint: str = "") -> int:
@@ -91,7 +92,7 @@ def fail(error: BaseException, *, hint: str = "") -> int:
     text = " ".join(told.split()).removesuffix(".")
     if not isinstance(error, HistomeError | typer.TyperException):
         text = f"unexpected {type(error).__name__}: {text}; please report it with what --debug prints"
-    print(f"histome: error: {text}{hint}", file=sys.stderr, flush=True)
+    print(f"histome: error: {shown(text)}{hint}", file=sys.stderr, flush=True)
     return getattr(error, "exit_code", 1)
 
 
@@ -122,7 +123,7 @@ def bars() -> Iterator[Callable[[Path], Progress]]:
     )
     hidden = _voice.quiet or not screen.is_terminal
     with Display(*columns, console=screen, transient=True, disable=hidden) as display:
-        yield lambda path: _Bars(display, path.name)
+        yield lambda path: _Bars(display, shown(path.name))
 
 
 class _Bars:

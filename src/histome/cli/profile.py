@@ -7,6 +7,7 @@ import typer
 
 from histome.cli import console
 from histome.config import Config
+from histome.names import shown
 from histome.pipeline import STAGES
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def profile(
     cells_model: Annotated[
         str | None, typer.Option(help="Model that finds the cells: a name, or a card or its folder.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the profile of another slide of the same name.")
+    ] = False,
 ) -> int:
     """Measure slides: quality, tissues, cells, metrics, narrative, report.
 
@@ -49,10 +53,9 @@ def profile(
         settings = settings.model_copy(update={"cells": cells})
     names = STAGES if stages is None else [name.strip() for name in stages.split(",")]
     codes = []
+    options = {"config": settings, "stages": names, "workers": workers, "overwrite": overwrite}
     with console.bars() as watch:
-        for outcome in profile_slides(
-            slides, out, watch=watch, mpp=mpp, config=settings, stages=names, workers=workers
-        ):
+        for outcome in profile_slides(slides, out, watch=watch, mpp=mpp, **options):
             codes.append(outcome.exit_code)
             _tell(outcome)
     return worst_exit_code(codes)
@@ -62,9 +65,10 @@ def _tell(outcome: "Outcome") -> None:
     if outcome.error is not None:
         console.fail(outcome.error)
     if outcome.profile is not None:
+        name = shown(outcome.slide_path.name)
         for line in outcome.profile.run["warnings"]:
-            console.warn(f"{outcome.slide_path.name}: {line}")
-        console.say(f"{outcome.slide_path.name}: {summary(outcome.profile)}")
+            console.warn(f"{name}: {line}")
+        console.say(f"{name}: {summary(outcome.profile)}")
 
 
 def summary(profile: "Profile") -> str:

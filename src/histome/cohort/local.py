@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histome.errors import HistomeError, UsageError
+from histome.names import slide_id
 from histome.pipeline import profile
 from histome.store.profile import Profile
 from histome.store.runner import Progress
@@ -54,10 +55,11 @@ def profile_slides(
 def _refuse_shared_folders(paths: Sequence[Path]) -> None:
     seen: dict[str, Path] = {}
     for path in paths:
-        other = seen.setdefault(path.stem, path)
+        name = slide_id(path)
+        other = seen.setdefault(name, path)
         if other is not path:
             raise UsageError(
-                f"{other} and {path} would share the folder {path.stem}; profile them into two folders"
+                f"{other} and {path} would share the folder {name}; profile them into two folders"
             )
 
 

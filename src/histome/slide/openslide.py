@@ -37,6 +37,7 @@ class OpenSlideReader:
         self.format = raw.get("openslide.vendor", "unknown")
         self.properties = allowed(raw)
         self.mpp_hints = _hints(raw)
+        self.layout = b""
         self.levels = check_levels(path, tuple(_levels(self._handle, raw)))
         self._probe()
 

@@ -42,6 +42,7 @@ class PlainReader:
         self.levels = check_levels(path, (Level(width, height, 1.0, width, _BAND_ROWS),))
         self.properties: dict[str, str] = {}
         self.mpp_hints = hints
+        self.layout = b""
         self.broken = BrokenTiles()
         self.notes = notes
 

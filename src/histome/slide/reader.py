@@ -5,14 +5,16 @@ from functools import cached_property
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histome.errors import SlideError
+from histome.names import slide_id
 from histome.slide import fingerprint, resample
 from histome.slide.broken import BrokenTiles
+from histome.slide.fingerprint import Identity
 from histome.slide.mpp import Mpp, MppHints
 from histome.slide.tiles import Box
 
@@ -45,9 +47,13 @@ class Level(NamedTuple):
 
 
 class Reader(Protocol):
-    """Pixels of one file. `read` is thread-safe, white outside the image and where a tile is broken."""
+    """Pixels of one file. `read` is thread-safe, white outside the image and where a tile is broken.
+
+    `layout` says where its tiles lie and how long they are, as bytes; empty where that is not known.
+    """
 
     format: str
+    layout: bytes
     levels: tuple[Level, ...]
     mpp_hints: MppHints
     broken: BrokenTiles
@@ -84,7 +90,7 @@ class Slide:
     def __init__(self, path: Path, reader: Reader, mpp: Mpp) -> None:
         """Wrap an open reader; `mpp` is the pixel size of its level 0."""
         self.path = path
-        self.id = path.stem
+        self.id = slide_id(path)
         self.reader = reader
         self.mpp = mpp
         self.size_px = (reader.levels[0].width, reader.levels[0].height)
@@ -149,7 +155,17 @@ class Slide:
 
     def fingerprint(self) -> str:
         """Return a hash of the file's size and sampled content: cheap, and different for different slides."""
-        return fingerprint.of_file(self.path)
+        return fingerprint.of_file(self.path, self.reader.layout)
+
+    def identity(self, known: Mapping[str, Any]) -> Identity:
+        """Return which slide this is; all its bytes are read, but where `known`, an earlier one, still holds.
+
+        Raises SlideError where they cannot be.
+        """
+        try:
+            return fingerprint.identify(self.path, self.fingerprint(), known)
+        except OSError as error:
+            raise SlideError(f"{self.path.name} cannot be read: {error.strerror}.") from error
 
     def read(
         self, x_px: float, y_px: float, *, size: tuple[int, int], mpp: float | None = None

@@ -44,6 +44,7 @@ class TiffReader:
         check_whole(path, pages)
         self._path = path
         self._pages = [TiledPage.of(page) for page in pages]
+        self.layout = b"".join(page.offsets.tobytes() + page.lengths.tobytes() for page in self._pages)
         self._cache = _TileCache(CACHE_BYTES)
         self.format = vendor
         self.levels = check_levels(path, tuple(tiffmeta.levels(pages)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from histome.errors import OutputError
+from histome.names import shown
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def writing(path: Path) -> Iterator[None]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file in one step: a reader sees the old content or the new, never a part."""
     partial = path.with_name(f".{path.name}.partial")
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    text = shown(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), keep="\n")
     try:
         partial.write_text(text + "\n", encoding="utf-8")
     except OSError:
@@ -60,7 +61,22 @@ def contents(folder: Path) -> dict[str, int]:
 def remove_partial(folder: Path) -> None:
     """Remove what an interrupted write left in a folder."""
     for path in folder.glob(".*.partial"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _remove(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder; of one that is cut off no part is left under its name, where it would be nobody's."""
+    hidden = folder.with_name(f".{folder.name}.partial")
+    _remove(hidden)
+    if folder.is_symlink() or folder.exists():
+        _remove(folder.rename(hidden))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_if_empty(folder: Path) -> None:

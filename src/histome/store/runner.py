@@ -9,7 +9,6 @@ its key is unchanged.
 import hashlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,10 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import histome
 from histome.errors import HistomeError, NoTissueError, OutputError
+from histome.names import shown
+from histome.slide.fingerprint import Identity
 from histome.store import files as store
 from histome.store.disk import (
     contents,
     read_json,
+    remove_folder,
     remove_if_empty,
     remove_partial,
     size_of,
@@ -32,6 +34,7 @@ from histome.store.disk import (
     writing,
 )
 from histome.store.lock import FolderLock
+from histome.store.ownership import FORMAT, owned_slide, refuse_another_slide
 from histome.store.profile import RECORD_NAME, RUN_NAME
 
 if TYPE_CHECKING:
@@ -125,21 +128,23 @@ class Run:
     path : Path
         The profile's folder, made when missing.
     slide : Slide
-        An open slide; its fingerprint and resolution are part of every key.
+        An open slide; its content and resolution are part of every key.
     stages : sequence of Stage
         All stages in order.
     wanted : sequence of str
         Names those to bring up to date.
     about : mapping
         What run.json says besides (versions, settings, models); any JSON.
+    overwrite : bool
+        Replace the profile of another slide; what is no profile is never replaced.
     progress : callable(stage, done, total)
         Called when a stage starts and ends.
 
     Raises
     ------
     OutputError
-        On entering, one line, when the folder cannot be written, is being written by another process, or
-        holds something else than a profile.
+        On entering, one line, when the folder cannot be written, is being written by another process, holds
+        something else than a profile, or that of another slide.
     """
 
     def __init__(
@@ -150,6 +155,7 @@ class Run:
         *,
         wanted: Sequence[str],
         about: Mapping[str, Any],
+        overwrite: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.path = path
@@ -157,10 +163,11 @@ class Run:
         self._wanted = wanted
         self._about = about
         self._progress = progress or (lambda *_: None)
-        self._facts = _slide_facts(slide)
+        self._overwrite = overwrite
+        self._facts: dict[str, Any] = {}
         self._code = code_version()
-        source = {"slide": slide.fingerprint(), "mpp": [slide.mpp.x, slide.mpp.y]}
-        self._keys = stage_keys(stages, source)
+        self._stages = stages
+        self._keys: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._started = time.time()
         self._told: dict[str, Any] = {}
@@ -168,20 +175,27 @@ class Run:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        names = [stage.name for stage in self._stages]
         with writing(self.path), ExitStack() as stack:
+            owned_slide(self.path, names)  # before a lock is left in a folder of somebody else
             self.path.mkdir(parents=True, exist_ok=True)
             stack.callback(remove_if_empty, self.path)
             stack.enter_context(FolderLock(self.path))
+            self._recognize(owned_slide(self.path, names))
             self._begin()
             self._stack = stack.pop_all()
         return self
 
+    def _recognize(self, before: Mapping[str, Any]) -> None:
+        """Learn which slide this is, and what decides its results."""
+        self._facts = _slide_facts(self._slide, before)
+        if not self._overwrite:
+            refuse_another_slide(self.path, before, self._facts)
+        mpp = self._slide.mpp
+        self._keys = stage_keys(self._stages, {"slide": self._facts["content"], "mpp": [mpp.x, mpp.y]})
+
     def _begin(self) -> None:
         before = read_json(self.path / RUN_NAME)
-        if not before and any((self.path / name).exists() for name in self._keys):
-            raise OutputError(
-                f"{self.path}: holds something that is not a profile; give another folder with -o"
-            )
         # A finished run is left as it is: dates, times and all.
         self._idle = before.get("state") == "done" and all(map(self._is_done, self._wanted))
         if self._idle:
@@ -191,12 +205,8 @@ class Run:
             if self._is_done(name):
                 self._seconds[name] = before.get("stages", {}).get(name, {}).get("seconds")
             else:
-                self._remove(name)
+                remove_folder(self.path / name)
         self._write("running")
-
-    def _remove(self, name: str) -> None:
-        (self.path / name / RECORD_NAME).unlink(missing_ok=True)  # first: what is half removed is not done
-        shutil.rmtree(self.path / name, ignore_errors=True)
 
     def tell(self, **facts: Any) -> None:
         """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
@@ -225,7 +235,9 @@ class Run:
             value, refusal = _compute(compute)
         boxes = [list(map(int, box)) for box in self._slide.broken.boxes]
         record = {
+            "format": FORMAT,
             "key": self._keys[name],
+            "slide": {sign: self._facts[sign] for sign in ("file", *Identity._fields)},
             "refused": refusal,
             "warnings": lines,
             "broken_tiles_px": boxes,
@@ -276,6 +288,7 @@ class Run:
         boxes = sorted({tuple(box) for record in records.values() for box in record["broken_tiles_px"]})
         now = time.time()
         content = {
+            "format": FORMAT,
             "research_use_only": RESEARCH_USE,
             "state": state,
             "error": None if error is None else _line(error),
@@ -302,12 +315,12 @@ class Run:
             write_json(self.path / RUN_NAME, content)
 
 
-def _slide_facts(slide: "Slide") -> dict[str, Any]:
+def _slide_facts(slide: "Slide", before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what run.json says of a slide; its path is left out, it may name a patient or a user."""
     return {
         "id": slide.id,
-        "file": slide.path.name,
-        "fingerprint": slide.fingerprint(),
+        "file": shown(slide.path.name),
+        **slide.identity(before)._asdict(),
         "format": slide.reader.format,
         "size_px": list(slide.size_px),
         "mpp": {

@@ -1,0 +1,52 @@
+"""Whose is a folder: what a run goes on with, what it may replace, what it never touches."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from histome.errors import OutputError
+from histome.store.disk import read_json
+from histome.store.profile import RECORD_NAME, RUN_NAME
+
+# Stands in run.json and in each stage's record. What does not say so is somebody else's, and is left alone.
+FORMAT = "histome profile 1"
+
+
+def owned_slide(folder: Path, stages: Iterable[str]) -> Mapping[str, Any]:
+    """Return what a folder's own records say of their slide; empty where it holds nothing of a profile.
+
+    A record that is no JSON (a power cut leaves zeros) is ours where the others are.
+    Raises OutputError, one line, where any of them is not histome's.
+    """
+    run = read_json(folder / RUN_NAME)
+    there = [name for name in stages if _exists(folder / name)]
+    records = [read_json(folder / name / RECORD_NAME) for name in there]
+    marked = [record for record in (run, *records) if record.get("format") == FORMAT]
+    if not marked and (there or _exists(folder / RUN_NAME)):
+        raise OutputError(
+            f"{folder}: holds something that is not a profile of this histome; give another folder with -o"
+        )
+    foreign = [RUN_NAME] if run and run not in marked else []
+    for name, record in zip(there, records, strict=True):
+        if record not in marked and (record or not (folder / name / RECORD_NAME).is_file()):
+            foreign.append(name)
+    if foreign:
+        raise OutputError(f"{folder / foreign[0]}: not written by histome; move it out of {folder}")
+    slides = (record.get("slide") for record in marked)
+    return next((slide for slide in slides if isinstance(slide, dict)), {})
+
+
+def refuse_another_slide(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise OutputError, one line, where a folder's profile is of another slide.
+
+    The same slide is one with the same content, wherever it lies, or what now stands in the same place.
+    """
+    if before and not any(before.get(sign) == now[sign] for sign in ("content", "place")):
+        raise OutputError(
+            f"{folder}: holds the profile of another slide, {before.get('file')}; give another folder "
+            "with -o, or replace it with --overwrite (overwrite=True)"
+        )
+
+
+def _exists(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
