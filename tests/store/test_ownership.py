@@ -39,6 +39,11 @@ def test_another_slides_profile_is_replaced_only_when_told(tmp_path: Path, other
 def test_a_slide_that_was_moved_or_copied_is_done(tmp_path: Path) -> None:
     run_texts(tmp_path / "p", slide=FakeSlide("f1", path="a/fake.svs"))
     assert run_texts(tmp_path / "p", slide=FakeSlide("f1", path="b/copy.svs")) == []
+    once = everything(tmp_path / "p")
+    assert run_texts(tmp_path / "p", slide=FakeSlide("f1", path="b/copy.svs")) == []
+    assert everything(tmp_path / "p") == once
+    # It lies there now: what is put in its place is the slide changed, not another.
+    assert run_texts(tmp_path / "p", slide=FakeSlide("f2", path="b/copy.svs")) == list(NAMES)
 
 
 def test_a_slide_that_was_changed_in_its_place_is_measured_again(tmp_path: Path) -> None:

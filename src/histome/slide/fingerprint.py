@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 SAMPLES = 16
 SAMPLE_BYTES = 65_536
-_SERIES = (
-    b"\x20\x00\x0e\x00UI"  # DICOM's tag (0020,000E), SeriesInstanceUID, as explicit little endian has it
-)
+# DICOM's tag (0020,000E), SeriesInstanceUID, as explicit little endian has it.
+_SERIES = b"\x20\x00\x0e\x00UI"
 
 
 class Identity(NamedTuple):
-    """Which slide this is, as run.json and each stage's record keep it.
+    """Which slide this is, as run.json keeps it; a stage's record keeps the content only.
 
     Attributes
     ----------

@@ -199,6 +199,7 @@ class Run:
         # A finished run is left as it is: dates, times and all.
         self._idle = before.get("state") == "done" and all(map(self._is_done, self._wanted))
         if self._idle:
+            self._remember(before)
             return
         remove_partial(self.path)
         for name in self._keys:
@@ -207,6 +208,12 @@ class Run:
             else:
                 remove_folder(self.path / name)
         self._write("running")
+
+    def _remember(self, before: Mapping[str, Any]) -> None:
+        """Keep what tells the slide next time, so that one that was moved is read through once only."""
+        slide = before["slide"] | {sign: self._facts[sign] for sign in Identity._fields}
+        if slide != before["slide"]:
+            write_json(self.path / RUN_NAME, {**before, "slide": slide})
 
     def tell(self, **facts: Any) -> None:
         """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
@@ -237,7 +244,7 @@ class Run:
         record = {
             "format": FORMAT,
             "key": self._keys[name],
-            "slide": {sign: self._facts[sign] for sign in ("file", *Identity._fields)},
+            "slide": {sign: self._facts[sign] for sign in ("file", "content")},  # the same wherever it lies
             "refused": refusal,
             "warnings": lines,
             "broken_tiles_px": boxes,
