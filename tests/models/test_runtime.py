@@ -173,8 +173,14 @@ def test_pickles_are_refused_before_anything_reads_them(card, tmp_path, name):
 @pytest.mark.parametrize("backend", ["openvino", "cpu"])
 def test_a_broken_onnx_is_one_clear_line(card, tmp_path, backend):
     with pytest.raises(ModelError, match="cannot load it") as caught:
-        Network(replaced(card, tmp_path, b"\x08broken"), backend=backend)
+        Network(replaced(card, tmp_path, b"\x08\x0a"), backend=backend)
     assert "\n" not in str(caught.value)
+
+
+def test_half_an_onnx_is_refused_before_a_backend_reads_it(card, tmp_path):
+    data = card.weights_path.read_bytes()
+    with pytest.raises(ModelError, match="not a whole ONNX file"):
+        Network(replaced(card, tmp_path, data[: len(data) // 2]))
 
 
 @pytest.mark.parametrize("backend", ["openvino", "cpu"])

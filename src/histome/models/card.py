@@ -15,6 +15,9 @@ ZOO = Path(__file__).parent / "zoo"
 CARD_NAME = "card.toml"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+# Names no other folder, on any system.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]+$")]
 
 
@@ -82,6 +85,8 @@ class Card(_Strict):
         Logits are divided by it before the softmax (calibration on validation data).
     weights, sha256 : str
         ONNX file beside the card and its checksum.
+    external : dict of str
+        Files beside the weights in which ONNX keeps part of them, each with its sha256. Others are refused.
     limits : tuple of str
         One line each on what the model never saw.
     training_data : tuple of DataSource
@@ -105,8 +110,9 @@ class Card(_Strict):
     stride: Annotated[int, Field(ge=1, le=64)] = 1
     n_rays: Annotated[int, Field(ge=8, le=256)] = 32
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
-    weights: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "model.onnx"
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    weights: FileName = "model.onnx"
+    sha256: Checksum
+    external: dict[FileName, Checksum] = {}
     limits: tuple[Line, ...] = ()
     thresholds: Thresholds = Thresholds()
     training_data: tuple[DataSource, ...] = ()

@@ -12,8 +12,10 @@ import importlib.util
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,7 +23,9 @@ import numpy as np
 from histome.config import Backend, Precision
 from histome.errors import ModelError
 from histome.models.card import Card
+from histome.models.external import external_files
 from histome.models.tasks import expected_outputs, optional_outputs
+from histome.names import shown
 
 _log = logging.getLogger(__name__)
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -67,16 +71,17 @@ class Network:
     Raises
     ------
     ModelError
-        Weights missing, changed, not ONNX, or without the input and outputs of the card's task.
+        Weights missing, changed, not ONNX, partly in files that the card does not list, or without the input
+        and outputs of the card's task.
     """
 
     def __init__(
         self, card: Card, *, threads: int = 1, backend: Backend = "auto", precision: Precision = "auto"
     ) -> None:
-        model = read_weights(card)
         self.card = card
         self.threads = max(1, threads)
-        self.backend, loaded = _load(card, model, backend, self.threads, precision)
+        with _checked(card) as model:
+            self.backend, loaded = _load(card, model, backend, self.threads, precision)
         self._run, shapes, self.precision = loaded
         check_outputs(card, shapes)
 
@@ -119,10 +124,10 @@ def check_outputs(card: Card, shapes: Shapes) -> None:
 
 
 def read_weights(card: Card) -> bytes:
-    """Return the weights as ONNX bytes, checked against the card's sha256.
+    """Return the bytes of the ONNX file, checked against the card's sha256.
 
-    The bytes that were checked are the bytes that are run: backends get them from memory, so neither a file
-    changed in between nor external data beside the model is ever read.
+    Raises ModelError where it is not the file of the card, or keeps weights in files that the card does not
+    list.
     """
     path = card.weights_path
     if path.suffix != ".onnx":
@@ -137,7 +142,54 @@ def read_weights(card: Card) -> bytes:
     digest = hashlib.sha256(model).hexdigest()
     if digest != card.sha256:
         raise ModelError(f"{path}: sha256 {digest[:12]} is not its card's {card.sha256[:12]}; get it again")
+    _refuse_unlisted(card, model)
     return model
+
+
+def _refuse_unlisted(card: Card, model: bytes) -> None:
+    try:
+        unlisted = sorted(external_files(model) - card.external.keys())
+    except ValueError as error:
+        raise ModelError(f"{card.weights_path}: not a whole ONNX file; export the model to ONNX") from error
+    if unlisted:
+        raise ModelError(
+            f"{card.weights_path}: keeps weights in {shown(unlisted[0]) or 'another file'}; export it to one "
+            "file, or list that file with its sha256 under [external] in the card"
+        )
+
+
+@contextmanager
+def _checked(card: Card) -> Iterator[bytes | Path]:
+    """Give the weights as backends may load them: what was checked is what is run.
+
+    They get one file's bytes from memory, and several files in a folder that is ours: no file that was
+    changed in between is read, and none beside the model or in the current folder.
+    """
+    model = read_weights(card)
+    if not card.external:
+        yield model
+        return
+    with TemporaryDirectory(prefix="histome-", ignore_cleanup_errors=True) as name:
+        copy = card.at(Path(name))
+        for file, sha256 in card.external.items():
+            _copy_checked(card.weights_path.with_name(file), copy.weights_path.with_name(file), sha256)
+        copy.weights_path.write_bytes(model)
+        yield copy.weights_path
+
+
+def _copy_checked(path: Path, copy: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as source, copy.open("wb") as target:
+            while block := source.read(1 << 20):
+                digest.update(block)
+                target.write(block)
+    except OSError as error:
+        raise ModelError(f"{path}: weights cannot be read ({error.strerror})") from error
+    if digest.hexdigest() != sha256:
+        raise ModelError(
+            f"{path}: sha256 {digest.hexdigest()[:12]} is not its card's {sha256[:12]}; get it again"
+        )
 
 
 def weights_sha256(path: Path) -> str:
@@ -175,7 +227,7 @@ def cuda_visible() -> bool:
 
 
 def _load(
-    card: Card, model: bytes, backend: Backend, threads: int, precision: Precision
+    card: Card, model: bytes | Path, backend: Backend, threads: int, precision: Precision
 ) -> tuple[str, Loaded]:
     """Load with the backend asked for; `auto` goes on without CUDA where it is seen but cannot start."""
     chosen = choose_backend() if backend == "auto" else backend
@@ -206,7 +258,7 @@ def openvino_precision() -> Literal["f32", "bf16"]:
     return "bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "f32"
 
 
-def _openvino(card: Card, model: bytes, threads: int, precision: Precision) -> Loaded:
+def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precision) -> Loaded:
     import openvino
 
     precision = openvino_precision() if precision == "auto" else precision
@@ -244,7 +296,7 @@ class _OpenVinoRun:
         return {name: results[name] for name in self._names}
 
 
-def _onnxruntime(card: Card, model: bytes, backend: Literal["cuda", "cpu"]) -> Loaded:
+def _onnxruntime(card: Card, model: bytes | Path, backend: Literal["cuda", "cpu"]) -> Loaded:
     import onnxruntime
 
     if backend == "cuda" and not cuda_visible():

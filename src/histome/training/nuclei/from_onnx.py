@@ -36,6 +36,10 @@ def network_of(card: Card, recipe: Recipe, images: Sequence[NDArray[np.uint8]]) 
     ModelError
         A model of another network or other widths.
     """
+    if card.external:
+        raise ModelError(
+            f"{card.weights_path}: keeps weights in other files; histome trains models of one file"
+        )
     graph = onnx.load_from_string(read_weights(card)).graph
     weights = {
         tensor.name.removeprefix("net."): torch.from_numpy(numpy_helper.to_array(tensor).copy())
