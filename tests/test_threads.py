@@ -22,21 +22,45 @@ def test_cpus_follow_the_affinity() -> None:
         os.sched_setaffinity(0, before)
 
 
+def old(folder: str, quota: int) -> dict[str, str]:
+    """Files of a cgroup of version 1."""
+    return {f"{folder}/cpu.cfs_quota_us": f"{quota}\n", f"{folder}/cpu.cfs_period_us": "100000\n"}
+
+
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("files", "membership", "expected"),
     [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
+        ({"cpu.max": "150000 100000\n"}, "0::/\n", 1.5),
+        ({"cpu.max": "max 100000\n"}, "0::/\n", None),
+        (old("cpu", 200000), "3:cpu:/\n", 2.0),
+        (old("cpu", -1), "3:cpu:/\n", None),
+        ({}, "0::/\n", None),
+        ({"cpu.max": "150000 100000\n"}, None, 1.5),
+        # A job of systemd or SLURM: its own cgroup, or one around it, has the quota.
+        ({"a/b/cpu.max": "50000 100000\n"}, "0::/a/b\n", 0.5),
+        ({"a/cpu.max": "200000 100000\n", "a/b/cpu.max": "max 100000\n"}, "0::/a/b\n", 2.0),
+        ({"a/cpu.max": "100000 100000\n", "a/b/cpu.max": "300000 100000\n"}, "0::/a/b\n", 1.0),
+        ({"a:c/cpu.max": "50000 100000\n"}, "0::/a:c\n", 0.5),
+        (old("cpu/job", 50000), "4:memory:/x\n3:cpu:/job\n0::/\n", 0.5),
+        (old("cpu,cpuacct/job/step", 50000), "3:cpu,cpuacct:/job/step\n", 0.5),
+        ({"unified/a/cpu.max": "50000 100000\n"}, "0::/a\n", 0.5),
+        # Of others, of another controller, the host's path seen from a container, a path out of the mount.
+        ({"other/cpu.max": "50000 100000\n"}, "0::/a\n", None),
+        (old("cpu/job", 50000), "4:cpuset:/job\n3:cpu:/\n", None),
+        ({"cpu.max": "50000 100000\n"}, "0::/docker/abc\n", 0.5),
+        ({"cpu.max": "50000 100000\n"}, "0::/../../x\n", 0.5),
+        ({"cpu.max": "50000 100000\n"}, "nonsense\n", 0.5),
     ],
 )
-def test_cpus_follow_the_cgroup_quota(tmp_path: Path, files: dict[str, str], expected: float | None) -> None:
+def test_cpus_follow_the_cgroup_quota(
+    tmp_path: Path, files: dict[str, str], membership: str | None, expected: float | None
+) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert threads._cgroup_cpus(tmp_path) == expected
+        (tmp_path / "mount" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mount" / name).write_text(text)
+    if membership is not None:
+        (tmp_path / "membership").write_text(membership)
+    assert threads._cgroup_cpus(tmp_path / "mount", tmp_path / "membership") == expected
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, None), (3, None), (3, 2), (1, 1)])

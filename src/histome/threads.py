@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,6 +14,7 @@ R = TypeVar("R")
 
 # Results made before they are asked for, a worker: a slow item leaves no other thread idle, and few are held.
 _AHEAD = 4
+_CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def available_cpus() -> int:
@@ -22,18 +23,43 @@ def available_cpus() -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no affinity
         count = os.cpu_count() or 1
-    quota = _cgroup_cpus(Path("/sys/fs/cgroup"))
+    quota = _cgroup_cpus(_CGROUPS, _MEMBERSHIP)
     return count if quota is None else max(1, min(count, math.ceil(quota)))
 
 
-def _cgroup_cpus(root: Path) -> float | None:
-    """CPUs granted by the cgroup (version 2, then version 1) mounted at `root`; None without a quota."""
+def _cgroup_cpus(root: Path, membership: Path) -> float | None:
+    """CPUs granted by this process's cgroups and those around them; None without a quota."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    # "0::/a/b" of version 2, "4:cpu,cpuacct:/a/b" of version 1. Seen from inside a container the path may be
+    # that of its host: what is not there grants nothing, and the root of the mount is always looked at.
+    own = [parts for line in lines if len(parts := line.split(":", 2)) == 3]
+    paths = [path for _, controllers, path in own if not controllers or "cpu" in controllers.split(",")]
+    around = {root_of / part for path in {"/", *paths} for part in _upward(path) for root_of in _mounts(root)}
+    return min((cpus for folder in around if (cpus := _quota(folder)) is not None), default=None)
+
+
+def _mounts(root: Path) -> list[Path]:
+    """Return where the hierarchies that may limit CPUs are mounted: version 2, both, version 1."""
+    return [root, root / "unified", root / "cpu", root / "cpu,cpuacct"]
+
+
+def _upward(path: str) -> list[PurePosixPath]:
+    """Return a cgroup's path and those around it, relative to the mount; none where it leads out of that."""
+    inner = PurePosixPath(path.lstrip("/"))
+    return [] if ".." in inner.parts else [inner, *inner.parents]
+
+
+def _quota(folder: Path) -> float | None:
+    """CPUs that one cgroup grants (version 2, then version 1); None without a quota."""
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
         except OSError:
             return None
     if not quota.isdigit() or not period.isdigit() or int(period) == 0:  # "max" and "-1": no quota

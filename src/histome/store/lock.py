@@ -4,19 +4,26 @@ import errno
 import logging
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from histome.errors import OutputError
 
+fcntl: Any = None
+msvcrt: Any = None
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    import msvcrt
 
 LOCK_NAME = ".lock"
 # Some network file systems have no locks: there the run goes on unguarded, and says so.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+# What a lock that is held answers: flock the first, Windows the others.
+_HELD = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+# Windows keeps others from reading what is locked: it is a byte behind the line that says who holds it.
+_LOCKED_BYTE = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -43,29 +50,47 @@ class FolderLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)
+        if fcntl is not None:
+            # While it is held: behind a closed file the next holder's would be removed.
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            return
         os.close(self._file)
+        with suppress(PermissionError):  # Windows removes no open file: the next holder has opened it
+            self._path.unlink(missing_ok=True)
 
     def _take(self) -> None:
-        if fcntl is None:
-            return
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(self._file, 200).decode(errors="replace").strip() or "another process"
-            os.close(self._file)
-            raise OutputError(
-                f"{self._path.parent}: being written by {holder}; wait for it or give another folder with -o"
-            ) from error
+            _lock(self._file)
         except OSError as error:
+            if error.errno in _HELD:
+                raise self._refusal() from error
             if error.errno not in _NO_LOCKS:
                 raise
             _log.warning(
                 "the output folder's file system has no locks: do not profile one slide twice at once"
             )
 
+    def _refusal(self) -> OutputError:
+        os.lseek(self._file, 0, os.SEEK_SET)
+        holder = os.read(self._file, 200).decode(errors="replace").strip() or "another process"
+        os.close(self._file)
+        return OutputError(
+            f"{self._path.parent}: being written by {holder}; wait for it or give another folder with -o"
+        )
+
     def _is_current(self) -> bool:
         try:
             return os.path.samestat(os.fstat(self._file), os.stat(self._path))
         except FileNotFoundError:
             return False
+
+
+def _lock(file: int) -> None:
+    """Lock an open file for this process alone; raises OSError at once where another one has."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        os.lseek(file, 0, os.SEEK_SET)
