@@ -56,6 +56,48 @@ def test_a_bad_settings_file_is_one_clear_line(tmp_path: Path, text: str, word: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[cels]\nmodel = "x"\n', "unknown setting [cels]; did you mean [cells]?"),
+        ('[cells]\nmodle = "x"\n', "unknown setting cells.modle; did you mean cells.model?"),
+        ("thumbnail_px = 7\n", "unknown setting thumbnail_px"),
+        ('cell_ = "x"\n', "unknown setting cell_; did you mean [cells]?"),
+        ("[qc.deep]\nx = 1\n", "unknown setting [qc.deep]"),
+        ("[zzz]\n[qc]\nout_of_focus_below = 'x'\n", "unknown setting [zzz]"),
+        ('["ce\\nls"]\n', "unknown setting [ce%0Als]; did you mean [cells]?"),
+    ],
+)
+def test_an_unknown_setting_is_told_in_our_words(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        Config.from_toml(path)
+    assert str(caught.value) == f"{path}: {told}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("out_of_focus_below = nan", "qc.out_of_focus_below: Input should be a finite number"),
+        ("out_of_focus_below = -inf", "finite"),
+        ("out_of_focus_below = 1e400", "finite"),
+        (f"out_of_focus_below = {'1' * 400}", "finite"),
+        (f"out_of_focus_below = {'1' * 5000}", "Exceeds the limit \\(4300 digits\\).*5000 digits\\)$"),
+        (f"x = {'[' * 5000}{']' * 5000}", "nested too deeply"),
+        (f"{'a.' * 5000}b = 1", "nested too deeply"),
+        ("out_of_focus_below = 2020-01-01", "not a valid TOML file"),
+    ],
+)
+def test_absurd_values_are_a_usage_error(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(f"[qc]\n{text}\n")
+    with pytest.raises(UsageError, match=told) as caught:
+        Config.from_toml(path)
+    assert len(str(caught.value)) < 250 + len(str(path))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_settings_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         Config.from_toml(tmp_path / "none.toml")

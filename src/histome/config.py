@@ -2,21 +2,24 @@
 
 import json
 import tomllib
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histome.errors import HistomeError, UsageError
+from histome.names import shown
 
 S = TypeVar("S", bound=BaseModel)
 
 
 class Settings(BaseModel):
-    """Base of every settings class: frozen, no conversion of types, no unknown names."""
+    """Base of every settings class: frozen, finite, no conversion of types, no unknown names."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_settings(
@@ -33,14 +36,45 @@ def read_settings(
         return cls.model_validate_json(text, strict=True)
     except OSError as cause:
         raise error(f"{source}: cannot be read ({cause.strerror})") from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as cause:
-        raise error(f"{source}: not a valid TOML file ({cause})") from cause
     except ValidationError as cause:
-        first = cause.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise error(
-            f"{source}: {what} {name}: {first['msg']}" if name else f"{source}: {first['msg']}"
-        ) from cause
+        raise error(f"{source}: {_problem(cls, cause.errors(), what)}") from cause
+    except RecursionError as cause:
+        raise error(f"{source}: not a valid TOML file (nested too deeply)") from cause
+    except (ValueError, TypeError) as cause:  # of a number of 5,000 digits, Python's words go on after a ;
+        raise error(f"{source}: not a valid TOML file ({str(cause).split(';')[0]})") from cause
+
+
+def _problem(cls: type[BaseModel], errors: Sequence[Any], what: str) -> str:
+    """Return in words what is wrong: an unknown name before all else, it may be a missing one misspelled."""
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    name = shown(".".join(map(str, first["loc"])))
+    if first["type"] != "extra_forbidden":
+        return f"{what} {name}: {first['msg']}" if name else first["msg"]
+    *path, unknown = first["loc"]
+    known = _fields_at(cls, path)
+    near = get_close_matches(str(unknown), known, n=1)
+    meant = [_written([*path, name], table=_settings_in(known[name]) is not None) for name in near]
+    given = _written(first["loc"], table=isinstance(first["input"], dict))
+    return f"unknown {what} {given}{f'; did you mean {meant[0]}?' if meant else ''}"
+
+
+def _fields_at(cls: type[BaseModel], path: Iterable[str | int]) -> dict[str, Any]:
+    """Return the types of the fields that may stand at a place in a settings file, by name."""
+    for part in path:
+        if isinstance(part, str):  # a number is a place in a list, whose type the field's already is
+            cls = _settings_in(cls.model_fields[part].annotation) or cls
+    return {name: field.annotation for name, field in cls.model_fields.items()}
+
+
+def _settings_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the class that a type is, or is made of; None for plain values."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _written(path: Iterable[str | int], *, table: bool) -> str:
+    name = shown(".".join(map(str, path)))
+    return f"[{name}]" if table else name
 
 
 class SlideConfig(Settings):

@@ -59,6 +59,15 @@ def test_rows_of_a_free_table_round_trip(folder):
         ('"other"', '"fibroblast"', "twice"),
         ("prob = 0.5", "prob = 1.5", "thresholds.prob"),
         ('license = "CC0-1.0"', "day = 2026-01-01", "TOML"),
+        (
+            'name = "none"',
+            'nme = "none"',
+            r"unknown field training_data\.0\.nme; did you mean .*\.0\.name\?$",
+        ),
+        ("[thresholds]", "[treshold]", r"unknown field \[treshold\]; did you mean \[thresholds\]\?$"),
+        ("prob = 0.5", "prob = nan", "thresholds.prob: .*finite"),
+        ("prob = 0.5", f"prob = {'[' * 5000}{']' * 5000}", "nested too deeply"),
+        ("prob = 0.5", f"prob = {'1' * 5000}", "4300 digits"),
     ],
 )
 def test_a_wrong_card_is_refused_in_one_line(folder, old, new, word):

@@ -22,7 +22,7 @@ Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]+$")]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Thresholds(_Strict):
