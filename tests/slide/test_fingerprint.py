@@ -119,22 +119,6 @@ def test_the_bytes_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert known(path, before)["content"] == "read again"
 
 
-def dicom(path: Path, series: bytes) -> None:
-    uid = b"\x20\x00\x0e\x00UI" + len(series).to_bytes(2, "little") + series
-    path.write_bytes(bytes(128) + b"DICM" + uid + path.name.encode())
-
-
-def test_a_file_of_another_dicom_series_does_not_count(tmp_path: Path) -> None:
-    dicom(tmp_path / "0.dcm", b"1.2.3\0")
-    before = known(tmp_path / "0.dcm")
-    dicom(tmp_path / "1.dcm", b"1.2.4\0")
-    (tmp_path / "2.dcm").write_bytes(b"no DICOM at all")
-    os.mkfifo(tmp_path / "3.dcm")
-    assert known(tmp_path / "0.dcm") == before
-    dicom(tmp_path / "1.dcm", b"1.2.3\0")
-    assert known(tmp_path / "0.dcm")["content"] != before["content"]
-
-
 def test_a_name_that_is_no_text_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / "a.mrxs").write_bytes(b"index")
     (tmp_path / "a").mkdir()

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 SAMPLES = 16
 SAMPLE_BYTES = 65_536
-# DICOM's tag (0020,000E), SeriesInstanceUID, as explicit little endian has it.
-_SERIES = b"\x20\x00\x0e\x00UI"
 
 
 class Identity(NamedTuple):
@@ -49,7 +47,7 @@ def of_file(path: Path, layout: bytes = b"") -> str:
     """Return sha256 (hex) over the sizes of a slide's files and up to 16 samples of 64 KiB from each.
 
     So it is over `layout`, where the reader found the tiles and how long they are. A slide that keeps its
-    pixels beside it (MRXS: a folder of the same name; DICOM: the other instances of its series in its folder)
+    pixels beside it (MRXS: a folder of the same name; DICOM: the other instances in its folder)
     is sampled over all those files. Cheap, and blind to a change between the samples that moves no tile;
     `identify` is not.
     """
@@ -82,19 +80,8 @@ def _parts(path: Path) -> list[Path]:
         folder = path.with_suffix("")
         return [path, *sorted(part for part in folder.glob("*") if part.is_file())]
     if path.suffix.lower() == ".dcm":
-        series = _series(path)
-        others = (part for part in path.parent.glob("*.dcm") if part != path and part.is_file())
-        return [path, *sorted(part for part in others if _series(part) == series)]
+        return [path, *sorted(part for part in path.parent.glob("*.dcm") if part != path)]
     return [path]
-
-
-def _series(path: Path) -> bytes:
-    """Return the UID of a DICOM file's series; empty where its first bytes do not say."""
-    with path.open("rb") as file:
-        head = file.read(SAMPLE_BYTES)
-    at = head.find(_SERIES) + len(_SERIES)
-    length = int.from_bytes(head[at : at + 2], "little") if at >= len(_SERIES) else 0
-    return head[at + 2 : at + 2 + length]
 
 
 def _add_name(digest: "hashlib._Hash", part: Path, path: Path) -> None:
