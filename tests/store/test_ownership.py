@@ -118,6 +118,16 @@ def test_what_is_not_histomes_is_never_touched(
     refused(folder, "give another folder|move it out", slide=FakeSlide("f2"), overwrite=overwrite)
 
 
+def test_hidden_folders_of_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "p" / ".download.partial").mkdir(parents=True)
+    (tmp_path / "p" / ".download.partial" / "precious.txt").write_text("mine")
+    for name in ("cells", "run.json"):
+        (tmp_path / "p" / f".{name}.partial").touch()
+    run_texts(tmp_path / "p")
+    assert (tmp_path / "p" / ".download.partial" / "precious.txt").is_file()
+    assert {path.name for path in (tmp_path / "p").glob(".*")} == {".download.partial"}
+
+
 def test_a_linked_stage_is_made_again_and_what_it_led_to_stays(tmp_path: Path) -> None:
     run_texts(tmp_path / "p")
     (tmp_path / "p" / "cells").rename(tmp_path / "big disk")

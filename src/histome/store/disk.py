@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,11 @@ def contents(folder: Path) -> dict[str, int]:
     return {entry.name: size_of(entry) for entry in sorted(folder.iterdir())}
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what an interrupted write left in a folder."""
-    for path in folder.glob(".*.partial"):
-        _remove(path)
+def remove_partial(folder: Path, names: Iterable[str]) -> None:
+    """Remove what an interrupted write of these names left in a folder."""
+    for name in names:
+        for path in folder.glob(f".{name}*.partial"):
+            _remove(path)
 
 
 def remove_folder(folder: Path) -> None:

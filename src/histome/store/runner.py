@@ -201,7 +201,7 @@ class Run:
         if self._idle:
             self._remember(before)
             return
-        remove_partial(self.path)
+        remove_partial(self.path, [*self._keys, RUN_NAME])
         for name in self._keys:
             if self._is_done(name):
                 self._seconds[name] = before.get("stages", {}).get(name, {}).get("seconds")
@@ -282,7 +282,7 @@ class Run:
 
     def _end(self, error: BaseException | None) -> None:
         try:
-            remove_partial(self.path)
+            remove_partial(self.path, [*self._keys, RUN_NAME])
             self._write(_state(error), error)
         except (OSError, OutputError):
             if error is None:  # else the first error is the one to tell
