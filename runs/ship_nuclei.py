@@ -28,6 +28,9 @@ LIMITS = (
     "scored on scans of 0.25 to 0.7 um/px; at 1 um/px it misses most nuclei (seen on lung)",
 )
 
+# Of monuseg and monusac by the tissue source site in the TCGA code of each source that was trained on.
+ORGANS = ("bladder", "breast", "colorectum", "kidney", "lung", "prostate", "stomach")
+
 
 def about(split: Split, names: Sequence[str]) -> dict[str, Any]:
     """What the card says before anything is measured."""
@@ -45,6 +48,7 @@ def about(split: Split, names: Sequence[str]) -> dict[str, Any]:
             for name in names
         ),
         "limits": LIMITS,
+        "organs": ORGANS,
         "training": {
             "widths": list(recipe.widths),
             "steps": recipe.steps,

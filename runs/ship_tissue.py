@@ -29,6 +29,8 @@ LIMITS = (
     "never saw: liver, stomach, bladder, brain, skin, lymph node, pancreas, soft tissue, frozen sections",
 )
 
+ORGANS = ("bone", "breast", "colorectum", "kidney", "lung", "prostate")
+
 
 def about(data: Path) -> dict[str, Any]:
     """What the card says before anything is measured."""
@@ -42,6 +44,7 @@ def about(data: Path) -> dict[str, Any]:
         "window_px": 1024,
         "halo_px": 64,
         "limits": LIMITS,
+        "organs": ORGANS,
         "training_data": tuple(
             {"name": name, "license": declaration_of(name).license, "note": tissue_labels_of(name).note}
             for name in SHARES

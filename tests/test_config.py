@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
-from histome.config import Config, Settings, read_settings
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, ORGANS, QC_CLASSES, TISSUE_CLASSES
+from histome.config import Config, Settings, SlideConfig, find_organ, read_settings
 from histome.errors import ModelError, UsageError
 
 
@@ -23,6 +23,37 @@ def test_settings_are_frozen_and_know_their_names() -> None:
         Config().qc = None  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValidationError):
         Config.model_validate({"qc": {"no_such_setting": 1}})
+
+
+@pytest.mark.parametrize(
+    ("name", "organ"),
+    [
+        ("skin", "skin"),
+        ("Colon", "colorectum"),
+        (" large_bowel ", "colorectum"),
+        ("Lymph-Node", "lymph node"),
+    ],
+)
+def test_an_organ_is_known_by_its_other_names(name: str, organ: str) -> None:
+    assert SlideConfig(organ=name).organ == organ
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("kidny", "kidney"), ("colno", "colon"), ("qqq", "choose from adrenal")]
+)
+def test_an_unknown_organ_is_one_line_with_near_ones(tmp_path: Path, name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"organ: '{name}' is no organ known here; .*{near}"):
+        SlideConfig().updated(organ=name)
+    path = tmp_path / "settings.toml"
+    path.write_text(f'[slide]\norgan = "{name}"\n')
+    with pytest.raises(UsageError, match=rf"settings\.toml: setting slide\.organ: '{name}' is no organ"):
+        Config.from_toml(path)
+
+
+def test_no_name_means_two_organs() -> None:
+    names = [name for organ, others in ORGANS.items() for name in (organ, *others)]
+    assert len(names) == len(set(names))
+    assert all(find_organ(name) in ORGANS for name in names)
 
 
 def test_toml_overrides_the_defaults(tmp_path: Path) -> None:

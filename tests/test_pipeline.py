@@ -16,11 +16,12 @@ import pytest
 from helpers.fakes import snapshot
 from helpers.phantoms import small_phantom
 from helpers.tiny_models import segmenter_model, stardist_model
+from PIL import Image
 
 import histome
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.cohort.local import Outcome, profile_slides, worst_exit_code
-from histome.config import Config, RuntimeConfig
+from histome.config import Config, RuntimeConfig, SlideConfig
 from histome.errors import ModelError, UsageError
 from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
@@ -134,6 +135,38 @@ def test_run_json_tells_settings_models_and_versions(case: Case) -> None:
     assert run["metrics"]["declared"] == case.profile.metrics.num_rows
     assert {"histome", "python", "numpy", "openvino"} <= set(run["versions"])
     assert str(case.slide.parent) not in json.dumps(run["slide"])
+
+
+def test_a_stated_organ_makes_the_words_anew_and_nothing_else(case: Case, tmp_path: Path) -> None:
+    shutil.copytree(case.profile.path, tmp_path / "drawn")
+    config = case.config.updated(slide=SlideConfig(organ="large bowel", site="metastasis"))
+    found = profile(case.slide, tmp_path, config=config, workers=1)
+    before, after = (run.run["stages"] for run in (case.profile, found))
+    assert {name for name in after if after[name]["key"] != before[name]["key"]} == {"narrative", "report"}
+    assert found.run["config"]["slide"]["organ"] == "colorectum"
+    assert found.narrative["text"].startswith(
+        "Stated by the user: specimen of a metastasis in the colorectum."
+    )
+    told, told_then = ({warning.code for warning in run.warnings} for run in (found, case.profile))
+    assert told_then - told == {"ORGAN_NOT_STATED"}
+    assert told <= told_then
+
+
+def test_the_warnings_are_those_of_run_json_and_of_the_report(case: Case) -> None:
+    page = case.profile.report.read_text(encoding="utf-8")
+    assert [warning._asdict() for warning in case.profile.warnings] == case.profile.run["warnings"]
+    assert len(case.profile.warnings) > 1
+    assert "NOT_H_AND_E" not in [warning.code for warning in case.profile.warnings]
+    for warning in case.profile.warnings:
+        assert f"<code>{warning.code}</code>" in page
+
+
+def test_swapped_channels_are_told_though_only_quality_was_asked_for(case: Case, tmp_path: Path) -> None:
+    with histome.open_slide(case.slide) as slide:
+        Image.fromarray(slide.read(0, 0, size=slide.size_px)[..., ::-1].copy()).save(tmp_path / "bgr.png")
+    found = profile(tmp_path / "bgr.png", tmp_path, mpp=0.5, config=case.config, stages=("qc",))
+    assert found.warnings[0].code == "NOT_H_AND_E"
+    assert found.warnings[0].values["looks_like"] == "brown"
 
 
 def test_workers_change_no_byte(case: Case, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from histome.classes import ORGANS
 from histome.errors import HistomeError, UsageError
 from histome.names import shown
 
@@ -20,6 +21,13 @@ class Settings(BaseModel):
     """Base of every settings class: frozen, finite, no conversion of types, no unknown names."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    def updated(self, **changes: Any) -> Self:
+        """Return a copy with other values, checked as these were; raises UsageError, one line."""
+        try:
+            return type(self).model_validate({**dict(self), **changes})
+        except ValidationError as cause:
+            raise UsageError(_problem(type(self), cause.errors(), "setting")) from cause
 
 
 def read_settings(
@@ -49,7 +57,8 @@ def _problem(cls: type[BaseModel], errors: Sequence[Any], what: str) -> str:
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     name = shown(".".join(map(str, first["loc"])))
     if first["type"] != "extra_forbidden":
-        return f"{what} {name}: {first['msg']}" if name else first["msg"]
+        told = first["msg"].removeprefix("Value error, ")
+        return f"{what} {name}: {told}" if name else told
     *path, unknown = first["loc"]
     known = _fields_at(cls, path)
     near = get_close_matches(str(unknown), known, n=1)
@@ -77,16 +86,54 @@ def _written(path: Iterable[str | int], *, table: bool) -> str:
     return f"[{name}]" if table else name
 
 
+def find_organ(name: str) -> str:
+    """Return the organ of `classes.ORGANS` that a name means; raises ValueError, with near ones, for others.
+
+    Examples
+    --------
+    >>> from histome.config import find_organ
+    >>> find_organ("Large bowel")
+    'colorectum'
+    """
+    organs = {other: organ for organ, others in ORGANS.items() for other in (organ, *others)}
+    plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    if plain in organs:
+        return organs[plain]
+    near = get_close_matches(plain, organs, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(ORGANS)}"
+    raise ValueError(f"{name!r} is no organ known here; {hint}")
+
+
+Organ = Annotated[str, AfterValidator(find_organ)]
+
+
 class SlideConfig(Settings):
-    """How the slide is read.
+    """How the slide is read, and what is stated of its specimen.
+
+    The statements change no number: narrative, report and warnings say what they mean for the models.
 
     Attributes
     ----------
     allow_estimated_mpp : bool
         Where the file states no resolution, take 10 / magnification of its objective.
+    organ : str or None
+        Where the tissue was taken from: a name out of `classes.ORGANS`, or another word for one.
+    site : "primary", "metastasis" or None
+        Of the tumor.
+    specimen : "biopsy", "resection", "cytology" or None
+        How the tissue was taken.
     """
 
     allow_estimated_mpp: bool = False
+    organ: Organ | None = None
+    site: Literal["primary", "metastasis"] | None = None
+    specimen: Literal["biopsy", "resection", "cytology"] | None = None
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """What is stated of the specimen."""
+        told = {"organ": self.organ, "site": self.site, "specimen": self.specimen}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 class QcConfig(Settings):
@@ -209,8 +256,6 @@ class ReportConfig(Settings):
         Side of the tiles of the phenotype maps.
     max_bytes : int
         Pictures are compressed harder until the file is this small.
-    low_valid_percent, low_confidence, high_abstained_percent : float
-        Where a warning begins.
     seed : int
         Of the field and the nuclei that are drawn by lot.
     """
@@ -220,10 +265,29 @@ class ReportConfig(Settings):
     field_px: Annotated[int, Field(ge=64, le=4096)] = 1000
     tile_um: Annotated[float, Field(ge=50.0, le=100_000.0)] = 250.0
     max_bytes: Annotated[int, Field(ge=100_000)] = 6_000_000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class WarningsConfig(Settings):
+    """Where warnings begin; they change no number.
+
+    Attributes
+    ----------
+    low_valid_percent : float, %
+        Share of the tissue that passed quality control, under which `MUCH_EXCLUDED` is told.
+    low_confidence : float, 0-1
+        Mean confidence of the cells' classes, under which `LOW_CONFIDENCE` is told.
+    high_abstained_percent : float, %
+        Share of the cells that the model abstained on, over which `MANY_ABSTAINED` is told.
+    few_cells : int
+        Number of cells under which `SMALL_SAMPLE` is told.
+    """
+
     low_valid_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 80.0
     low_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
     high_abstained_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 20.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    # Under this the 95 % interval of a share is wider than +-7 points.
+    few_cells: Annotated[int, Field(ge=0)] = 200
 
 
 class Config(Settings):
@@ -237,6 +301,7 @@ class Config(Settings):
     metrics: MetricsConfig = MetricsConfig()
     narrative: NarrativeConfig = NarrativeConfig()
     report: ReportConfig = ReportConfig()
+    warnings: WarningsConfig = WarningsConfig()
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:

@@ -2,6 +2,15 @@
 
 from typing import Any
 
+# What the command line exits with; `HistomeError.exit_code` and those below it are the only others.
+EXIT_CODES = {
+    0: "done; `profile`: every slide has a profile",
+    1: "failed: something could not be read, written or computed",
+    2: "wrong usage: an option, an argument or a setting",
+    3: "refused by quality control: no valid tissue",
+    130: "interrupted by Ctrl-C",
+}
+
 
 class HistomeError(Exception):
     """Anything histome refuses or cannot do; the message is one clear line."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # What each stage reads, and the code that decides its result; a test holds the latter against the imports.
 _PIXELS = ("slide", "geometry", "classes.py", "store/files.py")
 _CELLS = ("cells", "tissue", "qc", "models", *_PIXELS)
-_WORDS = ("narrative", "phenotype", "metrics", *_CELLS)
+_WORDS = ("narrative", "phenotype", "caveats", "metrics", "store", *_CELLS)
 _GRAPH = (
     Stage("qc", code=("qc", *_PIXELS)),
     Stage("tissue", after=("qc",), code=("tissue", "qc", "models", *_PIXELS)),
@@ -42,7 +42,7 @@ _GRAPH = (
     Stage(
         "report",
         after=("qc", "tissue", "cells", "metrics", "narrative"),
-        code=("report", "render", "store", *_WORDS),
+        code=("report", "render", *_WORDS),
     ),
 )
 STAGES = tuple(stage.name for stage in _GRAPH)
@@ -159,23 +159,27 @@ class _Work:
     def assess(self) -> "Quality":
         from histome.qc import assess
 
-        return assess(self.slide, self.config.qc)
+        quality = assess(self.slide, self.config.qc)
+        self.run.tell(quality=quality.summary())
+        return quality
 
     @_limited
     def segment_tissue(self, quality: "Quality") -> "Tissue":
         from histome.tissue import segment_tissue
 
         network, config = self._network("tissue"), self.config.tissue
-        return segment_tissue(self.slide, quality, network, config, workers=self.workers)
+        tissue = segment_tissue(self.slide, quality, network, config, workers=self.workers)
+        self.run.tell(tissue=tissue.summary())
+        return tissue
 
     @_limited
     def find_cells(self, tissue: "Tissue") -> "pa.Table":
-        from histome.cells import find_cells
+        from histome.cells import find_cells, summarize_cells
 
         network, config = self._network("cells"), self.config.cells
         told = self._progress("cells")
         cells = find_cells(self.slide, tissue, network, config, workers=self.workers, progress=told)
-        self.run.tell(cells={"count": len(cells)})
+        self.run.tell(cells=summarize_cells(cells))
         return cells
 
     @_limited
@@ -191,7 +195,8 @@ class _Work:
         from histome.metrics import MetricTable
         from histome.narrative import Facts, write
 
-        return write(Facts.of_slide(MetricTable(metrics), self.cards), self.config.narrative).to_json()
+        facts = Facts.of_slide(MetricTable(metrics), self.cards, self.config.slide.stated)
+        return write(facts, self.config.narrative).to_json()
 
     @_limited
     def render_report(self) -> str:
@@ -242,18 +247,22 @@ def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
 
     settings = config.model_dump(mode="json", exclude={"tissue": {"model"}, "cells": {"model"}})
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
-    inputs["qc"]["slide"] = settings["slide"]
+    inputs["qc"]["slide"] = {"allow_estimated_mpp": config.slide.allow_estimated_mpp}
+    inputs["narrative"]["stated"] = config.slide.stated
+    inputs["report"]["warnings"] = settings["warnings"]
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
         inputs[name]["model"] = card.model_dump(mode="json")
         inputs[name]["arithmetic"] = arithmetic(card, config.runtime)
     return [stage._replace(inputs=inputs[stage.name]) for stage in _GRAPH]
 
 
-def _about(config: Config, cards: "Mapping[str, Card]") -> dict[str, Any]:
-    """Return what run.json says of settings, models and versions."""
+def _about(config: Config, cards: "Mapping[str, Card]") -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return what gives the rest of run.json: settings, models, versions, and the warnings of it all."""
     from importlib.metadata import version
 
-    return {
+    from histome.caveats import Observed, find_caveats
+
+    about = {
         "config": config.model_dump(mode="json"),
         "models": [
             {"name": card.name, "version": card.version, "sha256": card.sha256, "license": card.license}
@@ -266,3 +275,9 @@ def _about(config: Config, cards: "Mapping[str, Card]") -> dict[str, Any]:
             **{name: version(name) for name in _LIBRARIES},
         },
     }
+
+    def with_warnings(content: Mapping[str, Any]) -> dict[str, Any]:
+        found = find_caveats(Observed({**content, **about}, tuple(cards.values()), config.warnings))
+        return {"warnings": [caveat._asdict() for caveat in found], **about}
+
+    return with_warnings

@@ -12,6 +12,9 @@ from helpers.cli import Cli
 from helpers.tiny_models import dark_detector, segmenter_model, stardist_model
 from PIL import Image
 
+from histome.cli.profile import summary
+from histome.store.profile import load_profile
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -138,6 +141,9 @@ def test_sixteen_bits_are_one_line(cli: Cli, tmp_path: Path, settings: Path) -> 
         (["profile", "a.svs", "-o", "out", "--workers", "0"], "workers"),
         (["profile", "a.svs", "-o", "out", "--config", "none.toml"], "none.toml"),
         (["profile", "a/x.svs", "b/x.tif", "-o", "out"], "share the folder"),
+        (["profile", "a.svs", "-o", "out", "--organ", "kidny"], "did you mean kidney"),
+        (["profile", "a.svs", "-o", "out", "--site", "somewhere"], "'primary' or 'metastasis'"),
+        (["profile", "a.svs", "-o", "out", "--specimen", "smear"], "cytology"),
         (["models"], "command"),
         (["models", "show"], "name"),
         (["metrics", "explain", "CELL_COUNT"], "CELL_COUNT"),
@@ -193,6 +199,26 @@ def test_an_unexpected_error_is_one_line_and_debug_prints_where(
     cli.fails(*words, code=1, word="unexpected ZeroDivisionError")
     _, _, err = cli(*words, "--debug")
     assert "Traceback" in err
+
+
+def test_the_last_line_tells_tissue_cells_warnings_and_where_to_look(tmp_path: Path) -> None:
+    told = [
+        {"code": code, "severity": severity, "title": "", "text": "", "values": {}}
+        for code, severity in (
+            ("NO_CARCINOMA", "alarm"),
+            ("LOW_CONFIDENCE", "caution"),
+            ("FEW_LABELS", "note"),
+        )
+    ]
+    run = {"quality": {"valid_mm2": 1.23456}, "cells": {"count": 2206}, "stages": {}, "warnings": told}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    line = summary(load_profile(tmp_path))
+    assert line == (
+        "1.235 mm2 of valid tissue; 2,206 cells; 2 warnings (NO_CARCINOMA, LOW_CONFIDENCE); "
+        f"stages in {tmp_path}"
+    )
+    (tmp_path / "run.json").write_text(json.dumps({**run, "warnings": told[2:]}))
+    assert "no warnings" in summary(load_profile(tmp_path))
 
 
 def test_options_of_every_command_stand_anywhere(cli: Cli, tmp_path: Path) -> None:

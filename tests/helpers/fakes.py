@@ -1,6 +1,6 @@
 """A slide without pixels, and stages that only write text: all that the runner needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ class Mpp(NamedTuple):
     y: float
     source: str
     estimated: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class FakeSlide:
@@ -39,8 +40,7 @@ class FakeSlide:
         self.path = Path(path)
         self.mpp = Mpp(0.5, 0.5, "given")
         self.size_px = (1000, 800)
-        self.notes = ("a note",)
-        self.reader = SimpleNamespace(format="fake", properties={"vendor": "none"})
+        self.reader = SimpleNamespace(format="fake", properties={"vendor": "none"}, notes=("a note",))
         self.broken = SimpleNamespace(boxes=tuple(boxes))
         self._content = content
 
@@ -55,6 +55,7 @@ def make_run(
     inputs: Mapping[str, Any] | None = None,
     wanted: Sequence[str] = NAMES,
     overwrite: bool = False,
+    about: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {"versions": {}},
 ) -> Run:
     stages = [
         Stage(name, after=NAMES[max(0, k - 1) : k], inputs={"setting": (inputs or {}).get(name, 0)})
@@ -63,7 +64,7 @@ def make_run(
     # A fixed version: the sources may be edited between two runs of a test.
     with patch("histome.store.runner.code_version", return_value="0"):
         slide = slide or FakeSlide()
-        return Run(path, slide, stages, wanted=wanted, about={"versions": {}}, overwrite=overwrite)
+        return Run(path, slide, stages, wanted=wanted, about=about, overwrite=overwrite)
 
 
 def run_texts(path: Path, **options: Any) -> list[str]:

@@ -12,10 +12,12 @@ import shapely
 from helpers.cells import cell_table
 from PIL import Image
 
+from histome.caveats.codes import caveat
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.errors import OutputError
 from histome.metrics.catalogue import list_metrics
 from histome.slide import ClassMap, Slide, open_slide
+from histome.store.caveat import Caveat
 from histome.tissue import Tissue
 
 MPP = 0.5
@@ -38,6 +40,11 @@ class MadeProfile:
 
     parts: dict[str, Any]
     run: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[Caveat, ...]:
+        """As in a profile."""
+        return tuple(Caveat(**entry) for entry in self.run["warnings"])
 
     def __getattr__(self, name: str) -> Any:
         part = self.__dict__["parts"].get(name)
@@ -138,7 +145,7 @@ def make_run(**changes: Any) -> dict[str, Any]:
         "state": "running",
         "slide": {"fingerprint": "f" * 16, "broken_tiles": {"count": 0}},
         "stages": {"qc": {"seconds": 1.25}, "cells": {"seconds": None}},
-        "warnings": [],
+        "warnings": [caveat("ORGAN_NOT_STATED", "State it.")._asdict()],
         "started": "2026-01-02T03:04:05+00:00",
         "code": "0.1.0+abc",
         "versions": {"numpy": "2.0"},

@@ -10,7 +10,7 @@ from helpers.given_facts import CARDS, metrics
 from helpers.phantoms import small_phantom
 
 from histome.metrics.format import MetricTable, MetricValue
-from histome.narrative.facts import Facts
+from histome.narrative.facts import Facts, ModelNotes
 from histome.narrative.sentences import Narrative
 from histome.narrative.verifier import verify
 from histome.narrative.writers.slide import describe_slide
@@ -106,6 +106,50 @@ def test_it_reads_as_meant() -> None:
     ):
         assert part in text
     assert "3 other organs" not in text  # no number that is not a metric
+
+
+@pytest.mark.parametrize(
+    ("stated", "sentence"),
+    [
+        (
+            {"organ": "liver", "site": "metastasis", "specimen": "biopsy"},
+            "Stated by the user: biopsy of a metastasis in the liver.",
+        ),
+        ({"organ": "skin"}, "Stated by the user: specimen of the skin."),
+        ({"site": "primary"}, "Stated by the user: specimen of a primary tumor."),
+    ],
+)
+def test_what_was_stated_is_said_first(stated: dict[str, str], sentence: str) -> None:
+    facts = replace(made(metrics()), stated=stated)
+    first = describe_slide(facts)[0]
+    assert first.text == sentence
+    assert [source.value for source in first.sources] == list(stated.values())
+    assert verify(first.text, facts).unsupported == []
+    assert "Stated" not in text_of()
+
+
+def test_a_metastasis_that_nobody_stated_is_a_claim_without_support() -> None:
+    facts = replace(made(metrics()), stated={"site": "metastasis"})
+    for told, facts_told in (("This is a metastasis.", made(metrics())), ("This is no metastasis.", facts)):
+        assert [claim.text for claim in verify(told, facts_told).unsupported] == ["metastasis"]
+
+
+def test_an_organ_that_a_model_never_saw_is_told_of_that_model_only() -> None:
+    cards = {
+        "nuclei": ModelNotes({}, (), ("lung",)),
+        "tissue": ModelNotes({}, (), ("skin",)),
+        "own": ModelNotes({}, ()),
+    }
+    facts = replace(made(metrics()), models=cards, stated={"organ": "skin"})
+    text = " ".join(sentence.text for sentence in describe_slide(facts))
+    assert "The nuclei model never saw skin, the organ that was stated: no number here holds." in text
+    assert verify(text, facts).unsupported == []
+
+
+def test_one_is_one() -> None:
+    text = plain(text_of(CELL_N_TOTAL=1.0, ABSTAINED_COUNT_ALL=1.0))
+    assert "It holds 1 cell:" in text
+    assert "abstained on 1 cell (" in text
 
 
 def test_the_verifier_finds_nothing_false_in_it() -> None:

@@ -34,6 +34,37 @@ def render(slide: Slide, **parts: object) -> str:
     return render_report(profiles.make_profile(**parts), slide, CONFIG)
 
 
+def made_warning(severity: str, text: str) -> dict[str, object]:
+    return {"code": "MADE", "severity": severity, "title": text, "text": f"{text} here", "values": {}}
+
+
+def test_alarms_stand_over_all_else_and_every_warning_has_its_code(slide: Slide) -> None:
+    told = [made_warning("alarm", "Wrong stain"), made_warning("caution", "Low"), made_warning("note", "Few")]
+    text = render(slide, run=profiles.make_run(warnings=told))
+    page = Page(text)
+    assert [attrs["role"] for attrs in page.all("p") if attrs.get("class") == "alarm"] == ["alert"]
+    assert (
+        text.index("Wrong stain")
+        < text.index('class="tile"')
+        < text.index("Caution: Low")
+        < text.index("Few")
+    )
+    assert page.words().count("MADE") == 3
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({}, "organ not stated"),
+        ({"organ": "skin", "specimen": "biopsy"}, "skin, biopsy as stated"),
+        ({"site": "metastasis"}, "metastasis as stated, organ not stated"),
+    ],
+)
+def test_the_head_says_what_was_stated(slide: Slide, stated: dict[str, str], words: str) -> None:
+    page = Page(render(slide, run=profiles.make_run(config={"slide": stated})))
+    assert f"um/px; {words}".replace("um", "µm") in page.words()
+
+
 def test_every_number_is_a_metric_or_comes_from_the_cells(whole: str) -> None:
     metrics, cells = MetricTable(profiles.make_metrics()), profiles.make_cells()
     shown = Page(whole).all("data")
@@ -145,7 +176,7 @@ def test_three_counts_when_the_run_has_them(slide: Slide) -> None:
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     name = HOSTILE.replace("/", "")
     run = profiles.make_run(
-        warnings=[HOSTILE],
+        warnings=[made_warning("alarm", HOSTILE), made_warning("note", HOSTILE)],
         code=HOSTILE,
         versions={HOSTILE: HOSTILE},
         stages={HOSTILE: {"seconds": 1.0}},
@@ -167,7 +198,6 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 def test_no_cells(slide: Slide) -> None:
     profile = profiles.make_profile(cells=profiles.make_cells(0), metrics=profiles.null_metrics())
     words = Page(render_report(profile, slide, CONFIG)).words()
-    assert "No cells were found" in words
     assert "nothing to be confident about" in words
     assert "there is no &lt;" not in words
     assert "there is no <all-cells>" in words

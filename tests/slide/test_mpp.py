@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,20 @@ def test_implausible_file_names_the_way_out(key: str) -> None:
 
 
 def test_missing_names_the_option() -> None:
-    with pytest.raises(MppError, match=r"slide\.tif does not say .* pass --mpp"):
+    with pytest.raises(MppError, match=r"slide\.tif does not say .* pass it with --mpp"):
         resolve()
+
+
+@pytest.mark.parametrize("power", [None, 40])
+def test_missing_names_the_place_to_look_and_no_number_to_copy(power: float | None) -> None:
+    with pytest.raises(MppError, match=r"where the slide was scanned .* a wrong one makes") as caught:
+        resolve(objective_power=power)
+    assert re.search(r"--mpp \d", str(caught.value)) is None
 
 
 def test_objective_power_only_on_request() -> None:
     hints = MppHints(objective_power=40)
-    with pytest.raises(MppError, match=r"only 40x; pass --mpp, or --allow-estimated-mpp to take 0\.25"):
+    with pytest.raises(MppError, match=r"only 40x: --allow-estimated-mpp takes 0\.25; or look"):
         resolve_mpp(SLIDE, hints)
     mpp = resolve_mpp(SLIDE, hints, allow_estimated=True)
     assert (mpp.x, mpp.source, mpp.estimated) == (0.25, "objective power", True)

@@ -60,9 +60,9 @@ def test_not_a_dicom_slide(tmp_path: Path) -> None:
         ("broken.svs", "broken.svs is no slide or image that histome reads"),
         ("unopenable.tiff", "unopenable.tiff uses TIFF compression 52479, which histome cannot decode"),
         ("unreadable.svs", "unreadable.svs cannot be decoded (Bogus marker length)"),
-        ("boxes.tiff", "boxes.tiff does not say its micrometers per pixel; pass --mpp"),
-        ("boxes.png", "boxes.png does not say its micrometers per pixel; pass --mpp"),
-        ("tcga_tile.png", "tcga_tile.png does not say its micrometers per pixel; pass --mpp"),
+        ("boxes.tiff", "boxes.tiff does not say its micrometers per pixel; look it up"),
+        ("boxes.png", "boxes.png does not say its micrometers per pixel; look it up"),
+        ("tcga_tile.png", "tcga_tile.png does not say its micrometers per pixel; look it up"),
     ],
 )
 def test_bad_real_files(data_dir, name: str, message: str) -> None:

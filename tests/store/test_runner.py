@@ -58,11 +58,26 @@ def test_run_json_tells_the_run(tmp_path: Path) -> None:
     run = told(tmp_path / "p")
     assert run["state"] == "done"
     assert run["exit_code"] == 0
-    assert run["slide"]["mpp"] == {"x": 0.5, "y": 0.5, "source": "given", "estimated": False}
+    assert run["slide"]["mpp"] == {
+        "x": 0.5,
+        "y": 0.5,
+        "source": "given",
+        "estimated": False,
+        "notes": [],
+    }
     assert run["slide"]["broken_tiles"] == {"count": 1, "boxes_px": [[0, 0, 256, 256]]}
-    assert run["warnings"] == ["a note"]
+    assert run["slide"]["notes"] == ["a note"]
     assert list(run["stages"]) == list(NAMES)
     assert all(stage["seconds"] >= 0 for stage in run["stages"].values())
+
+
+def test_what_is_said_of_the_slide_is_said_again_when_it_changes(tmp_path: Path) -> None:
+    run_texts(tmp_path / "p")
+    stages = snapshot(tmp_path / "p")
+    warning = {"code": "ORGAN_NOT_SEEN"}
+    assert run_texts(tmp_path / "p", about=lambda content: {"warnings": [warning, content["state"]]}) == []
+    assert told(tmp_path / "p")["warnings"] == [warning, "done"]
+    assert snapshot(tmp_path / "p") == stages
 
 
 def test_a_changed_setting_redoes_its_stage_and_what_follows(tmp_path: Path) -> None:
@@ -143,7 +158,7 @@ def test_logged_warnings_are_told_once_and_in_order(tmp_path: Path) -> None:
 
     with make_run(tmp_path / "p", wanted=("qc",)) as run:
         run.stage("qc", warn, TEXT)
-    assert told(tmp_path / "p")["warnings"] == ["a note", "a", "b"]
+    assert told(tmp_path / "p")["stages"]["qc"]["warnings"] == ["a", "b"]
 
 
 def test_a_folder_that_is_no_profile_is_left_alone(tmp_path: Path) -> None:

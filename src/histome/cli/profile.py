@@ -36,6 +36,11 @@ def profile(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the profile of another slide of the same name.")
     ] = False,
+    organ: Annotated[
+        str | None, typer.Option(help="Where the tissue was taken from; tells whether the models know it.")
+    ] = None,
+    site: Annotated[str | None, typer.Option(help="primary or metastasis.")] = None,
+    specimen: Annotated[str | None, typer.Option(help="biopsy, resection or cytology.")] = None,
 ) -> int:
     """Measure slides: quality, tissues, cells, metrics, narrative, report.
 
@@ -45,12 +50,12 @@ def profile(
     from histome.cohort.local import profile_slides, worst_exit_code
 
     settings = Config.from_toml(config) if config else Config()
-    if allow_estimated_mpp:
-        slide = settings.slide.model_copy(update={"allow_estimated_mpp": True})
-        settings = settings.model_copy(update={"slide": slide})
-    if cells_model is not None:
-        cells = settings.cells.model_copy(update={"model": cells_model})
-        settings = settings.model_copy(update={"cells": cells})
+    estimated = allow_estimated_mpp or None
+    stated = {"allow_estimated_mpp": estimated, "organ": organ, "site": site, "specimen": specimen}
+    settings = settings.updated(
+        slide=settings.slide.updated(**{name: value for name, value in stated.items() if value is not None}),
+        cells=settings.cells.updated(model=cells_model or settings.cells.model),
+    )
     names = STAGES if stages is None else [name.strip() for name in stages.split(",")]
     codes = []
     options = {"config": settings, "stages": names, "workers": workers, "overwrite": overwrite}
@@ -66,18 +71,22 @@ def _tell(outcome: "Outcome") -> None:
         console.fail(outcome.error)
     if outcome.profile is not None:
         name = shown(outcome.slide_path.name)
-        for line in outcome.profile.run["warnings"]:
-            console.warn(f"{name}: {line}")
+        for warning in outcome.profile.warnings:
+            if warning.severity != "note":
+                console.warn(f"{name}: {warning.code}: {warning.title}. {warning.text}")
         console.say(f"{name}: {summary(outcome.profile)}")
 
 
 def summary(profile: "Profile") -> str:
-    """Return a profile in one line: cells, metrics and where to look."""
+    """Return a profile in one line: tissue, cells, warnings and where to look."""
     parts = []
+    if quality := profile.run.get("quality"):
+        parts.append(f"{quality['valid_mm2']:.4g} mm2 of valid tissue")
     if cells := profile.run.get("cells"):
         parts.append(f"{cells['count']:,} cells")
-    if metrics := profile.run.get("metrics"):
-        parts.append(f"{metrics['finite']:,} of {metrics['declared']:,} metrics have a value")
+    codes = [warning.code for warning in profile.warnings if warning.severity != "note"]
+    many = "warning" if len(codes) == 1 else "warnings"
+    parts.append(f"{len(codes)} {many} ({', '.join(codes)})" if codes else "no warnings")
     has_report = "report" in profile.run["stages"]
     parts.append(f"report {profile.report}" if has_report else f"stages in {profile.path}")
     return "; ".join(parts)

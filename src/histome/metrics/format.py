@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -69,7 +70,7 @@ class Formatted:
 class MetricTable(Mapping[str, MetricValue]):
     """The metrics table (name, value, unit, n, reason) by name."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: "pa.Table") -> None:
         given = [name for name in MetricValue._fields if name != "evidence" or name in table.column_names]
         columns = [table.column(name).to_pylist() for name in given]
         self._rows = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from histome.classes import CELL_CLASSES
-from histome.config import read_settings
+from histome.config import Organ, read_settings
 from histome.errors import ModelError
 from histome.models.tasks import TASKS, Task
 
@@ -91,6 +91,8 @@ class Card(_Strict):
         One line each on what the model never saw.
     training_data : tuple of DataSource
         Data sets with licenses.
+    organs : tuple of str
+        Organs that it learned from, names out of `classes.ORGANS`; empty where that is not known.
     reference : dict of tuple of float
         Means of the outputs for a drawn window (`models.reference.summarize`), for `check_model`.
     scores, training : dict
@@ -116,6 +118,7 @@ class Card(_Strict):
     limits: tuple[Line, ...] = ()
     thresholds: Thresholds = Thresholds()
     training_data: tuple[DataSource, ...] = ()
+    organs: tuple[Organ, ...] = ()
     reference: dict[str, tuple[float, ...]] = {}
     scores: dict[str, Any] = {}
     training: dict[str, Any] = {}

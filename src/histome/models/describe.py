@@ -51,6 +51,7 @@ def _head(card: Card) -> list[str]:
         "finds": f"{task.finds}: {task.decoder}",
         "outputs": ", ".join(f"{name} {shape}" for name, shape in expected_outputs(card).items()),
         "classes": ", ".join(card.classes),
+        "organs": ", ".join(card.organs),
         "license": card.license,
         "thresholds": thresholds,
         "temperature": f"{card.temperature:g}",

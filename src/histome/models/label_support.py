@@ -7,11 +7,12 @@ card says in its metadata. Classes that were hardly taught stand beside every nu
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from histome.models.card import Card
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Fewer labels of its own than this, all data sets together, and a class' numbers are marked.
 FEW_LABELS = 100
@@ -86,7 +87,7 @@ def support_metadata(card: Card) -> dict[bytes, bytes]:
     return {CLASS_LABELS: json.dumps(support_texts(card_support(card))).encode()}
 
 
-def table_support(schema: pa.Schema) -> dict[str, Support]:
+def table_support(schema: "pa.Schema") -> dict[str, Support]:
     """Return how the model of a cells table learned each class; empty for a table from elsewhere."""
     try:
         return read_support(json.loads((schema.metadata or {})[CLASS_LABELS]))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from string import Formatter
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from histome.classes import CELL_CLASSES
@@ -92,10 +93,11 @@ class Fact:
 
 
 class ModelNotes(NamedTuple):
-    """What a model's card says of its learning: class -> "direct, n = ..." or "indirect"; its limits."""
+    """What a model's card says of its learning: class -> "direct, n = ..." or "indirect"; limits; organs."""
 
     labels: Mapping[str, str]
     limits: tuple[str, ...]
+    organs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Facts:
         Unit, n and reason of a null, by the value's name.
     models : mapping of str to ModelNotes
         What the card of each model, by its name, says of its learning.
+    stated : mapping of str to str
+        What is stated of the specimen: `organ`, `site`, `specimen`, as far as it is.
     """
 
     kind: FactsKind
@@ -124,10 +128,16 @@ class Facts:
     samples: Mapping[str, int] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, ModelNotes] = field(default_factory=dict)
+    stated: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_slide(cls, metrics: Mapping[str, MetricValue], cards: Mapping[str, Card]) -> "Facts":
-        """Return the facts of a slide: its metrics by name, labels from them, its models' cards."""
+    def of_slide(
+        cls,
+        metrics: Mapping[str, MetricValue],
+        cards: Mapping[str, Card],
+        stated: Mapping[str, str] = MappingProxyType({}),
+    ) -> "Facts":
+        """Return the facts of a slide: its metrics by name, labels from them, cards, what is stated of it."""
         rows = {name: metrics[name] for name in narrated_metrics() if name in metrics}
         values = {name: row.value for name, row in rows.items()}
         labels = dict(slide_labels(values))
@@ -140,9 +150,10 @@ class Facts:
             {name: row.n for name, row in rows.items() if row.n is not None},
             {name: row.reason or "no value" for name, row in rows.items() if row.value is None},
             {
-                card.name: ModelNotes(support_texts(card_support(card)), tuple(card.limits))
+                card.name: ModelNotes(support_texts(card_support(card)), card.limits, card.organs)
                 for card in cards.values()
             },
+            stated,
         )
 
     @classmethod
@@ -178,7 +189,11 @@ class Facts:
             _units(values, document.get("units", {})),
             document.get("samples", {}),
             document.get("undefined", {}),
-            {name: ModelNotes(about["labels"], tuple(about["limits"])) for name, about in models.items()},
+            {
+                name: ModelNotes(about["labels"], tuple(about["limits"]), tuple(about["organs"]))
+                for name, about in models.items()
+            },
+            document.get("stated", {}),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -192,9 +207,14 @@ class Facts:
             "samples": dict(self.samples),
             "undefined": dict(self.undefined),
             "models": {
-                name: {"labels": dict(notes.labels), "limits": list(notes.limits)}
+                name: {
+                    "labels": dict(notes.labels),
+                    "limits": list(notes.limits),
+                    "organs": list(notes.organs),
+                }
                 for name, notes in self.models.items()
             },
+            "stated": dict(self.stated),
         }
 
     @cached_property

@@ -282,13 +282,21 @@ class _Reading:
             amount = self.facts.findings.get(finding)
             denied = claims.NEGATION.search(self.text[:start]) is not None
             if amount is None:
-                yield Claim(self.text[start:end], "finding", None, "the facts do not speak of it")
+                stated = None if denied else self._stated(self.text[start:end])
+                yield Claim(
+                    self.text[start:end], "finding", stated, "" if stated else "the facts do not speak of it"
+                )
             elif (amount > 0) == denied and not self.numbers:
                 yield Claim(
                     self.text[start:end], "finding", None, "it is there" if denied else "there is none"
                 )
             else:
                 yield Claim(self.text[start:end], "finding", finding)
+
+    def _stated(self, word: str) -> str | None:
+        """Return what was stated of the specimen in this word."""
+        told = self.facts.stated.items()
+        return next((f"stated: {name}" for name, value in told if value == word.lower()), None)
 
     def comparisons_claimed(self) -> Iterator[Claim]:
         """Yield a claim for "higher ... than" between two numbers of one unit."""

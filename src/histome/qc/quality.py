@@ -1,6 +1,7 @@
 """Quality of a slide: the five-class map that says what may be measured."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from histome.qc.focus import find_out_of_focus, measure_focus
 from histome.qc.folds import find_folds
 from histome.qc.foreground import find_tissue, read_strip, strips
 from histome.qc.fragments import label_fragments
-from histome.qc.stain import Stain, measure_stain
+from histome.qc.stain import Stain, measure_stain, unlike_h_and_e
 from histome.slide import ClassMap, Slide
 
 Mask = NDArray[np.bool_]
@@ -67,6 +68,21 @@ class Quality:
         """Median of `focus` over the judged tissue; nan where nothing could be judged."""
         judged = self.focus[np.isfinite(self.focus)]
         return float(np.median(judged)) if judged.size else float("nan")
+
+    def summary(self) -> dict[str, Any]:
+        """Return what run.json tells of it: mm2 on the glass and valid, whether its colors are H&E's."""
+        glass = [name for name in self.map.classes if name != "NO_TISSUE"]
+        on_glass, valid = (sum(map(self.map.area_um2, names)) / 1e6 for names in (glass, ["VALID_TISSUE"]))
+        return {
+            "tissue_mm2": on_glass,
+            "valid_mm2": valid,
+            "valid_percent": 100.0 * valid / on_glass if on_glass else None,
+            "unlike_h_and_e": unlike_h_and_e(self.stain.colors),
+            "colors": {
+                name: value if np.isfinite(value) else None
+                for name, value in self.stain.colors._asdict().items()
+            },
+        }
 
 
 def assess(slide: Slide, config: QcConfig) -> Quality:

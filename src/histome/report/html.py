@@ -20,7 +20,6 @@ from histome.models.card import Card
 from histome.models.label_support import card_support, table_support, weakly_supported
 from histome.render import palette
 from histome.report import tables
-from histome.report.caveats import CaveatInputs, find_caveats
 from histome.report.narrative import narrative_page
 from histome.report.phenotypes import phenotype_page
 from histome.report.pictures import (
@@ -36,12 +35,10 @@ from histome.report.pictures import (
     overview_page,
     view_page,
 )
-from histome.report.provenance import count_broken_tiles, extent, load_cards, provenance_page, slide_rows
+from histome.report.provenance import extent, load_cards, provenance_page, slide_rows, specimen_line
 from histome.report.views import CellArrays, choose_views
 from histome.slide.reader import Slide
 from histome.store.profile import Profile
-
-_STAINS = ("hematoxylin_od_mean", "hematoxylin_od_sd", "eosin_od_mean")
 
 
 @dataclass(frozen=True)
@@ -135,10 +132,11 @@ def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict
     return {
         "slide_id": inputs.slide.id,
         "version": histome.__version__,
-        "subtitle": _subtitle(inputs.slide),
+        "subtitle": _subtitle(inputs),
+        "alarms": [warning for warning in profile.warnings if warning.severity == "alarm"],
         "tiles": tables.headline(metrics),
         "narrative": narrative_page(_part(profile, "narrative")),
-        "caveats": find_caveats(_caveat_inputs(metrics, inputs), config),
+        "caveats": [warning for warning in profile.warnings if warning.severity != "alarm"],
         "facts": slide_rows(inputs.slide, inputs.run),
         "cell_legend": palette.legend("cells"),
         "weak_classes": _weak_classes(inputs.table, inputs.cards),
@@ -163,28 +161,10 @@ def _weak_classes(cells: pa.Table | None, cards: Mapping[str, Card]) -> dict[str
     return {palette.CELL_LABELS[name]: str(support) for name, support in weakly_supported(found).items()}
 
 
-def _subtitle(slide: Slide) -> str:
-    return f"H&E, {extent(slide)} at {slide.mpp.x:.4g} µm/px"
-
-
-def _caveat_inputs(metrics: MetricTable, inputs: ReportInputs) -> CaveatInputs:
-    return CaveatInputs(
-        metrics,
-        inputs.cells,
-        inputs.slide.mpp,
-        inputs.cards,
-        stated=[str(line) for line in inputs.run.get("warnings", [])],
-        broken_tiles=count_broken_tiles(inputs.slide, inputs.run),
-        stain=_stain(inputs.table),
-    )
-
-
-def _stain(cells: pa.Table | None) -> dict[str, float]:
-    """Mean over the cells of each optical density that the table has."""
-    if cells is None or len(cells) == 0:
-        return {}
-    names = [name for name in _STAINS if name in cells.column_names]
-    return {name: float(np.nanmean(cells.column(name).to_numpy())) for name in names}
+def _subtitle(inputs: ReportInputs) -> str:
+    slide = inputs.slide
+    size = f"{extent(slide)} at {slide.mpp.x:.4g} µm/px"
+    return f"Measured as H&E, {size}; {specimen_line(inputs.run)}"
 
 
 @cache

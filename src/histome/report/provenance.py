@@ -11,6 +11,7 @@ from histome.models.describe import ScoreRow, plain_name, score_rows
 from histome.models.registry import find_model
 from histome.slide.reader import Slide
 
+_STATED = {"organ": "Organ, as stated", "site": "Tumor, as stated", "specimen": "Specimen, as stated"}
 Row = tuple[str, str]
 _PROPERTIES = {"vendor": "Vendor", "scanner": "Scanner", "maker": "Maker", "objective-power": "Objective"}
 
@@ -29,6 +30,8 @@ def slide_rows(slide: Slide, run: Mapping[str, Any]) -> list[Row]:
         ("Source of the pixel size", slide.mpp.source + (" (estimated)" if slide.mpp.estimated else "")),
     ]
     facts += [(label, slide.reader.properties[key]) for key, label in _PROPERTIES.items() if _has(slide, key)]
+    stated = stated_of(run)
+    facts += [(label, stated[key].capitalize()) for key, label in _STATED.items() if key in stated]
     broken = count_broken_tiles(slide, run)
     return [*facts, ("Damaged tiles", format_count(broken) if broken else "none found")]
 
@@ -37,6 +40,19 @@ def count_broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
     """Return how many damaged tiles the run or this reading met."""
     recorded = run.get("slide", {}).get("broken_tiles", {})
     return max(int(recorded.get("count", 0)), len(slide.broken))
+
+
+def stated_of(run: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was stated of the specimen, as `SlideConfig.stated` does."""
+    settings = run.get("config", {}).get("slide", {})
+    return {name: settings[name] for name in _STATED if settings.get(name)}
+
+
+def specimen_line(run: Mapping[str, Any]) -> str:
+    """Return what was stated of the specimen in a few words; that its organ was not, too."""
+    stated = stated_of(run)
+    told = f"{', '.join(stated.values())} as stated" if stated else ""
+    return told if "organ" in stated else ", ".join(filter(None, (told, "organ not stated")))
 
 
 def _has(slide: Slide, key: str) -> bool:

@@ -16,6 +16,11 @@ NOMINAL_AGREEMENT = 1.6
 ANISOTROPY_LIMIT = 2.0
 ANISOTROPY_NOTED = 1.01
 UNIT_TRAPS = (10.0, 2.54)
+# No number to copy: a wrong one is worse than none.
+_WHERE_IT_STANDS = (
+    "look it up where the slide was scanned or exported (40x is about 0.25, 20x about 0.5, a reduced copy "
+    "more) and pass it with --mpp: a wrong one makes every area, density, nucleus and class wrong."
+)
 
 PixelSize = tuple[float, float]
 
@@ -183,13 +188,11 @@ def _trap_hint(value_um: float, nominal_um: float | None) -> str:
 def _estimated(path: Path, hints: MppHints, allow_estimated: bool) -> Mpp:
     nominal = _nominal_um(hints)
     if nominal is None:
-        raise MppError(
-            f"{path.name} does not say its micrometers per pixel; pass --mpp, for example --mpp 0.25."
-        )
+        raise MppError(f"{path.name} does not say its micrometers per pixel; {_WHERE_IT_STANDS}")
     if not allow_estimated:
         raise MppError(
-            f"{path.name} does not say its micrometers per pixel, only {hints.objective_power:g}x; "
-            f"pass --mpp, or --allow-estimated-mpp to take {nominal:.3g}."
+            f"{path.name} does not say its micrometers per pixel, only {hints.objective_power:g}x: "
+            f"--allow-estimated-mpp takes {nominal:.3g}; or {_WHERE_IT_STANDS}"
         )
     note = f"{nominal:.3g} um/px is estimated from {hints.objective_power:g}x"
     return Mpp(nominal, nominal, "objective power", estimated=True, notes=(note,))

@@ -89,9 +89,10 @@ def _load_quality(folder: Path) -> "Quality":
     import tifffile
 
     from histome.qc import Quality
-    from histome.qc.stain import Stain
+    from histome.qc.stain import ColorSpread, Stain
 
     numbers = read_json(folder / QUALITY_NUMBERS)
+    stain = Stain(**{name: _value(value) for name, value in numbers["stain"].items()})
     return Quality(
         _class_map(folder / QUALITY_MAP),
         tifffile.imread(folder / FOCUS),
@@ -101,7 +102,7 @@ def _load_quality(folder: Path) -> "Quality":
         _value(numbers["tissue_density"]),
         tuple(numbers["extent_um"]),
         tuple(numbers["mpp"]),
-        Stain(**{name: _value(value) for name, value in numbers["stain"].items()}),
+        stain._replace(colors=ColorSpread(*stain.colors)),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from histome.errors import OutputError
 from histome.store import files as store
+from histome.store.caveat import Caveat
 from histome.store.disk import read_json
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Profile:
     def run(self) -> dict[str, Any]:
         """run.json: the slide, versions, settings, models, times, warnings and how the run ended."""
         return read_json(self.path / RUN_NAME)
+
+    @cached_property
+    def warnings(self) -> tuple[Caveat, ...]:
+        """What to know before believing a number, the gravest first; see `histome.caveats.CODES`."""
+        return tuple(Caveat(**entry) for entry in self.run.get("warnings", ()))
 
     @cached_property
     def quality(self) -> "Quality":
@@ -82,8 +88,13 @@ def load_profile(folder: str | Path) -> Profile:
     Examples
     --------
     >>> profile = histome.load_profile("out/slide")
-    >>> profile.run["state"], profile.run["warnings"]
-    ('done', [])
+    >>> profile.run["state"]
+    'done'
+
+    What to know before believing a number stands in run.json, each with a code and its values:
+
+    >>> [warning.title for warning in profile.warnings if warning.code == "ORGAN_NOT_STATED"]
+    ['The organ was not stated']
 
     Its parts fit each other; the area of stroma on the map is that of the table of metrics:
 

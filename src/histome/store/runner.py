@@ -133,8 +133,8 @@ class Run:
         All stages in order.
     wanted : sequence of str
         Names those to bring up to date.
-    about : mapping
-        What run.json says besides (versions, settings, models); any JSON.
+    about : callable(content)
+        Gives what run.json says besides (versions, settings, models, warnings), from what it says so far.
     overwrite : bool
         Replace the profile of another slide; what is no profile is never replaced.
     progress : callable(stage, done, total)
@@ -154,7 +154,7 @@ class Run:
         stages: Sequence[Stage],
         *,
         wanted: Sequence[str],
-        about: Mapping[str, Any],
+        about: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> None:
@@ -196,8 +196,9 @@ class Run:
 
     def _begin(self) -> None:
         before = read_json(self.path / RUN_NAME)
-        # A finished run is left as it is: dates, times and all.
-        self._idle = before.get("state") == "done" and all(map(self._is_done, self._wanted))
+        # A finished run is left as it is, dates, times and all, unless something else is said of its slide.
+        done = before.get("state") == "done" and all(map(self._is_done, self._wanted))
+        self._idle = done and self._says_the_same(before)
         if self._idle:
             self._remember(before)
             return
@@ -214,6 +215,12 @@ class Run:
         slide = before["slide"] | {sign: self._facts[sign] for sign in Identity._fields}
         if slide != before["slide"]:
             write_json(self.path / RUN_NAME, {**before, "slide": slide})
+
+    def _says_the_same(self, before: Mapping[str, Any]) -> bool:
+        """Whether the warnings are those of before, and what is stated of the slide."""
+        now = json.loads(json.dumps(self._content("done", None)))
+        then, told = ((it.get("warnings"), it.get("config", {}).get("slide")) for it in (before, now))
+        return then == told
 
     def tell(self, **facts: Any) -> None:
         """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
@@ -291,10 +298,15 @@ class Run:
             (self.path / RUN_NAME).unlink(missing_ok=True)
 
     def _write(self, state: str, error: BaseException | None = None) -> None:
+        content = self._content(state, error)
+        with writing(self.path):
+            write_json(self.path / RUN_NAME, content)
+
+    def _content(self, state: str, error: BaseException | None) -> dict[str, Any]:
         records = {name: record for name in self._keys if (record := self._record(name))}
         boxes = sorted({tuple(box) for record in records.values() for box in record["broken_tiles_px"]})
         now = time.time()
-        content = {
+        content: dict[str, Any] = {
             "format": FORMAT,
             "research_use_only": RESEARCH_USE,
             "state": state,
@@ -309,17 +321,14 @@ class Run:
                 }
                 for name, record in records.items()
             },
-            "warnings": [*self._slide.notes, *(line for r in records.values() for line in r["warnings"])],
             "started": _date(self._started),
             "finished": _date(now),
             "seconds": round(now - self._started, 3),
             "code": self._code,
-            **self._about,
         }
         for record in records.values():
             content.update(record["facts"])
-        with writing(self.path):
-            write_json(self.path / RUN_NAME, content)
+        return {**content, **self._about(content)}
 
 
 def _slide_facts(slide: "Slide", before: Mapping[str, Any]) -> dict[str, Any]:
@@ -335,7 +344,9 @@ def _slide_facts(slide: "Slide", before: Mapping[str, Any]) -> dict[str, Any]:
             "y": slide.mpp.y,
             "source": slide.mpp.source,
             "estimated": slide.mpp.estimated,
+            "notes": list(slide.mpp.notes),
         },
+        "notes": list(slide.reader.notes),
         "properties": dict(slide.reader.properties),
     }
 

@@ -1,7 +1,7 @@
 """What is known of a slide's tissue, in one value: its map, its regions, its zones, its probabilities."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,10 @@ class Tissue:
     def of(cls, tissue: ClassMap, probabilities: ProbabilityMap | None = None, *, workers: int = 1) -> Self:
         """Return the tissue of a map, its regions and zones found."""
         return cls(tissue, find_regions(tissue), find_zones(tissue, workers=workers), probabilities)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what run.json tells of it: mm2 of each class of the map."""
+        return {"mm2": {name: self.map.area_um2(name) / 1e6 for name in self.map.classes}}
 
 
 def whole_field(slide: Slide) -> ClassMap:

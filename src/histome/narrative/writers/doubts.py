@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from histome.caveats import models_disagree
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.models.label_support import read_support, weakly_supported
 from histome.narrative.facts import Facts
@@ -34,10 +35,11 @@ def _little_tissue(facts: Facts) -> Iterator[Sentence]:
 def _abstained(facts: Facts) -> Iterator[Sentence]:
     if not facts.has("ABSTAINED_COUNT_ALL", "ABSTAINED_FRACTION_ALL", "CONFIDENCE_MEAN_ALL"):
         return
+    left_open = "cell" if facts.get("ABSTAINED_COUNT_ALL") == 1 else "cells"
     yield _tell(
         facts,
-        "The model abstained on {ABSTAINED_COUNT_ALL} cells ({ABSTAINED_FRACTION_ALL:%}), which are "
-        "counted under their likeliest class; its mean confidence in a class is {CONFIDENCE_MEAN_ALL:%}.",
+        f"The model abstained on {{ABSTAINED_COUNT_ALL}} {left_open} ({{ABSTAINED_FRACTION_ALL:%}}), counted "
+        "under the likeliest class; its mean confidence in a class is {CONFIDENCE_MEAN_ALL:%}.",
     )
     confidence = {name: facts.get(f"CONFIDENCE_MEAN_{name.upper()}") for name in CELL_CLASSES}
     known = {
@@ -56,7 +58,7 @@ def _disagreement(facts: Facts) -> Iterator[Sentence]:
     """Yield that the tissue model sees no carcinoma where the cell model sees carcinoma cells."""
     inside, every = "CELL_COUNT_CARCINOMA_CELL_CARCINOMA", "CELL_COUNT_CARCINOMA_CELL"
     a, b = facts.get(inside), facts.get(every)
-    if a is None or b is None or b < _FEW_CELLS or a >= 0.5 * b:
+    if a is None or b is None or not models_disagree(b, a):
         return
     few = f"Only {{{inside}}}" if a else "None"
     yield _tell(
@@ -109,7 +111,16 @@ def _tissues(facts: Facts) -> Iterator[Sentence]:
 
 
 def _never_seen(facts: Facts) -> Iterator[Sentence]:
-    """Yield the organs and preparations that a model has never seen, as its card says."""
+    """Yield the organs and preparations that a model has never seen, the stated one first."""
+    organ = facts.stated.get("organ")
+    unseen = [model for model, notes in facts.models.items() if notes.organs and organ not in notes.organs]
+    if organ is not None and unseen:
+        many = "models" if len(unseen) > 1 else "model"
+        text = (
+            f"The {listed(unseen)} {many} never saw {organ}, the organ that was stated: no number here holds."
+        )
+        sources = (Source(f"{model} card: organs", ", ".join(facts.models[model].organs)) for model in unseen)
+        yield Sentence(text, (Source("stated: organ", organ), *sources), "uncertain")
     for model, notes in facts.models.items():
         for line in notes.limits:
             if line.lower().startswith("never saw") and not re.search(r"\d", line):

@@ -40,8 +40,9 @@ def _ranked(facts: Facts, form: str, names: Sequence[str]) -> list[str]:
 
 
 def _composition(facts: Facts) -> Iterator[Sentence]:
-    """Yield areas, cells, and the extent of the carcinoma."""
+    """Yield what was stated, areas, cells, and the extent of the carcinoma."""
     tell, topic = facts.tell, "composition"
+    yield from _stated(facts)
     ranked = _ranked(facts, "RELATIVE_AREA_{}", TISSUE_CLASSES)
     tissues = [
         f"{{RELATIVE_AREA_{name}}} {'is ' * (k == 0)}{tissue_words(name)}" for k, name in enumerate(ranked)
@@ -53,8 +54,20 @@ def _composition(facts: Facts) -> Iterator[Sentence]:
         for name in _ranked(facts, "CELL_PERCENTAGE_{}", CELL_CLASSES)
     ]
     if cells:
-        yield tell(f"It holds {{CELL_N_TOTAL}} cells: {listed(cells)}.", topic)
+        many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
+        yield tell(f"It holds {{CELL_N_TOTAL}} {many}: {listed(cells)}.", topic)
     yield from _carcinoma(facts)
+
+
+def _stated(facts: Facts) -> Iterator[Sentence]:
+    """Yield what the user said of the specimen."""
+    if facts.stated:
+        specimen, site, organ = (facts.stated.get(name) for name in ("specimen", "site", "organ"))
+        of = {"primary": " of a primary tumor", "metastasis": " of a metastasis"}.get(str(site), "")
+        place = f" {'in' if of else 'of'} the {organ}" if organ else ""
+        text = f"{specimen or 'specimen'}{of}{place}"
+        sources = tuple(Source(f"stated: {name}", value) for name, value in facts.stated.items())
+        yield Sentence(f"Stated by the user: {text}.", sources, "composition")
 
 
 def _carcinoma(facts: Facts) -> Iterator[Sentence]:
@@ -112,11 +125,16 @@ def _phenotype(facts: Facts) -> Iterator[Sentence]:
             text = "No immune phenotype is given: too little carcinoma lies in any one place."
             yield facts.tell(text, "immune", names)
         return
-    few = facts.samples.get(names[0], 0) < _FEW_TILES
+    tiles = facts.samples.get(names[0], 0)
+    few = (
+        ("in the one tile there is, " if tiles == 1 else "in the few tiles there are, ")
+        if tiles < _FEW_TILES
+        else ""
+    )
     lead = f"the tumor reads as {str(label).lower().replace(' ', '-')}"
     lead = lead if label in PHENOTYPE_SHARES else "no immune phenotype leads"
     yield facts.tell(
-        f"{'in the few tiles there are, ' * few}{lead}: {{{names[0]}:%}} of the tiles with tumor are "
+        f"{few}{lead}: {{{names[0]}:%}} of the tiles with tumor are "
         f"inflamed, {{{names[1]}:%}} excluded and {{{names[2]}:%}} desert (n = {{{names[0]}:n}}).",
         "immune",
         [Source("interpretation.immune", label)],

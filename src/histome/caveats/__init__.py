@@ -1,0 +1,12 @@
+"""What a reader must know before believing a number: every doubt, as a code with its values."""
+
+from typing import TYPE_CHECKING
+
+from histome.faces import opened
+
+if TYPE_CHECKING:
+    from histome.caveats.codes import CODES, Code
+    from histome.caveats.find import Observed, find_caveats, models_disagree
+
+__all__ = ["CODES", "Code", "Observed", "find_caveats", "models_disagree"]
+__getattr__ = opened(__name__, __file__)

@@ -1,0 +1,276 @@
+"""Which doubts there are of a run, from what run.json says of it: a rule a code, or a few."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from histome.caveats.codes import caveat
+from histome.config import WarningsConfig
+from histome.metrics.format import format_count, format_number
+from histome.models.card import Card
+from histome.models.label_support import card_support, support_texts, weakly_supported
+from histome.models.tasks import CELL_TASKS
+from histome.store.caveat import Caveat
+
+# With fewer carcinoma cells than this their place says nothing.
+_FEW_CARCINOMA_CELLS = 20
+# In real fields of 20 nuclei or more, with the right um/px none had smaller ones and 2 of 85 smoother ones,
+# both of frozen sections; with half of it 43 of 71 are told, with twice 27 of 91, with four times 68 of 97.
+_ENOUGH_NUCLEI, _SMALLEST_UM2, _SMOOTHEST_UM2 = 20, 9.5, 1500.0
+# The emptiest of those fields, of bone, had 95 cells per mm2, a field of fat 70.
+_ENOUGH_MM2, _FEWEST_PER_MM2 = 0.2, 40.0
+# What `qc.stain.unlike_h_and_e` says, in words.
+_LOOKS = {
+    "one color": "The tissue has one color only, as with a single stain, in a gray or in an empty picture.",
+    "another color": "The tissue is not red to violet.",
+    "brown": "A brown or yellow stain takes part, as in immunohistochemistry (DAB), or the channels red and "
+    "blue are exchanged.",
+}
+_MEASURED = {
+    "hematoxylin_od_mean": "the hematoxylin of nuclei (optical density)",
+    "hematoxylin_od_sd": "the standard deviation of hematoxylin within a nucleus",
+    "eosin_od_mean": "the eosin of nuclei (optical density)",
+}
+_GRAVEST_FIRST = ("alarm", "caution", "note")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that the warnings are derived from.
+
+    Attributes
+    ----------
+    run : mapping
+        run.json as far as it is known: a part that a stage tells is missing until the stage is done.
+    cards : sequence of Card
+        The models of the run.
+    limits : WarningsConfig
+        Where warnings begin.
+    """
+
+    run: Mapping[str, Any]
+    cards: Sequence[Card]
+    limits: WarningsConfig
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """Return what run.json says under a name; empty where it does not yet."""
+        return self.run.get(name) or {}
+
+
+Rule = Callable[[Observed], Iterator[Caveat]]
+
+
+def find_caveats(observed: Observed) -> list[Caveat]:
+    """Return the warnings, the gravest first, otherwise in the order of the pipeline."""
+    found = [each for rule in RULES for each in rule(observed)]
+    return sorted(found, key=lambda each: _GRAVEST_FIRST.index(each.severity))
+
+
+def models_disagree(carcinoma_cells: float, in_carcinoma: float) -> bool:
+    """Whether most of the carcinoma cells, of enough of them, lie outside of carcinoma."""
+    return carcinoma_cells >= _FEW_CARCINOMA_CELLS and in_carcinoma < 0.5 * carcinoma_cells
+
+
+def _colors(observed: Observed) -> Iterator[Caveat]:
+    quality = observed.part("quality")
+    if looks := quality.get("unlike_h_and_e"):
+        yield caveat(
+            "NOT_H_AND_E",
+            f"{_LOOKS[looks]} The models know hematoxylin and eosin only: nothing here holds.",
+            looks_like=looks,
+            colors=quality["colors"],
+        )
+
+
+def _resolution(observed: Observed) -> Iterator[Caveat]:
+    mpp = observed.part("slide").get("mpp", {})
+    if mpp.get("estimated"):
+        yield caveat(
+            "RESOLUTION_ESTIMATED",
+            f"The file does not state its pixel size; {mpp['x']:.4g} um/px follows from the nominal "
+            "magnification. Scanners differ from it by up to 30 %, areas and densities then by up to 70 %.",
+            mpp=mpp["x"],
+        )
+    else:
+        yield from (caveat("RESOLUTION_NOTE", f"{note}.") for note in mpp.get("notes", ()))
+    finest = max((card.mpp for card in observed.cards if card.task in CELL_TASKS), default=None)
+    if finest is not None and mpp and max(mpp["x"], mpp["y"]) > 1.1 * finest:
+        yield caveat(
+            "RESOLUTION_COARSE",
+            f"The slide has {max(mpp['x'], mpp['y']):.3g} um/px, the model works at {finest:.3g}: small "
+            "nuclei are missed and shapes are smooth.",
+            mpp=max(mpp["x"], mpp["y"]),
+            model_mpp=finest,
+        )
+
+
+def _implausible(observed: Observed) -> Iterator[Caveat]:
+    """Nuclei that no tissue has. A field of fat may be all but empty, hence the least area and number."""
+    cells, valid_mm2 = observed.part("cells"), observed.part("quality").get("valid_mm2")
+    count, median, contrast = (
+        cells.get(name) for name in ("count", "median_nucleus_um2", "nuclear_contrast")
+    )
+    if not count or not valid_mm2 or median is None or contrast is None:
+        return
+    per_mm2, x = count / valid_mm2, observed.part("slide")["mpp"]["x"]
+    smooth_um2 = median / contrast**2 if contrast else float("inf")
+    if count >= _ENOUGH_NUCLEI and median < _SMALLEST_UM2:
+        reason = f"Half of the nuclei are under {format_number(median)} µm²: {x:.3g} um/px is too small."
+    elif count >= _ENOUGH_NUCLEI and smooth_um2 > _SMOOTHEST_UM2:
+        reason = (
+            f"The nuclei are smoother than their size allows (median {format_number(median)} µm²): {x:.3g} "
+            "um/px is too large, or the section was frozen or is blurred."
+        )
+    elif valid_mm2 >= _ENOUGH_MM2 and per_mm2 < _FEWEST_PER_MM2:
+        reason = f"There are {format_number(per_mm2)} cells per mm² of valid tissue at {x:.3g} um/px."
+    else:
+        return
+    yield caveat(
+        "RESOLUTION_IMPLAUSIBLE",
+        f"{reason} A wrong resolution makes every area, density, nucleus and class wrong.",
+        mpp=x,
+        median_nucleus_um2=median,
+        nuclear_contrast=contrast,
+        cells_per_mm2=per_mm2,
+    )
+
+
+def _file(observed: Observed) -> Iterator[Caveat]:
+    slide = observed.part("slide")
+    if tiles := slide.get("broken_tiles", {}).get("count"):
+        many = "tile is" if tiles == 1 else "tiles are"
+        text = f"{format_count(tiles)} {many} damaged and counted as no tissue."
+        yield caveat("BROKEN_TILES", text, tiles=tiles)
+    yield from (caveat("FILE_NOTE", f"{note}.") for note in slide.get("notes", ()))
+    for name, stage in observed.part("stages").items():
+        yield from (caveat("RUN_NOTE", line, stage=name) for line in stage.get("warnings", ()))
+
+
+def _quality(observed: Observed) -> Iterator[Caveat]:
+    share = observed.part("quality").get("valid_percent")
+    if share is not None and share < observed.limits.low_valid_percent:
+        yield caveat(
+            "MUCH_EXCLUDED",
+            f"Only {format_number(share)} % of the tissue passed quality control; the rest is out of focus, "
+            "folded, inked or otherwise damaged and was not measured.",
+            valid_percent=share,
+        )
+
+
+def _specimen(observed: Observed) -> Iterator[Caveat]:
+    stated = observed.part("config").get("slide", {})
+    organ = stated.get("organ")
+    if organ is None:
+        text = "Whether the models ever saw such tissue is not known; state the organ with --organ."
+        yield caveat("ORGAN_NOT_STATED", text)
+    elif unseen := [card.name for card in observed.cards if card.organs and organ not in card.organs]:
+        many = "models" if len(unseen) > 1 else "model"
+        yield caveat(
+            "ORGAN_NOT_SEEN",
+            f"The {many} “{'” and “'.join(unseen)}” never saw {organ}: classes of tissues and cells, "
+            "and every number on them, may be wrong. Believe only what you see on the overlays.",
+            organ=organ,
+            models=unseen,
+        )
+    if stated.get("specimen") == "cytology":
+        text = "Smears have no tissues, zones or regions, and no model here learned from them."
+        yield caveat("SPECIMEN_NOT_SEEN", text, specimen="cytology")
+
+
+def _tissue(observed: Observed) -> Iterator[Caveat]:
+    areas = observed.part("tissue").get("mm2", {})
+    total = sum(areas.values())
+    if total > 0 and areas["CARCINOMA"] == 0:
+        yield caveat(
+            "NO_CARCINOMA",
+            "Every metric that refers to carcinoma is null or zero. If this is a tumor, look at the tissue "
+            "overlay before you use any number.",
+            tissue_mm2=total,
+        )
+
+
+def _cells(observed: Observed) -> Iterator[Caveat]:
+    cells, limits = observed.part("cells"), observed.limits
+    count = cells.get("count")
+    if not count:
+        if count == 0:
+            area = observed.part("quality").get("valid_mm2")
+            yield caveat("NO_CELLS", "Cell metrics are zero or null, with their reason.", valid_mm2=area)
+        return
+    if count < limits.few_cells:
+        text = f"Shares rest on {format_count(count)} cells; a difference of a few percent means nothing."
+        yield caveat("SMALL_SAMPLE", text, cells=count)
+    mean, left_open = cells["confidence_mean"], cells["abstained_percent"]
+    if mean < limits.low_confidence:
+        text = f"The mean confidence is {format_number(mean, 2)}: at best that share of the classes is right."
+        yield caveat("LOW_CONFIDENCE", text, confidence_mean=mean)
+    if left_open > limits.high_abstained_percent:
+        yield caveat(
+            "MANY_ABSTAINED",
+            f"The model abstained on {format_number(left_open)} % of the cells. Counts include them under "
+            "their most likely class; the column “Confident” leaves them out.",
+            abstained_percent=left_open,
+        )
+
+
+def _disagreement(observed: Observed) -> Iterator[Caveat]:
+    cells = observed.part("cells")
+    every, inside = cells.get("carcinoma_cells", 0), cells.get("in_carcinoma", 0)
+    if models_disagree(every, inside):
+        yield caveat(
+            "MODELS_DISAGREE",
+            f"{format_count(inside)} of the {format_count(every)} cells classed as carcinoma cells lie in "
+            "tissue classed as carcinoma: every number on the tumor needs a look at the overlay.",
+            carcinoma_cells=every,
+            in_carcinoma=inside,
+        )
+
+
+def _stain(observed: Observed) -> Iterator[Caveat]:
+    """A mean outside the range of slide means in the card: `training.stain.<column> = [low, high]`."""
+    means = observed.part("cells").get("stain", {})
+    for card in observed.cards:
+        outside = {
+            name: {"mean": means[name], "low": low, "high": high}
+            for name, (low, high) in card.training.get("stain", {}).items()
+            if means.get(name) is not None and not low <= means[name] <= high
+        }
+        told = [
+            f"{_MEASURED.get(name, name)} is {format_number(at['mean'])} on average (in training "
+            f"{format_number(at['low'])} to {format_number(at['high'])})"
+            for name, at in outside.items()
+        ]
+        if outside:
+            text = f"Of the model “{card.name}”: {'; '.join(told)}. Expect more errors."
+            yield caveat("STAIN_OUTSIDE_TRAINING", text, model=card.name, outside=outside)
+
+
+def _models(observed: Observed) -> Iterator[Caveat]:
+    for card in observed.cards:
+        if weak := weakly_supported(card_support(card)):
+            names = ", ".join(f"{name.replace('_', ' ')} ({support})" for name, support in weak.items())
+            yield caveat(
+                "FEW_LABELS",
+                "Indirect means: only as a member of wider groups. Numbers of these are tentative and carry "
+                f"a †: {names}.",
+                model=card.name,
+                classes=support_texts(weak),
+            )
+        if card.limits:
+            text = f"What the model “{card.name}” never saw or hardly learned: {'; '.join(card.limits)}."
+            yield caveat("MODEL_LIMITS", text, model=card.name, limits=list(card.limits))
+
+
+RULES: tuple[Rule, ...] = (
+    _colors,
+    _implausible,
+    _resolution,
+    _file,
+    _quality,
+    _specimen,
+    _tissue,
+    _cells,
+    _disagreement,
+    _stain,
+    _models,
+)

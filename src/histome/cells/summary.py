@@ -1,0 +1,52 @@
+"""What run.json tells of the cells."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from histome.cells.pixels import Stains
+
+
+def summarize_cells(cells: pa.Table) -> dict[str, Any]:
+    """Return number, certainty, size and stain of the cells, and how many carcinoma cells lie in carcinoma.
+
+    `nuclear_contrast` is the median standard deviation of hematoxylin within a nucleus over the median mean.
+    Means and medians are None without cells or values.
+    """
+    carcinoma = _is(cells["class"], "carcinoma_cell")
+    return {
+        "count": len(cells),
+        "confidence_mean": _mean(cells["confidence"]),
+        "abstained_percent": _mean(cells["abstained"], 100.0),
+        "median_nucleus_um2": _median(cells["area_um2"]),
+        "nuclear_contrast": _quotient(
+            _median(cells["hematoxylin_od_sd"]), _median(cells["hematoxylin_od_mean"])
+        ),
+        "carcinoma_cells": int(carcinoma.sum()),
+        "in_carcinoma": int((carcinoma & _is(cells["tissue"], "CARCINOMA")).sum()),
+        "stain": {name: _mean(cells[name]) for name in Stains._fields},
+    }
+
+
+def _is(names: pa.ChunkedArray, name: str) -> np.ndarray:
+    return np.asarray(names.cast(pa.string()).to_numpy() == name)
+
+
+def _known(values: pa.ChunkedArray) -> np.ndarray:
+    numbers = values.cast(pa.float64()).to_numpy()
+    return numbers[np.isfinite(numbers)]
+
+
+def _mean(values: pa.ChunkedArray, factor: float = 1.0) -> float | None:
+    known = _known(values)
+    return factor * float(known.mean()) if known.size else None
+
+
+def _median(values: pa.ChunkedArray) -> float | None:
+    known = _known(values)
+    return float(np.median(known)) if known.size else None
+
+
+def _quotient(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
