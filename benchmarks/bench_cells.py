@@ -33,6 +33,7 @@ from histome.models.card import Card, load_card
 from histome.models.runtime import Backend, Network, Precision
 from histome.slide import ClassMap, TileGrid
 from histome.slide.stain import hematoxylin_eosin_od
+from histome.tissue.zones import find_zones
 
 WINDOW_PX, MPP = 1024, 0.5
 ANGLES = 2 * np.pi * np.arange(32) / 32
@@ -174,15 +175,16 @@ def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, CellSearch]:
         np.zeros(n, np.bool_),
     )
     network: Any = SimpleNamespace(card=card)
-    slide: Any = SimpleNamespace(mpp=SimpleNamespace(x=0.25, y=0.25))
+    slide: Any = SimpleNamespace(id="drawn", mpp=SimpleNamespace(x=0.25, y=0.25))
     return nuclei, CellSearch(slide, tissue, network, TileGrid((1, 1), 896, 64))
 
 
 def bench_table(n: int) -> None:
     nuclei, search = many_nuclei(n, np.random.default_rng(2))
-    cells_table(nuclei.select(np.arange(100)), search, CellsConfig())  # compile
+    zones = find_zones(search.tissue)
+    cells_table(nuclei.select(np.arange(100)), search, zones, CellsConfig())  # compile
     started = time.process_time()
-    table = cells_table(nuclei, search, CellsConfig())
+    table = cells_table(nuclei, search, zones, CellsConfig())
     made = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.parquet"

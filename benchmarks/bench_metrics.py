@@ -36,7 +36,7 @@ from histome.metrics.families.patterns.contacts import contact_counts
 from histome.metrics.families.patterns.enrichment import enrichment
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import count_metrics, measure
-from histome.metrics.specimen import Specimen, cells_as_arrays
+from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
 from histome.slide import ClassMap
 from histome.threads import available_cpus
 from histome.tissue import Tissue
@@ -131,7 +131,7 @@ def bench_slide(data: Path, workers: int) -> None:
         f"peak memory {peak_gb():.2f} GB, of which {before:.2f} GB before measuring; {len(cells):,} cells, "
         f"{len(tissue.regions):,} regions, map {tissue.map.array.shape}; {count_metrics(steps['table'])}"
     )
-    specimen = Specimen(
+    specimen = counted_specimen(
         make_tissue_maps(tissue.map, regions=tissue.regions, workers=workers),
         cells_as_arrays(cells, tissue.map),
     )

@@ -34,6 +34,7 @@ OUTSIDE = {
 PYTHON = "reference/python"
 COMMANDS = "reference/command-line.md"
 CELLS = "reference/cells.md"
+REGIONS = "reference/regions.md"
 # Modules of the root that users import from; every other public name stands in a room's `__all__`.
 ROOT_MODULES = ("classes", "config", "errors")
 _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
@@ -50,7 +51,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages and the files from outside docs/."""
     for source, target in OUTSIDE.items():
         files.append(File.generated(config, target, content=(ROOT / source).read_text(encoding="utf-8")))
-    made = {COMMANDS: command_line_page(), CELLS: cells_page(), f"{PYTHON}/index.md": rooms_page()}
+    made = {COMMANDS: command_line_page(), f"{PYTHON}/index.md": rooms_page()}
+    made |= {CELLS: cells_page(), REGIONS: regions_page()}
     made |= {_python_path(name): python_page(name) for name in _documented()}
     for target, text in made.items():
         files.append(File.generated(config, target, content=text))
@@ -118,16 +120,29 @@ def cells_page() -> str:
     """Return the table of the columns of cells.parquet, from its schema."""
     from histome.cells import SCHEMA
 
+    about = "The columns of `cells/cells.parquet`, one row a nucleus, ordered by y, then x."
+    return _columns_page("Cells table", about, SCHEMA)
+
+
+def regions_page() -> str:
+    """Return the table of the columns of regions.parquet, from its schema."""
+    from histome.tissue import REGION_SCHEMA
+
+    about = "The columns of `tissue/regions.parquet`, one row a connected piece of one tissue class."
+    return _columns_page("Regions table", about, REGION_SCHEMA)
+
+
+def _columns_page(title: str, about_table: str, schema: Any) -> str:
     rows = [
-        (field, {key.decode(): text.decode() for key, text in field.metadata.items()}) for field in SCHEMA
+        (field, {key.decode(): text.decode() for key, text in field.metadata.items()}) for field in schema
     ]
     lines = [
         f"| `{field.name}` | {_type(field.type)} | {about['unit']} | {_cell(about['description'])} |"
         for field, about in rows
     ]
     text = (
-        "# Cells table\n\nThe columns of `cells/cells.parquet`, one row a nucleus, ordered by y, then x. The "
-        "same words stand in the file, in the metadata of its schema; it is a GeoParquet file.\n\n"
+        f"# {title}\n\n{about_table} The same words stand in the file, in the metadata of its schema; it "
+        "is a GeoParquet file in level-0 px, whose column bbox lets readers skip rows outside a box.\n\n"
         "| column | type | unit | what it is |\n|---|---|---|---|\n"
     )
     return text + "\n".join(lines) + "\n"

@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 from helpers.fakes import snapshot
 from helpers.phantoms import small_phantom
 from helpers.tiny_models import segmenter_model, stardist_model
@@ -26,6 +28,7 @@ from histome.errors import ModelError, UsageError
 from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
 from histome.store.profile import Profile
+from histome.store.slide_row import ROW_HEAD
 from histome.tissue import Tissue
 
 pytestmark = pytest.mark.slow
@@ -37,7 +40,7 @@ model = "{folder}/tiny-tissue"
 [cells]
 model = "{folder}/tiny-nuclei"
 [metrics]
-families = ["total-area", "qc-areas", "cells", "cells-per-class"]
+families = ["total-area", "qc-areas", "cells", "cells-per-class", "not-counted", "scan"]
 """
 
 
@@ -80,7 +83,7 @@ def test_the_folder_holds_what_the_contract_names(case: Case) -> None:
         "tissue/zones.ome.tif",
         "cells/cells.parquet",
         "metrics/metrics.parquet",
-        "metrics/slide.csv",
+        "slide.csv",
         "report/index.html",
     } <= files
     assert not [name for name in files if name.startswith(".")]
@@ -118,11 +121,46 @@ def test_another_precision_is_another_result(case: Case, tmp_path: Path) -> None
 
 
 def test_the_wide_row_holds_the_values_of_the_long_table(case: Case) -> None:
-    with (case.profile.path / "metrics" / "slide.csv").open() as file:
+    with (case.profile.path / "slide.csv").open() as file:
         names, values = csv.reader(file)
     table = pq.read_table(case.profile.path / "metrics" / "metrics.parquet")
-    assert names == table["name"].to_pylist()
-    assert [float(v) if v else None for v in values] == table["value"].to_pylist()
+    run, head = case.profile.run, len(ROW_HEAD)
+    assert names[head:] == table["name"].to_pylist()
+    assert [float(v) if v else None for v in values[head:]] == table["value"].to_pylist()
+    about = dict(zip(names[:head], values, strict=False))
+    assert tuple(about) == ROW_HEAD
+    assert (about["slide"], about["file"]) == (run["slide"]["id"], run["slide"]["file"])
+    assert about["fingerprint"] == run["slide"]["fingerprint"]
+    assert [float(about["mpp_x"]), float(about["mpp_y"])] == [run["slide"]["mpp"][axis] for axis in "xy"]
+    assert (about["histome"], about["state"]) == (run["code"], "done")
+    assert int(about["warnings"]) == len(run["warnings"])
+
+
+def test_the_places_of_cells_and_regions_are_on_the_slide(case: Case) -> None:
+    """Both tables in level-0 px, with its name: what lies in a region has the region's class."""
+    found = case.profile
+    width, height = found.run["slide"]["size_px"]
+    polygons = shapely.from_wkb(found.tissue.regions["geometry"].to_numpy())
+    bounds = shapely.total_bounds(polygons)
+    assert (bounds[:2] >= 0).all()
+    assert (bounds[2:] <= (width, height)).all()
+    assert bounds[2] - bounds[0] > 0.3 * width
+    for table in (found.cells, found.tissue.regions):
+        assert set(table["slide"].to_pylist()) == {found.run["slide"]["id"]}
+    at = shapely.points(found.cells["x"].to_numpy(), found.cells["y"].to_numpy())
+    cell, region = shapely.STRtree(polygons).query(at, predicate="within")
+    assert len(set(cell.tolist())) > 0.9 * len(at)
+    tissues = np.array(found.cells["tissue"].to_pylist())[cell]
+    assert (tissues == np.array(found.tissue.regions["class"].to_pylist())[region]).all()
+
+
+def test_no_area_exceeds_what_was_scanned(case: Case) -> None:
+    metrics = {row["name"]: row["value"] for row in case.profile.metrics.to_pylist()}
+    assert metrics["ABSOLUTE_AREA"] / 1e6 <= metrics["SCAN_AREA"] * (1 + 1e-9)
+    assert metrics["VALID_AREA"] <= metrics["SCAN_AREA"] * (1 + 1e-9)
+    counted = sum(case.profile.cells["counted"].to_pylist())
+    assert metrics["CELL_N_TOTAL"] == counted
+    assert metrics["CELL_N_NOT_COUNTED"] == len(case.profile.cells) - counted
 
 
 def test_run_json_tells_settings_models_and_versions(case: Case) -> None:

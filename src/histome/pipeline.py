@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from histome.tissue import Tissue
 
 # What each stage reads, and the code that decides its result; a test holds the latter against the imports.
-_PIXELS = ("slide", "geometry", "classes.py", "store/files.py")
+_PIXELS = ("slide", "geometry", "geotable.py", "classes.py", "store/files.py")
 _CELLS = ("cells", "tissue", "qc", "models", *_PIXELS)
 _WORDS = ("narrative", "phenotype", "caveats", "metrics", "store", *_CELLS)
 _GRAPH = (
@@ -105,8 +105,8 @@ def profile(
 
     >>> metrics = {row["name"]: row for row in profile.metrics.to_pylist()}
     >>> len(metrics)
-    8264
-    >>> metrics["CELL_N_TOTAL"]["value"] == len(profile.cells)
+    8275
+    >>> metrics["CELL_N_TOTAL"]["value"] + metrics["CELL_N_NOT_COUNTED"]["value"] == len(profile.cells)
     True
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
     (None, 'there is no region of blood')

@@ -12,6 +12,7 @@ from histome.store.caveat import Caveat
 MPP = {"x": 0.25, "y": 0.25, "source": "file property", "estimated": False, "notes": []}
 CELLS = {
     "count": 1000,
+    "counted": 1000,
     "confidence_mean": 0.9,
     "abstained_percent": 2.0,
     "median_nucleus_um2": 30.0,
@@ -79,8 +80,9 @@ CASES: list[tuple[dict[str, Any], dict[str, object], str]] = [
     ({"config": {"slide": {"organ": "skin"}}}, {"organs": ("colorectum", "lung")}, "ORGAN_NOT_SEEN"),
     ({"config": {"slide": {"organ": "lung", "specimen": "cytology"}}}, {}, "SPECIMEN_NOT_SEEN"),
     ({"tissue": {"mm2": {"CARCINOMA": 0.0, "STROMA": 0.5}}}, {}, "NO_CARCINOMA"),
-    ({"cells": {"count": 0}}, {}, "NO_CELLS"),
-    ({"cells": {"count": 50}}, {}, "SMALL_SAMPLE"),
+    ({"cells": {"count": 0, "counted": 0}}, {}, "NO_CELLS"),
+    ({"cells": {"count": 5, "counted": 0}}, {}, "CELLS_NOT_COUNTED"),
+    ({"cells": {"count": 50, "counted": 50}}, {}, "SMALL_SAMPLE"),
     ({"cells": {"confidence_mean": 0.4}}, {}, "LOW_CONFIDENCE"),
     ({"cells": {"abstained_percent": 40.0}}, {}, "MANY_ABSTAINED"),
     ({"cells": {"in_carcinoma": 199}}, {}, "MODELS_DISAGREE"),
@@ -121,7 +123,9 @@ def test_an_organ_is_only_asked_of_the_models_whose_organs_are_known() -> None:
     ],
 )
 def test_nuclei_that_no_tissue_has(cells: dict[str, float], valid_mm2: float, implausible: bool) -> None:
-    found = codes({"cells": cells, "quality": {"valid_mm2": valid_mm2}})
+    found = codes(
+        {"cells": {"counted": cells.get("count", 1000), **cells}, "quality": {"valid_mm2": valid_mm2}}
+    )
     assert ("RESOLUTION_IMPLAUSIBLE" in found) is implausible
 
 
@@ -147,7 +151,7 @@ def test_an_estimate_is_told_once() -> None:
 
 
 def test_the_gravest_come_first() -> None:
-    run = {"cells": {"count": 50}, "config": {"slide": {"organ": "skin"}}}
+    run = {"cells": {"count": 50, "counted": 50}, "config": {"slide": {"organ": "skin"}}}
     assert codes(run, organs=("lung",), limits=("x",)) == ["ORGAN_NOT_SEEN", "SMALL_SAMPLE", "MODEL_LIMITS"]
 
 
@@ -161,7 +165,9 @@ def test_numbers_stand_in_the_text() -> None:
 
 
 def test_the_limits_are_settings() -> None:
-    observed = Observed({**GOOD, "cells": {**CELLS, "count": 50}}, (), WarningsConfig(few_cells=50))
+    observed = Observed(
+        {**GOOD, "cells": {**CELLS, "count": 50, "counted": 50}}, (), WarningsConfig(few_cells=50)
+    )
     assert find_caveats(observed) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, write_cells
-from histome.cells.windows import find_in_window, start_search
+from histome.cells.windows import find_in_window, start_search, tissue_windows
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import ModelError
@@ -136,14 +136,38 @@ def test_oblong_pixels_give_the_same_cells_in_um():
     np.testing.assert_allclose(b["x"].to_numpy(), b["x_um"].to_numpy() / 0.25)
 
 
-def test_cells_are_only_found_in_nucleated_tissue():
+def test_cells_of_necrosis_and_blood_are_found_but_not_counted():
+    """A tissue map that errs hides no cell; where nothing was analyzed none is looked for."""
     slide = draw(SIZE_PX, [Ellipse(60, 60), Ellipse(180, 60), Ellipse(60, 160), Ellipse(180, 160)])
     array = np.zeros((100, 120), np.uint8)
     array[:50, :60] = TISSUE_CLASSES.index("VESSEL") + 1
     array[:50, 60:] = TISSUE_CLASSES.index("NECROSIS") + 1
     array[50:, 60:] = TISSUE_CLASSES.index("BLOOD") + 1
     table = find_cells(slide, Tissue.of(ClassMap(array, 2.0, TISSUE_CLASSES)), DrawnNetwork())
-    assert table["tissue"].to_pylist() == ["VESSEL"]
+    found = list(zip(table["tissue"].to_pylist(), table["counted"].to_pylist(), strict=True))
+    assert found == [("VESSEL", True), ("NECROSIS", False), ("BLOOD", False)]
+
+
+def test_a_cell_that_is_not_counted_is_nobodys_neighbor():
+    slide = draw(SIZE_PX, [Ellipse(50, 60, code=5), Ellipse(65, 60, code=5), Ellipse(80, 60, code=5)])
+    array = np.full((100, 120), TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
+    array[:, 36:] = TISSUE_CLASSES.index("NECROSIS") + 1
+    table = find_cells(slide, Tissue.of(ClassMap(array, 2.0, TISSUE_CLASSES)), DrawnNetwork())
+    assert table["counted"].to_pylist() == [True, True, False]
+    assert table["n_lymphocyte_20um"].to_pylist() == [1, 1, 1]
+
+
+def test_windows_are_searched_where_there_is_valid_tissue_and_nowhere_else():
+    """So a wider search costs windows where necrosis and blood lie, and none on glass."""
+    slide = draw((1600, 400), [])
+    array = np.zeros((100, 400), np.uint8)
+    array[:, :60] = TISSUE_CLASSES.index("STROMA") + 1
+    array[:, 60:140] = TISSUE_CLASSES.index("NECROSIS") + 1
+    search = start_search(slide, ClassMap(array, 2.0, TISSUE_CLASSES), DrawnNetwork())
+    windows = tissue_windows(search)
+    held = {tile.index for tile in search.grid if array[:, tile.core.x0 // 4 : -(-tile.core.x1 // 4)].any()}
+    assert {tile.index for tile, _ in windows} == held < set(range(len(search.grid)))
+    assert sum(mm2 for _, mm2 in windows) == pytest.approx(140 * 100 * 4e-6)
 
 
 def test_no_tissue_is_an_empty_table_of_the_whole_schema(tmp_path):

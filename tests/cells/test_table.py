@@ -40,9 +40,18 @@ def cells(truth):
 def test_the_columns_are_those_of_the_specification():
     classes = CELL_CLASSES
     expected = [
-        *["cell_id", "x", "y", "x_um", "y_um", "class", "confidence"],
+        *["slide", "cell_id", "x", "y", "x_um", "y_um", "class", "confidence"],
         *(f"p_{name}" for name in classes),
-        *["abstained", "tissue", "zone", "area_um2", "perimeter_um", "major_axis_um", "minor_axis_um"],
+        *[
+            "abstained",
+            "tissue",
+            "counted",
+            "zone",
+            "area_um2",
+            "perimeter_um",
+            "major_axis_um",
+            "minor_axis_um",
+        ],
         *[
             "roundness",
             "eccentricity",
@@ -53,6 +62,7 @@ def test_the_columns_are_those_of_the_specification():
         ],
         *(f"n_{name}_{radius}um" for radius in (20, 40) for name in classes),
         "distance_to_carcinoma_um",
+        "bbox",
         "geometry",
     ]
     assert SCHEMA.names == expected

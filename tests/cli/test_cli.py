@@ -210,7 +210,12 @@ def test_the_last_line_tells_tissue_cells_warnings_and_where_to_look(tmp_path: P
             ("FEW_LABELS", "note"),
         )
     ]
-    run = {"quality": {"valid_mm2": 1.23456}, "cells": {"count": 2206}, "stages": {}, "warnings": told}
+    run = {
+        "quality": {"valid_mm2": 1.23456},
+        "cells": {"count": 2216, "counted": 2206},
+        "stages": {},
+        "warnings": told,
+    }
     (tmp_path / "run.json").write_text(json.dumps(run))
     line = summary(load_profile(tmp_path))
     assert line == (

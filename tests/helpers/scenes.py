@@ -3,11 +3,11 @@
 import numpy as np
 from helpers.cells import cell_table
 
-from histome.classes import TISSUE_CLASSES
+from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import MetricsConfig
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import measure_specimen
-from histome.metrics.specimen import Specimen, cells_as_arrays
+from histome.metrics.specimen import cells_as_arrays, counted_specimen
 from histome.slide.maps import ClassMap
 
 CODE = {name: k + 1 for k, name in enumerate(TISSUE_CLASSES)}
@@ -21,7 +21,14 @@ def one_tissue(shape_px=(500, 500), mpp=2.0, name="STROMA"):
 def measure_maps(quality, tissue, regions, cells, config=None, *, facts=None, workers=1):
     """Measure cells on maps alone: regions may be unknown, which in a `Tissue` they are not."""
     maps = make_tissue_maps(tissue, quality=quality, regions=regions, facts=facts, workers=workers)
-    return measure_specimen(Specimen(maps, cells_as_arrays(cells, tissue)), config or MetricsConfig())
+    specimen = counted_specimen(maps, cells_as_arrays(cells, tissue))
+    return measure_specimen(specimen, config or MetricsConfig())
+
+
+def in_nucleated_tissue(cells, tissue):
+    """Which cells lie where cells are counted."""
+    codes = tissue.at(cells["x_um"].to_numpy(), cells["y_um"].to_numpy())
+    return np.isin(codes, [CODE[name] for name in NUCLEATED_TISSUES])
 
 
 def random_cells(rng, n, side_um=1000.0, **columns):

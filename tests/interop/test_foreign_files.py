@@ -13,6 +13,7 @@ from histome.cli import main
 from histome.errors import HistomeError, UsageError
 from histome.interop.foreign_files import ForeignFiles, measure_files
 from histome.metrics.catalogue import list_metrics
+from histome.store.slide_row import ROW_HEAD
 
 CLASSES = """
 [cells]
@@ -59,11 +60,14 @@ def test_metrics_row_and_run_are_written(files, tmp_path):
     assert found["NUCLEUS_AVG_AREA_LYMPHOCYTE"] == pytest.approx(np.pi * 9, rel=0.03)
     assert pq.read_table(out / "metrics.parquet").equals(table)
     names, values = (line.split(",") for line in (out / "slide.csv").read_text().splitlines())
-    assert names == [metric.name for metric in list_metrics()]
+    assert names == [*ROW_HEAD, *(metric.name for metric in list_metrics())]
+    about = dict(zip(ROW_HEAD, values, strict=False))
+    assert (about["slide"], about["file"], about["state"]) == ("cells", "cells.geojson", "done")
+    assert (about["mpp_x"], about["warnings"]) == ("0.5", "0")
     assert len(values) == len(names)
     run = json.loads((out / "run.json").read_text())
-    assert run["metrics"]["declared"] == 8264
-    assert 0 < run["metrics"]["finite"] < 8264
+    assert run["metrics"]["declared"] == 8275
+    assert 0 < run["metrics"]["finite"] < 8275
     named = {"cells": "cells.geojson", "tissue": "tissue.geojson", "classes": "map.toml"}
     assert {name: run["input"][name]["file"] for name in named} == named
     assert run["input"]["mpp"] == 0.5
@@ -85,7 +89,7 @@ def test_parts_are_written_too(files, tmp_path, per, parts):
     where = f"{per}:{files.tissue}" if per == "region" else per
     measure_files(files, tmp_path / "out", per=where)
     table = pq.read_table(tmp_path / "out" / "parts.parquet")
-    assert len(table) == parts * 8264
+    assert len(table) == parts * 8275
     if per == "region":
         assert table["part"].unique().to_pylist() == ["tumor", "stroma"]
 
@@ -110,7 +114,7 @@ def run(*words):
 def test_command_line(files, tmp_path, capsys):
     words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0
-    assert "8,264 metrics" in capsys.readouterr().out
+    assert "8,275 metrics" in capsys.readouterr().out
     assert (tmp_path / "out" / "metrics.parquet").exists()
     assert run("metrics", "run", *words, "--mpp", 99, "-o", tmp_path / "no") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -187,4 +191,4 @@ def test_the_check_of_frames_can_be_overridden(files, tmp_path):
     files.cells.write_text(json.dumps(features))
     with pytest.raises(HistomeError, match=r"not at one resolution.*--any-frame"):
         measure_files(files, tmp_path / "out")
-    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8264
+    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8275

@@ -13,9 +13,11 @@ import tifffile
 
 from histome.classes import TISSUE_CLASSES
 from histome.errors import HistomeError, UsageError
+from histome.geotable import write_geo_table
 from histome.interop.formats import read_shapes, read_tissue
 from histome.interop.labels import read_labels
-from histome.slide.maps import ClassMap
+from histome.slide import ClassMap, Frame
+from histome.tissue import find_regions
 
 MAPPING = {"tumor": "CARCINOMA", "muscle": "STROMA"}
 BOXES = [("tumor", shapely.box(0, 0, 100, 100)), ("muscle", shapely.box(100, 0, 200, 100))]
@@ -171,3 +173,23 @@ def test_tissue_before_the_corner_is_kept(tmp_path):
     assert tissue.area_um2("CARCINOMA") == 80 * 20
     assert tissue.origin_px == (-15, -5)
     assert tissue.at([-29.0, 49.0, 51.0], [-9.0, 9.0, 0.0]).tolist() == [1, 1, 0]
+
+
+def test_our_own_regions_come_back_as_the_map_they_were_found_in(tmp_path, rng):
+    """Level-0 px, so at the slide's um per px and no other; as parts of a slide too."""
+    codes = np.kron(rng.integers(1, 5, (6, 8)), np.ones((20, 20), int)).astype(np.uint8)
+    frame = Frame("own", (1280, 960), (0.25, 0.25))
+    made = ClassMap(codes, 2.0, TISSUE_CLASSES, frame=frame)
+    write_geo_table(find_regions(made, min_um2=0), tmp_path / "regions.parquet")
+    back = read_tissue(tmp_path / "regions.parquet", {}, mpp=0.25).map
+    np.testing.assert_array_equal(back.array, codes)
+    shapes = read_shapes(tmp_path / "regions.parquet")
+    assert shapely.total_bounds(shapes.geometry).tolist() == [0, 0, 1280, 960]
+
+
+def test_our_own_class_map_keeps_what_it_knows_of_its_picture(tmp_path):
+    frame = Frame("own", (13, 9), (0.5, 0.5))
+    made = ClassMap(np.full((3, 4), 4, np.uint8), 2.0, TISSUE_CLASSES, frame=frame)
+    made.save(tmp_path / "tissue.ome.tif")
+    read = read_tissue(tmp_path / "tissue.ome.tif", {}, mpp=1.0).map
+    assert read.area_um2("STROMA") == made.area_um2("STROMA") == 6.5 * 4.5

@@ -4,7 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers.cells import cell_table
-from helpers.scenes import CODE, by_name, measure_maps, one_tissue, patchwork, random_cells
+from helpers.scenes import (
+    CODE,
+    by_name,
+    in_nucleated_tissue,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+)
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
@@ -53,10 +61,11 @@ def test_confident_values_are_those_without_the_abstained(rng, tissue):
         by_name(only),
         by_name(left),
     )
-    assert whole["CELL_N_TOTAL"] == 900
-    assert sure["CELL_N_TOTAL"] == (~abstained).sum()
+    counted = in_nucleated_tissue(cells, tissue)
+    assert whole["CELL_N_TOTAL"] == counted.sum()
+    assert sure["CELL_N_TOTAL"] == (counted & ~abstained).sum()
     for name, value in expected.items():
-        if "ABSTAINED" not in name:
+        if "ABSTAINED" not in name and "NOT_COUNTED" not in name:  # these say what was left out
             assert sure[name] == value, name
             assert alone[name] == value, name
 
@@ -154,7 +163,8 @@ def test_odd_cells_are_measured(rng, kind):
     else:
         cells = moved(cells, np.linspace(-5e4, 5e4, 300), np.full(300, 1e5))
     found = by_name(measure_maps(None, one_tissue(), None, cells))
-    assert found["CELL_N_TOTAL"] == 300
+    assert found["CELL_N_TOTAL"] == (0 if kind == "outside" else 300)
+    assert found["CELL_N_NOT_COUNTED"] == 300 - found["CELL_N_TOTAL"]
     in_stroma = {"one class": 300, "outside": 0}.get(kind, found["CELL_COUNT_PLASMA_CELL"])
     assert found["CELL_COUNT_PLASMA_CELL_STROMA"] == in_stroma
 

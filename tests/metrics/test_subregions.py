@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 from helpers.cells import cell_table
-from helpers.scenes import CODE, by_name, measure_maps, patchwork, random_cells
+from helpers.scenes import CODE, by_name, in_nucleated_tissue, measure_maps, patchwork, random_cells
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
@@ -51,11 +51,13 @@ def test_a_tile_is_measured_as_if_alone(scene):
 
 def test_tiles_divide_the_cells_on_the_map(scene):
     tissue, cells = scene
-    config = MetricsConfig(families=("all-cells", "total-area"))
+    config = MetricsConfig(families=("all-cells", "not-counted", "total-area"))
     table = measure_subregions(tissue, cells, "tile:333um", config=config)
-    total = sum(part_of(table, name)["CELL_N_TOTAL"] for name in table["part"].unique().to_pylist())
-    area = sum(part_of(table, name)["ABSOLUTE_AREA"] for name in table["part"].unique().to_pylist())
-    assert total == 3000
+    parts = [part_of(table, name) for name in table["part"].unique().to_pylist()]
+    counted, left_out = (sum(part[f"CELL_N_{n}"] for part in parts) for n in ("TOTAL", "NOT_COUNTED"))
+    area = sum(part["ABSOLUTE_AREA"] for part in parts)
+    assert counted == in_nucleated_tissue(cells, tissue).sum()
+    assert counted + left_out == 3000
     assert area == pytest.approx(np.count_nonzero(tissue.array) * 4)
 
 

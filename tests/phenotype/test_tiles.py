@@ -27,6 +27,12 @@ def crowd() -> pa.Table:
     return cell_table(*place, rng.integers(0, 9, n), area_um2=rng.uniform(20, 90, n).astype(np.float32))
 
 
+def test_cells_that_are_not_counted_are_in_no_tile(crowd: pa.Table) -> None:
+    counted = pa.array(np.random.default_rng(4).random(len(crowd)) < 0.6)
+    marked = crowd.append_column("counted", counted)
+    assert tile_phenotypes(marked, 500.0).equals(tile_phenotypes(crowd.filter(counted), 500.0))
+
+
 @pytest.mark.parametrize("size_um", [250.0, 333.3, 5000.0])
 def test_a_tile_is_the_patch_of_its_cells_alone(crowd: pa.Table, size_um: float) -> None:
     x, y = (crowd[name].to_numpy() for name in ("x_um", "y_um"))

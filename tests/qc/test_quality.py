@@ -114,3 +114,12 @@ def test_the_real_region_is_valid_inside_its_tissue(data_dir):
     on_glass = 1 - found["NO_TISSUE"]
     assert found["VALID_TISSUE"] > 0.95 * on_glass
     assert 0.35 < on_glass < 0.5
+
+
+@pytest.mark.parametrize("size_px", [(117, 93), (131, 130)])
+def test_the_valid_area_of_a_small_field_is_no_larger_than_the_field(tmp_path, size_px):
+    width, height = size_px
+    image = tissue_texture(height, width, mpp=1.0)
+    quality = assess(write_field(tmp_path / "field.png", image, 1.0), QcConfig())
+    assert quality.map.area_um2("VALID_TISSUE") == pytest.approx(width * height)
+    assert quality.map.array.size * 64 > width * height

@@ -164,6 +164,14 @@ def test_every_nucleus_of_a_field_is_outlined_once(whole: str) -> None:
         assert figure.count("<title>") == len(nuclei_near(view, cells))
 
 
+def test_nuclei_that_are_not_counted_are_not_drawn(slide: Slide, whole: str) -> None:
+    cells = profiles.make_cells()
+    counted = pa.array(np.arange(len(cells)) % 3 > 0)
+    page = render(slide, cells=cells.append_column("counted", counted))
+    assert page == render(slide, cells=cells.filter(counted)) != whole
+    assert "not counted (<code>CELL_N_NOT_COUNTED</code>) and not drawn" in page
+
+
 def test_three_counts_when_the_run_has_them(slide: Slide) -> None:
     run = profiles.make_run(metrics={"declared": 314, "non_redundant": 201, "finite": 187})
     words = Page(render(slide, run=run)).words()

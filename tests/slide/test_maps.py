@@ -8,6 +8,7 @@ import tifffile
 
 from histome.errors import HistomeError
 from histome.slide.maps import ClassMap, ProbabilityMap
+from histome.slide.mpp import Frame
 
 CLASSES = ("FIRST", "SECOND", "THIRD")
 
@@ -141,3 +142,21 @@ def test_a_part_of_a_map_lies_where_it_lay(tmp_path: Path) -> None:
     assert (again.origin_px, again.array.tolist()) == ((3, 3), whole.array[3:5, 3:5].tolist())
     part.save(tmp_path / "part.ome.tif")
     assert ClassMap.load(tmp_path / "part.ome.tif").origin_px == (3, 2)
+
+
+def test_pixels_at_the_border_of_the_picture_count_by_their_share(tmp_path: Path) -> None:
+    """A picture of 13 x 9 px of 0.5 um holds 6.5 x 4.5 um: 4 x 3 pixels of 2 um, the last ones cut."""
+    array = np.array([[1, 1, 2, 2], [1, 1, 2, 3], [3, 3, 3, 3]], np.uint8)
+    frame = Frame("picture", (13, 9), (0.5, 0.5))
+    made = ClassMap(array, 2.0, CLASSES, frame=frame)
+    assert made.area_um2("FIRST") == 16.0
+    assert made.area_um2("SECOND") == 4.0 + 4.0 + 1.0
+    assert made.areas_px().sum() * 4 == 6.5 * 4.5
+    assert made.areas_px(within=made).sum() * 4 == 6.5 * 4.5
+    np.testing.assert_array_equal(made.areas_px(within=made).sum(axis=1), made.areas_px())
+    part = made.crop(2, 1, 2, 2)
+    assert part.area_um2("THIRD") == 1.0 + 1.0 + 0.25
+    made.save(tmp_path / "map.ome.tif")
+    part.save(tmp_path / "part.ome.tif")
+    assert ClassMap.load(tmp_path / "map.ome.tif").frame == frame
+    assert ClassMap.load(tmp_path / "part.ome.tif").area_um2("THIRD") == part.area_um2("THIRD")

@@ -1,10 +1,12 @@
+"""Regions: shapes against drawn ones and scikit-image, places in level-0 px, areas in the picture."""
+
 import numpy as np
 import pytest
 import shapely
 from skimage.measure import label, regionprops
 
 from histome.classes import TISSUE_CLASSES
-from histome.slide import ClassMap
+from histome.slide import ClassMap, Frame
 from histome.tissue import find_regions
 from histome.tissue.regions import REGION_SCHEMA
 
@@ -75,7 +77,9 @@ def test_areas_and_polygons_agree_and_a_quarter_turn_changes_nothing():
     polygons = shapely.from_wkb(table["geometry"].to_numpy())
     np.testing.assert_array_equal(shapely.area(polygons), table["area_um2"].to_numpy())
     assert shapely.is_valid(polygons).all()
-    for name in REGION_SCHEMA.names[4:-1]:
+    for name in (
+        field.name for field in REGION_SCHEMA if field.name.endswith(("_um2", "_axis_um", "ness", "ity"))
+    ):
         np.testing.assert_allclose(
             np.sort(turned[name].to_numpy()), np.sort(table[name].to_numpy()), rtol=1e-6
         )
@@ -87,3 +91,52 @@ def test_regions_of_a_part_lie_where_they_lay():
     whole = ClassMap(array, 2.0, TISSUE_CLASSES)
     parts = [find_regions(tissue).to_pylist() for tissue in (whole, whole.crop(25, 15, 50, 40))]
     assert parts[0] == parts[1]
+
+
+def odd(rng):
+    """A picture of 101.5 x 61.25 um in oblong pixels; a map of 2 um, the last row and column cut."""
+    frame = Frame("odd", (203, 175), (0.5, 0.35))
+    codes = np.kron(rng.integers(0, 4, (8, 13)), np.ones((4, 4), int))[:31, :51]
+    return ClassMap(codes.astype(np.uint8), 2.0, TISSUE_CLASSES, frame=frame)
+
+
+def test_places_are_level_0_px_and_areas_those_in_the_picture(rng):
+    tissue = odd(rng)
+    table = find_regions(tissue, min_um2=0)
+    polygons = shapely.from_wkb(table["geometry"].to_numpy())
+    assert shapely.is_valid(polygons).all()
+    np.testing.assert_allclose(shapely.area(polygons) * 0.5 * 0.35, table["area_um2"].to_numpy())
+    left, top, right, bottom = shapely.total_bounds(polygons)
+    assert (left, top) >= (0, 0)
+    assert (right, bottom) == (203, 175)
+    for axis, mpp in (("x", 0.5), ("y", 0.35)):
+        np.testing.assert_allclose(table[axis].to_numpy() * mpp, table[f"{axis}_um"].to_numpy())
+    middle = table.filter(np.array(table["solidity"].to_pylist()) == 1)
+    inside = shapely.contains_xy(
+        shapely.from_wkb(middle["geometry"].to_numpy()), middle["x"].to_numpy(), middle["y"].to_numpy()
+    )
+    assert inside.all()
+    assert len(inside) > 5
+    for larger in ("filled_area_um2", "convex_area_um2", "bbox_area_um2"):
+        assert (table[larger].to_numpy() >= table["area_um2"].to_numpy() - 1e-9).all()
+    for name in set(table["class"].to_pylist()):
+        rows = [row["area_um2"] for row in table.to_pylist() if row["class"] == name]
+        assert sum(rows) == pytest.approx(tissue.area_um2(name))
+
+
+def test_a_region_of_the_whole_picture_is_the_picture():
+    codes = np.full((31, 51), 4, np.uint8)
+    frame = Frame("whole", (203, 175), (0.5, 0.35))
+    row = find_regions(ClassMap(codes, 2.0, TISSUE_CLASSES, frame=frame)).to_pylist()[0]
+    exact = 101.5 * 61.25
+    for name in ("area_um2", "filled_area_um2", "convex_area_um2", "bbox_area_um2"):
+        assert row[name] == pytest.approx(exact, rel=1e-6)
+    assert row["solidity"] == pytest.approx(1)
+    assert row["slide"] == "whole"
+    assert row["bbox"] == {"xmin": 0, "ymin": 0, "xmax": 203, "ymax": 175}
+
+
+def test_every_column_says_its_unit(rng):
+    for field in find_regions(odd(rng)).schema:
+        assert set(field.metadata) == {b"unit", b"description"}
+        assert field.metadata[b"description"]

@@ -104,6 +104,12 @@ CODES: dict[str, Code] = {
         "There is valid tissue, but not one cell in it. Cell metrics are zero or null, with their reason.",
         ("valid_mm2",),
     ),
+    "CELLS_NOT_COUNTED": Code(
+        "caution",
+        "Many cells are not counted",
+        "More than a fifth of the cells lie in tissue called necrosis or blood and enter no metric.",
+        ("cells", "not_counted"),
+    ),
     "SMALL_SAMPLE": Code(
         "caution",
         "Few cells",

@@ -31,6 +31,7 @@ _MEASURED = {
     "hematoxylin_od_sd": "the standard deviation of hematoxylin within a nucleus",
     "eosin_od_mean": "the eosin of nuclei (optical density)",
 }
+_MANY_NOT_COUNTED = 0.2
 _GRAVEST_FIRST = ("alarm", "caution", "note")
 
 
@@ -108,11 +109,11 @@ def _implausible(observed: Observed) -> Iterator[Caveat]:
     """Nuclei that no tissue has. A field of fat may be all but empty, hence the least area and number."""
     cells, valid_mm2 = observed.part("cells"), observed.part("quality").get("valid_mm2")
     count, median, contrast = (
-        cells.get(name) for name in ("count", "median_nucleus_um2", "nuclear_contrast")
+        cells.get(name) for name in ("counted", "median_nucleus_um2", "nuclear_contrast")
     )
     if not count or not valid_mm2 or median is None or contrast is None:
         return
-    per_mm2, x = count / valid_mm2, observed.part("slide")["mpp"]["x"]
+    per_mm2, x = cells["count"] / valid_mm2, observed.part("slide")["mpp"]["x"]
     smooth_um2 = median / contrast**2 if contrast else float("inf")
     if count >= _ENOUGH_NUCLEI and median < _SMALLEST_UM2:
         reason = f"Half of the nuclei are under {format_number(median)} µm²: {x:.3g} um/px is too small."
@@ -191,9 +192,17 @@ def _tissue(observed: Observed) -> Iterator[Caveat]:
 
 def _cells(observed: Observed) -> Iterator[Caveat]:
     cells, limits = observed.part("cells"), observed.limits
-    count = cells.get("count")
+    every, count = cells.get("count", 0), cells.get("counted")
+    if every and every - count > _MANY_NOT_COUNTED * every:
+        yield caveat(
+            "CELLS_NOT_COUNTED",
+            f"{format_count(every - count)} of {format_count(every)} cells lie in tissue called necrosis or "
+            "blood and enter no metric: if the overlay shows another tissue there, numbers are too low.",
+            cells=every,
+            not_counted=every - count,
+        )
     if not count:
-        if count == 0:
+        if count == every:
             area = observed.part("quality").get("valid_mm2")
             yield caveat("NO_CELLS", "Cell metrics are zero or null, with their reason.", valid_mm2=area)
         return

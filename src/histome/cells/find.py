@@ -37,7 +37,7 @@ def find_cells(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> pa.Table:
-    """Find, measure and classify every nucleus in nucleated tissue.
+    """Find, measure and classify every nucleus in valid tissue, be it necrosis or blood by the tissue map.
 
     The network runs on fixed windows of one lattice from level-0 (0, 0); `workers` threads share the windows,
     and neither their number nor their timing changes a byte of the result.
@@ -47,8 +47,8 @@ def find_cells(
     slide : Slide
         The slide.
     tissue : Tissue or None
-        Its tissue; cells are only looked for in the nucleated classes of `tissue.map`. None for a field of
-        view without a map: all of it is searched.
+        Its tissue; cells are looked for where `tissue.map` has a class, and counted in its nucleated classes.
+        None for a field of view without a map: all of it is searched.
     network : Predictor
         A model of cells (see `models.tasks`), made for as many threads.
     config : CellsConfig or None
@@ -56,7 +56,7 @@ def find_cells(
     workers : int
         Threads.
     progress : callable(done_mm2, total_mm2)
-        Called with the mm2 of nucleated tissue done and in all.
+        Called with the mm2 of valid tissue done and in all.
 
     Returns
     -------

@@ -6,17 +6,20 @@ import numpy as np
 import pyarrow as pa
 
 from histome.cells.pixels import Stains
+from histome.cells.table import counted_cells
 
 
 def summarize_cells(cells: pa.Table) -> dict[str, Any]:
-    """Return number, certainty, size and stain of the cells, and how many carcinoma cells lie in carcinoma.
+    """Return how many cells there are and count, and of those that count certainty, size, stain and place.
 
     `nuclear_contrast` is the median standard deviation of hematoxylin within a nucleus over the median mean.
     Means and medians are None without cells or values.
     """
+    found, cells = len(cells), counted_cells(cells)
     carcinoma = _is(cells["class"], "carcinoma_cell")
     return {
-        "count": len(cells),
+        "count": found,
+        "counted": len(cells),
         "confidence_mean": _mean(cells["confidence"]),
         "abstained_percent": _mean(cells["abstained"], 100.0),
         "median_nucleus_um2": _median(cells["area_um2"]),

@@ -1,31 +1,33 @@
 """The cells table: its schema, declared once, and its GeoParquet file."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from histome.cells.pixels import Stains
 from histome.cells.shape import NuclearShapes
 from histome.cells.windows import CellSearch, Nuclei
-from histome.classes import CELL_CLASSES
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.config import CellsConfig
-from histome.errors import HistomeError
 from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
+from histome.geotable import (
+    ROW_GROUP,
+    Column,
+    described,
+    geo_schema,
+    geo_table,
+    read_geo_table,
+    write_geo_table,
+)
 from histome.models.label_support import support_metadata
 from histome.slide import ClassMap
 from histome.tissue.zones import ZONE_CLASSES
 
 NEIGHBOR_RADII_UM = (20, 40)
-ROW_GROUP = 65_536
-
-Column = NDArray[Any] | pa.Array | pa.ChunkedArray
 
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 _SHAPE_UNITS = {
@@ -49,7 +51,7 @@ _STAIN_UNITS = {
 
 def _field(name: str, kind: pa.DataType, unit: str, description: str) -> pa.Field:
     null = name in ("zone", "distance_to_carcinoma_um", *_STAIN_UNITS)
-    return pa.field(name, kind, nullable=null, metadata={"unit": unit, "description": description})
+    return described(name, kind, unit, description, null=null)
 
 
 def _neighbor_fields() -> list[pa.Field]:
@@ -58,14 +60,14 @@ def _neighbor_fields() -> list[pa.Field]:
             f"n_{name}_{radius}um",
             pa.uint16(),
             "1",
-            f"cells of class {name} within {radius} um, itself excluded",
+            f"counted cells of class {name} within {radius} um, itself excluded",
         )
         for radius in NEIGHBOR_RADII_UM
         for name in CELL_CLASSES
     ]
 
 
-SCHEMA = pa.schema(
+SCHEMA = geo_schema(
     [
         _field("cell_id", pa.int64(), "1", "1.. by y, then x"),
         _field(
@@ -82,6 +84,9 @@ SCHEMA = pa.schema(
         ),
         _field("abstained", pa.bool_(), "", "whether the confidence is under the model's threshold"),
         _field("tissue", _NAMES, "", "tissue class at the centroid"),
+        _field(
+            "counted", pa.bool_(), "", "whether that tissue holds nuclei; metrics are of such cells alone"
+        ),
         _field("zone", _NAMES, "", "zone round the tumor at the centroid; null where none"),
         *(_field(name, pa.float32(), *about) for name, about in (_SHAPE_UNITS | _STAIN_UNITS).items()),
         *_neighbor_fields(),
@@ -91,8 +96,9 @@ SCHEMA = pa.schema(
             "um",
             "from the centroid's tissue pixel to the nearest of carcinoma, 0 inside; null without carcinoma",
         ),
-        _field("geometry", pa.binary(), "px", "outline, WKB polygon, level-0 px"),
-    ]
+    ],
+    edge=pa.float32(),  # corners are kept to 1/8 px
+    shape="outline, a polygon",
 )
 
 
@@ -115,10 +121,9 @@ def cells_table(
     )
     columns |= _surroundings(nuclei, search.tissue, workers)
     columns |= {"geometry": _polygons(nuclei.outline_px)}
-    arrays = [_arrow(columns[field.name], field.type) for field in SCHEMA]
-    geo = json.dumps(_geo_metadata(nuclei.outline_px)).encode()
-    metadata = {b"geo": geo, **support_metadata(search.network.card)}
-    return pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
+    bounds = np.concatenate([nuclei.outline_px.min(axis=1), nuclei.outline_px.max(axis=1)], axis=1)
+    support = support_metadata(search.network.card)
+    return geo_table(columns, bounds, SCHEMA, slide=search.slide.id, metadata=support)
 
 
 def class_codes(table: pa.Table) -> NDArray[np.int64]:
@@ -128,24 +133,19 @@ def class_codes(table: pa.Table) -> NDArray[np.int64]:
     return pc.fill_null(codes, -1).to_numpy().astype(np.int64)
 
 
+def counted_cells(table: pa.Table) -> pa.Table:
+    """Return the rows of a cells table that count; all of them where no column says which."""
+    return table.filter(table["counted"]) if "counted" in table.column_names else table
+
+
 def write_cells(table: pa.Table, path: Path | str) -> None:
     """Write a cells table as GeoParquet; equal tables give equal bytes."""
-    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-    encoding: dict[str, Any] = {"use_dictionary": names, "use_byte_stream_split": floats}
-    pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=ROW_GROUP, **encoding)
+    write_geo_table(table, path)
 
 
 def read_cells(path: Path | str) -> pa.Table:
     """Read what `write_cells` wrote; raises HistomeError for any other file."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise HistomeError(f"{path} is not a cells table that can be read ({error}).") from error
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise HistomeError(f"{path} is not a cells table: it has no column {', '.join(missing)}.")
-    return table
+    return read_geo_table(path, SCHEMA)
 
 
 def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Column]:
@@ -157,8 +157,14 @@ def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Col
         "x_um": x_um,
         "y_um": y_um,
         "tissue": _named(nuclei.tissue, search.tissue.classes),
+        "counted": _counted(nuclei.tissue, search.tissue),
         "zone": _named(zones.at(x_um, y_um), ZONE_CLASSES),
     }
+
+
+def _counted(codes: NDArray[np.uint8], tissue: ClassMap) -> NDArray[np.bool_]:
+    """Whether codes of the tissue map are of tissues that hold nuclei of their own."""
+    return np.isin(codes, [tissue.code(name) for name in NUCLEATED_TISSUES])
 
 
 def _class(nuclei: Nuclei, search: CellSearch, config: CellsConfig) -> dict[str, Column]:
@@ -176,7 +182,7 @@ def _class(nuclei: Nuclei, search: CellSearch, config: CellsConfig) -> dict[str,
 
 def _surroundings(nuclei: Nuclei, tissue: ClassMap, workers: int) -> dict[str, Column]:
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
-    labels = nuclei.probability.argmax(axis=1)
+    labels = np.where(_counted(nuclei.tissue, tissue), nuclei.probability.argmax(axis=1), -1)
     counts = neighbor_counts(x_um, y_um, labels, radii_um=NEIGHBOR_RADII_UM, workers=workers)
     columns = {
         f"n_{name}_{radius}um": counts[:, r, k]
@@ -207,17 +213,6 @@ def _named(codes: NDArray, names: tuple[str, ...]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(indices, pa.array(names))
 
 
-def _arrow(column: Column, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    if isinstance(column, pa.Array | pa.ChunkedArray):
-        return column
-    return pa.array(column).cast(kind) if column.dtype.kind != "f" else _floats(column, kind)
-
-
-def _floats(column: NDArray, kind: pa.DataType) -> pa.Array:
-    """NaN, where it is let happen, says that there is no value."""
-    return pa.array(column.astype(kind.to_pandas_dtype()), kind, from_pandas=True)
-
-
 def _polygons(outline_px: NDArray[np.float32]) -> pa.ChunkedArray:
     """Closed WKB polygons; in chunks, for one binary array ends at 2 GB."""
     starts = range(0, len(outline_px), ROW_GROUP)
@@ -240,18 +235,3 @@ def outlines_to_wkb(outline_px: NDArray[np.float32]) -> pa.Array:
     records["xy"][:, -1] = outline_px[:, 0]
     ends = np.arange(n + 1, dtype=np.int32) * records.itemsize
     return pa.Array.from_buffers(pa.binary(), n, [None, pa.py_buffer(ends), pa.py_buffer(records)])
-
-
-def _geo_metadata(outline_px: NDArray[np.float32]) -> dict:
-    """GeoParquet 1.1: no reference system; rays turn from +x to +y, which is counterclockwise in x, y."""
-    column = {
-        "encoding": "WKB",
-        "geometry_types": ["Polygon"] if len(outline_px) else [],
-        "crs": None,
-        "edges": "planar",
-        "orientation": "counterclockwise",
-    }
-    if len(outline_px):
-        low, high = outline_px.min(axis=(0, 1)), outline_px.max(axis=(0, 1))
-        column["bbox"] = [float(edge) for edge in (*low, *high)]
-    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from histome.cells.decode.by_task import decode_window
 from histome.cells.pixels import Stains, class_probabilities, measure_stains
 from histome.cells.shape import NuclearShapes, measure_shapes
-from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.classes import CELL_CLASSES
 from histome.models.card import Card
 from histome.models.runtime import Predictor
 from histome.slide import ClassMap, Slide, Tile, TileGrid
@@ -102,22 +102,21 @@ def start_search(slide: Slide, tissue: ClassMap, network: Predictor) -> CellSear
 
 
 def tissue_windows(search: CellSearch) -> list[tuple[Tile, float]]:
-    """Return the windows whose core touches nucleated tissue, each with the mm2 of it, in row-major order."""
-    nucleated = _nucleated_codes(search.tissue)[search.tissue.array]
+    """Return the windows whose core touches valid tissue, each with the mm2 of it, in row-major order."""
     ratio = search.network.card.mpp / search.tissue.mpp
     mm2 = search.tissue.mpp**2 / 1e6
     found = []
     for tile in search.grid:
         x0, y0 = (int(np.floor(edge * ratio)) for edge in tile.core[:2])
         x1, y1 = (int(np.ceil(edge * ratio)) for edge in tile.core[2:])
-        pixels = np.count_nonzero(nucleated[y0:y1, x0:x1])
+        pixels = np.count_nonzero(search.tissue.array[y0:y1, x0:x1])
         if pixels:
             found.append((tile, float(pixels) * mm2))
     return found
 
 
 def find_in_window(search: CellSearch, tile: Tile) -> Nuclei:
-    """Return the nuclei in nucleated tissue that the window owns, and those it sees just beyond its core."""
+    """Return the nuclei in valid tissue that the window owns, and those it sees just beyond its core."""
     card = search.network.card
     rgb = read_window(search, tile)
     found = decode_window(card, search.network(rgb[None]))
@@ -135,7 +134,7 @@ def find_in_window(search: CellSearch, tile: Tile) -> Nuclei:
         np.full(len(codes), tile.index, np.int32),
         owner,
         at_seam,
-    ).select(wanted & _nucleated_codes(search.tissue)[codes])
+    ).select(wanted & (codes > 0))
 
 
 def read_window(search: CellSearch, tile: Tile) -> NDArray[np.uint8]:
@@ -163,10 +162,3 @@ def _ownership(search: CellSearch, tile: Tile, x_um, y_um):
     foreign = ~own & (owner >= 0) & (depth > -JUMP_SHARE * grid.halo_px)
     at_seam = foreign | (depth < CONFLICT_SHARE * grid.halo_px)
     return owner, at_seam, own | foreign
-
-
-def _nucleated_codes(tissue: ClassMap) -> NDArray[np.bool_]:
-    """(256,) whether a code of the map is a tissue that holds nuclei."""
-    nucleated = np.zeros(256, np.bool_)
-    nucleated[[tissue.code(name) for name in NUCLEATED_TISSUES]] = True
-    return nucleated

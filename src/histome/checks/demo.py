@@ -82,9 +82,10 @@ def match_cells(profile: Profile, truth: "PhantomTruth") -> "tuple[DetectionCoun
     """Return the detection counts and how many matched nuclei got their class."""
     import numpy as np
 
+    from histome.cells.table import counted_cells
     from histome.validation.matching import DetectionCounts, match_centers
 
-    drawn, cells = truth.cells, profile.cells
+    drawn, cells = truth.cells, counted_cells(profile.cells)
     true_um = np.stack([drawn.x_px, drawn.y_px], axis=1) * truth.mpp
     found_um = np.stack([cells["x_um"].to_numpy(), cells["y_um"].to_numpy()], axis=1)
     pairs = match_centers(true_um, found_um, within_um=MATCH_UM)

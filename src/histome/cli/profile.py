@@ -83,7 +83,7 @@ def summary(profile: "Profile") -> str:
     if quality := profile.run.get("quality"):
         parts.append(f"{quality['valid_mm2']:.4g} mm2 of valid tissue")
     if cells := profile.run.get("cells"):
-        parts.append(f"{cells['count']:,} cells")
+        parts.append(f"{cells['counted']:,} cells")
     codes = [warning.code for warning in profile.warnings if warning.severity != "note"]
     many = "warning" if len(codes) == 1 else "warnings"
     parts.append(f"{len(codes)} {many} ({', '.join(codes)})" if codes else "no warnings")

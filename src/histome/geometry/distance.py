@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from histome.geometry.coverage import Shares
 from histome.threads import ordered_map
 
 # Rows per unit of work; fixed, so that the worker count never changes a result.
@@ -73,27 +74,42 @@ class DistanceField:
         return found
 
     def histogram(
-        self, codes: NDArray[np.uint8], code_set: tuple[int, ...], edges_px: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
-        """Count the pixels of some codes in the bands edges[k] < distance <= edges[k + 1]."""
+        self,
+        codes: NDArray[np.uint8],
+        code_set: tuple[int, ...],
+        edges_px: NDArray[np.float64],
+        *,
+        shares: Shares | None = None,
+    ) -> NDArray[np.float64]:
+        """Count pixels of some codes, by their shares, in the bands edges[k] < distance <= edges[k + 1]."""
         chosen = np.zeros(256, np.bool_)
         chosen[list(code_set)] = True
         limits = np.asarray(edges_px, np.float64) ** 2
         counts = self._by_rows(
-            lambda lo, hi: _band_counts(self.vertical, self.outside, codes, chosen, limits, (lo, hi))
+            lambda lo, hi: _band_counts(
+                self.vertical, self.outside, (codes, chosen, *self._shares(shares)), limits, (lo, hi)
+            )
         )
-        return np.sum([np.zeros(len(limits) - 1, np.int64), *counts], axis=0)
+        return np.sum([np.zeros(len(limits) - 1), *counts], axis=0)
 
-    def tail(self, codes: NDArray[np.uint8], code_set: tuple[int, ...]) -> NDArray[np.int64]:
-        """Count the pixels of some codes at least 0, 1, 2 ... px away, until there are none left."""
+    def tail(
+        self, codes: NDArray[np.uint8], code_set: tuple[int, ...], *, shares: Shares | None = None
+    ) -> NDArray[np.float64]:
+        """Count pixels of some codes, by their shares, at least 0, 1, 2 ... px away, until none is left."""
         chosen = np.zeros(256, np.bool_)
         chosen[list(code_set)] = True
         longest = int(np.hypot(*self.vertical.shape)) + 2
         counts = self._by_rows(
-            lambda lo, hi: _whole_counts(self.vertical, self.outside, codes, chosen, (lo, hi), longest)
+            lambda lo, hi: _whole_counts(
+                self.vertical, self.outside, (codes, chosen, *self._shares(shares)), (lo, hi), longest
+            )
         )
-        total = np.sum([np.zeros(longest, np.int64), *counts], axis=0)
+        total = np.sum([np.zeros(longest), *counts], axis=0)
         return np.trim_zeros(np.cumsum(total[::-1])[::-1], "b")
+
+    def _shares(self, shares: Shares | None) -> Shares:
+        height, width = self.vertical.shape
+        return (np.ones(height), np.ones(width)) if shares is None else shares
 
     def _by_rows(self, work: Callable[[int, int], Any]) -> list[Any]:
         height = len(self.vertical)
@@ -214,33 +230,35 @@ def _fill_at(vertical, outside, reach, points, span):
 
 
 @njit(cache=True, nogil=True)
-def _band_counts(vertical, outside, codes, chosen, limits, span):
-    """Pixels of the chosen codes per band of squared distance, rows `span`."""
+def _band_counts(vertical, outside, pixels, limits, span):
+    """Pixels per band of squared distance, rows `span`; `pixels` are (codes, chosen, shares)."""
+    codes, chosen, row_share, column_share = pixels
     width = vertical.shape[1]
     work = np.empty((2, width), np.int64)
     squared = np.empty(width, np.int64)
     bands = len(limits) - 1
-    counts = np.zeros(bands, np.int64)
+    counts = np.zeros(bands)
     reach = min(np.sqrt(limits[bands]), _NONE - 1)
     for r in range(span[0], span[1]):
         _row_distance(vertical[r], outside, reach, work, squared)
         for c in range(width):
             d2 = squared[c]
             if d2 >= 0 and chosen[codes[r, c]] and limits[0] < d2 <= limits[bands]:
-                counts[np.searchsorted(limits, d2, side="left") - 1] += 1
+                counts[np.searchsorted(limits, d2, side="left") - 1] += row_share[r] * column_share[c]
     return counts
 
 
 @njit(cache=True, nogil=True)
-def _whole_counts(vertical, outside, codes, chosen, span, longest):
-    """Pixels of the chosen codes by the whole px of their distance, rows `span`."""
+def _whole_counts(vertical, outside, pixels, span, longest):
+    """Pixels by the whole px of their distance, rows `span`; `pixels` are (codes, chosen, shares)."""
+    codes, chosen, row_share, column_share = pixels
     width = vertical.shape[1]
     work = np.empty((2, width), np.int64)
     squared = np.empty(width, np.int64)
-    counts = np.zeros(longest, np.int64)
+    counts = np.zeros(longest)
     for r in range(span[0], span[1]):
         _row_distance(vertical[r], outside, _NONE - 1, work, squared)
         for c in range(width):
             if squared[c] >= 0 and chosen[codes[r, c]]:
-                counts[int(np.sqrt(squared[c]))] += 1
+                counts[int(np.sqrt(squared[c]))] += row_share[r] * column_share[c]
     return counts

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
@@ -25,6 +24,7 @@ from histome.slide.maps import ClassMap
 from histome.slide.mpp import check_coordinates_mpp
 from histome.store.disk import write_json, writing
 from histome.store.files import METRICS
+from histome.store.slide_row import ROW_HEAD, SLIDE_ROW, write_slide_row
 from histome.threads import available_cpus
 from histome.tissue import Tissue
 
@@ -95,7 +95,7 @@ def measure_files(
 
 def _placed(cells: pa.Table, tissue: ClassMap, overlap_um2: float) -> dict[str, Any]:
     """Return how the cells lie on the tissue, with warnings; raises HistomeError where none does."""
-    share, area_um2 = share_on_tissue(cells, tissue), np.count_nonzero(tissue.array) * tissue.mpp**2
+    share, area_um2 = share_on_tissue(cells, tissue), float(tissue.areas_px()[1:].sum()) * tissue.mpp**2
     if len(cells) and share == 0:
         raise HistomeError(
             f"none of the {len(cells):,} cells lies on analyzed tissue: are both files in px of one level?"
@@ -147,12 +147,25 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _row(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what slide.csv says of these files; no slide, no model and no run was seen."""
+    cells, mpp, warnings = about["input"]["cells"], about["input"]["mpp"], about["warnings"]
+    return dict.fromkeys(ROW_HEAD, "") | {
+        "slide": Path(cells["file"]).stem,
+        "file": cells["file"],
+        "fingerprint": cells["sha256"],
+        **{"mpp_x": mpp, "mpp_y": mpp, "histome": about["histome"], "state": "done"},
+        **{"warnings": len(warnings), "warning_codes": "; ".join(warnings)},
+    }
+
+
 def _write(out: Path, table: pa.Table, parts: pa.Table | None, about: Mapping[str, Any]) -> None:
     """Write to a temporary folder, then rename into `out`, so that no file is ever half-written."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as partial:
             METRICS.save(table, Path(partial))
+            write_slide_row(Path(partial) / SLIDE_ROW, _row(about), table)
             if parts is not None:
                 pq.write_table(parts, Path(partial) / PARTS_TABLE, compression="zstd")
             for path in sorted(Path(partial).iterdir()):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
 from histome.errors import HistomeError
 from histome.geometry.shapes import Shapes
+from histome.geotable import read_geo_table
 from histome.interop.foreign_cells import (
     ForeignCells,
     cells_of_shapes,
@@ -28,7 +28,7 @@ from histome.models.label_support import CLASS_LABELS
 
 def read_cells(path: Path, mpp: float) -> ForeignCells:
     """Read cells with outlines, or without where there is no column geometry; raises HistomeError."""
-    table = _read_table(path)
+    table = read_geo_table(path)
     if "geometry" not in table.column_names:
         found = cells_of_table(table, path, mpp)
     else:
@@ -39,7 +39,7 @@ def read_cells(path: Path, mpp: float) -> ForeignCells:
 
 def read_shapes(path: Path) -> Shapes:
     """Read labeled geometries; raises HistomeError as `formats.read_shapes`."""
-    table = _read_table(path)
+    table = read_geo_table(path)
     if "geometry" not in table.column_names:
         raise HistomeError(f"{path}: no column is called geometry.")
     return _shapes(table, path)
@@ -47,14 +47,6 @@ def read_shapes(path: Path) -> Shapes:
 
 def _shapes(table: pa.Table, path: Path) -> Shapes:
     return check_shapes(Shapes(_parse_wkb(table["geometry"], path), label_column(table, path)), path)
-
-
-def _read_table(path: Path) -> pa.Table:
-    """Read a Parquet file; raises HistomeError when it cannot be read."""
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise HistomeError(f"{path}: not a Parquet file that can be read ({error}).") from error
 
 
 def _parse_wkb(column: pa.ChunkedArray, path: Path) -> NDArray[np.object_]:

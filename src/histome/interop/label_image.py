@@ -5,6 +5,7 @@ Reading; what writes a label image for other programs belongs here too.
 
 import struct
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def read_tissue(path: Path, mapping: Mapping[str, str], mpp: float) -> ClassMap:
     if labels is None:
         loaded = ClassMap.load(path)
         table = _lookup(range(1, len(loaded.classes) + 1), loaded.classes, mapping, path)
-        return ClassMap(table[loaded.array], loaded.mpp, TISSUE_CLASSES)
+        return replace(loaded, array=table[loaded.array], classes=TISSUE_CLASSES)
     if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.max(initial=0) > 65_535:
         raise HistomeError(f"{path}: a label image has one channel of whole numbers, 0 to 65,535.")
     present = np.flatnonzero(np.bincount(labels.ravel()))

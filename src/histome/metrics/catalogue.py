@@ -49,6 +49,7 @@ _MODULES = (
     "patterns.heterogeneity",
     "cells.ratios",
     "cells.certainty",
+    "cells.not_counted",
     "areas.scan",
 )
 

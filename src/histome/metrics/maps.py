@@ -51,14 +51,14 @@ class TissueMaps:
         """Area of a pixel of the tissue map."""
         return self.tissue.mpp**2
 
-    def mm2_of(self, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return numbers of pixels of the tissue map as areas in mm2."""
+    def mm2_of(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return areas in pixels of the tissue map in mm2."""
         return np.asarray(pixels * self.um2_per_px / 1e6, np.float64)
 
     @cached_property
-    def tissue_px(self) -> NDArray[np.int64]:
-        """Pixels of each tissue class, (7,)."""
-        return count_codes(self.tissue.array, len(TISSUE_CLASSES))[1:]
+    def tissue_px(self) -> NDArray[np.float64]:
+        """Pixels of each tissue class, those of the border by the share that the picture covers, (7,)."""
+        return self.tissue.areas_px()[1:]
 
     @cached_property
     def tissue_um2(self) -> NDArray[np.float64]:
@@ -76,15 +76,9 @@ class TissueMaps:
         return self.drawn_zones or find_zones(self.tissue, workers=self.workers)
 
     @cached_property
-    def zone_px(self) -> NDArray[np.int64]:
-        """Pixels of each tissue class in each zone, (7, 5); the last zone is the whole tumor region."""
-        table = np.zeros(8 * 8, np.int64)
-        for row in range(0, len(self.tissue.array), 256):
-            zone = self.zones.array[row : row + 256]
-            table += np.bincount(
-                (self.tissue.array[row : row + 256] * np.uint8(8) + zone).ravel(), minlength=64
-            )
-        four = table.reshape(8, 8)[1:, 1:5]
+    def zone_px(self) -> NDArray[np.float64]:
+        """`tissue_px` in each zone, (7, 5); the last zone is the whole tumor region."""
+        four = self.tissue.areas_px(self.zones)[1:, 1:]
         return np.column_stack([four, four[:, 0] + four[:, 1]])
 
     @property
@@ -97,14 +91,14 @@ class TissueMaps:
         return distance_to(self.tissue.mask(name), workers=self.workers)
 
     @cached_property
-    def border_px(self) -> NDArray[np.int64]:
-        """Pixels of carcinoma by distance to stroma and of stroma by distance to carcinoma, (2, bands)."""
+    def border_px(self) -> NDArray[np.float64]:
+        """Area of carcinoma by distance to stroma and of stroma by distance to carcinoma, px, (2, bands)."""
         edges_px = np.array([0, *(high for _, high in BORDER_BANDS_UM)]) / self.tissue.mpp
         sides = (("CARCINOMA", "STROMA"), ("STROMA", "CARCINOMA"))
         return np.stack(
             [
                 self.distance_to_tissue(there).histogram(
-                    self.tissue.array, (self.tissue.code(here),), edges_px
+                    self.tissue.array, (self.tissue.code(here),), edges_px, shares=self.tissue.shares
                 )
                 for here, there in sides
             ]
@@ -157,11 +151,3 @@ def make_tissue_maps(
     box = (left, top, right - left, bottom - top)
     drawn = None if zones is None else zones.crop(*box)
     return TissueMaps(tissue.crop(*box), quality, regions, facts or {}, workers, drawn)
-
-
-def count_codes(codes: NDArray[np.uint8], largest: int) -> NDArray[np.int64]:
-    """Count the pixels of each code 0..largest without an integer copy of the whole map."""
-    counts = np.zeros(largest + 1, np.int64)
-    for row in range(0, len(codes), 256):
-        counts += np.bincount(codes[row : row + 256].ravel(), minlength=largest + 1)
-    return counts

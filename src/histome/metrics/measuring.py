@@ -13,7 +13,7 @@ from histome.metrics.evidence import evidence_column
 from histome.metrics.families.areas.scan import scan_facts
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.results import Result
-from histome.metrics.specimen import Specimen, cells_as_arrays
+from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
 from histome.models.label_support import Support, weakly_supported
 from histome.qc import Quality
 from histome.threads import available_cpus
@@ -62,7 +62,8 @@ def measure(
     tissue : Tissue
         As a profile holds it; `Tissue.of` makes one of a map.
     cells : pa.Table
-        As a profile holds it; at least the columns x_um, y_um, class.
+        As a profile holds it; at least the columns x_um, y_um, class. Those that the tissue map has in
+        necrosis, blood or no tissue are only numbered (family not-counted).
     quality : Quality or None
         As a profile holds it; None when the slide's pixels were not seen.
     facts : mapping of str to float
@@ -115,7 +116,8 @@ def measure(
         facts=measured | dict(facts or {}),
         workers=workers,
     )
-    return measure_specimen(Specimen(maps, cells_as_arrays(cells, tissue.map)), config or MetricsConfig())
+    specimen = counted_specimen(maps, cells_as_arrays(cells, tissue.map))
+    return measure_specimen(specimen, config or MetricsConfig())
 
 
 def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:

@@ -67,17 +67,19 @@ class Specimen:
     """Cells on the tissue maps, and what families derive from both, each once.
 
     A specimen made by `select` remembers the one it came from, so that what belongs to a single cell and the
-    maps is looked up there.
+    maps is looked up there. `not_counted` is the number of cells of each class that `counted_specimen` left
+    out, (9,).
     """
 
     maps: TissueMaps
     cells: Cells
     origin: "tuple[Specimen, NDArray[np.bool_]] | None" = None
+    not_counted: NDArray[np.int64] = field(default_factory=lambda: np.zeros(N_CELL_CLASSES, np.int64))
     _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
 
     def select(self, rows: NDArray[np.bool_]) -> "Specimen":
         """Return the specimen of some of the cells, by mask, on the same maps."""
-        return Specimen(self.maps, self.cells.select(rows), (self, rows))
+        return Specimen(self.maps, self.cells.select(rows), (self, rows), self.not_counted)
 
     def once(self, derive: "Callable[[Specimen], T]") -> T:
         """Return derive(specimen), computed at the first call."""
@@ -135,6 +137,16 @@ class Specimen:
             tree = build_tree(cells.x_um[rows], cells.y_um[rows])
             found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=self.maps.workers)
         return found
+
+
+def counted_specimen(maps: TissueMaps, cells: Cells) -> Specimen:
+    """Return the specimen of the cells in nucleated tissue: those anywhere else are only numbered.
+
+    What lies in necrosis and blood is debris and red cells, or nuclei where the tissue map errs.
+    """
+    counted = NUCLEATED_OF_CODE[cells.tissue] >= 0
+    left_out = np.bincount(cells.label[~counted], minlength=N_CELL_CLASSES)
+    return Specimen(maps, cells.select(counted), not_counted=left_out)
 
 
 def _zone_of_cells(specimen: Specimen) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from histome.geometry.raster import paint_polygons
 from histome.geometry.shapes import Shapes
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import METRIC_SCHEMA, measure_specimen
-from histome.metrics.specimen import Specimen, cells_as_arrays
+from histome.metrics.specimen import cells_as_arrays, counted_specimen
 from histome.qc.fragments import label_fragments
 from histome.slide.maps import ClassMap
 from histome.threads import available_cpus
@@ -79,7 +79,7 @@ def measure_subregions(
         near = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
         chosen = near[part.mask[r[near].astype(np.int64), c[near].astype(np.int64)]]
         maps = make_tissue_maps(own, regions=find_regions(own), workers=workers)
-        table = measure_specimen(Specimen(maps, whole.select(chosen)), config)
+        table = measure_specimen(counted_specimen(maps, whole.select(chosen)), config)
         tables.append(table.add_column(0, SUBREGION_SCHEMA.field("part"), pa.array([part.name] * len(table))))
     return pa.concat_tables(tables)
 

@@ -86,11 +86,12 @@ def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float6
     """Return the area of each code per tile, (rows, columns, 8); pixels on a border are shared by area."""
     tissue = maps.tissue
     axes = []
-    for corner, count, start, tiles in zip(
+    for corner, count, start, tiles, covered in zip(
         maps.tissue.origin_px[::-1],
         tissue.array.shape,
         (lattice.top_um, lattice.left_um),
         (lattice.rows, lattice.columns),
+        tissue.shares,
         strict=True,
     ):
         # Each pixel begins in one tile and may end in the next.
@@ -98,7 +99,7 @@ def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float6
         first = np.clip(np.floor(edge), 0, max(tiles - 1, 0))
         share = np.clip((first + 1 - edge) * lattice.size_um / tissue.mpp, 0, 1)
         share[first == tiles - 1] = 1
-        axes.append((first.astype(np.int64), share))
+        axes.append((first.astype(np.int64), share * covered, (1 - share) * covered))
     areas = np.zeros((lattice.rows, lattice.columns, len(NUCLEATED_OF_CODE)))
     _add_pixels(tissue.array, axes[0], axes[1], areas)
     return areas * maps.um2_per_px / 1e6
@@ -123,16 +124,15 @@ def is_flat(density: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True)
 def _add_pixels(codes, rows, columns, areas):
-    """Add every pixel to its tiles: `rows` and `columns` are (first tile, share of the pixel in it)."""
-    row, row_share = rows
-    column, column_share = columns
+    """Add every pixel to its tiles: `rows` and `columns` are (first tile, share in it, share in the next)."""
+    row, in_row, in_next_row = rows
+    column, in_column, in_next_column = columns
     for r in range(codes.shape[0]):
         for dr in range(2):
-            across = row_share[r] if dr == 0 else 1 - row_share[r]
+            across = in_row[r] if dr == 0 else in_next_row[r]
             if across <= 0:
                 continue
             for c in range(codes.shape[1]):
-                share = column_share[c]
-                areas[row[r] + dr, column[c], codes[r, c]] += across * share
-                if share < 1:
-                    areas[row[r] + dr, column[c] + 1, codes[r, c]] += across * (1 - share)
+                areas[row[r] + dr, column[c], codes[r, c]] += across * in_column[c]
+                if in_next_column[c] > 0:
+                    areas[row[r] + dr, column[c] + 1, codes[r, c]] += across * in_next_column[c]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from histome.cells.table import counted_cells
 from histome.errors import UsageError
 from histome.metrics.subregions import tile_size_um
 from histome.phenotype.axes import phenotypes
@@ -43,8 +44,8 @@ def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
 
     Tiles lie from the slide's corner on; a cell belongs to the tile of its center. A tile's values are those
     of `measure_cells` for its cells alone, in um: nothing beyond its border counts. Cells of the class other
-    belong to none of the six classes and are left out. A tile of fewer than 20 cells has values but no
-    labels.
+    belong to none of the six classes and are left out, and so are cells that are not counted (in necrosis or
+    blood). A tile of fewer than 20 cells has values but no labels.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
         One row a tile: x_um, y_um (its corner), size_um, the names of `features.patch_features`, a column of
         labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null).
     """
-    found, _ = pannuke_cells(cells)
+    found, _ = pannuke_cells(counted_cells(cells))
     rows = [
         _row(column, row, size_um, found.select(inside)) for row, column, inside in _tiles(found, size_um)
     ]

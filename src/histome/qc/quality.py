@@ -100,7 +100,7 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
     focus = measure_focus(slide, tissue, mpp=MAP_MPP)
     soft = find_out_of_focus(focus, tissue, mpp=MAP_MPP, below=config.out_of_focus_below)
     found = {"VALID_TISSUE": tissue, "OUT_OF_FOCUS": soft, "TISSUE_ARTIFACT": folds | debris, "MARKER": ink}
-    quality_map = _compose(found, _broken(slide))
+    quality_map = _compose(found, slide)
     valid = quality_map.mask("VALID_TISSUE")
     quality = Quality(
         map=quality_map,
@@ -156,9 +156,10 @@ def _broken(slide: Slide) -> Mask:
     return mask
 
 
-def _compose(found: dict[str, Mask], broken: Mask) -> ClassMap:
+def _compose(found: dict[str, Mask], slide: Slide) -> ClassMap:
+    broken = _broken(slide)
     codes = np.full(broken.shape, _CODE["NO_TISSUE"])
     for name, mask in found.items():
         codes[mask] = _CODE[name]
     codes[broken] = _CODE["NO_TISSUE"]
-    return ClassMap(codes, MAP_MPP, QC_CLASSES)
+    return ClassMap(codes, MAP_MPP, QC_CLASSES, frame=slide.frame)

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import histome
+from histome.cells.table import counted_cells
 from histome.config import ReportConfig
 from histome.errors import OutputError
 from histome.metrics.format import MetricTable, MetricValue
@@ -70,7 +71,8 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
 
 
 def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
-    table = _part(profile, "cells")
+    cells = _part(profile, "cells")
+    table = cells and counted_cells(cells)
     quality, tissue = _part(profile, "quality"), _part(profile, "tissue")
     return ReportInputs(
         slide,

@@ -7,7 +7,7 @@ from histome.faces import opened
 if TYPE_CHECKING:
     from histome.slide.broken import BrokenTiles
     from histome.slide.maps import ClassMap, ProbabilityMap
-    from histome.slide.mpp import Mpp
+    from histome.slide.mpp import Frame, Mpp
     from histome.slide.opening import open_slide
     from histome.slide.reader import Level, Reader, Slide
     from histome.slide.tiles import Box, Tile, TileGrid
@@ -16,6 +16,7 @@ __all__ = [
     "Box",
     "BrokenTiles",
     "ClassMap",
+    "Frame",
     "Level",
     "Mpp",
     "ProbabilityMap",

@@ -1,7 +1,9 @@
 """Class maps and probability maps: arrays that know their resolution and what their codes mean."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +18,8 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
 from histome.errors import HistomeError
+from histome.geometry.coverage import Shares, covered_counts, pixel_shares
+from histome.slide.mpp import Frame
 
 TILE_PX = 256
 # Levels are halved until the longer side fits one screen.
@@ -32,7 +36,8 @@ class ClassMap:
     """Exclusive classes on a grid.
 
     The grid starts at the corner of level 0; pixel (x, y) of it covers [x mpp, (x+1) mpp) x
-    [y mpp, (y+1) mpp) um.
+    [y mpp, (y+1) mpp) um. Pixels of the last row and column may reach beyond the picture: in areas they
+    count by the share that it covers, in counts and lengths whole.
 
     Attributes
     ----------
@@ -44,6 +49,8 @@ class ClassMap:
         Their names.
     origin_px : (int, int), px
         x, y of the grid's pixel that `array[0, 0]` is: (0, 0) for a map of a slide, its corner for a part.
+    frame : Frame or None
+        The picture that it is a map of; None where none is known, and every pixel counts whole.
 
     Examples
     --------
@@ -64,6 +71,7 @@ class ClassMap:
     mpp: float
     classes: tuple[str, ...]
     origin_px: tuple[int, int] = (0, 0)
+    frame: Frame | None = None
 
     def __post_init__(self) -> None:
         """Refuse an array that is no class map."""
@@ -82,9 +90,32 @@ class ClassMap:
         """Return where the class is, bool (h, w)."""
         return self.array == self.code(name)
 
+    @cached_property
+    def shares(self) -> Shares:
+        """The share of each row (h,) and column (w,) that lies in the picture, 0-1."""
+        extent_um = self.frame.extent_um if self.frame else (np.inf, np.inf)
+        columns, rows = (
+            pixel_shares(first, count, extent / self.mpp)
+            for first, count, extent in zip(self.origin_px, self.array.shape[::-1], extent_um, strict=True)
+        )
+        return rows, columns
+
     def area_um2(self, name: str) -> float:
-        """Return the area of the class: its pixels times mpp squared, um2."""
-        return float(np.count_nonzero(self.mask(name))) * self.mpp**2
+        """Return the area of the class in the picture, um2: its pixels by their shares times mpp squared."""
+        return float(self.areas_px()[self.code(name)]) * self.mpp**2
+
+    def areas_px(self, within: "ClassMap | None" = None) -> NDArray[np.float64]:
+        """Return the area of each code in pixels by their shares, (classes + 1,).
+
+        `within` splits each by the codes of another map of the same pixels: (classes + 1, its classes + 1).
+        """
+        if within is None:
+            return covered_counts(self.array, self.shares, len(self.classes) + 1)
+        kinds = len(within.classes) + 1
+        codes = self.array * np.uint8(kinds)
+        codes += within.array
+        areas = covered_counts(codes, self.shares, (len(self.classes) + 1) * kinds)
+        return areas.reshape(-1, kinds)
 
     def at(self, x_um: ArrayLike, y_um: ArrayLike) -> NDArray[np.uint8]:
         """Return the codes at points, um from the slide's corner: uint8 of their common shape, 0 outside."""
@@ -110,6 +141,8 @@ class ClassMap:
         notes = {"histome.classes": json.dumps(self.classes)}
         if any(self.origin_px):
             notes["histome.origin_px"] = json.dumps(self.origin_px)
+        if self.frame:
+            notes["histome.frame"] = json.dumps(self.frame)
         metadata = {"axes": "YX", "UUID": _UUID, **size, "MapAnnotation": notes}
         options = {"tile": (TILE_PX, TILE_PX), "compression": "zlib", "software": "histome"}
         with tifffile.TiffWriter(path, ome=True, bigtiff=self.array.size > 2**31) as writer:
@@ -218,11 +251,18 @@ def _nearest_levels(array: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return levels
 
 
-def _read_ome(description: str) -> tuple[float, tuple[str, ...], tuple[int, int]]:
-    """Return um/px, classes and origin."""
+def _read_ome(description: str) -> tuple[float, tuple[str, ...], tuple[int, int], Frame | None]:
+    """Return um/px, classes, origin and frame."""
     metadata = tifffile.xml2dict(description)["OME"]
     mpp = float(metadata["Image"]["Pixels"]["PhysicalSizeX"])
     entries = metadata["StructuredAnnotations"]["MapAnnotation"]["Value"]["M"]
     notes = {entry["K"]: entry["value"] for entry in (entries if isinstance(entries, list) else [entries])}
     x, y = json.loads(notes.get("histome.origin_px", "[0, 0]"))
-    return mpp, tuple(json.loads(notes["histome.classes"])), (int(x), int(y))
+    return mpp, tuple(json.loads(notes["histome.classes"])), (int(x), int(y)), _frame(notes)
+
+
+def _frame(notes: Mapping[str, str]) -> Frame | None:
+    if "histome.frame" not in notes:
+        return None
+    slide, (width, height), (x, y) = json.loads(notes["histome.frame"])
+    return Frame(str(slide), (int(width), int(height)), (float(x), float(y)))

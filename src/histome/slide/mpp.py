@@ -25,6 +25,19 @@ _WHERE_IT_STANDS = (
 PixelSize = tuple[float, float]
 
 
+class Frame(NamedTuple):
+    """The picture that places refer to: its id, width and height in level-0 px, um per px in x and y."""
+
+    slide: str
+    size_px: tuple[int, int]
+    mpp: tuple[float, float]
+
+    @property
+    def extent_um(self) -> tuple[float, float]:
+        """Width and height in um."""
+        return self.size_px[0] * self.mpp[0], self.size_px[1] * self.mpp[1]
+
+
 class Mpp(NamedTuple):
     """Pixel size of level 0 in um/px along x and y, its source, and whether it is only an estimate."""
 

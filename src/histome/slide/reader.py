@@ -15,7 +15,7 @@ from histome.names import slide_id
 from histome.slide import fingerprint, resample
 from histome.slide.broken import BrokenTiles
 from histome.slide.fingerprint import Identity
-from histome.slide.mpp import Mpp, MppHints
+from histome.slide.mpp import Frame, Mpp, MppHints
 from histome.slide.tiles import Box
 
 # A level up to 1 % coarser than asked (0.5025 for 0.5) is taken: a finer one costs 4 times the decoding.
@@ -126,6 +126,11 @@ class Slide:
     def extent_um(self) -> tuple[float, float]:
         """Width and height of level 0 in um."""
         return self.size_px[0] * self.mpp.x, self.size_px[1] * self.mpp.y
+
+    @property
+    def frame(self) -> Frame:
+        """What places on this slide refer to."""
+        return Frame(self.id, self.size_px, (self.mpp.x, self.mpp.y))
 
     @cached_property
     def bounds_px(self) -> Box:

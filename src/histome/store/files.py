@@ -3,7 +3,6 @@
 Imports stand in the functions: a finished profile is recognized without reading Arrow, TIFF or Zarr code.
 """
 
-import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ TISSUE_PROBABILITIES = "tissue.zarr"
 REGIONS = "regions.parquet"
 CELLS_TABLE = "cells.parquet"
 METRICS_TABLE = "metrics.parquet"
-METRICS_ROW = "slide.csv"
 NARRATIVE_TEXT = "narrative.json"
 REPORT_PAGE = "index.html"
 
@@ -118,19 +116,23 @@ def _write_plane(array: "np.ndarray", path: Path) -> None:
 
 
 def _save_tissue(tissue: "Tissue", folder: Path) -> None:
+    from histome.geotable import write_geo_table
+
     if tissue.probabilities is None:
         raise ValueError("the tissue of a profile has probabilities")
     tissue.map.save(folder / TISSUE_MAP)
     tissue.zones.save(folder / ZONES_MAP)
     tissue.probabilities.save(folder / TISSUE_PROBABILITIES)
-    _write_table(tissue.regions, folder / REGIONS)
+    write_geo_table(tissue.regions, folder / REGIONS)
 
 
 def _load_tissue(folder: Path) -> "Tissue":
+    from histome.geotable import read_geo_table
     from histome.slide import ProbabilityMap
     from histome.tissue import Tissue
+    from histome.tissue.regions import REGION_SCHEMA
 
-    regions, zones = _read_table(folder / REGIONS), _class_map(folder / ZONES_MAP)
+    regions, zones = read_geo_table(folder / REGIONS, REGION_SCHEMA), _class_map(folder / ZONES_MAP)
     probabilities = ProbabilityMap.load(folder / TISSUE_PROBABILITIES)
     return Tissue(_class_map(folder / TISSUE_MAP), regions, zones, probabilities)
 
@@ -149,12 +151,6 @@ def _load_cells(folder: Path) -> "pa.Table":
 
 def _save_metrics(table: "pa.Table", folder: Path) -> None:
     _write_table(table, folder / METRICS_TABLE)
-    names, values = table["name"].to_pylist(), table["value"].to_pylist()
-    with (folder / METRICS_ROW).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        # repr: the shortest text that reads back as the same number; a null is an empty field.
-        writer.writerow("" if value is None else repr(value) for value in values)
 
 
 def _save_narrative(narrative: dict[str, Any], folder: Path) -> None:

@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -34,8 +34,10 @@ from histome.store.disk import (
     writing,
 )
 from histome.store.lock import FolderLock
+from histome.store.logged import logged_warnings
 from histome.store.ownership import FORMAT, owned_slide, refuse_another_slide
 from histome.store.profile import RECORD_NAME, RUN_NAME
+from histome.store.slide_row import SLIDE_ROW, keep_slide_row
 
 if TYPE_CHECKING:
     from histome.slide import Slide
@@ -202,7 +204,7 @@ class Run:
         if self._idle:
             self._remember(before)
             return
-        remove_partial(self.path, [*self._keys, RUN_NAME])
+        remove_partial(self.path, [*self._keys, RUN_NAME, SLIDE_ROW])
         for name in self._keys:
             if self._is_done(name):
                 self._seconds[name] = before.get("stages", {}).get(name, {}).get("seconds")
@@ -245,7 +247,7 @@ class Run:
         _log.info("%s: %s starts", self._slide.id, name)
         self._progress(name, 0.0, 0.0)
         self._told = {}
-        with _warnings() as lines:
+        with logged_warnings() as lines:
             value, refusal = _compute(compute)
         boxes = [list(map(int, box)) for box in self._slide.broken.boxes]
         record = {
@@ -289,7 +291,7 @@ class Run:
 
     def _end(self, error: BaseException | None) -> None:
         try:
-            remove_partial(self.path, [*self._keys, RUN_NAME])
+            remove_partial(self.path, [*self._keys, RUN_NAME, SLIDE_ROW])
             self._write(_state(error), error)
         except (OSError, OutputError):
             if error is None:  # else the first error is the one to tell
@@ -301,6 +303,7 @@ class Run:
         content = self._content(state, error)
         with writing(self.path):
             write_json(self.path / RUN_NAME, content)
+            keep_slide_row(self.path, content)
 
     def _content(self, state: str, error: BaseException | None) -> dict[str, Any]:
         records = {name: record for name in self._keys if (record := self._record(name))}
@@ -359,22 +362,6 @@ def _compute(compute: Callable[[], T]) -> tuple[T, str | None]:
         if error.quality is None:
             raise
         return error.quality, str(error)
-
-
-@contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """Collect what the package logs as a warning, in the end sorted and each line once."""
-    lines: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger = logging.getLogger("histome")
-    logger.addHandler(handler)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(handler)
-        # Sorted: threads log in any order, and a run's bytes do not depend on it.
-        lines[:] = sorted(set(lines))
 
 
 def _state(error: BaseException | None) -> str:

@@ -1,7 +1,7 @@
 """Tissue segmentation: what is where."""
 
-from histome.tissue.regions import find_regions
+from histome.tissue.regions import REGION_SCHEMA, find_regions
 from histome.tissue.segment import segment_tissue
 from histome.tissue.tissue import Tissue, whole_field
 
-__all__ = ["Tissue", "find_regions", "segment_tissue", "whole_field"]
+__all__ = ["REGION_SCHEMA", "Tissue", "find_regions", "segment_tissue", "whole_field"]

@@ -1,7 +1,7 @@
 """Regions: connected pieces of one tissue class, with their shapes and polygons."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,125 +10,126 @@ import shapely
 from numpy.typing import NDArray
 
 from histome.geometry.contours import border_length_px, outline
+from histome.geometry.coverage import Shares, covered_px
 from histome.geometry.runs import Runs, find_runs
-from histome.slide import ClassMap
+from histome.geotable import described, geo_schema, geo_table
+from histome.slide import ClassMap, Frame
 
 # 20 x 20 um, some two nuclei: smaller specks of a class are noise of its border and no region.
 MIN_REGION_UM2 = 400.0
 
-REGION_SCHEMA = pa.schema(
+_NUMBERS = {
+    "x": ("px", "centroid, level-0 px, right of the slide's left edge"),
+    "y": ("px", "centroid, level-0 px, below the slide's upper edge"),
+    "x_um": ("um", "x times the slide's um per px"),
+    "y_um": ("um", "y times the slide's um per px"),
+    "area_um2": ("um2", "area, holes left out"),
+    "filled_area_um2": ("um2", "area with the holes"),
+    "convex_area_um2": ("um2", "area of the convex hull"),
+    "bbox_area_um2": ("um2", "area of the upright bounding box"),
+    "perimeter_um": ("um", "length of the border, that of the holes included"),
+    "outer_perimeter_um": ("um", "length of the outer border"),
+    "major_axis_um": ("um", "long full axis of the ellipse with the region's second moments"),
+    "minor_axis_um": ("um", "short full axis of that ellipse"),
+    "eccentricity": ("1", "of that ellipse, sqrt(1 - (minor / major)^2), 0-1"),
+    "roundness": ("1", "4 pi filled area / outer perimeter^2, 0-1"),
+    "solidity": ("1", "area / area of the convex hull, 0-1"),
+}
+REGION_SCHEMA = geo_schema(
     [
-        pa.field("region_id", pa.int64()),
-        pa.field("class", pa.string()),
-        pa.field("x_um", pa.float64()),
-        pa.field("y_um", pa.float64()),
-        pa.field("area_um2", pa.float64()),
-        pa.field("filled_area_um2", pa.float64()),
-        pa.field("convex_area_um2", pa.float64()),
-        pa.field("bbox_area_um2", pa.float64()),
-        pa.field("perimeter_um", pa.float64()),
-        pa.field("outer_perimeter_um", pa.float64()),
-        pa.field("major_axis_um", pa.float64()),
-        pa.field("minor_axis_um", pa.float64()),
-        pa.field("eccentricity", pa.float64()),
-        pa.field("roundness", pa.float64()),
-        pa.field("solidity", pa.float64()),
-        pa.field("geometry", pa.binary()),
-    ]
+        described("region_id", pa.int64(), "1", "1.. in reading order of the first pixel"),
+        described("class", pa.string(), "", "tissue class"),
+        *(described(name, pa.float64(), *about) for name, about in _NUMBERS.items()),
+    ],
+    edge=pa.float64(),
+    shape="outline along the edges of the map's pixels, a polygon or multipolygon",
 )
+
+# Of a map that is of no known picture.
+_UNKNOWN = Frame("", (2**31, 2**31), (1.0, 1.0))
 
 
 class _Region(NamedTuple):
-    """One region: code, first column and row of its box, its pixels with a free border of one pixel."""
+    """One region: code, first column and row of its box, its pixels with a free border of one pixel.
+
+    `shares` says how far the picture covers the rows and columns of the box.
+    """
 
     code: int
     x: int
     y: int
     padded: NDArray[np.uint8]
+    shares: Shares
 
 
 def find_regions(tissue_map: ClassMap, *, min_um2: float = MIN_REGION_UM2) -> pa.Table:
     """Return one row for each 8-connected region of one class of at least `min_um2` um2, by its first pixel.
 
-    Columns
-    -------
-    region_id : int64
-        From 1.
-    class : string
-        Name.
-    x_um, y_um : float64, um
-        Centroid from the corner of level 0.
-    area_um2 : float64, um2
-        Pixels times mpp squared; equals the polygon's area.
-    filled_area_um2 : float64, um2
-        With its holes.
-    convex_area_um2 : float64, um2
-        Of the convex hull of its pixels.
-    bbox_area_um2 : float64, um2
-        Of the upright box.
-    perimeter_um : float64, um
-        Outer border and the borders of holes (Crofton, 4 directions).
-    outer_perimeter_um : float64, um
-        Without holes (Crofton, 4 directions).
-    major_axis_um, minor_axis_um : float64, um
-        Axes of the ellipse with the same second moments.
-    eccentricity : float64, 0-1
-        Of that ellipse.
-    roundness : float64, 0-1
-        4 pi filled area / outer perimeter^2, at most 1.
-    solidity : float64, 0-1
-        Area / convex area.
-    geometry : binary, um
-        WKB polygon or multipolygon, along pixel edges.
+    The columns are those of `REGION_SCHEMA`, each with its unit and description. Areas are those in the
+    picture, and area_um2 equals the polygon's; shapes and lengths are those of whole pixels, perimeters by
+    Crofton's formula in 4 directions. Without a frame of the map a level-0 px counts as 1 um.
     """
-    mpp = tissue_map.mpp
-    runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / mpp**2)))
-    columns: dict[str, list] = {name: [] for name in REGION_SCHEMA.names}
-    left, top = tissue_map.origin_px
-    for number, found in enumerate(_regions(runs), start=1):
-        region = found._replace(x=found.x + left, y=found.y + top)
-        row = _shape(region, mpp) | {"region_id": number, "class": tissue_map.classes[region.code - 1]}
+    runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / tissue_map.mpp**2)))
+    columns: dict[str, list] = {name: [] for name in ("region_id", "class", *_NUMBERS, "geometry")}
+    frame = tissue_map.frame or _UNKNOWN
+    for number, region in enumerate(_regions(runs, tissue_map), start=1):
+        row = _shape(region, tissue_map.mpp)
+        row |= {"x": row["x_um"] / frame.mpp[0], "y": row["y_um"] / frame.mpp[1]}
+        row |= {"region_id": number, "class": tissue_map.classes[region.code - 1]}
         for name, values in columns.items():
             values.append(row[name])
-    return pa.table(columns, schema=REGION_SCHEMA)
+    polygons = _in_frame(columns["geometry"], frame)
+    columns["geometry"] = shapely.to_wkb(polygons).tolist()
+    bounds = shapely.bounds(polygons).reshape(-1, 4)
+    kinds = sorted(set(shapely.get_type_id(polygons).tolist()))
+    names = [{3: "Polygon", 6: "MultiPolygon"}[kind] for kind in kinds]
+    return geo_table(columns, bounds, REGION_SCHEMA, slide=frame.slide, kinds=names)
 
 
-def _regions(runs: Runs) -> Iterator[_Region]:
+def _in_frame(polygons: list[shapely.Geometry], frame: Frame) -> NDArray[np.object_]:
+    """Polygons in um as what of them lies in the picture, in level-0 px, outer rings from +x to +y."""
+    mpp, most = np.array(frame.mpp), np.array(frame.extent_um)
+    # Their edges run along pixels: to cut them off is to move what lies beyond to the picture's edge.
+    moved = shapely.transform(np.array(polygons, object), lambda xy: np.minimum(xy, most) / mpp)
+    return shapely.orient_polygons(moved)
+
+
+def _regions(runs: Runs, tissue_map: ClassMap) -> Iterator[_Region]:
+    (rows, columns), (left, top) = tissue_map.shares, tissue_map.origin_px
     for k in range(len(runs.code)):
         part = slice(runs.bounds[k], runs.bounds[k + 1])
         row, start, stop = runs.row[part], runs.start[part], runs.stop[part]
         x, y = int(start.min()), int(row[0])
-        padded = np.zeros((int(row[-1]) - y + 3, int(stop.max()) - x + 2), np.uint8)
+        below, right = int(row[-1]) + 1, int(stop.max())
+        padded = np.zeros((below - y + 2, right - x + 2), np.uint8)
         for r, first, last in zip(row - y + 1, start - x + 1, stop - x + 1, strict=True):
             padded[r, first:last] = 1
-        yield _Region(int(runs.code[k]), x, y, padded)
+        yield _Region(int(runs.code[k]), x + left, y + top, padded, (rows[y:below], columns[x:right]))
 
 
-def _shape(region: _Region, mpp: float) -> dict[str, object]:
-    """All but number and class of a region's row."""
-    padded = region.padded
+def _shape(region: _Region, mpp: float) -> dict[str, Any]:
+    """All but number, class and place in px of a region's row."""
+    padded, (rows, columns) = region.padded, region.shares
     filled = _filled(padded)
-    area, filled_area = int(np.count_nonzero(padded)), int(np.count_nonzero(filled))
+    area, filled_area = (covered_px(each[1:-1, 1:-1], region.shares) for each in (padded, filled))
     length, outer = border_length_px(padded), border_length_px(filled)
-    height, width = padded.shape[0] - 2, padded.shape[1] - 2
-    hull = _hull_area_px(padded)
-    x, y, major, minor = _moments(padded, area)
-    polygon = outline(padded[1:-1, 1:-1] > 0, offset=(region.x, region.y), scale=mpp)
+    hull = _hull_area_px(padded, (columns.sum(), rows.sum()))
+    x, y, major, minor = _moments(padded)
     return {
         "x_um": (x + region.x) * mpp,
         "y_um": (y + region.y) * mpp,
         "area_um2": area * mpp**2,
         "filled_area_um2": filled_area * mpp**2,
         "convex_area_um2": hull * mpp**2,
-        "bbox_area_um2": height * width * mpp**2,
+        "bbox_area_um2": float(rows.sum() * columns.sum()) * mpp**2,
         "perimeter_um": length * mpp,
         "outer_perimeter_um": outer * mpp,
         "major_axis_um": major * mpp,
         "minor_axis_um": minor * mpp,
         "eccentricity": float(np.sqrt(max(0.0, 1 - (minor / major) ** 2))),
-        "roundness": min(1.0, 4 * np.pi * filled_area / outer**2),
-        "solidity": area / hull,
-        "geometry": shapely.to_wkb(polygon),
+        "roundness": min(1.0, 4 * np.pi * np.count_nonzero(filled) / outer**2),
+        "solidity": min(1.0, area / hull),
+        "geometry": outline(padded[1:-1, 1:-1] > 0, offset=(region.x, region.y), scale=mpp),
     }
 
 
@@ -139,19 +140,20 @@ def _filled(padded: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (flooded != 2).astype(np.uint8)
 
 
-def _hull_area_px(padded: NDArray[np.uint8]) -> float:
-    """Area of the convex hull of all pixels (their corners, not their centers)."""
+def _hull_area_px(padded: NDArray[np.uint8], size: tuple[float, float]) -> float:
+    """Area of the convex hull of all pixels (their corners) in a box of that width and height."""
     rows = np.flatnonzero(padded.any(axis=1))
     left = padded[rows].argmax(axis=1)
     right = padded.shape[1] - padded[rows, ::-1].argmax(axis=1)
     corners = [np.stack([x, y], axis=1) for x in (left, right) for y in (rows, rows + 1)]
-    hull = cv2.convexHull(np.concatenate(corners).astype(np.int32))
+    inside = np.minimum(np.concatenate(corners), np.array(size) + 1)
+    hull = cv2.convexHull(inside.astype(np.float32))
     return float(cv2.contourArea(hull))
 
 
-def _moments(padded: NDArray[np.uint8], area: int) -> tuple[float, float, float, float]:
+def _moments(padded: NDArray[np.uint8]) -> tuple[float, float, float, float]:
     """Centroid (x, y) from the corner inside the free border, and axes of the equal-moment ellipse, px."""
-    m = cv2.moments(padded, binaryImage=True)
+    m, area = cv2.moments(padded, binaryImage=True), np.count_nonzero(padded)
     # 1/12: the second moment of a pixel about its own center.
     xx, yy, xy = m["mu20"] / area + 1 / 12, m["mu02"] / area + 1 / 12, m["mu11"] / area
     middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)

@@ -45,7 +45,8 @@ def segment_tissue(
         codes[box] = _exclusive(planes, _valid_in(quality.map, box, map_mpp))
         band.put(planes, box)
     band.close()
-    return Tissue.of(ClassMap(codes, map_mpp, card.classes), probabilities, workers=workers)
+    tissue = ClassMap(codes, map_mpp, card.classes, frame=slide.frame)
+    return Tissue.of(tissue, probabilities, workers=workers)
 
 
 def _predict(slide: Slide, network: Predictor, tile: Tile) -> Planes:

@@ -52,4 +52,4 @@ def whole_field(slide: Slide) -> ClassMap:
     width_um, height_um = slide.extent_um
     shape = int(height_um / _FIELD_MPP) + 1, int(width_um / _FIELD_MPP) + 1
     codes = np.full(shape, TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
-    return ClassMap(codes, _FIELD_MPP, TISSUE_CLASSES)
+    return ClassMap(codes, _FIELD_MPP, TISSUE_CLASSES, frame=slide.frame)

@@ -53,7 +53,7 @@ def find_zones(tissue: ClassMap, rule: ZoneRule = DEFAULT_RULE, *, workers: int 
         bands[part.mask] = 1
         bands[part.mask & distance_to(~part.mask, workers=workers).within(margin_px)] = 2
         _paste(zones, bands, part)
-    return ClassMap(zones, tissue.mpp, ZONE_CLASSES, tissue.origin_px)
+    return ClassMap(zones, tissue.mpp, ZONE_CLASSES, tissue.origin_px, tissue.frame)
 
 
 def _tumor(tissue: ClassMap, rule: ZoneRule, workers: int) -> _Part | None:

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 from helpers.cells import cell_table
-from helpers.scenes import CODE, by_name, measure_maps, one_tissue, patchwork, random_cells
+from helpers.scenes import (
+    CODE,
+    by_name,
+    in_nucleated_tissue,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+)
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import MetricsConfig
@@ -43,14 +51,35 @@ def test_equals_pandas(rng):
             total = (frame.tissue == name).sum()
             assert found[f"CELL_COUNT_{label.upper()}_{name}"] == len(group)
             assert found[f"CELL_PERCENTAGE_{label.upper()}_{name}"] == pytest.approx(100 * len(group) / total)
-    for label, mean in frame.groupby("class").area_um2.mean().items():
+    counted = frame[in_nucleated_tissue(cells, tissue)]
+    for label, mean in counted.groupby("class").area_um2.mean().items():
         assert found[f"NUCLEUS_AVG_AREA_{label.upper()}"] == pytest.approx(mean)
 
 
-def test_cells_outside_every_tissue_count_once():
+def test_cells_in_necrosis_and_outside_tissue_are_numbered_and_not_counted():
     array = np.zeros((10, 10), np.uint8)
     array[:5] = CODE["NECROSIS"]
-    cells = cell_table([5, 5, 500, -3], [5, 15, 500, -3], "FIBROBLAST")
-    found = by_name(measure_maps(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, COUNTS))
-    assert found["CELL_COUNT_FIBROBLAST"] == 4
-    assert sum(found[f"CELL_COUNT_FIBROBLAST_{tissue}"] for tissue in NUCLEATED_TISSUES) == 0
+    array[:5, 5:] = CODE["VESSEL"]
+    cells = cell_table([5, 5, 500, -3, 15], [5, 15, 500, -3, 5], ["FIBROBLAST"] * 3 + ["OTHER"] * 2)
+    config = MetricsConfig(families=(*COUNTS.families, "not-counted"))
+    found = by_name(measure_maps(None, ClassMap(array, 2.0, TISSUE_CLASSES), None, cells, config))
+    assert found["CELL_N_TOTAL"] == found["CELL_COUNT_OTHER"] == found["CELL_COUNT_OTHER_VESSEL"] == 1
+    assert found["CELL_COUNT_FIBROBLAST"] == 0
+    assert found["CELL_N_NOT_COUNTED"] == 4
+    assert found["CELL_N_NOT_COUNTED_FIBROBLAST"] == 3
+    assert found["CELL_N_NOT_COUNTED_OTHER"] == 1
+    assert found["CELL_FRACTION_NOT_COUNTED"] == 4 / 5
+
+
+def test_no_metric_but_their_own_feels_the_cells_that_are_not_counted(rng):
+    """Everything is as if they were not there, for abstained cells too."""
+    tissue = patchwork(rng, patch_px=100)
+    cells = random_cells(rng, 1500, area_um2=rng.uniform(10, 90, 1500), abstained=rng.random(1500) < 0.3)
+    counted = in_nucleated_tissue(cells, tissue)
+    assert 100 < counted.sum() < 1400
+    whole = measure_maps(None, tissue, None, cells)
+    expected = measure_maps(None, tissue, None, cells.filter(counted))
+    own = np.array(["NOT_COUNTED" in name for name in whole["name"].to_pylist()])
+    assert whole.filter(~own).equals(expected.filter(~own))
+    assert by_name(whole)["CELL_N_NOT_COUNTED"] == by_name(whole, "value_confident")["CELL_N_NOT_COUNTED"]
+    assert by_name(whole)["CELL_N_NOT_COUNTED"] == 1500 - counted.sum()

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 from helpers.cells import cell_table
-from helpers.scenes import by_name, disc_of_tumor, family, measure_maps, one_tissue, patchwork, random_cells
+from helpers.scenes import (
+    by_name,
+    disc_of_tumor,
+    family,
+    in_nucleated_tissue,
+    measure_maps,
+    one_tissue,
+    patchwork,
+    random_cells,
+)
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
@@ -82,7 +91,9 @@ def test_equals_counting_in_the_zone_map(rng):
         )
     )
     for k, zone in enumerate(zones.classes, start=1):
-        assert found[f"CELL_COUNT_MACROPHAGE_IN_{zone}"] == np.sum((code == k) & (label == "MACROPHAGE"))
+        assert found[f"CELL_COUNT_MACROPHAGE_IN_{zone}"] == np.sum(
+            (code == k) & (label == "MACROPHAGE") & in_nucleated_tissue(cells, tissue)
+        )
         for t, name in enumerate(TISSUE_CLASSES, start=1):
             px = np.sum((zones.array == k) & (tissue.array == t))
             assert found[f"ABSOLUTE_AREA_{name}_IN_{zone}"] == pytest.approx(px * 25 / 1e6)

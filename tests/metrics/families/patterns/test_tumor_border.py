@@ -7,6 +7,7 @@ from helpers.scenes import (
     CODE,
     by_name,
     family,
+    in_nucleated_tissue,
     measure_maps,
     one_tissue,
     patchwork,
@@ -43,6 +44,7 @@ def test_distance_to_a_half_plane_by_hand():
 def test_equals_scipy(rng):
     tissue = patchwork(rng, patch_px=25)
     cells = random_cells(rng, 2500)
+    cells = cells.filter(in_nucleated_tissue(cells, tissue))
     x, y = cells["x_um"].to_numpy(), cells["y_um"].to_numpy()
     rows, columns = (y / 2).astype(int), (x / 2).astype(int)
     label = np.array([name.upper() for name in cells["class"].to_pylist()])

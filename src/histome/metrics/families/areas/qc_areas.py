@@ -6,7 +6,6 @@ import numpy as np
 
 from histome.classes import QC_CLASSES
 from histome.metrics.declaration import PERCENT, Family, Template, in_loops
-from histome.metrics.maps import count_codes
 from histome.metrics.reasons import NO_QUALITY_MAP
 from histome.metrics.results import Result, all_null, quotient, result
 from histome.metrics.specimen import Specimen
@@ -21,7 +20,7 @@ TEMPLATES = in_loops(
     Template(
         "ABSOLUTE_AREA_{qc}",
         "um2",
-        "pixels of class {qc} in the quality map x the area of a pixel",
+        "pixels of class {qc} in the quality map x the scanned area of each",
         (NO_QUALITY_MAP,),
     ),
     Template(
@@ -41,7 +40,7 @@ def qc_areas(specimen: Specimen) -> Mapping[str, Result]:
     quality = specimen.maps.quality
     if quality is None:
         return {name: all_null((len(QC_CLASSES),), NO_QUALITY_MAP) for name in names}
-    pixels = count_codes(quality.array, len(QC_CLASSES))[1:]
+    pixels = quality.areas_px()[1:]
     glass = np.isin(QC_CLASSES, _ON_THE_GLASS)
     total = pixels[glass].sum()
     return {

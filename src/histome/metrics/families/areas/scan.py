@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from histome.metrics.declaration import UNBOUNDED, Family, Template
-from histome.metrics.maps import count_codes
 from histome.metrics.reasons import NO_QUALITY_MAP
 from histome.metrics.results import Result, all_null, result
 from histome.metrics.specimen import Specimen
@@ -101,7 +100,7 @@ def _valid_area(specimen: Specimen) -> Result:
     quality = specimen.maps.quality
     if quality is None:
         return all_null((), NO_QUALITY_MAP)
-    pixels = count_codes(quality.array, len(quality.classes))[quality.code("VALID_TISSUE")]
+    pixels = quality.areas_px()[quality.code("VALID_TISSUE")]
     return result(pixels * quality.mpp**2 / 1e6, pixels)
 
 

@@ -9,7 +9,11 @@ from histome.metrics.specimen import Specimen
 
 TEMPLATES = in_loops(
     ("tissue",),
-    Template("ABSOLUTE_AREA_{tissue}", "um2", "pixels of {tissue} in the tissue map x the area of a pixel"),
+    Template(
+        "ABSOLUTE_AREA_{tissue}",
+        "um2",
+        "pixels of {tissue} in the tissue map x the scanned area of each",
+    ),
     Template(
         "RELATIVE_AREA_{tissue}",
         "%",

@@ -73,7 +73,7 @@ def all_cells(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "all-cells",
     "All cells",
-    "Number of cells and mean shape of their nuclei, cells outside tissue included.",
+    "Number of cells and mean shape of their nuclei, over all nucleated tissue.",
     TEMPLATES,
     all_cells,
     core=True,

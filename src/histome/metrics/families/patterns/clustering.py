@@ -162,5 +162,6 @@ def _clark_evans(specimen: Specimen) -> Result:
 
 def _eroded_um2(maps: TissueMaps) -> NDArray[np.float64]:
     """Return the area of the nucleated tissue eroded by 0, 1, 2 ... px, um2."""
-    pixels = maps.distance_to_border().tail(maps.tissue.array, maps.nucleated_codes)
+    tissue = maps.tissue
+    pixels = maps.distance_to_border().tail(tissue.array, maps.nucleated_codes, shares=tissue.shares)
     return np.asarray(pixels * maps.um2_per_px, np.float64)

@@ -1,0 +1,124 @@
+"""Tables of shapes on a slide, in level-0 px: GeoParquet 1.1, as cells and regions are written and read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from histome.errors import HistomeError
+
+ROW_GROUP = 65_536
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+Column = NDArray[Any] | pa.Array | pa.ChunkedArray | Sequence[Any]
+
+
+def described(name: str, kind: pa.DataType, unit: str, description: str, *, null: bool = False) -> pa.Field:
+    """Return a field that says its unit and what it is."""
+    return pa.field(name, kind, nullable=null, metadata={"unit": unit, "description": description})
+
+
+def geo_schema(fields: Sequence[pa.Field], *, edge: pa.DataType, shape: str) -> pa.Schema:
+    """Return the fields between the constant column slide and the columns bbox and geometry.
+
+    Parameters
+    ----------
+    edge : pa.DataType
+        Of the numbers of bbox; they hold the bounds of every shape exactly.
+    shape : str
+        What the geometry is, in words.
+    """
+    box = pa.struct([pa.field(name, edge, nullable=False) for name in _EDGES])
+    return pa.schema(
+        [
+            described("slide", pa.dictionary(pa.int32(), pa.string()), "", "id of the slide"),
+            *fields,
+            described("bbox", box, "px", "box round the geometry, level-0 px"),
+            described("geometry", pa.binary(), "px", f"{shape}, WKB, level-0 px"),
+        ]
+    )
+
+
+def geo_table(
+    columns: Mapping[str, Column],
+    bounds: NDArray[np.floating],
+    schema: pa.Schema,
+    *,
+    slide: str,
+    kinds: Sequence[str] = ("Polygon",),
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> pa.Table:
+    """Return a table of a `geo_schema` with GeoParquet's metadata.
+
+    Parameters
+    ----------
+    columns : mapping of str to column
+        All but slide and bbox; NaN is null.
+    bounds : (n, 4) float, px
+        xmin, ymin, xmax, ymax of each shape.
+    slide : str
+        The slide's id.
+    kinds : sequence of str
+        Types of the geometries; their outer rings turn from +x to +y.
+    metadata : mapping of bytes or None
+        What else the table says of itself.
+    """
+    constant = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(bounds), np.int32)), pa.array([slide]))
+    kind = schema.field("bbox").type
+    box = pa.StructArray.from_arrays(
+        [_arrow(edge, kind.field(k).type) for k, edge in enumerate(bounds.T)], fields=list(kind)
+    )
+    columns = {**columns, "slide": constant, "bbox": box}
+    arrays = [_arrow(columns[field.name], field.type) for field in schema]
+    geo = {b"geo": json.dumps(_geo_metadata(bounds, kinds)).encode(), **(metadata or {})}
+    return pa.Table.from_arrays(arrays, schema=schema.with_metadata(geo))
+
+
+def _geo_metadata(bounds: NDArray[np.floating], kinds: Sequence[str]) -> dict[str, Any]:
+    """GeoParquet 1.1: no reference system; the box of each row is the column bbox."""
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": list(kinds) if len(bounds) else [],
+        "crs": None,
+        "edges": "planar",
+        "orientation": "counterclockwise",
+        "covering": {"bbox": {name: ["bbox", name] for name in _EDGES}},
+    }
+    if len(bounds):
+        edges = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
+        column["bbox"] = [float(edge) for edge in edges]
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def _arrow(column: Column, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column
+    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+        return pa.array(column.astype(kind.to_pandas_dtype()), kind, from_pandas=True)
+    return pa.array(column).cast(kind)
+
+
+def write_geo_table(table: pa.Table, path: Path | str) -> None:
+    """Write a table of shapes as GeoParquet; equal tables give equal bytes."""
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    boxes = [f"bbox.{name}" for name in _EDGES if "bbox" in table.column_names]
+    names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    encoding: dict[str, Any] = {"use_dictionary": names, "use_byte_stream_split": [*floats, *boxes]}
+    pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=ROW_GROUP, **encoding)
+
+
+def read_geo_table(path: Path | str, schema: pa.Schema | None = None) -> pa.Table:
+    """Read a Parquet file, with all columns of a schema where one is given; HistomeError for any other."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise HistomeError(f"{path}: not a Parquet file that can be read ({error}).") from error
+    missing = [] if schema is None else [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise HistomeError(f"{path}: it has no column {', '.join(missing)}.")
+    return table

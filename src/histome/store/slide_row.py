@@ -1,0 +1,66 @@
+"""slide.csv: a slide as one row, what it is and how its run ended before what was measured."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SLIDE_ROW = "slide.csv"
+# What comes before the metrics.
+ROW_HEAD = (
+    *("slide", "file", "fingerprint", "mpp_x", "mpp_y", "histome", "models", "state"),
+    *("warnings", "warning_codes"),
+)
+
+
+def write_slide_row(path: Path, about: Mapping[str, Any], metrics: "pa.Table") -> None:
+    """Write the row in one step: `about` by the names of `ROW_HEAD`, then every metric; a null is empty."""
+    names, values = metrics["name"].to_pylist(), metrics["value"].to_pylist()
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*ROW_HEAD, *names])
+            # repr: the shortest text that reads back as the same number.
+            numbers = ("" if value is None else repr(value) for value in values)
+            writer.writerow([*(about[name] for name in ROW_HEAD), *numbers])
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+
+
+def row_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the row says of a slide whose run.json this is."""
+    slide, warnings = run["slide"], run["warnings"]
+    models = "; ".join(f"{model['name']} {model['version']}" for model in run.get("models", []))
+    codes = sorted({each["code"] for each in warnings})
+    return {
+        "slide": slide["id"],
+        "file": slide["file"],
+        "fingerprint": slide["fingerprint"],
+        "mpp_x": slide["mpp"]["x"],
+        "mpp_y": slide["mpp"]["y"],
+        "histome": run["code"],
+        "models": models,
+        "state": run["state"],
+        "warnings": len(warnings),
+        "warning_codes": "; ".join(codes),
+    }
+
+
+def keep_slide_row(folder: Path, run: Mapping[str, Any]) -> None:
+    """Write a profile's row to what its run.json says now; without metrics that can be read there is none."""
+    from pyarrow import ArrowInvalid, parquet
+
+    from histome.store.files import METRICS_TABLE
+
+    try:
+        metrics = parquet.read_table(folder / "metrics" / METRICS_TABLE)
+    except (OSError, ArrowInvalid):
+        (folder / SLIDE_ROW).unlink(missing_ok=True)
+        return
+    write_slide_row(folder / SLIDE_ROW, row_of_run(run), metrics)
