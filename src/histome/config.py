@@ -116,6 +116,8 @@ class SlideConfig(Settings):
     ----------
     allow_estimated_mpp : bool
         Where the file states no resolution, take 10 / magnification of its objective.
+    broken_tiles_at_most : float, 0-1
+        Share of the tissue that may lie in tiles that cannot be read; beyond it the slide is refused.
     organ : str or None
         Where the tissue was taken from: a name out of `classes.ORGANS`, or another word for one.
     site : "primary", "metastasis" or None
@@ -125,6 +127,7 @@ class SlideConfig(Settings):
     """
 
     allow_estimated_mpp: bool = False
+    broken_tiles_at_most: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     organ: Organ | None = None
     site: Literal["primary", "metastasis"] | None = None
     specimen: Literal["biopsy", "resection", "cytology"] | None = None

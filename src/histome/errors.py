@@ -8,6 +8,7 @@ EXIT_CODES = {
     1: "failed: something could not be read, written or computed",
     2: "wrong usage: an option, an argument or a setting",
     3: "refused by quality control: no valid tissue",
+    4: "refused for broken tiles: more of the tissue lies in them than `broken_tiles_at_most` of `[slide]`",
     130: "interrupted by Ctrl-C",
 }
 
@@ -44,6 +45,12 @@ class OutputError(HistomeError):
     """An output folder that cannot be written or is held by another run."""
 
 
+class BrokenTilesError(SlideError):
+    """More of the tissue lies in tiles that cannot be read than the settings allow."""
+
+    exit_code = 4
+
+
 class NoTissueError(HistomeError):
     """Quality control found no valid tissue; `quality` is what it saw, kept beside the refusal."""
 
@@ -52,3 +59,12 @@ class NoTissueError(HistomeError):
     def __init__(self, message: str, *, quality: Any = None) -> None:
         super().__init__(message)
         self.quality = quality
+
+
+def error_line(error: BaseException) -> str:
+    """Return an error in one line: ours as it is, short memory in words, any other with its type."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        told = f" ({text})" if text else ""
+        return f"memory is short{told}: close other programs, give fewer --workers or run where more is"
+    return text if isinstance(error, HistomeError) else f"{type(error).__name__}: {text}"

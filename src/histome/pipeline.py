@@ -8,13 +8,13 @@ import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import histome
 from histome.config import Config
-from histome.errors import UsageError
+from histome.errors import BrokenTilesError, NoTissueError, UsageError
 from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run, Stage, with_ancestors
@@ -92,7 +92,7 @@ def profile(
         The slide cannot be read, or its resolution is not known; nothing is written.
     NoTissueError
         Quality control found nothing to measure; `qc/` and run.json are kept and say so.
-    ModelError, OutputError, UsageError
+    BrokenTilesError, ModelError, OutputError, UsageError
         As their names say. Every message is one line.
 
     Examples
@@ -125,8 +125,8 @@ def profile(
         with run:
             work = _Work(slide, config, cards, workers, run, progress or (lambda *_: None))
             quality = run.stage("qc", work.assess, QUALITY)
-            tissue = run.stage("tissue", lambda: work.segment_tissue(quality()), TISSUE)
-            cells = run.stage("cells", lambda: work.find_cells(tissue()), CELLS)
+            tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
+            cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), CELLS)
             metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), METRICS)
             run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)
             run.stage("report", work.render_report, REPORT)
@@ -159,27 +159,34 @@ class _Work:
     def assess(self) -> "Quality":
         from histome.qc import assess
 
-        quality = assess(self.slide, self.config.qc)
+        try:
+            quality = assess(self.slide, self.config.qc)
+        except NoTissueError as refusal:
+            self._check_broken(partial(getattr, refusal, "quality"), self.slide.broken.boxes)
+            raise
+        self._check_broken(lambda: quality, self.slide.broken.boxes)
         self.run.tell(quality=quality.summary())
         return quality
 
     @_limited
-    def segment_tissue(self, quality: "Quality") -> "Tissue":
+    def segment_tissue(self, quality: "Callable[[], Quality]") -> "Tissue":
         from histome.tissue import segment_tissue
 
         network, config = self._network("tissue"), self.config.tissue
-        tissue = segment_tissue(self.slide, quality, network, config, workers=self.workers)
+        tissue = segment_tissue(self.slide, quality(), network, config, workers=self.workers)
+        self._check_broken(quality)
         self.run.tell(tissue=tissue.summary())
         return tissue
 
     @_limited
-    def find_cells(self, tissue: "Tissue") -> "pa.Table":
+    def find_cells(self, tissue: "Tissue", quality: "Callable[[], Quality]") -> "pa.Table":
         from histome.cells import find_cells, summarize_cells
 
         network, config = self._network("cells"), self.config.cells
         told = self._progress("cells")
         cells = find_cells(self.slide, tissue, network, config, workers=self.workers, progress=told)
         self.run.tell(cells=summarize_cells(cells))
+        self._check_broken(quality)
         return cells
 
     @_limited
@@ -203,6 +210,33 @@ class _Work:
         from histome.report import render_report
 
         return render_report(load_profile(self.run.path), self.slide, self.config.report)
+
+    def _check_broken(
+        self, quality: "Callable[[], Quality]", unseen: Sequence[Sequence[int]] | None = None
+    ) -> None:
+        """Tell what share of the tissue lies in broken tiles; raise BrokenTilesError where it is too much.
+
+        `unseen` are those that were broken when the quality map was made, by default as its stage says.
+        """
+        boxes = self.run.broken_tiles()
+        if not boxes:
+            return
+        from histome.qc.broken import box_mask, broken_share
+        from histome.slide.broken import broken_tiles_line
+
+        found, most = quality(), self.config.slide.broken_tiles_at_most
+        masks = [
+            box_mask(some, found.mpp, shape=found.map.array.shape[:2], map_mpp=found.map.mpp)
+            for some in (boxes, self.run.broken_tiles("qc") if unseen is None else unseen)
+        ]
+        share = broken_share(found.map, *masks)
+        self.run.tell(broken_share=round(share, 6))
+        if share > most:
+            line = broken_tiles_line(len(boxes), share)
+            raise BrokenTilesError(
+                f"{self.slide.path.name}: {line}; at most {100 * most:.2g} % may be; copy or export it "
+                "again, or allow more ([slide] broken_tiles_at_most)"
+            )
 
     def _network(self, stage: str) -> "Predictor":
         from histome.models.registry import describe_model, open_model
@@ -247,7 +281,8 @@ def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
 
     settings = config.model_dump(mode="json", exclude={"tissue": {"model"}, "cells": {"model"}})
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
-    inputs["qc"]["slide"] = {"allow_estimated_mpp": config.slide.allow_estimated_mpp}
+    read = ("allow_estimated_mpp", "broken_tiles_at_most")
+    inputs["qc"]["slide"] = {name: settings["slide"][name] for name in read}
     inputs["narrative"]["stated"] = config.slide.stated
     inputs["report"]["warnings"] = settings["warnings"]
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum

@@ -1,6 +1,7 @@
 """The command line: one line an error, the right exit code, for every bad input we know of."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -326,3 +327,37 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp
     monkeypatch.setitem(sys.modules, "histome.training.nuclei.from_labels", None)
     err = cli.fails("train", "nuclei", "--data", "mine=x", "-o", tmp_path, code=2, word="histome[train]")
     assert "histome.training.nuclei.from_labels" in err
+
+
+def test_short_memory_is_one_line_that_says_what_to_do(
+    cli: Cli, tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+
+    def allocate(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr("histome.qc.assess", allocate)
+    words = ("profile", white(tmp_path / "field.png"), "-o", tmp_path / "out", "--mpp", 0.5)
+    err = cli.fails(*words, "--config", settings, code=1, word="memory is short (malloc of size 64 failed)")
+    assert "fewer --workers" in err
+    assert "report it" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["info", "--mpp", "0.5"], ["--version"], []])
+def test_a_full_standard_output_is_one_line(tmp_path: Path, words: list[str]) -> None:
+    slide = [str(white(tmp_path / "field.png"))] if "info" in words else []
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "histome", *words, *slide], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    line = "histome: error: standard output cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m histome metrics list | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1

@@ -80,7 +80,7 @@ def test_slide_facts_name_the_source_of_the_pixel_size(tmp_path: Path) -> None:
         assert facts["Damaged tiles"] == "none found"
         run = profiles.make_run(slide={"broken_tiles": {"count": 3}})
         assert dict(slide_rows(slide, run))["Damaged tiles"] == "3"
-        assert count_broken_tiles(slide, run) == 3
+        assert count_broken_tiles(run) == 3
 
 
 @pytest.mark.parametrize("run", [{}, {"models": [], "stages": {}, "config": {}}])

@@ -127,18 +127,19 @@ def test_finer_than_the_slide_is_interpolated(noise_slide: Slide) -> None:
 
 
 def test_large_reads_decode_each_tile_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from histome.slide.tiffpage import TiledPage
+    from histome.slide.source import SourceFile
+    from histome.slide.tiff.page import Pieces
 
     path = tiled_tiff(tmp_path / "x.tif", numbered(500, 400), mpp=0.25, tile=64)
     with open_slide(path) as slide:
         decoded: list[int] = []
-        inner = TiledPage.decode
+        inner = Pieces.decode
 
-        def spy(page: TiledPage, file: int, tile: int, *, needs_end: bool) -> np.ndarray | None:
+        def spy(page: Pieces, file: SourceFile, tile: int, *, needs_end: bool) -> np.ndarray | None:
             decoded.append(tile)
             return inner(page, file, tile, needs_end=needs_end)
 
-        monkeypatch.setattr(TiledPage, "decode", spy)
+        monkeypatch.setattr(Pieces, "decode", spy)
         # Bands of one tile row, as on a slide far wider than this one.
         monkeypatch.setattr("histome.slide.reader.BAND_BYTES", 1)
         slide.read(0, 0, size=(125, 157), mpp=0.8)

@@ -271,7 +271,7 @@ def test_label_and_macro_are_no_levels_and_patient_text_stays_inside(data_dir) -
 def test_halved_levels_are_whole_factors_however_they_were_rounded(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    from histome.slide.tiffmeta import _downsample
+    from histome.slide.tiff.meta import _downsample
 
     for factor in (2, 4, 16):
         for rounded in (np.floor, np.ceil):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.fakes import NAMES, TEXT, FakeSlide, make_run, run_texts, snapshot
 
-from histome.errors import NoTissueError, OutputError
+from histome.errors import NoTissueError, OutputError, SlideError
 from histome.store.profile import load_profile
 
 TESTS = Path(__file__).parents[1]
@@ -65,7 +65,11 @@ def test_run_json_tells_the_run(tmp_path: Path) -> None:
         "estimated": False,
         "notes": [],
     }
-    assert run["slide"]["broken_tiles"] == {"count": 1, "boxes_px": [[0, 0, 256, 256]]}
+    assert run["slide"]["broken_tiles"] == {
+        "count": 1,
+        "tissue_share": None,
+        "boxes_px": [[0, 0, 256, 256]],
+    }
     assert run["slide"]["notes"] == ["a note"]
     assert list(run["stages"]) == list(NAMES)
     assert all(stage["seconds"] >= 0 for stage in run["stages"].values())
@@ -159,6 +163,51 @@ def test_logged_warnings_are_told_once_and_in_order(tmp_path: Path) -> None:
     with make_run(tmp_path / "p", wanted=("qc",)) as run:
         run.stage("qc", warn, TEXT)
     assert told(tmp_path / "p")["stages"]["qc"]["warnings"] == ["a", "b"]
+
+
+def test_a_slide_that_changed_while_a_stage_read_it_is_not_kept(tmp_path: Path) -> None:
+    slide = FakeSlide()
+
+    def changed(fingerprint: str) -> None:
+        assert fingerprint == "f"
+        raise SlideError("fake.svs has changed")
+
+    def run() -> None:
+        with make_run(tmp_path / "p", slide=slide) as run:
+            run.stage("qc", lambda: "q", TEXT)
+            slide.check_unchanged = changed
+            run.stage("tissue", lambda: "half white", TEXT)
+
+    with pytest.raises(SlideError, match="has changed"):
+        run()
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json"]
+    assert (told(tmp_path / "p")["state"], told(tmp_path / "p")["exit_code"]) == ("failed", 1)
+
+
+def test_broken_tiles_are_told_with_their_share(tmp_path: Path) -> None:
+    boxes = [(0, 0, 256, 256), (256, 0, 512, 256)]
+    with make_run(tmp_path / "p", slide=FakeSlide(boxes=boxes)) as run:
+        run.stage("qc", lambda: run.tell(broken_share=0.01) or "q", TEXT)
+        run.stage("tissue", lambda: run.tell(broken_share=0.0321) or "t", TEXT)
+        assert run.broken_tiles("qc") == run.broken_tiles() == boxes
+        assert run.broken_tiles("cells") == []
+    found = told(tmp_path / "p")
+    assert (found["slide"]["broken_tiles"]["count"], found["slide"]["broken_tiles"]["tissue_share"]) == (
+        2,
+        0.0321,
+    )
+    assert "broken_share" not in found
+
+
+def test_short_memory_is_said_in_run_json(tmp_path: Path) -> None:
+    def fail() -> None:
+        with make_run(tmp_path / "p") as run:
+            run.stage("qc", lambda: "q", TEXT)
+            run.stage("tissue", lambda: str(bytearray(1 << 60)), TEXT)
+
+    with pytest.raises(MemoryError):
+        fail()
+    assert told(tmp_path / "p")["error"].startswith("memory is short")
 
 
 def test_a_folder_that_is_no_profile_is_left_alone(tmp_path: Path) -> None:

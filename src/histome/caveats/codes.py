@@ -64,7 +64,7 @@ CODES: dict[str, Code] = {
         "caution",
         "Part of the file could not be read",
         "Tiles of the file are damaged. They are counted as no tissue.",
-        ("tiles",),
+        ("tiles", "tissue_share"),
     ),
     "FILE_NOTE": Code("note", "About the file", "Colors were converted while the file was read.", ()),
     "RUN_NOTE": Code("caution", "From the run", "What a stage had to tell while it ran.", ("stage",)),

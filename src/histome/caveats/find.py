@@ -10,6 +10,7 @@ from histome.metrics.format import format_count, format_number
 from histome.models.card import Card
 from histome.models.label_support import card_support, support_texts, weakly_supported
 from histome.models.tasks import CELL_TASKS
+from histome.slide.broken import broken_tiles_line
 from histome.store.caveat import Caveat
 
 # With fewer carcinoma cells than this their place says nothing.
@@ -138,10 +139,10 @@ def _implausible(observed: Observed) -> Iterator[Caveat]:
 
 def _file(observed: Observed) -> Iterator[Caveat]:
     slide = observed.part("slide")
-    if tiles := slide.get("broken_tiles", {}).get("count"):
-        many = "tile is" if tiles == 1 else "tiles are"
-        text = f"{format_count(tiles)} {many} damaged and counted as no tissue."
-        yield caveat("BROKEN_TILES", text, tiles=tiles)
+    broken = slide.get("broken_tiles", {})
+    if tiles := broken.get("count"):
+        share = broken.get("tissue_share")
+        yield caveat("BROKEN_TILES", f"{broken_tiles_line(tiles, share)}.", tiles=tiles, tissue_share=share)
     yield from (caveat("FILE_NOTE", f"{note}.") for note in slide.get("notes", ()))
     for name, stage in observed.part("stages").items():
         yield from (caveat("RUN_NOTE", line, stage=name) for line in stage.get("warnings", ()))

@@ -49,13 +49,13 @@ def options(
     """Measure a tumor's microenvironment from an H&E whole-slide image. For research use only.
 
     --quiet, --debug and --log FILE may stand anywhere on the line. Exit codes: 0 done, 1 failed, 2 wrong
-    usage, 3 refused by quality control (no valid tissue).
+    usage, 3 refused by quality control (no valid tissue), 4 refused for broken tiles.
     """
     console.configure(quiet=quiet, debug=debug, log=log)
     if version:
-        print(f"histome {histome.__version__}")
+        console.print_result(f"histome {histome.__version__}")
     elif context.invoked_subcommand is None:
-        print(context.get_help())
+        console.print_result(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from histome.errors import HistomeError, UsageError
+from histome.errors import HistomeError, OutputError, UsageError, error_line
 from histome.names import shown
 from histome.store.disk import writing
 from histome.store.runner import Progress
@@ -66,7 +67,19 @@ class _JsonLines(logging.Formatter):
 def say(text: str = "") -> None:
     """Print a result, unless all is to be quiet."""
     if not _voice.quiet:
-        print(shown(text, keep="\n\t"), flush=True)
+        print_result(shown(text, keep="\n\t"))
+
+
+def print_result(text: str) -> None:
+    """Print a result even where all else is quiet; raises OutputError, one line, where stdout takes none."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # What stays in the buffer would be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # `| head` has seen enough
+            sys.exit(1)
+        raise OutputError(f"standard output cannot be written ({error.strerror})") from error
 
 
 def say_findings(findings: "Iterable[Finding]") -> int:
@@ -90,7 +103,9 @@ def fail(error: BaseException, *, hint: str = "") -> int:
         traceback.print_exception(error)
     told = error.format_message() if isinstance(error, typer.TyperException) else str(error)
     text = " ".join(told.split()).removesuffix(".")
-    if not isinstance(error, HistomeError | typer.TyperException):
+    if isinstance(error, MemoryError):
+        text = error_line(error)
+    elif not isinstance(error, HistomeError | typer.TyperException):
         text = f"unexpected {type(error).__name__}: {text}; please report it with what --debug prints"
     print(f"histome: error: {shown(text)}{hint}", file=sys.stderr, flush=True)
     return getattr(error, "exit_code", 1)

@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 failed, 2 wrong usage, 3 refused by quality control."""
+        """0 done, 1 failed, 2 wrong usage, 3 refused by quality control, 4 refused for broken tiles."""
         return 0 if self.error is None else getattr(self.error, "exit_code", 1)
 
 
@@ -64,6 +64,6 @@ def _refuse_shared_folders(paths: Sequence[Path]) -> None:
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:
-    """Return the code of the worst outcome: failed (1), wrong usage (2), refused (3), done (0)."""
-    order = (1, 2, 3, 0)
+    """Return the code of the worst outcome: failed (1), wrong usage (2), refused (4, 3), done (0)."""
+    order = (1, 2, 4, 3, 0)
     return min(codes, key=order.index, default=0)

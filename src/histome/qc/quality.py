@@ -10,6 +10,7 @@ from histome.classes import QC_CLASSES
 from histome.config import QcConfig
 from histome.errors import NoTissueError
 from histome.qc.artifacts import find_debris, find_ink
+from histome.qc.broken import box_mask
 from histome.qc.colors import DENSITY_STEP, GLASS_MPP, Evidence, Glass, color_evidence, find_glass
 from histome.qc.focus import find_out_of_focus, measure_focus
 from histome.qc.folds import find_folds
@@ -148,12 +149,8 @@ def _complete_edge(evidence: Evidence, slide: Slide) -> None:
 
 def _broken(slide: Slide) -> Mask:
     """Where tiles could not be decoded in any read so far."""
-    mask = np.zeros(slide.shape_at(MAP_MPP), bool)
-    for box in slide.broken.boxes:
-        x0, x1 = (int(np.floor(v * slide.mpp.x / MAP_MPP)) for v in (box.x0, box.x1 - 1e-6))
-        y0, y1 = (int(np.floor(v * slide.mpp.y / MAP_MPP)) for v in (box.y0, box.y1 - 1e-6))
-        mask[y0 : y1 + 1, x0 : x1 + 1] = True
-    return mask
+    mpp, shape = (slide.mpp.x, slide.mpp.y), slide.shape_at(MAP_MPP)
+    return box_mask(slide.broken.boxes, mpp, shape=shape, map_mpp=MAP_MPP)
 
 
 def _compose(found: dict[str, Mask], slide: Slide) -> ClassMap:

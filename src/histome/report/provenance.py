@@ -32,14 +32,13 @@ def slide_rows(slide: Slide, run: Mapping[str, Any]) -> list[Row]:
     facts += [(label, slide.reader.properties[key]) for key, label in _PROPERTIES.items() if _has(slide, key)]
     stated = stated_of(run)
     facts += [(label, stated[key].capitalize()) for key, label in _STATED.items() if key in stated]
-    broken = count_broken_tiles(slide, run)
+    broken = count_broken_tiles(run)
     return [*facts, ("Damaged tiles", format_count(broken) if broken else "none found")]
 
 
-def count_broken_tiles(slide: Slide, run: Mapping[str, Any]) -> int:
-    """Return how many damaged tiles the run or this reading met."""
-    recorded = run.get("slide", {}).get("broken_tiles", {})
-    return max(int(recorded.get("count", 0)), len(slide.broken))
+def count_broken_tiles(run: Mapping[str, Any]) -> int:
+    """Return how many damaged tiles the run met."""
+    return int(run.get("slide", {}).get("broken_tiles", {}).get("count", 0))
 
 
 def stated_of(run: Mapping[str, Any]) -> dict[str, str]:

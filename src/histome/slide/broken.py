@@ -1,8 +1,17 @@
 """The record of what could not be decoded."""
 
 import threading
+from typing import TYPE_CHECKING
 
-from histome.slide.tiles import Box
+if TYPE_CHECKING:
+    from histome.slide.tiles import Box
+
+
+def broken_tiles_line(count: int, share: float | None) -> str:
+    """Say how many tiles could not be read and, where known, what share of the tissue (0-1) lies in them."""
+    of_tissue = "" if share is None else f", with {100 * share:.2g} % of the tissue"
+    tiles = "1 broken tile" if count == 1 else f"{count:,} broken tiles"
+    return f"{tiles} could not be read{of_tissue}: counted as no tissue"
 
 
 class BrokenTiles:
@@ -13,7 +22,7 @@ class BrokenTiles:
         self._reasons: dict[tuple[int, Box], str] = {}
         self._lock = threading.Lock()
 
-    def add(self, level: int, box: Box, reason: str) -> None:
+    def add(self, level: int, box: "Box", reason: str) -> None:
         """Record a tile of a level by its box in level-0 px; the same tile counts once."""
         with self._lock:
             self._reasons.setdefault((level, box), reason)
@@ -23,7 +32,7 @@ class BrokenTiles:
         return len(self._reasons)
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
+    def boxes(self) -> "tuple[Box, ...]":
         """Their boxes in level-0 px, in order of level, y, x."""
         with self._lock:
             found = sorted(self._reasons, key=lambda key: (key[0], key[1].y0, key[1].x0))

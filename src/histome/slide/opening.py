@@ -7,7 +7,7 @@ from histome.slide import openslide
 from histome.slide.mpp import resolve_mpp
 from histome.slide.plain import JPEG_MAGIC, PNG_MAGIC, open_plain
 from histome.slide.reader import Reader, Slide
-from histome.slide.tiff import open_tiff
+from histome.slide.tiff import check_directories, open_tiff
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # OpenSlide's formats whose tiles lie in plain TIFF order: read here, several times faster.
@@ -44,6 +44,8 @@ def open_slide(path: Path | str, *, mpp: float | None = None, allow_estimated_mp
 
 def _reader(path: Path) -> Reader:
     head = _head(path)
+    if head.startswith(TIFF_MAGICS):
+        check_directories(path)  # before OpenSlide and tifffile read what they list
     vendor = openslide.detect(path)
     if head.startswith(TIFF_MAGICS) and vendor in OWN_TIFF_VENDORS:
         own = open_tiff(path, vendor or "tiff")

@@ -16,6 +16,7 @@ from histome.slide import fingerprint, resample
 from histome.slide.broken import BrokenTiles
 from histome.slide.fingerprint import Identity
 from histome.slide.mpp import Frame, Mpp, MppHints
+from histome.slide.source import faults_told
 from histome.slide.tiles import Box
 
 # A level up to 1 % coarser than asked (0.5025 for 0.5) is taken: a finer one costs 4 times the decoding.
@@ -94,6 +95,7 @@ class Slide:
         self.reader = reader
         self.mpp = mpp
         self.size_px = (reader.levels[0].width, reader.levels[0].height)
+        self._opened = _state(path)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -160,17 +162,24 @@ class Slide:
 
     def fingerprint(self) -> str:
         """Return a hash of the file's size and sampled content: cheap, and different for different slides."""
-        return fingerprint.of_file(self.path, self.reader.layout)
+        with faults_told(self.path):
+            return fingerprint.of_file(self.path, self.reader.layout)
 
     def identity(self, known: Mapping[str, Any]) -> Identity:
         """Return which slide this is; all its bytes are read, but where `known`, an earlier one, still holds.
 
         Raises SlideError where they cannot be.
         """
-        try:
+        with faults_told(self.path):
             return fingerprint.identify(self.path, self.fingerprint(), known)
-        except OSError as error:
-            raise SlideError(f"{self.path.name} cannot be read: {error.strerror}.") from error
+
+    def check_unchanged(self, fingerprint: str) -> None:
+        """Raise SlideError where the file no longer has the size, time or fingerprint it was opened with."""
+        if self._opened != _state(self.path) or self.fingerprint() != fingerprint:
+            raise SlideError(
+                f"{self.path.name} has changed since it was opened; what was read is not kept: run again "
+                "when nothing writes to it any more."
+            )
 
     def read(
         self, x_px: float, y_px: float, *, size: tuple[int, int], mpp: float | None = None
@@ -234,6 +243,15 @@ class Slide:
         cuts = range((rows.start // height + 1) * height, rows.stop, height)
         edges = [rows.start, *cuts, rows.stop]
         return list(pairwise(edges))
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size in bytes and time of writing in ns; None where there is no such file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
 
 
 def _whole(value: float) -> float:

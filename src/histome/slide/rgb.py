@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from histome.errors import SlideError
 
 WHITE = np.uint8(255)
+# Mixing takes 20 bytes a pixel: done for so many at a time.
+_BAND_PX = 1_000_000
 
 
 def white(height: int, width: int) -> NDArray[np.uint8]:
@@ -17,11 +19,15 @@ def white(height: int, width: int) -> NDArray[np.uint8]:
 
 def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return (h, w, 4) straight-alpha RGBA composited over white, rounded to nearest."""
-    alpha = rgba[..., 3:].astype(np.uint16)
-    if alpha.min(initial=255) == 255:
+    if rgba[..., 3].min(initial=255) == 255:
         return np.ascontiguousarray(rgba[..., :3])
-    mixed = rgba[..., :3] * alpha + np.uint16(255) * (255 - alpha) + 127
-    return (mixed // 255).astype(np.uint8)
+    out = np.empty((*rgba.shape[:2], 3), np.uint8)
+    rows = max(1, _BAND_PX // max(1, rgba.shape[1]))
+    for top in range(0, len(rgba), rows):
+        band = rgba[top : top + rows]
+        alpha = band[..., 3:].astype(np.uint16)
+        out[top : top + rows] = (band[..., :3] * alpha + np.uint16(255) * (255 - alpha) + 127) // 255
+    return out
 
 
 def gray_to_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:

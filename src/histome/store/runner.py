@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import histome
-from histome.errors import HistomeError, NoTissueError, OutputError
+from histome.errors import BrokenTilesError, NoTissueError, OutputError, error_line
 from histome.names import shown
 from histome.slide.fingerprint import Identity
 from histome.store import files as store
@@ -228,6 +228,12 @@ class Run:
         """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
         self._told.update(facts)
 
+    def broken_tiles(self, stage: str | None = None) -> "list[tuple[int, ...]]":
+        """Return the boxes (level-0 px) of tiles that could not be read, in one finished stage or ever."""
+        stages = self._keys if stage is None else [stage]
+        found = {tuple(box) for name in stages for box in self._record(name).get("broken_tiles_px", [])}
+        return sorted(found if stage else {*found, *self._slide.broken.boxes})
+
     def stage(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> Callable[[], T]:
         """Bring one stage up to date and return what loads its value from disk.
 
@@ -249,14 +255,14 @@ class Run:
         self._told = {}
         with logged_warnings() as lines:
             value, refusal = _compute(compute)
-        boxes = [list(map(int, box)) for box in self._slide.broken.boxes]
+        self._slide.check_unchanged(self._facts["fingerprint"])
         record = {
             "format": FORMAT,
             "key": self._keys[name],
             "slide": {sign: self._facts[sign] for sign in ("file", "content")},  # the same wherever it lies
             "refused": refusal,
             "warnings": lines,
-            "broken_tiles_px": boxes,
+            "broken_tiles_px": [list(map(int, box)) for box in self._slide.broken.boxes],
             "facts": self._told,
         }
         with writing(self.path):
@@ -308,14 +314,16 @@ class Run:
     def _content(self, state: str, error: BaseException | None) -> dict[str, Any]:
         records = {name: record for name in self._keys if (record := self._record(name))}
         boxes = sorted({tuple(box) for record in records.values() for box in record["broken_tiles_px"]})
+        facts = {name: fact for record in records.values() for name, fact in record["facts"].items()}
+        broken = {"count": len(boxes), "tissue_share": facts.pop("broken_share", None), "boxes_px": boxes}
         now = time.time()
         content: dict[str, Any] = {
             "format": FORMAT,
             "research_use_only": RESEARCH_USE,
             "state": state,
-            "error": None if error is None else _line(error),
+            "error": None if error is None else error_line(error),
             "exit_code": _exit_code(error),
-            "slide": {**self._facts, "broken_tiles": {"count": len(boxes), "boxes_px": boxes}},
+            "slide": {**self._facts, "broken_tiles": broken},
             "stages": {
                 name: {
                     "key": record["key"],
@@ -328,9 +336,8 @@ class Run:
             "finished": _date(now),
             "seconds": round(now - self._started, 3),
             "code": self._code,
+            **facts,
         }
-        for record in records.values():
-            content.update(record["facts"])
         return {**content, **self._about(content)}
 
 
@@ -365,22 +372,15 @@ def _compute(compute: Callable[[], T]) -> tuple[T, str | None]:
 
 
 def _state(error: BaseException | None) -> str:
-    if error is None:
-        return "done"
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    return "refused" if isinstance(error, NoTissueError) else "failed"
+    refused = isinstance(error, NoTissueError | BrokenTilesError)
+    interrupted = isinstance(error, KeyboardInterrupt)
+    return "done" if error is None else "refused" if refused else "interrupted" if interrupted else "failed"
 
 
 def _exit_code(error: BaseException | None) -> int:
     if error is None:
         return 0
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, HistomeError) else f"{type(error).__name__}: {text}"
 
 
 def _date(seconds: float) -> str:

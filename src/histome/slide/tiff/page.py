@@ -1,6 +1,5 @@
-"""One page of a TIFF: what may be read of it, and its tiles one by one."""
+"""One page of a TIFF: what may be read of it, and its tiles or strips one by one."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,10 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffPage
 
 from histome.errors import SlideError
+from histome.slide.budget import TILE_BYTES, allowance, megabytes
 from histome.slide.rgb import gray_to_rgb, over_white, refuse_channels, refuse_depth
+from histome.slide.source import SourceFile
+from histome.slide.tiff.claims import claimed_px
 
 # What tifffile and its codecs raise for damaged content.
 DAMAGE = (
@@ -41,9 +43,16 @@ _CODECS = {
     COMPRESSION.WEBP,
     COMPRESSION.ZSTD,
 }
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_J2K_START = b"\xff\x4f\xff\x51"
-MAX_TILE_PX = 64_000_000
+# Bytes of memory that decoding takes per pixel at the most, measured on 2048 and 4096 px; 8 with the others.
+_DECODING_BYTES: dict[int, int] = {
+    COMPRESSION.JPEG2000: 17,
+    COMPRESSION.APERIO_JP2000_RGB: 17,
+    COMPRESSION.WEBP: 8,
+}
+# Compressed data is at most so much larger than what it holds; else it is not what it says.
+_LARGEST_SHARE, _LARGEST_HEADER = 2, 1_000_000
+# JPEG writes whole blocks: its frame may be larger than the strip by less than one.
+_BLOCK_PX = 16
 _ONE_CHANNEL = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
 _COLORS = {*_ONE_CHANNEL, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
 # These codecs turn YCbCr into RGB themselves; elsewhere it would be taken for RGB.
@@ -77,56 +86,74 @@ class Colors:
 
 
 @dataclass(frozen=True)
-class TiledPage:
-    """The tiles of one page: where they lie and how they decode. Needs no open TiffFile."""
+class Pieces:
+    """The tiles or strips of one page: where they lie and how they decode. Needs no open TiffFile."""
 
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     planes: int
-    tile_px: int
+    size_px: tuple[int, int]
     colors: Colors
-    is_jpeg: bool
+    compression: int
     jpeg_tables: bytes | None
     decoder: Callable[..., Any]
 
     @classmethod
-    def of(cls, page: TiffPage) -> "TiledPage":
+    def of(cls, page: TiffPage) -> "Pieces":
         """Take over everything that decoding needs from a page of an open file."""
         return cls(
             offsets=np.asarray(page.dataoffsets, np.int64),
             lengths=np.asarray(page.databytecounts, np.int64),
             planes=_planes(page),
-            tile_px=page.tilewidth * page.tilelength,
+            size_px=_piece_px(page),
             colors=colors_of(page),
-            is_jpeg=page.compression == COMPRESSION.JPEG,
+            compression=int(page.compression),
             jpeg_tables=page.jpegtables,
             decoder=page.decode,
         )
 
-    def decode(self, file: int, tile: int, *, needs_end: bool) -> NDArray[np.uint8] | None:
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether each piece is a JPEG."""
+        return self.compression == COMPRESSION.JPEG
+
+    def decode(self, file: SourceFile, tile: int, *, needs_end: bool) -> NDArray[np.uint8] | None:
         """Return the tile as RGB (h, w, 3), cut at the image's edge; None where the file holds nothing.
 
-        Raises one of DAMAGE; with `needs_end` also where JPEG data lacks its end marker.
+        Raises one of DAMAGE, with `needs_end` also where JPEG data lacks its end marker; SlideError where the
+        disk fails.
         """
+        samples = self.samples(file, tile, needs_end=needs_end)
+        return None if samples is None else self.colors.to_rgb(samples)
+
+    def samples(self, file: SourceFile, tile: int, *, needs_end: bool) -> NDArray[np.uint8] | None:
+        """Return the tile as (h, w, samples), as `decode` does but for the colors."""
         step = len(self.offsets) // self.planes
         parts = [self._segment(file, tile + plane * step, needs_end) for plane in range(self.planes)]
         found = [part for part in parts if part is not None]
         if len(found) < len(parts):
             return None
-        return self.colors.to_rgb(found[0] if len(found) == 1 else np.concatenate(found, axis=2))
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
 
-    def has_end(self, file: int, tile: int) -> bool:
+    def has_end(self, file: SourceFile, tile: int) -> bool:
         """Whether a tile ends with JPEG's end marker, padding aside."""
-        return _has_end(_read_at(file, self.offsets[tile], self.lengths[tile]))
+        return _has_end(self._data(file, tile))
 
-    def _segment(self, file: int, segment: int, needs_end: bool) -> NDArray[np.uint8] | None:
+    def _data(self, file: SourceFile, segment: int) -> bytes:
+        length, (width, height) = int(self.lengths[segment]), self.size_px
+        if length > _LARGEST_HEADER + _LARGEST_SHARE * 4 * width * height:
+            raise RuntimeError(f"it claims {length} bytes, more than its pixels take")
+        return file.read_at(int(self.offsets[segment]), length)
+
+    def _segment(self, file: SourceFile, segment: int, needs_end: bool) -> NDArray[np.uint8] | None:
         if self.lengths[segment] == 0:
             return None
-        data = _read_at(file, self.offsets[segment], self.lengths[segment])
+        data = self._data(file, segment)
         # libjpeg fills the rest of a cut JPEG with gray and only warns.
         if needs_end and self.is_jpeg and not _has_end(data):
             raise RuntimeError("its JPEG data ends early")
-        if _claimed_px(data) > self.tile_px:
+        width, height = (-(-side // _BLOCK_PX) * _BLOCK_PX for side in self.size_px)
+        if claimed_px(self.compression, data) > width * height:
             raise RuntimeError("it claims to be larger than a tile")
         decoded = self.decoder(data, segment, jpegtables=self.jpeg_tables)[0]
         if decoded is None:
@@ -172,8 +199,7 @@ def check_page(path: Path, page: TiffPage) -> None:
         kind = {2: "signed ", 3: "floating point "}.get(int(page.sampleformat or 1), "")
         raise refuse_depth(path, int(page.bitspersample), kind)
     _check_colors(path, page)
-    if page.is_tiled:
-        _check_tiles(path, page)
+    _check_pieces(path, page)
 
 
 def check_whole(path: Path, pages: list[TiffPage]) -> None:
@@ -199,36 +225,35 @@ def _check_colors(path: Path, page: TiffPage) -> None:
         raise refuse_channels(path, f"{page.samplesperpixel} channels of type {name}")
 
 
-def _check_tiles(path: Path, page: TiffPage) -> None:
-    if not 0 < page.tilewidth * page.tilelength <= MAX_TILE_PX:
+def _piece_px(page: TiffPage) -> tuple[int, int]:
+    """Return width and height of a tile or strip."""
+    if page.is_tiled:
+        return page.tilewidth, page.tilelength
+    return page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength)
+
+
+def decoding_bytes(page: TiffPage) -> int:
+    """Return the memory that decoding one tile or strip takes at most."""
+    width, height = _piece_px(page)
+    return width * height * _DECODING_BYTES.get(page.compression, 8)
+
+
+def _check_pieces(path: Path, page: TiffPage) -> None:
+    width, height = _piece_px(page)
+    kind = "tiles" if page.is_tiled else "strips"
+    if not (width > 0 and height > 0):
+        raise SlideError(f"{path.name} claims {kind} of {width} x {height} px; it is damaged.")
+    needed, allowed = decoding_bytes(page), allowance(path, TILE_BYTES)
+    if page.is_tiled and needed > allowed:
         raise SlideError(
-            f"{path.name} claims tiles of {page.tilewidth} x {page.tilelength} px; it is damaged."
+            f"{path.name} claims tiles of {width} x {height} px, {megabytes(needed)} of memory each "
+            f"(limit for this file {megabytes(allowed)}); it is damaged, or needs tiles of 512 px."
         )
-    across, down = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
-    listed, needed = len(page.dataoffsets), across * down * _planes(page)
-    if listed != needed or len(page.databytecounts) != needed:
-        raise SlideError(f"{path.name} lists {listed} tiles where its size needs {needed}; it is damaged.")
+    across, down = -(-page.imagewidth // width), -(-page.imagelength // height)
+    listed, pieces = len(page.dataoffsets), across * down * _planes(page)
+    if listed != pieces or len(page.databytecounts) != pieces:
+        raise SlideError(f"{path.name} lists {listed} {kind} where its size needs {pieces}; it is damaged.")
 
 
 def _has_end(data: bytes) -> bool:
     return data.rstrip(b"\0").endswith(b"\xff\xd9")
-
-
-def _claimed_px(data: bytes) -> int:
-    """Return the size that JPEG or JPEG 2000 data claims, which its decoder would allocate; 0 for others."""
-    if data.startswith(b"\xff\xd8"):
-        at = 2
-        while at + 9 <= len(data) and data[at] == 0xFF:
-            if data[at + 1] in _JPEG_FRAMES:
-                return int.from_bytes(data[at + 5 : at + 7]) * int.from_bytes(data[at + 7 : at + 9])
-            at += 2 + int.from_bytes(data[at + 2 : at + 4])
-        return 0
-    at = data.find(_J2K_START, 0, 1000)
-    return 0 if at < 0 else int.from_bytes(data[at + 8 : at + 12]) * int.from_bytes(data[at + 12 : at + 16])
-
-
-def _read_at(file: int, offset: int, length: int) -> bytes:
-    data = os.pread(file, int(length), int(offset))
-    if len(data) < length:
-        raise RuntimeError("it lies beyond the end of the file")
-    return data

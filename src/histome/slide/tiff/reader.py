@@ -4,28 +4,23 @@ Measured on one core, JPEG tiles of 256 px, windows of 1024 px: OpenSlide to RGB
 one Region a thread) 175-205, this reader 190-315; and it knows which tile is broken, as libvips does not.
 """
 
-import logging
-import os
 import threading
-import weakref
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PLANARCONFIG, TiffFile, TiffPage
+from tifffile import TiffFile
 
 from histome.errors import SlideError
-from histome.slide import tiffmeta
 from histome.slide.broken import BrokenTiles
-from histome.slide.plain import PlainReader, check_size
 from histome.slide.properties import allowed
 from histome.slide.reader import check_levels
-from histome.slide.rgb import WHITE, refuse_channels, white
-from histome.slide.tiffpage import DAMAGE, TiledPage, check_page, check_whole, colors_of, notes_of, reason_of
+from histome.slide.rgb import WHITE, white
+from histome.slide.source import SourceFile
+from histome.slide.tiff import meta
+from histome.slide.tiff.page import DAMAGE, Pieces, check_page, check_whole, notes_of, reason_of
 
-# tifffile logs what it also raises; without a handler Python would print it between our own lines.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 # Tiles that a region cuts are wanted again by its neighbors; those it covers whole are not. One row of 256 px
 # tiles of a slide 100,000 px wide is 77 MB.
 CACHE_BYTES = 96_000_000
@@ -38,22 +33,22 @@ class TiffReader:
 
     def __init__(self, path: Path, tiff: TiffFile, *, vendor: str) -> None:
         """Learn the structure of an open file; raises SlideError where it is truncated or undecodable."""
-        pages = tiffmeta.pyramid_pages(tiff)
+        pages = meta.pyramid_pages(tiff)
         for page in pages:
             check_page(path, page)
         check_whole(path, pages)
         self._path = path
-        self._pages = [TiledPage.of(page) for page in pages]
+        self._pages = [Pieces.of(page) for page in pages]
         self.layout = b"".join(page.offsets.tobytes() + page.lengths.tobytes() for page in self._pages)
         self._cache = _TileCache(CACHE_BYTES)
         self.format = vendor
-        self.levels = check_levels(path, tuple(tiffmeta.levels(pages)))
-        raw, self.mpp_hints = tiffmeta.read(tiff, vendor)
+        self.levels = check_levels(path, tuple(meta.levels(pages)))
+        raw, self.mpp_hints = meta.read(tiff, vendor)
         self.properties = allowed({"openslide.vendor": vendor, **raw})
         self.broken = BrokenTiles()
         self.notes = notes_of(pages[0])
-        self._file = os.open(path, os.O_RDONLY)
-        self.close = weakref.finalize(self, os.close, self._file)
+        self._file = SourceFile(path)
+        self.close = self._file.close
         self._needs_end = False
         self._probe()
 
@@ -112,7 +107,7 @@ class TiffReader:
                 f"{self._path.name} cannot be decoded ({reasons[0]}); it is damaged: copy or export it again."
             )
 
-    def _failure(self, page: TiledPage, tile: int) -> str:
+    def _failure(self, page: Pieces, tile: int) -> str:
         try:
             page.decode(self._file, tile, needs_end=self._needs_end)
         except DAMAGE as error:
@@ -144,54 +139,3 @@ class _TileCache:
             self._bytes += tile.nbytes
             while self._bytes > self._max_bytes:
                 self._bytes -= self._tiles.popitem(last=False)[1].nbytes
-
-
-def open_tiff(path: Path, vendor: str) -> TiffReader | PlainReader | None:
-    """Open a TIFF by its own structure: tiled ones by tile, others in memory; None where only OpenSlide can.
-
-    Raises SlideError for damage, truncation, absurd sizes and colors other than 8-bit brightfield.
-    """
-    _check_directory(path)
-    try:
-        with TiffFile(path) as tiff:
-            return _reader(path, tiff, vendor)
-    except DAMAGE as error:
-        raise SlideError(
-            f"{path.name} cannot be read as TIFF ({reason_of(error)}); it is damaged: copy it again."
-        ) from error
-
-
-def _check_directory(path: Path) -> None:
-    """Raise SlideError where the first directory lies beyond the end: the sign of a copy cut short."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    order = "little" if head.startswith(b"II") else "big"
-    big = int.from_bytes(head[2:4], order) == 43
-    offset, size = int.from_bytes(head[8:16] if big else head[4:8], order), path.stat().st_size
-    if offset >= size:
-        raise SlideError(
-            f"{path.name} is truncated: its directory is at byte {offset} of {size}; copy it again."
-        )
-
-
-def _reader(path: Path, tiff: TiffFile, vendor: str) -> TiffReader | PlainReader | None:
-    page = tiff.pages.first
-    # tifffile leaves the YCbCr of Aperio's first JPEG 2000 variant unconverted.
-    if page.compression == COMPRESSION.APERIO_JP2000_YCBC:
-        return None
-    axes = tiffmeta.ome_axes(tiff)
-    if axes.strip("YXS"):
-        raise refuse_channels(path, f"the axes {axes} (several planes, channels or time points)")
-    return TiffReader(path, tiff, vendor=vendor) if page.is_tiled else _plain(path, tiff, page, vendor)
-
-
-def _plain(path: Path, tiff: TiffFile, page: TiffPage, vendor: str) -> PlainReader:
-    check_page(path, page)
-    check_size(path, page.imagewidth, page.imagelength)
-    check_whole(path, [page])
-    samples = page.asarray()
-    if page.planarconfig == PLANARCONFIG.SEPARATE and page.samplesperpixel > 1:
-        samples = np.moveaxis(samples, 0, -1)
-    rgb = colors_of(page).to_rgb(samples.reshape(*samples.shape[:2], -1))
-    hints = tiffmeta.read(tiff, vendor)[1]
-    return PlainReader(path, rgb, format=vendor, hints=hints, notes=notes_of(page))

@@ -105,17 +105,23 @@ def _imagej(page: TiffPage) -> PixelSize | None:
 
 def _ome(xml: str) -> tuple[PixelSize | None, float | None]:
     """Return PhysicalSize and nominal magnification of the first image of OME-XML."""
-    # Entities are how a small XML grows to gigabytes; OME-XML has none.
-    if not xml or len(xml) > MAX_XML_CHARS or "<!ENTITY" in xml:
-        return None, None
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError:
+    root = _parsed(xml)
+    if root is None:
         return None, None
     pixels = root.find(".//{*}Pixels")
     objective = root.find(".//{*}Objective")
     power = None if objective is None else _number(objective.get("NominalMagnification"))
     return (None if pixels is None else _physical_size(pixels)), power
+
+
+def _parsed(xml: str) -> ElementTree.Element | None:
+    # Entities are how a small XML grows to gigabytes; OME-XML has none.
+    if not xml or len(xml) > MAX_XML_CHARS or "<!ENTITY" in xml:
+        return None
+    try:
+        return ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return None
 
 
 def _physical_size(pixels: ElementTree.Element) -> PixelSize | None:
@@ -128,8 +134,14 @@ def _physical_size(pixels: ElementTree.Element) -> PixelSize | None:
 
 
 def ome_axes(tiff: TiffFile) -> str:
-    """Return the axes of the first OME image longer than 1, such as YXS; empty where it is no OME-TIFF."""
-    if not tiff.is_ome:
+    """Return the axes longer than 1 of the first OME image besides y, x and its color samples, such as CT.
+
+    Read from the OME-XML alone: the images that it claims are not looked up. Empty where it is no OME-TIFF.
+    """
+    root = _parsed(tiff.ome_metadata or "")
+    pixels = None if root is None else root.find(".//{*}Pixels")
+    if pixels is None:
         return ""
-    series = tiff.series[0]
-    return "".join(axis for axis, length in zip(series.axes, series.shape, strict=True) if length > 1)
+    lengths = {axis: _number(pixels.get(f"Size{axis}")) or 1 for axis in "CZT"}
+    samples = tiff.pages.first.samplesperpixel
+    return "".join(axis for axis, length in lengths.items() if length > (samples if axis == "C" else 1))
