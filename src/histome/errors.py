@@ -7,7 +7,7 @@ EXIT_CODES = {
     0: "done; `profile`: every slide has a profile",
     1: "failed: something could not be read, written or computed",
     2: "wrong usage: an option, an argument or a setting",
-    3: "refused by quality control: no valid tissue",
+    3: "refused by quality control: no valid tissue, or a dark background (fluorescence)",
     4: "refused for broken tiles: more of the tissue lies in them than `broken_tiles_at_most` of `[slide]`",
     130: "interrupted by Ctrl-C",
 }
@@ -52,7 +52,7 @@ class BrokenTilesError(SlideError):
 
 
 class NoTissueError(HistomeError):
-    """Quality control found no valid tissue; `quality` is what it saw, kept beside the refusal."""
+    """Quality control found no valid tissue, or no H&E; `quality` is what it saw, kept beside the refusal."""
 
     exit_code = 3
 

@@ -1,3 +1,5 @@
+import csv
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from histome.classes import QC_CLASSES
 from histome.config import QcConfig
 from histome.errors import NoTissueError
 from histome.qc import assess
+from histome.qc.colors import DENSITY_STEP, color_evidence, find_glass
+from histome.qc.quality import DARKEST_DENSITY, MAP_MPP
 from histome.slide import open_slide
 
 VALID = QC_CLASSES.index("VALID_TISSUE") + 1
@@ -54,9 +58,7 @@ def test_a_field_all_tissue_is_valid_throughout(tmp_path, side_px, mpp):
     assert not quality.background_seen
 
 
-@pytest.mark.parametrize(
-    "rgb", [(243, 243, 243), (255, 255, 255), (0, 0, 0), (128, 128, 128), (20, 150, 110)]
-)
+@pytest.mark.parametrize("rgb", [(243, 243, 243), (255, 255, 255), (128, 128, 128), (20, 150, 110)])
 def test_no_tissue_is_refused_and_says_what_it_saw(tmp_path, rgb):
     slide = write_field(tmp_path / "empty.png", np.full((600, 600, 3), rgb, np.uint8), 2.0)
     with pytest.raises(NoTissueError, match=r"empty\.png: no valid tissue") as refusal:
@@ -123,3 +125,79 @@ def test_the_valid_area_of_a_small_field_is_no_larger_than_the_field(tmp_path, s
     quality = assess(write_field(tmp_path / "field.png", image, 1.0), QcConfig())
     assert quality.map.area_um2("VALID_TISSUE") == pytest.approx(width * height)
     assert quality.map.array.size * 64 > width * height
+
+
+def fluorescence(height, width, channels, *, seed=0):
+    """Bright nuclei on a dark ground that is not quite black; `channels` is their color, 0-1."""
+    rng = np.random.default_rng(seed)
+    light = rng.gamma(2.0, 2.0, (height, width))
+    for x, y in rng.integers(0, (width, height), (height * width // 900, 2)):
+        cv2.circle(light, (int(x), int(y)), 4, float(rng.uniform(60, 250)), -1)
+    return np.clip(cv2.GaussianBlur(light, (0, 0), 1)[..., None] * channels, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        (0.0, 0.0, 0.0),
+        (0.0, 0.0, 1.0),
+        (0.0, 1.0, 0.0),
+        (0.05, 0.02, 1.0),
+        (1.0, 0.05, 0.1),
+        (0.8, 0.05, 0.9),
+    ],
+)
+def test_a_dark_background_is_not_h_and_e(tmp_path, channels):
+    slide = write_field(tmp_path / "dapi.png", fluorescence(500, 600, channels), 2.0)
+    with pytest.raises(
+        NoTissueError, match=r"dapi\.png: not H&E \(NOT_H_AND_E\): its background is dark"
+    ) as told:
+        assess(slide, QcConfig())
+    assert told.value.exit_code == 3
+    assert "\n" not in str(told.value)
+
+
+def test_fluorescence_framed_in_white_is_refused(tmp_path):
+    image = glass(700, 800)
+    image[100:600, 100:700] = fluorescence(500, 600, (1.0, 0.05, 0.1))
+    with pytest.raises(NoTissueError):
+        assess(write_field(tmp_path / "framed.png", image, 2.0), QcConfig())
+
+
+def test_a_black_frame_is_no_dark_background(tmp_path):
+    image = np.zeros((1400, 1600, 3), np.uint8)
+    image[300:1000, 300:1100] = glass(700, 800)
+    image[400:900, 400:1000] = tissue_texture(500, 600, mpp=2.0)
+    quality = assess(write_field(tmp_path / "stitched.png", image, 2.0), QcConfig())
+    assert quality.map.area_um2("VALID_TISSUE") == pytest.approx(1000 * 1200, rel=0.1)
+
+
+def test_the_densest_tissue_is_h_and_e(tmp_path):
+    dense = np.clip(tissue_texture(500, 500, mpp=2.0).astype(int) // 3, 0, 255).astype(np.uint8)
+    assess(write_field(tmp_path / "dense.png", dense, 2.0), QcConfig())
+
+
+@pytest.mark.slow
+def test_no_real_field_is_dark(data_dir):
+    """Every fourth field of every data set: H&E is not refused, however dense or darkly scanned."""
+    densest = {}
+    for table in sorted(data_dir(".").glob("*/images.csv")):
+        for row in list(csv.DictReader(table.read_text().splitlines()))[::4]:
+            pixels = np.asarray(Image.open(table.parent / row["file"]).convert("RGB"))
+            shrink = float(row.get("mpp") or 0.5) / MAP_MPP
+            pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+            density = color_evidence(pixels, find_glass(pixels)).density
+            densest[row["file"]] = float(np.median(density)) * DENSITY_STEP
+    assert len(densest) > 400
+    assert max(densest.values()) < DARKEST_DENSITY - 0.3, max(densest, key=lambda file: densest[file])
+
+
+def test_a_real_fluorescence_slide_is_refused(data_dir):
+    with open_slide(data_dir("slides") / "hamamatsu_fluorescence.ndpi") as slide:
+        assert (slide.reader.format, slide.size_px, len(slide.reader.levels)) == (
+            "hamamatsu",
+            (3968, 4864),
+            7,
+        )
+        with pytest.raises(NoTissueError, match="NOT_H_AND_E"):
+            assess(slide, QcConfig())

@@ -46,17 +46,13 @@ def test_size_and_ends_of_large_files_count(tmp_path: Path) -> None:
     assert len(prints) == 4
 
 
-def test_files_beside_mrxs_and_dicom_count(tmp_path: Path) -> None:
+def test_files_beside_mrxs_count(tmp_path: Path) -> None:
     (tmp_path / "a.mrxs").write_bytes(b"index")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "Data0000.dat").write_bytes(b"one")
     before = of_file(tmp_path / "a.mrxs")
     (tmp_path / "a" / "Data0000.dat").write_bytes(b"two")
     assert of_file(tmp_path / "a.mrxs") != before
-    (tmp_path / "0.dcm").write_bytes(b"level 0")
-    before = of_file(tmp_path / "0.dcm")
-    (tmp_path / "1.dcm").write_bytes(b"level 1")
-    assert of_file(tmp_path / "0.dcm") != before
 
 
 def test_a_tile_that_moved_shows_between_the_samples(tmp_path: Path) -> None:

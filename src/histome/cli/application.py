@@ -49,7 +49,7 @@ def options(
     """Measure a tumor's microenvironment from an H&E whole-slide image. For research use only.
 
     --quiet, --debug and --log FILE may stand anywhere on the line. Exit codes: 0 done, 1 failed, 2 wrong
-    usage, 3 refused by quality control (no valid tissue), 4 refused for broken tiles.
+    usage, 3 refused by quality control (no valid tissue, or no H&E), 4 refused for broken tiles.
     """
     console.configure(quiet=quiet, debug=debug, log=log)
     if version:

@@ -24,6 +24,10 @@ Mask = NDArray[np.bool_]
 MAP_MPP = 8.0
 # A pixel of the map that lies by more than a fifth beyond the slide is too pale to be judged.
 _COVERED = 0.8
+# Summed optical density that no section has throughout: of 1,800 real fields of twenty data sets the densest
+# has a median of 2.31 (purple by normalization), the next 2.13 (dark lymphocytes); DAPI on black has 3.19,
+# all that a byte holds.
+DARKEST_DENSITY = 2.7
 _CODE = {name: np.uint8(code) for code, name in enumerate(QC_CLASSES, start=1)}
 
 
@@ -87,7 +91,7 @@ class Quality:
 
 
 def assess(slide: Slide, config: QcConfig) -> Quality:
-    """Return the quality of a slide; raises NoTissueError where no valid tissue is found.
+    """Return the quality of a slide; raises NoTissueError where no valid tissue is found, or none of H&E.
 
     The map is made from the pyramid level nearest 8 um/px in strips; focus reads tissue windows at 1 um/px.
     """
@@ -114,9 +118,24 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
         mpp=(slide.mpp.x, slide.mpp.y),
         stain=measure_stain(slide, quality_map),
     )
+    if _is_dark(evidence, valid, glass):
+        raise NoTissueError(
+            f"{slide.path.name}: not H&E (NOT_H_AND_E): its background is dark, as in fluorescence; histome "
+            f"measures brightfield H&E only.",
+            quality=quality,
+        )
     if not valid.any():
         raise NoTissueError(f"{slide.path.name}: no valid tissue found; is it an H&E slide?", quality=quality)
     return quality
+
+
+def _is_dark(evidence: Evidence, valid: Mask, glass: Glass) -> bool:
+    """Whether light comes from the specimen and not through it: half of it lets next to none pass.
+
+    Where glass was seen only tissue is judged: some programs fill what was not scanned with black.
+    """
+    judged = evidence.density[valid] if glass.seen else evidence.density
+    return judged.size > 0 and float(np.median(judged)) * DENSITY_STEP > DARKEST_DENSITY
 
 
 def _thumbnail(slide: Slide) -> NDArray[np.uint8]:

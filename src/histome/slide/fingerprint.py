@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from histome.slide.containers.files import slide_files
+
 SAMPLES = 16
 SAMPLE_BYTES = 65_536
 
@@ -46,13 +48,12 @@ def identify(path: Path, fingerprint: str, known: Mapping[str, Any]) -> Identity
 def of_file(path: Path, layout: bytes = b"") -> str:
     """Return sha256 (hex) over the sizes of a slide's files and up to 16 samples of 64 KiB from each.
 
-    So it is over `layout`, where the reader found the tiles and how long they are. A slide that keeps its
-    pixels beside it (MRXS: a folder of the same name; DICOM: the other instances in its folder)
-    is sampled over all those files. Cheap, and blind to a change between the samples that moves no tile;
-    `identify` is not.
+    So it is over `layout`, where the reader found the tiles and how long they are. All files that belong to
+    the slide are sampled (`slide_files`). Cheap, and blind to a change between the samples that moves no
+    tile; `identify` is not.
     """
     digest = hashlib.sha256(layout)
-    for part in _parts(path):
+    for part in slide_files(path):
         _add_name(digest, part, path)
         _add_samples(digest, part)
     return digest.hexdigest()
@@ -61,7 +62,7 @@ def of_file(path: Path, layout: bytes = b"") -> str:
 def _content(path: Path) -> str:
     # 1.2 GB take 2 to 5 s, once a slide; measuring it takes minutes.
     digest = hashlib.sha256()
-    for part in _parts(path):
+    for part in slide_files(path):
         _add_name(digest, part, path)
         digest.update(f"{part.stat().st_size}\n".encode())
         with part.open("rb") as file:
@@ -71,17 +72,8 @@ def _content(path: Path) -> str:
 
 
 def _times(path: Path) -> str:
-    stats = [part.stat() for part in _parts(path)]
+    stats = [part.stat() for part in slide_files(path)]
     return hashlib.sha256(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode()).hexdigest()
-
-
-def _parts(path: Path) -> list[Path]:
-    if path.suffix.lower() == ".mrxs":
-        folder = path.with_suffix("")
-        return [path, *sorted(part for part in folder.glob("*") if part.is_file())]
-    if path.suffix.lower() == ".dcm":
-        return [path, *sorted(part for part in path.parent.glob("*.dcm") if part != path)]
-    return [path]
 
 
 def _add_name(digest: "hashlib._Hash", part: Path, path: Path) -> None:

@@ -60,7 +60,9 @@ class MppHints(NamedTuple):
     standard_name : str
         Which of them.
     resolution : (float, float), um/px, or None
-        The TIFF resolution tags with their unit (also PNG or JPEG density).
+        The TIFF resolution tags with their unit, or the density of a PNG or JPEG.
+    resolution_name : str
+        Which of them.
     objective_power : float or None
         20 for 20x.
     """
@@ -69,6 +71,7 @@ class MppHints(NamedTuple):
     standard: PixelSize | None = None
     standard_name: str = "OME"
     resolution: PixelSize | None = None
+    resolution_name: str = "TIFF resolution"
     objective_power: float | None = None
 
 
@@ -178,14 +181,14 @@ def _from_resolution(path: Path, hints: MppHints) -> Mpp | None:
     if size is None or min(size) > 50:
         return None
     if not is_plausible(size):
-        raise _implausible(path, size, "TIFF resolution", _trap_hint(size[0], nominal))
+        raise _implausible(path, size, hints.resolution_name, _trap_hint(size[0], nominal))
     if nominal is not None and _ratio(size[0], nominal) > NOMINAL_AGREEMENT:
         raise MppError(
-            f"{path.name} contradicts itself: its TIFF resolution says {size[0]:.4g} um/px, its objective "
-            f"{hints.objective_power:g}x about {nominal:.3g}{_trap_hint(size[0], nominal)}; "
+            f"{path.name} contradicts itself: its {hints.resolution_name} says {size[0]:.4g} um/px, its "
+            f"objective {hints.objective_power:g}x about {nominal:.3g}{_trap_hint(size[0], nominal)}; "
             f"pass --mpp with the true value."
         )
-    return Mpp(*size, "TIFF resolution")
+    return Mpp(*size, hints.resolution_name)
 
 
 def _trap_hint(value_um: float, nominal_um: float | None) -> str:

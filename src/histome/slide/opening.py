@@ -4,6 +4,8 @@ from pathlib import Path
 
 from histome.errors import HistomeError, SlideError
 from histome.slide import openslide
+from histome.slide.containers.dicom import is_dicom
+from histome.slide.containers.foreign import conversion
 from histome.slide.mpp import resolve_mpp
 from histome.slide.plain import JPEG_MAGIC, PNG_MAGIC, open_plain
 from histome.slide.reader import Reader, Slide
@@ -47,6 +49,9 @@ def _reader(path: Path) -> Reader:
     if head.startswith(TIFF_MAGICS):
         check_directories(path)  # before OpenSlide and tifffile read what they list
     vendor = openslide.detect(path)
+    # Before TIFF: the file of a VSI or LSM is one, with a small overview in it.
+    if vendor in (None, "generic-tiff") and (way_out := conversion(path, head)):
+        raise SlideError(f"{path.name} {way_out}.")
     if head.startswith(TIFF_MAGICS) and vendor in OWN_TIFF_VENDORS:
         own = open_tiff(path, vendor or "tiff")
         if own is not None:
@@ -55,20 +60,24 @@ def _reader(path: Path) -> Reader:
         return openslide.OpenSlideReader(path)
     if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
         return open_plain(path)
-    if path.suffix.lower() in (".dcm", ".dicom") or head[128:132] == b"DICM":
+    if path.suffix.lower() in (".dcm", ".dicom") or is_dicom(head):
         raise SlideError(
             f"{path.name} is not a DICOM whole-slide image that OpenSlide reads, or it is damaged."
         )
     raise SlideError(
-        f"{path.name} is no slide or image that histome reads (SVS, NDPI, MRXS, SCN, DICOM, TIFF, PNG, JPEG)."
+        f"{path.name} is no slide or image that histome reads "
+        f"(SVS, NDPI, MRXS, SCN, BIF, CZI, DICOM, TIFF, PNG, JPEG)."
     )
 
 
 def _head(path: Path) -> bytes:
     if not path.exists():
         raise SlideError(f"{path} does not exist.")
+    if path.is_dir():
+        way_out = conversion(path, b"") or "is a folder, not a slide; name a file in it"
+        raise SlideError(f"{path} {way_out}.")
     if not path.is_file():
-        raise SlideError(f"{path} is a folder, not a slide; name a file in it.")
+        raise SlideError(f"{path} is a pipe or a device, not a file; save the slide as a file first.")
     try:
         with path.open("rb") as file:
             head = file.read(132)

@@ -1,4 +1,4 @@
-"""Reader over OpenSlide: NDPI, MRXS, SCN, BIF, VSI, Philips, DICOM and what the other readers leave."""
+"""Reader over OpenSlide: NDPI, MRXS, SCN, BIF, CZI, Philips, DICOM and what the other readers leave."""
 
 import threading
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from histome.errors import SlideError
 from histome.slide.broken import BrokenTiles
+from histome.slide.containers.claims import check_claims, check_content, check_tile
 from histome.slide.mpp import MppHints, PixelSize
 from histome.slide.properties import allowed
 from histome.slide.reader import Level, check_levels
@@ -30,6 +31,7 @@ class OpenSlideReader:
         """Open the file; raises SlideError where OpenSlide cannot, or where no tile can be decoded."""
         self._path = path
         self._lock = threading.Lock()
+        check_claims(path)
         self._handle = _open(path)
         self.broken = BrokenTiles()
         self.notes: tuple[str, ...] = ()
@@ -38,7 +40,8 @@ class OpenSlideReader:
         self.properties = allowed(raw)
         self.mpp_hints = _hints(raw)
         self.layout = b""
-        self.levels = check_levels(path, tuple(_levels(self._handle, raw)))
+        self.levels = check_levels(path, tuple(_levels(path, self._handle, raw)))
+        check_content(path, self.levels)
         self._probe()
 
     def read(self, level: int, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
@@ -113,7 +116,8 @@ def _open(path: Path) -> openslide.OpenSlide:
         raise SlideError(f"{path.name} is not a slide that OpenSlide reads.") from error
     except openslide.OpenSlideError as error:
         raise SlideError(
-            f"{path.name} cannot be opened ({_short(error)}); it is damaged: copy or export it again."
+            f"{path.name} cannot be opened ({_short(error)}); it is damaged (copy it again) or of a kind "
+            f"that OpenSlide does not read (convert it to OME-TIFF with QuPath or bfconvert)."
         ) from error
 
 
@@ -121,9 +125,10 @@ def _short(error: object) -> str:
     return str(error).split("\n")[0][:100]
 
 
-def _levels(handle: openslide.OpenSlide, raw: dict[str, str]) -> Iterator[Level]:
+def _levels(path: Path, handle: openslide.OpenSlide, raw: dict[str, str]) -> Iterator[Level]:
     for number, (width, height) in enumerate(handle.level_dimensions):
         tile = [int(raw.get(f"openslide.level[{number}].tile-{side}", "256")) for side in ("width", "height")]
+        check_tile(path, *tile)
         tile_width, tile_height = (size if 16 <= size <= 4096 else 256 for size in tile)
         yield Level(width, height, handle.level_downsamples[number], tile_width, tile_height)
 

@@ -209,4 +209,5 @@ def _hints(image: Image.Image) -> MppHints:
     density = image.info.get("dpi")
     if not density or not all(value > 0 for value in density):
         return MppHints()
-    return MppHints(resolution=(25_400 / float(density[0]), 25_400 / float(density[1])))
+    size = (25_400 / float(density[0]), 25_400 / float(density[1]))
+    return MppHints(resolution=size, resolution_name=f"{image.format} density")

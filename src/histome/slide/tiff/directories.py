@@ -48,6 +48,7 @@ _WIDTH, _LENGTH, _ROWS, _SAMPLES, _PLANAR, _TILE_WIDTH, _TILE_LENGTH, _SUB = (
 _SIZES = (_WIDTH, _LENGTH, _TILE_WIDTH, _TILE_LENGTH, _ROWS)
 _PIECES = (273, 279, 324, 325)
 _SEPARATE = 2
+_FARTHEST = 1 << 40  # no file reaches there; the system refuses to go much farther
 
 
 class _Entry(NamedTuple):
@@ -127,7 +128,10 @@ def _check_count(path: Path, form: _Format, directory: _Directory) -> int:
 def _needed(form: _Format, directory: _Directory) -> int:
     def stated(tag: int, default: int) -> int:
         entry = directory.get(tag)
-        return default if entry is None else form.number(_WHOLE.get(entry.type, "B"), entry.data)
+        kind = _WHOLE.get(entry.type, "B") if entry else "B"
+        # Eight bytes do not stand in the entry of a classic TIFF.
+        fits = entry is not None and struct.calcsize(form.order + kind) <= len(entry.data)
+        return form.number(kind, entry.data) if entry and fits else default
 
     width, length = stated(_WIDTH, 0), stated(_LENGTH, 0)
     across, down = stated(_TILE_WIDTH, 0), stated(_TILE_LENGTH, 0)
@@ -158,7 +162,7 @@ def _read(file: BinaryIO, form: _Format, offset: int) -> tuple[_Directory, int]:
     )
     entry_bytes = 4 + 2 * offset_bytes
     try:
-        file.seek(offset)
+        file.seek(min(offset, _FARTHEST))
         count = form.number(form.number_kind, file.read(count_bytes))
         data = file.read(entry_bytes * count + offset_bytes) if count <= _MAX_ENTRIES else b""
         following = form.number(form.offset_kind, data[entry_bytes * count :])
@@ -179,6 +183,6 @@ def _below(file: BinaryIO, form: _Format, directory: _Directory) -> list[int]:
     layout = f"{form.order}{entry.values}{_WHOLE[entry.type]}"
     data = entry.data
     if struct.calcsize(layout) > len(data):
-        file.seek(form.number(form.offset_kind, data))
+        file.seek(min(form.number(form.offset_kind, data), _FARTHEST))
         data = file.read(struct.calcsize(layout))
     return list(struct.unpack_from(layout, data)) if len(data) >= struct.calcsize(layout) else []

@@ -221,7 +221,7 @@ def _check_colors(path: Path, page: TiffPage) -> None:
     expected = (1,) if page.photometric in _ONE_CHANNEL else (3, 4)
     unconverted = page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _YCBCR_CODECS
     if page.samplesperpixel not in expected or unconverted or page.photometric not in _COLORS:
-        name = getattr(page.photometric, "name", page.photometric)
+        name = getattr(page.photometric, "name", "unknown")
         raise refuse_channels(path, f"{page.samplesperpixel} channels of type {name}")
 
 
