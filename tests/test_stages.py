@@ -10,8 +10,8 @@ import pytest
 import histome
 from histome import pipeline
 from histome.pipeline import STAGES
-from histome.store import runner
-from histome.store.runner import Stage, stage_keys, with_ancestors
+from histome.store import graph
+from histome.store.graph import Stage, stage_keys, with_ancestors
 
 SOURCE = Path(histome.__file__).parent
 # Settings stand in the keys by their values; these decide how fast and where, never what.
@@ -67,11 +67,11 @@ def test_an_edited_line_makes_anew_the_stages_whose_code_it_is(
     for name in ("cells/find.py", "report/html.py"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x = 1\n")
-    monkeypatch.setattr(runner.histome, "__file__", str(tmp_path / "__init__.py"))
-    cells, report = (runner.code_hash.__wrapped__((room,)) for room in ("cells", "report"))
+    monkeypatch.setattr(graph.histome, "__file__", str(tmp_path / "__init__.py"))
+    cells, report = (graph.code_hash.__wrapped__((room,)) for room in ("cells", "report"))
     (tmp_path / "report/html.py").write_text("x = 2\n")
-    assert runner.code_hash.__wrapped__(("cells",)) == cells
-    assert runner.code_hash.__wrapped__(("report",)) != report
+    assert graph.code_hash.__wrapped__(("cells",)) == cells
+    assert graph.code_hash.__wrapped__(("report",)) != report
 
 
 @cache

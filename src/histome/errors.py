@@ -1,5 +1,6 @@
 """Errors that a user can act on: one line that says what, which file and what to do."""
 
+import signal
 from typing import Any
 
 # What the command line exits with; `HistomeError.exit_code` and those below it are the only others.
@@ -9,7 +10,9 @@ EXIT_CODES = {
     2: "wrong usage: an option, an argument or a setting",
     3: "refused by quality control: no valid tissue, or a dark background (fluorescence)",
     4: "refused for broken tiles: more of the tissue lies in them than `broken_tiles_at_most` of `[slide]`",
+    129: "interrupted by SIGHUP: the terminal was closed",
     130: "interrupted by Ctrl-C",
+    143: "interrupted by SIGTERM: a scheduler's end of time",
 }
 
 
@@ -61,10 +64,19 @@ class NoTissueError(HistomeError):
         self.quality = quality
 
 
+class Interrupted(BaseException):
+    """Ctrl-C, a scheduler's end of time (SIGTERM) or a closed terminal (SIGHUP), by the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        super().__init__(f"interrupted by {name}; what is finished is kept, run the same line again to go on")
+        self.exit_code = 128 + number
+
+
 def error_line(error: BaseException) -> str:
     """Return an error in one line: ours as it is, short memory in words, any other with its type."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         told = f" ({text})" if text else ""
         return f"memory is short{told}: close other programs, give fewer --workers or run where more is"
-    return text if isinstance(error, HistomeError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, HistomeError | Interrupted) else f"{type(error).__name__}: {text}"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import histome
 from histome.config import Config
 from histome.errors import BrokenTilesError, NoTissueError, UsageError
-from histome.store.files import CELLS, METRICS, NARRATIVE, QUALITY, REPORT, TISSUE
+from histome.store.files import CELLS, METRICS, NARRATIVE, NUCLEI, QUALITY, REPORT, TISSUE
+from histome.store.graph import Stage, with_ancestors
 from histome.store.profile import Profile, load_profile
-from histome.store.runner import Progress, Run, Stage, with_ancestors
+from histome.store.runner import Progress, Run
 from histome.threads import available_cpus, limited
 
 if TYPE_CHECKING:
@@ -183,8 +184,10 @@ class _Work:
         from histome.cells import find_cells, summarize_cells
 
         network, config = self._network("cells"), self.config.cells
-        told = self._progress("cells")
-        cells = find_cells(self.slide, tissue, network, config, workers=self.workers, progress=told)
+        told, kept = self._progress("cells"), self.run.checkpoint("cells", NUCLEI)
+        cells = find_cells(
+            self.slide, tissue, network, config, workers=self.workers, progress=told, kept=kept
+        )
         self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)
         return cells

@@ -13,6 +13,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import ModelError
 from histome.slide import ClassMap
+from histome.store.files import NUCLEI
 from histome.tissue import Tissue
 
 SIZE_PX = (480, 400)
@@ -236,3 +237,62 @@ def test_memory_a_cell_is_bounded():
     table = find_cells(slide, ground(slide), DrawnNetwork())
     assert table.get_total_buffer_size() / len(table) < 1000
     assert isinstance(table["geometry"], pa.ChunkedArray)
+
+
+class Parts(list):
+    """Parts kept in memory; `add` fails, as a kill would end it, once it holds `room` of them."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def load(self):
+        return list(self)
+
+    def add(self, part):
+        if len(self) == self.room:
+            raise KeyboardInterrupt
+        self.append(part)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_search_that_was_cut_off_goes_on_and_changes_no_byte(busy_slide, tmp_path, monkeypatch, workers):
+    slide, tissue = busy_slide
+    monkeypatch.setattr("histome.cells.find.PART_WINDOWS", 2)
+    write_cells(find_cells(slide, tissue, DrawnNetwork(jump_px=2)), tmp_path / "whole.parquet")
+    kept, searched, told = Parts(room=2), [], []
+    with pytest.raises(KeyboardInterrupt):
+        find_cells(slide, tissue, DrawnNetwork(jump_px=2), workers=workers, kept=kept)
+    kept.room = 100
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "histome.cells.find.find_in_window",
+            lambda search, tile: searched.append(tile.index) or find_in_window(search, tile),
+        )
+        table = find_cells(
+            slide,
+            tissue,
+            DrawnNetwork(jump_px=2),
+            workers=workers,
+            kept=kept,
+            progress=lambda *mm2: told.append(mm2),
+        )
+    write_cells(table, tmp_path / "resumed.parquet")
+    assert (tmp_path / "resumed.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    # 3 x 3 windows: four were kept, the ninth fills no part.
+    assert sorted(searched) == [4, 5, 6, 7, 8]
+    assert len(kept) == 4
+    assert told[0][0] > told[0][1] / 3
+    assert told[-1][0] == pytest.approx(told[-1][1])
+
+
+def test_a_part_is_saved_and_loaded_to_the_bit(busy_slide, tmp_path):
+    kept = Parts(room=100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("histome.cells.find.PART_WINDOWS", 1)
+        find_cells(*busy_slide, DrawnNetwork(), kept=kept)
+    NUCLEI.save(kept[0], tmp_path)
+    loaded = NUCLEI.load(tmp_path)
+    for column, again in zip(kept[0], loaded, strict=True):
+        assert (column.dtype, column.shape, column.tobytes()) == (again.dtype, again.shape, again.tobytes())
+    assert len(loaded.score) > 10

@@ -15,15 +15,15 @@ def search_on(array, *, mpp=2.0, size_px=(480, 320)):
     return start_search(slide, ClassMap(np.asarray(array, np.uint8), mpp, TISSUE_CLASSES), DrawnNetwork())
 
 
-def test_only_windows_whose_core_touches_nucleated_tissue_are_run():
+def test_only_windows_whose_core_touches_valid_tissue_are_run():
     """480 x 320 px of 0.5 um in cores of 160 px (40 map pixels of 2 um): 3 columns, 2 rows."""
     array = np.zeros((80, 120), np.uint8)
     assert tissue_windows(search_on(array)) == []
     array[39, 40] = TISSUE_CLASSES.index("STROMA") + 1  # the last row of the first windows
-    array[40:, 80:] = TISSUE_CLASSES.index("NECROSIS") + 1  # no nuclei are looked for in necrosis
+    array[40:, 80:] = TISSUE_CLASSES.index("NECROSIS") + 1  # nuclei are looked for in necrosis, too
     found = tissue_windows(search_on(array))
-    assert [tile.index for tile, _ in found] == [1]
-    assert found[0][1] == pytest.approx(4e-6)
+    assert [tile.index for tile, _ in found] == [1, 5]
+    assert [mm2 for _, mm2 in found] == pytest.approx([4e-6, 40 * 40 * 4e-6])
 
 
 def test_the_tissue_of_all_windows_adds_up():
@@ -70,13 +70,13 @@ def test_a_window_gives_its_own_nuclei_and_those_just_beyond_its_core():
     assert nuclei.at_seam[order].tolist() == [False, True, True]
 
 
-def test_nuclei_in_tissue_without_nuclei_are_dropped():
+def test_nuclei_know_the_tissue_they_lie_in_blood_too():
     slide = draw((160, 160), [Ellipse(20, 20), Ellipse(60, 60)])
     array = np.full((40, 40), TISSUE_CLASSES.index("CARCINOMA") + 1, np.uint8)
     array[20:] = TISSUE_CLASSES.index("BLOOD") + 1
     search = start_search(slide, Tissue.of(ClassMap(array, 2.0, TISSUE_CLASSES)).map, DrawnNetwork())
     nuclei = find_in_window(search, search.grid[0])
-    assert nuclei.tissue.tolist() == [TISSUE_CLASSES.index("CARCINOMA") + 1]
+    assert [TISSUE_CLASSES[code - 1] for code in sorted(nuclei.tissue.tolist())] == ["CARCINOMA", "BLOOD"]
 
 
 def test_the_card_sets_the_threshold():

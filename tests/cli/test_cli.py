@@ -212,6 +212,8 @@ def test_the_last_line_tells_tissue_cells_warnings_and_where_to_look(tmp_path: P
         )
     ]
     run = {
+        "state": "done",
+        "slide": {},
         "quality": {"valid_mm2": 1.23456},
         "cells": {"count": 2216, "counted": 2206},
         "stages": {},

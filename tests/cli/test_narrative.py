@@ -10,13 +10,14 @@ from helpers.given_facts import example, metrics
 from histome.narrative.facts import Facts
 from histome.narrative.writers.verified import write
 from histome.store.disk import write_json
+from histome.store.files import NARRATIVE
+from histome.store.sealed import write_sealed
 
 
 def test_a_profile_in_words(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "narrative").mkdir()
-    write_json(tmp_path / "run.json", {"state": "done"})
-    write_json(tmp_path / "narrative" / "stage.json", {"key": "k"})
-    write_json(tmp_path / "narrative" / "narrative.json", write(Facts.of_slide(metrics(), {})).to_json())
+    write_json(tmp_path / "run.json", {"state": "done", "slide": {}, "stages": {}, "warnings": []})
+    written = write(Facts.of_slide(metrics(), {})).to_json()
+    write_sealed(tmp_path / "narrative", {"key": "k"}, lambda folder: NARRATIVE.save(written, folder))
     code, out, _ = cli("narrative", tmp_path)
     assert code == 0
     assert "Immune cells make up" in out

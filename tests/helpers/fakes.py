@@ -9,7 +9,8 @@ from unittest.mock import patch
 from histome.pipeline import STAGES as NAMES
 from histome.slide.fingerprint import Identity
 from histome.store.files import Files
-from histome.store.runner import Run, Stage
+from histome.store.graph import Stage
+from histome.store.runner import Run
 
 TEXT: Files[str] = Files(
     lambda text, folder: (folder / "value.txt").write_text(text) and None,
@@ -58,7 +59,7 @@ def make_run(
     inputs: Mapping[str, Any] | None = None,
     wanted: Sequence[str] = NAMES,
     overwrite: bool = False,
-    about: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {"versions": {}},
+    about: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {"versions": {}, "warnings": []},
 ) -> Run:
     stages = [
         Stage(name, after=NAMES[max(0, k - 1) : k], inputs={"setting": (inputs or {}).get(name, 0)})

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 from helpers.fakes import NAMES, TEXT, FakeSlide, make_run, run_texts, snapshot
 
-from histome.errors import NoTissueError, OutputError, SlideError
+from histome.errors import Interrupted, NoTissueError, OutputError, SlideError
 from histome.store.profile import load_profile
+from histome.store.runner import Run
 
 TESTS = Path(__file__).parents[1]
 # Runs the five stages slowly, telling when the first one starts.
@@ -100,6 +102,141 @@ def test_a_damaged_file_redoes_its_stage(tmp_path: Path) -> None:
     (tmp_path / "p" / "tissue" / "value.txt").write_text("short")
     assert run_texts(tmp_path / "p") == ["tissue"]
     assert snapshot(tmp_path / "p") == before
+
+
+@pytest.mark.parametrize("damage", ["zeros", "gone", "no record"])
+def test_what_is_not_what_was_written_is_made_again_with_a_warning(tmp_path: Path, damage: str) -> None:
+    run_texts(tmp_path / "p")
+    before = snapshot(tmp_path / "p")
+    file = tmp_path / "p" / "cells" / ("stage.json" if damage == "no record" else "value.txt")
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"\0" * file.stat().st_size)
+    assert run_texts(tmp_path / "p") == ["cells"]
+    assert snapshot(tmp_path / "p") == before
+    (warning,) = told(tmp_path / "p")["stages"]["cells"]["warnings"]
+    assert "the cells results saved before were damaged and are made again" in warning
+    assert file.name in warning
+    assert run_texts(tmp_path / "p") == []
+
+
+def test_a_stage_that_does_not_load_is_made_again(tmp_path: Path) -> None:
+    run_texts(tmp_path / "p")
+    before = snapshot(tmp_path / "p")
+    computed: list[str] = []
+
+    def fails_once(folder: Path) -> str:
+        if not computed.count("qc"):
+            raise ValueError("not one of my files")
+        return TEXT.load(folder)
+
+    def step(name: str, text: str) -> str:
+        computed.append(name)
+        return f"{text}{name} {'x' * 2000}\n"
+
+    (tmp_path / "p" / "tissue" / "value.txt").unlink()
+    with make_run(tmp_path / "p", wanted=("qc", "tissue")) as run:
+        quality = run.stage("qc", lambda: step("qc", ""), type(TEXT)(TEXT.save, fails_once))
+        run.stage("tissue", lambda: step("tissue", quality()), TEXT)
+    assert computed == ["qc", "tissue"]
+    assert snapshot(tmp_path / "p") == before
+    (warning,) = told(tmp_path / "p")["stages"]["qc"]["warnings"]
+    assert "could not be loaded" in warning
+
+
+def test_a_stage_removed_while_the_run_is_under_way_is_one_line(tmp_path: Path) -> None:
+    with make_run(tmp_path / "p") as run:
+        quality = run.stage("qc", lambda: "q", TEXT)
+        shutil.rmtree(tmp_path / "p" / "qc")
+        with pytest.raises(OutputError, match=r"qc: .*was removed") as caught:
+            run.stage("tissue", lambda: quality(), TEXT)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"\0" * 500, b'{"state": "done", "sta', b'{"format": "histome profile 1"}']
+)
+def test_a_damaged_run_json_is_written_anew_from_the_stages(tmp_path: Path, left: bytes) -> None:
+    run_texts(tmp_path / "p")
+    before = told(tmp_path / "p")
+    (tmp_path / "p" / "run.json").write_bytes(left)
+    with pytest.raises(OutputError, match=r"run\.json is damaged"):
+        load_profile(tmp_path / "p")
+    assert run_texts(tmp_path / "p") == []
+    after = told(tmp_path / "p")
+    assert after["state"] == "done"
+    for name in ("slide", "warnings", "versions"):
+        assert after[name] == before[name]
+    assert {name: stage["key"] for name, stage in after["stages"].items()} == {
+        name: stage["key"] for name, stage in before["stages"].items()
+    }
+
+
+def test_every_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    fsync, rename = os.fsync, Path.rename
+
+    def noted(file: int) -> None:
+        fsync(file)
+        synced.add(os.fstat(file).st_ino)
+
+    def checked(self: Path, target: Path) -> Path:
+        assert {path.stat().st_ino for path in (self, *self.rglob("*"))} <= synced
+        renamed.append(target.name)
+        return rename(self, target)
+
+    renamed: list[str] = []
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "rename", checked)
+    run_texts(tmp_path / "p")
+    assert renamed == list(NAMES)
+    assert (tmp_path / "p").stat().st_ino in synced
+
+
+def test_a_run_under_way_has_no_exit_code(tmp_path: Path) -> None:
+    with make_run(tmp_path / "p", wanted=("qc",)) as run:
+        run.stage("qc", lambda: "q", TEXT)
+        assert (told(tmp_path / "p")["state"], told(tmp_path / "p")["exit_code"]) == ("running", None)
+    assert told(tmp_path / "p")["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (Interrupted(signal.SIGTERM), 143), (Interrupted(signal.SIGHUP), 129)],
+)
+def test_an_interrupted_run_says_so(tmp_path: Path, error: BaseException, code: int) -> None:
+    def stop() -> str:
+        raise error
+
+    def interrupt() -> None:
+        with make_run(tmp_path / "p") as run:
+            run.stage("qc", lambda: "q", TEXT)
+            run.stage("tissue", stop, TEXT)
+
+    with pytest.raises(type(error)):
+        interrupt()
+    run_json = told(tmp_path / "p")
+    assert (run_json["state"], run_json["exit_code"]) == ("interrupted", code)
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json"]
+
+
+def test_a_run_interrupted_as_it_begins_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_texts(tmp_path / "p", wanted=("qc",))
+    write = Run._write
+
+    def interrupted(self: Run, state: str, error: BaseException | None = None) -> None:
+        write(self, state, error)
+        if state == "running":
+            raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(Run, "_write", interrupted)
+    with pytest.raises(Interrupted):
+        run_texts(tmp_path / "p")
+    assert (told(tmp_path / "p")["state"], told(tmp_path / "p")["exit_code"]) == ("interrupted", 143)
+    assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json"]
 
 
 def test_only_wanted_stages_run_and_seconds_are_kept(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Every cell of a slide: windows in, one table out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -20,12 +22,26 @@ from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.runtime import Predictor
 from histome.models.tasks import CELL_TASKS, unfit_classes
-from histome.slide import Slide
+from histome.slide import Slide, Tile
 from histome.threads import ordered_map
 from histome.tissue import Tissue, whole_field
 from histome.tissue.zones import find_zones
 
 Progress = Callable[[float, float], object]
+# Windows a part: half a minute to two minutes of work on a core, and about 3 MB in carcinoma.
+PART_WINDOWS = 256
+
+
+class KeptParts(Protocol):
+    """Where finished windows are kept, part by part, so that a search that was cut off goes on there."""
+
+    def load(self) -> list[Nuclei]:
+        """Return the parts that were kept, in order."""
+        ...
+
+    def add(self, part: Nuclei, /) -> None:
+        """Keep one part more."""
+        ...
 
 
 def find_cells(
@@ -36,6 +52,7 @@ def find_cells(
     *,
     workers: int = 1,
     progress: Progress | None = None,
+    kept: KeptParts | None = None,
 ) -> pa.Table:
     """Find, measure and classify every nucleus in valid tissue, be it necrosis or blood by the tissue map.
 
@@ -57,6 +74,8 @@ def find_cells(
         Threads.
     progress : callable(done_mm2, total_mm2)
         Called with the mm2 of valid tissue done and in all.
+    kept : KeptParts or None
+        Of this very search: what it has is not searched again, and what is found is added to it.
 
     Returns
     -------
@@ -89,9 +108,9 @@ def find_cells(
     tissue_map = tissue.map if tissue else whole_field(slide)
     zones = tissue.zones if tissue else find_zones(tissue_map, workers=workers)
     search = start_search(slide, tissue_map, network)
-    nuclei = _find_all(search, workers, progress or (lambda done_mm2, total_mm2: None))
-    kept = nuclei.select(settle_seams(nuclei, overlap=network.card.thresholds.nms))
-    return cells_table(kept, search, zones, config or CellsConfig(), workers=workers)
+    nuclei = _find_all(search, workers, progress or (lambda done_mm2, total_mm2: None), kept)
+    settled = nuclei.select(settle_seams(nuclei, overlap=network.card.thresholds.nms))
+    return cells_table(settled, search, zones, config or CellsConfig(), workers=workers)
 
 
 def check_card(card: Card) -> None:
@@ -102,14 +121,26 @@ def check_card(card: Card) -> None:
         raise ModelError(f"{card.name}: {problem}")
 
 
-def _find_all(search: CellSearch, workers: int, progress: Progress) -> Nuclei:
+def _find_all(search: CellSearch, workers: int, progress: Progress, kept: KeptParts | None) -> Nuclei:
     windows = tissue_windows(search)
+    parts = [] if kept is None else kept.load()
+    found = _search(search, windows, PART_WINDOWS * len(parts), workers, progress)
+    while part := list(islice(found, PART_WINDOWS)):
+        parts.append(join(part))
+        if kept is not None and len(part) == PART_WINDOWS:
+            kept.add(parts[-1])
+    return join([no_nuclei(search.network.card), *parts])
+
+
+def _search(
+    search: CellSearch, windows: Sequence[tuple[Tile, float]], start: int, workers: int, progress: Progress
+) -> Iterator[Nuclei]:
+    """Yield the nuclei of each window from the `start`-th on."""
     total_mm2 = sum(mm2 for _, mm2 in windows)
-    done_mm2 = 0.0
-    parts = [no_nuclei(search.network.card)]
-    found = ordered_map(lambda tile: find_in_window(search, tile), [tile for tile, _ in windows], workers)
-    for nuclei, (_, mm2) in zip(found, windows, strict=True):
-        parts.append(nuclei)
+    done_mm2 = sum(mm2 for _, mm2 in windows[:start])
+    todo = windows[start:]
+    found = ordered_map(lambda tile: find_in_window(search, tile), [tile for tile, _ in todo], workers)
+    for nuclei, (_, mm2) in zip(found, todo, strict=True):
         done_mm2 += mm2
         progress(done_mm2, total_mm2)
-    return join(parts)
+        yield nuclei

@@ -1,7 +1,12 @@
 """The application: every command in one tree, and how errors end it."""
 
+import math
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +24,12 @@ from histome.cli.profile import profile
 from histome.cli.tme import tme
 from histome.cli.train import train
 from histome.cli.validate import validate
+from histome.errors import Interrupted
+
+# Ctrl-C, the end of a scheduler's time, a closed terminal (Windows has no such signal).
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Shells and schedulers send the same signal to the process and to its group: within this, it is one.
+_ONE_SIGNAL_S = 3.0
 
 # May stand anywhere on the line; the value says whether an argument follows.
 _EVERYWHERE = {"--quiet": False, "-q": False, "--debug": False, "--log": True}
@@ -49,7 +60,8 @@ def options(
     """Measure a tumor's microenvironment from an H&E whole-slide image. For research use only.
 
     --quiet, --debug and --log FILE may stand anywhere on the line. Exit codes: 0 done, 1 failed, 2 wrong
-    usage, 3 refused by quality control (no valid tissue, or no H&E), 4 refused for broken tiles.
+    usage, 3 refused by quality control (no valid tissue, or no H&E), 4 refused for broken tiles, 128 + the
+    signal's number when interrupted (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).
     """
     console.configure(quiet=quiet, debug=debug, log=log)
     if version:
@@ -61,7 +73,9 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; every error is one line on stderr."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    sys.exit(_run(_options_first(given)))
+    with _signals_as_errors():
+        code = _run(_options_first(given))
+    sys.exit(code)
 
 
 def _options_first(given: list[str]) -> list[str]:
@@ -84,6 +98,36 @@ def _run(words: list[str]) -> int:
         code = app(words, prog_name="histome", standalone_mode=False)
     except typer.TyperException as error:
         return console.fail(error, hint=" (see histome --help)")
+    except Interrupted as stop:
+        return console.tell_stop(stop)
     except Exception as error:  # the last boundary: a bug, too, is told in one line
         return console.fail(error)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _signals_as_errors() -> Iterator[None]:
+    """Raise Interrupted in the block where a signal asks to end, so that all is left in order.
+
+    A signal that somebody ignores or handles already (nohup, a program that embeds us) stays as it is.
+    """
+    last = -math.inf
+
+    def stop(number: int, _: object) -> None:
+        nonlocal last
+        if time.monotonic() - last > _ONE_SIGNAL_S:
+            last = time.monotonic()
+            raise Interrupted(number)
+
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    may = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in _SIGNALS if may}
+    ours = {number: handler for number, handler in before.items() if handler in usual}
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            # The second of two may be on its way while Python ends.
+            signal.signal(number, handler if last == -math.inf else signal.SIG_IGN)

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from histome.errors import HistomeError, OutputError, UsageError, error_line
+from histome.errors import HistomeError, Interrupted, OutputError, UsageError, error_line
 from histome.names import shown
 from histome.store.disk import writing
 from histome.store.runner import Progress
@@ -111,6 +111,13 @@ def fail(error: BaseException, *, hint: str = "") -> int:
     return getattr(error, "exit_code", 1)
 
 
+def tell_stop(stop: Interrupted) -> int:
+    """Print one line for a run that a signal ended and return its exit code."""
+    with _terminal_may_be_gone():
+        print(f"histome: {stop}", file=sys.stderr, flush=True)
+    return stop.exit_code
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Say in one line which extra to install where a library that it brings is missing."""
@@ -137,8 +144,19 @@ def bars() -> Iterator[Callable[[Path], Progress]]:
         TimeRemainingColumn(),
     )
     hidden = _voice.quiet or not screen.is_terminal
-    with Display(*columns, console=screen, transient=True, disable=hidden) as display:
+    display = Display(*columns, console=screen, transient=True, disable=hidden)
+    with _terminal_may_be_gone():
+        display.start()
+    try:
         yield lambda path: _Bars(display, shown(path.name))
+    finally:
+        with _terminal_may_be_gone():
+            display.stop()
+
+
+def _terminal_may_be_gone() -> suppress:
+    """Go on where a closed terminal takes no more: the signal that it sends ends the run in order."""
+    return suppress(OSError)
 
 
 class _Bars:
@@ -151,6 +169,10 @@ class _Bars:
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         """Start, move or end the bar of a stage."""
+        with _terminal_may_be_gone():
+            self._show(stage, done, total)
+
+    def _show(self, stage: str, done: float, total: float) -> None:
         if stage not in self._tasks:
             self._tasks[stage] = self._display.add_task(f"{self._name}: {stage}", total=None, amount="")
         known = total > 0

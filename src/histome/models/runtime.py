@@ -277,6 +277,9 @@ def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precisio
         compiled = core.compile_model(graph, "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"{card.weights_path}: OpenVINO cannot load it ({_one_line(error)})") from error
+    # Its tables of types are made when data are first asked for; two threads that ask at once wait for each
+    # other for ever (one has the table's lock, one Python's). So this thread asks before there are others.
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
     shapes = {port.any_name: tuple(port.shape) for port in compiled.outputs}
     return _OpenVinoRun(compiled, tuple(shapes)), shapes, precision
 

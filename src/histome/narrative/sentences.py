@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from histome.errors import OutputError
+
 
 class Source(NamedTuple):
     """What a sentence rests on.
@@ -80,13 +82,18 @@ class Narrative:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Narrative":
-        """Return the narrative that `to_json` gave."""
-        sentences = tuple(
-            Sentence(s["text"], tuple(Source(**source) for source in s["sources"]), s["topic"])
-            for s in content["sentences"]
-        )
-        kept = {name: content[name] for name in ("asked", "writer", "claims", "unsupported", "note")}
-        return cls(sentences, dropped=tuple(Dropped(**d) for d in content["dropped"]), **kept)
+        """Return the narrative that `to_json` gave; raises OutputError for anything else."""
+        try:
+            sentences = tuple(
+                Sentence(s["text"], tuple(Source(**source) for source in s["sources"]), s["topic"])
+                for s in content["sentences"]
+            )
+            kept = {name: content[name] for name in ("asked", "writer", "claims", "unsupported", "note")}
+            return cls(sentences, dropped=tuple(Dropped(**d) for d in content["dropped"]), **kept)
+        except (KeyError, TypeError) as error:
+            raise OutputError(
+                f"not a narrative that histome wrote ({error}); profile the slide again"
+            ) from error
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:

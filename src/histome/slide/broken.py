@@ -31,6 +31,11 @@ class BrokenTiles:
         """Return the number of broken tiles met so far, over all levels."""
         return len(self._reasons)
 
+    def since(self, count: int) -> "list[tuple[int, Box, str]]":
+        """Return level, box and reason of each but the first `count`, in the order of their meeting."""
+        with self._lock:
+            return [(*key, reason) for key, reason in list(self._reasons.items())[count:]]
+
     @property
     def boxes(self) -> "tuple[Box, ...]":
         """Their boxes in level-0 px, in order of level, y, x."""

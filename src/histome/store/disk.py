@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,43 +26,49 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step: a reader sees the old content or the new, never a part."""
+    """Write a JSON file in one step: a reader sees the old content or the new, never a part.
+
+    So it is after a power cut, too: a name is only given to what is on the disk.
+    """
     partial = path.with_name(f".{path.name}.partial")
     text = shown(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), keep="\n")
     try:
-        partial.write_text(text + "\n", encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
     except OSError:
         partial.unlink(missing_ok=True)
         raise
     partial.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can do that."""
+    with suppress(OSError):  # Windows opens no folders, some network file systems sync none
+        entry = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(entry)
+        finally:
+            os.close(entry)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file's object; empty when the file is missing or is something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def size_of(path: Path) -> int:
-    """Return the bytes in a file, or in all files under a folder; -1 when there is neither."""
-    if path.is_dir():
-        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
-    return path.stat().st_size if path.is_file() else -1
-
-
-def contents(folder: Path) -> dict[str, int]:
-    """Return the size in bytes of each entry of a folder, by name."""
-    return {entry.name: size_of(entry) for entry in sorted(folder.iterdir())}
-
-
-def remove_partial(folder: Path, names: Iterable[str]) -> None:
-    """Remove what an interrupted write of these names left in a folder."""
+def remove_partial(folder: Path, names: Iterable[str], *, keep: Container[str] = ()) -> None:
+    """Remove what an interrupted write of these names left in a folder, but for the folders to keep."""
     for name in names:
         for path in folder.glob(f".{name}*.partial"):
-            _remove(path)
+            if path.name not in keep:
+                _remove(path)
 
 
 def remove_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from histome.cells.windows import Nuclei
     from histome.qc import Quality
     from histome.slide import ClassMap
     from histome.tissue import Tissue
@@ -29,6 +30,7 @@ ZONES_MAP = "zones.ome.tif"
 TISSUE_PROBABILITIES = "tissue.zarr"
 REGIONS = "regions.parquet"
 CELLS_TABLE = "cells.parquet"
+NUCLEI_COLUMNS = "nuclei.npz"
 METRICS_TABLE = "metrics.parquet"
 NARRATIVE_TEXT = "narrative.json"
 REPORT_PAGE = "index.html"
@@ -149,6 +151,21 @@ def _load_cells(folder: Path) -> "pa.Table":
     return read_cells(folder / CELLS_TABLE)
 
 
+def _save_nuclei(nuclei: "Nuclei", folder: Path) -> None:
+    import numpy as np
+
+    np.savez(folder / NUCLEI_COLUMNS, **nuclei._asdict())
+
+
+def _load_nuclei(folder: Path) -> "Nuclei":
+    import numpy as np
+
+    from histome.cells.windows import Nuclei
+
+    with np.load(folder / NUCLEI_COLUMNS, allow_pickle=False) as columns:
+        return Nuclei(**columns)
+
+
 def _save_metrics(table: "pa.Table", folder: Path) -> None:
     _write_table(table, folder / METRICS_TABLE)
 
@@ -164,6 +181,7 @@ def _save_report(page: str, folder: Path) -> None:
 QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
 TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
+NUCLEI: "Files[Nuclei]" = Files(_save_nuclei, _load_nuclei)  # of some windows, on the way to the table
 METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
 NARRATIVE: Files[dict[str, Any]] = Files(_save_narrative, lambda folder: read_json(folder / NARRATIVE_TEXT))
 REPORT: Files[str] = Files(_save_report, lambda folder: (folder / REPORT_PAGE).read_text(encoding="utf-8"))

@@ -6,7 +6,8 @@ from typing import Any
 
 from histome.errors import OutputError
 from histome.store.disk import read_json
-from histome.store.profile import RECORD_NAME, RUN_NAME
+from histome.store.profile import RUN_NAME
+from histome.store.sealed import RECORD_NAME
 
 # Stands in run.json and in each stage's record. What does not say so is somebody else's, and is left alone.
 FORMAT = "histome profile 1"

@@ -1,6 +1,6 @@
 """What a run leaves behind, read part by part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +9,7 @@ from histome.errors import OutputError
 from histome.store import files as store
 from histome.store.caveat import Caveat
 from histome.store.disk import read_json
+from histome.store.sealed import find_damage, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from histome.tissue import Tissue
 
 RUN_NAME = "run.json"
-RECORD_NAME = "stage.json"
 T = TypeVar("T")
+# What every run.json and every stage's record hold; anything else was written by somebody else, or in part.
+_RUN_HOLDS = {"state": str, "slide": dict, "stages": dict, "warnings": list}
+_STAGE_HOLDS = {"key": str, "warnings": list, "broken_tiles_px": list, "facts": dict}
 
 
 class Profile:
     """A profile's folder; each part is read when it is asked for and then kept.
 
-    Raises OutputError, one line, for a part that the run never reached.
+    Raises OutputError, one line, for a part that the run never reached and for one that is not as it was
+    written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +40,7 @@ class Profile:
     @cached_property
     def run(self) -> dict[str, Any]:
         """run.json: the slide, versions, settings, models, times, warnings and how the run ended."""
-        return read_json(self.path / RUN_NAME)
+        return read_run(self.path)
 
     @cached_property
     def warnings(self) -> tuple[Caveat, ...]:
@@ -75,11 +79,38 @@ class Profile:
 
     def _load(self, stage: str, load: Callable[[Path], T]) -> T:
         folder = self.path / stage
-        if not (folder / RECORD_NAME).is_file():
+        if not folder.is_dir():
             raise OutputError(
                 f"{self.path}: no {stage} results (its run is {self.run.get('state')}); profile it again"
             )
+        if damage := find_damage(folder):
+            raise OutputError(f"{folder}: {damage}; profile the slide again")
+        return load_part(load, folder)
+
+
+def load_part(load: Callable[[Path], T], folder: Path) -> T:
+    """Load what a stage's folder holds; raises OutputError, one line, where that fails."""
+    try:
         return load(folder)
+    except MemoryError:
+        raise  # says nothing against the files
+    except Exception as error:  # whatever a library says of bytes that it cannot use
+        reason = " ".join(str(error).split()) if folder.is_dir() else "it was removed"
+        raise OutputError(f"{folder}: cannot be loaded ({reason}); profile the slide again") from error
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return run.json of a profile's folder; empty where it is missing, damaged or not histome's."""
+    return _holding(_RUN_HOLDS, read_json(folder / RUN_NAME))
+
+
+def read_stage(folder: Path) -> dict[str, Any]:
+    """Return the record of a stage's folder; empty where it is missing, damaged or not histome's."""
+    return _holding(_STAGE_HOLDS, read_record(folder))
+
+
+def _holding(kinds: Mapping[str, type], content: dict[str, Any]) -> dict[str, Any]:
+    return content if all(isinstance(content.get(name), kind) for name, kind in kinds.items()) else {}
 
 
 def load_profile(folder: str | Path) -> Profile:
@@ -103,8 +134,13 @@ def load_profile(folder: str | Path) -> Profile:
     True
     """
     profile = Profile(Path(folder))
+    if not (profile.path / RUN_NAME).is_file():
+        raise OutputError(
+            f"{folder}: no profile here (no {RUN_NAME}); name a folder that histome profile wrote"
+        )
     if not profile.run:
         raise OutputError(
-            f"{folder}: no profile here (no run.json); name a folder that histome profile wrote"
+            f"{folder}: {RUN_NAME} is damaged or was not written by histome; profile the slide again "
+            "(stages that are whole are kept)"
         )
     return profile

@@ -6,44 +6,44 @@ runs, the slide or the stages that it reads) is hashed into a key kept in the fo
 its key is unchanged.
 """
 
-import hashlib
 import json
 import logging
+import shutil
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import histome
-from histome.errors import BrokenTilesError, NoTissueError, OutputError, error_line
+from histome.errors import (
+    BrokenTilesError,
+    Interrupted,
+    NoTissueError,
+    OutputError,
+    SlideError,
+    error_line,
+)
 from histome.names import shown
 from histome.slide.fingerprint import Identity
 from histome.store import files as store
-from histome.store.disk import (
-    contents,
-    read_json,
-    remove_folder,
-    remove_if_empty,
-    remove_partial,
-    size_of,
-    write_json,
-    writing,
-)
+from histome.store.checkpoint import Checkpoint
+from histome.store.disk import remove_folder, remove_if_empty, remove_partial, write_json, writing
+from histome.store.graph import Stage, code_version, stage_keys
 from histome.store.lock import FolderLock
 from histome.store.logged import logged_warnings
 from histome.store.ownership import FORMAT, owned_slide, refuse_another_slide
-from histome.store.profile import RECORD_NAME, RUN_NAME
+from histome.store.profile import RUN_NAME, load_part, read_run, read_stage
+from histome.store.sealed import find_damage, write_sealed
 from histome.store.slide_row import SLIDE_ROW, keep_slide_row
 
 if TYPE_CHECKING:
     from histome.slide import Slide
 
 RESEARCH_USE = "For research use only. Not for use in diagnostic procedures."
-INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,73 +51,12 @@ T = TypeVar("T")
 Progress = Callable[[str, float, float], None]
 
 
-class Stage(NamedTuple):
-    """One step of a run, a node of the graph that `after` draws.
+class _LostStage(OutputError):
+    """Results that were there when the run began, or that it wrote itself, and cannot be loaded."""
 
-    Attributes
-    ----------
-    name : str
-        Also its folder's.
-    after : tuple of str
-        The stages whose values it reads, all listed before it.
-    code : tuple of str
-        Folders and modules of the package whose sources decide its result.
-    inputs : mapping
-        Whatever else does, as JSON.
-    """
-
-    name: str
-    after: tuple[str, ...] = ()
-    code: tuple[str, ...] = ()
-    inputs: Mapping[str, Any] = {}
-
-
-def stage_keys(stages: Sequence[Stage], source: Mapping[str, Any]) -> dict[str, str]:
-    """Return each stage's key: sha256 of its inputs, its code and the keys of the stages that it reads.
-
-    `source` stands for the slide where a stage reads no other: so a stage is made anew where something on its
-    way changed, and only there.
-    """
-    keys: dict[str, str] = {}
-    for stage in stages:
-        before = {name: keys[name] for name in stage.after} or {"slide": source}
-        about = {"stage": stage.name, "inputs": stage.inputs, "code": code_hash(stage.code)}
-        keys[stage.name] = _digest({**about, "after": before})
-    return keys
-
-
-def with_ancestors(wanted: Sequence[str], stages: Sequence[Stage]) -> tuple[str, ...]:
-    """Return the wanted stages and all that they read, however far back, in the order of `stages`."""
-    needed = set(wanted)
-    for stage in reversed(stages):
-        if stage.name in needed:
-            needed.update(stage.after)
-    return tuple(stage.name for stage in stages if stage.name in needed)
-
-
-def _digest(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def code_version() -> str:
-    """Return the version and a hash of all the package's sources, for run.json."""
-    return f"{histome.__version__}+{code_hash(('.',))[:12]}"
-
-
-@cache
-def code_hash(parts: tuple[str, ...]) -> str:
-    """Return a hash of the sources of some folders and modules, named from the package's root."""
-    root = Path(histome.__file__).parent
-    files = {path for part in parts for path in [root / part, *(root / part).rglob("*")] if _is_code(path)}
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _is_code(path: Path) -> bool:
-    # Of the TOML files, models' cards stand in the keys of their stages; thresholds are as code.
-    return path.suffix in (".py", ".html", ".css", ".js", ".j2") or path.name == "phenotypes.toml"
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class Run:
@@ -173,7 +112,11 @@ class Run:
         self._seconds: dict[str, float] = {}
         self._started = time.time()
         self._told: dict[str, Any] = {}
-        self._idle = False
+        self._made_again: dict[str, str] = {}  # stages saved before and lost, and why
+        self._whole: set[str] = set()  # stages known to be as they were written
+        self._made: set[str] = set()  # stages made by this run
+        self._makers: dict[str, tuple[Callable[[], Any], store.Files[Any]]] = {}
+        self._idle = True  # has said nothing yet
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -184,6 +127,7 @@ class Run:
             stack.callback(remove_if_empty, self.path)
             stack.enter_context(FolderLock(self.path))
             self._recognize(owned_slide(self.path, names))
+            stack.push(self._close)  # from here on a signal finds a run that says how it ended
             self._begin()
             self._stack = stack.pop_all()
         return self
@@ -197,19 +141,20 @@ class Run:
         self._keys = stage_keys(self._stages, {"slide": self._facts["content"], "mpp": [mpp.x, mpp.y]})
 
     def _begin(self) -> None:
-        before = read_json(self.path / RUN_NAME)
+        before = read_run(self.path)
         # A finished run is left as it is, dates, times and all, unless something else is said of its slide.
         done = before.get("state") == "done" and all(map(self._is_done, self._wanted))
-        self._idle = done and self._says_the_same(before)
-        if self._idle:
+        if done and self._says_the_same(before):
             self._remember(before)
             return
-        remove_partial(self.path, [*self._keys, RUN_NAME, SLIDE_ROW])
+        self._idle = False
         for name in self._keys:
             if self._is_done(name):
                 self._seconds[name] = before.get("stages", {}).get(name, {}).get("seconds")
             else:
+                self._remember_damage(name)
                 remove_folder(self.path / name)
+        self._remove_partial()
         self._write("running")
 
     def _remember(self, before: Mapping[str, Any]) -> None:
@@ -223,6 +168,22 @@ class Run:
         now = json.loads(json.dumps(self._content("done", None)))
         then, told = ((it.get("warnings"), it.get("config", {}).get("slide")) for it in (before, now))
         return then == told
+
+    def _remove_partial(self, *, all_parts: bool = False) -> None:
+        """Remove what was cut off, but for the checkpoints of stages that are still to be made."""
+        keep = {self._checkpoints(name).name for name in self._keys if name not in self._whole}
+        remove_partial(self.path, [*self._keys, RUN_NAME, SLIDE_ROW], keep=() if all_parts else keep)
+
+    def _remember_damage(self, name: str) -> None:
+        """Warn where a stage would still hold, were it as it was written."""
+        key = self._record(name).get("key", self._keys[name])  # of a lost record nobody knows
+        if name in self._wanted and key == self._keys[name] and (self.path / name).is_dir():
+            self._warn_of(name, find_damage(self.path / name))
+
+    def _warn_of(self, name: str, damage: str | None) -> None:
+        """Warn that a stage is made again: in run.json only, for the stage's own record stays the same."""
+        self._made_again[name] = f"the {name} results saved before were damaged and are made again: {damage}"
+        _log.warning("%s: %s", self._slide.id, self._made_again[name])
 
     def tell(self, **facts: Any) -> None:
         """Add facts that only a stage's work knows to run.json; call it from within the stage's `compute`."""
@@ -241,12 +202,39 @@ class Run:
         Raises what `compute` raises, OutputError where saving fails, and NoTissueError again where an
         earlier run was refused in this stage.
         """
+        self._makers[name] = (compute, files)
         if name in self._wanted:
             if not self._is_done(name):
-                self._do(name, compute, files)
-            if refusal := self._record(name)["refused"]:
+                self._bring(name)
+            if refusal := self._record(name).get("refused"):
                 raise NoTissueError(refusal)
-        return partial(files.load, self.path / name)
+        return partial(self._load, name, files)
+
+    def checkpoint(self, name: str, files: store.Files[T]) -> Checkpoint[T]:
+        """Return where a stage's work may keep what it has done, for a run that goes on after this one."""
+        return Checkpoint(self._checkpoints(name), files, self._slide)
+
+    def _checkpoints(self, name: str) -> Path:
+        return self.path / f".{name}-{self._keys[name][:16]}.partial"
+
+    def _load(self, name: str, files: store.Files[T]) -> T:
+        try:
+            return load_part(files.load, self.path / name)
+        except OutputError as error:
+            raise _LostStage(name, str(error)) from error
+
+    def _bring(self, name: str) -> None:
+        """Make a stage; what it reads and does not load is made again first, unless it was made just now."""
+        while True:
+            try:
+                return self._do(name, *self._makers[name])
+            except _LostStage as lost:
+                if lost.name in self._made:
+                    raise
+                self._warn_of(lost.name, "they could not be loaded")
+                self._whole.discard(lost.name)
+                remove_folder(self.path / lost.name)
+                self._bring(lost.name)
 
     def _do(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> None:
         started = time.perf_counter()
@@ -266,38 +254,37 @@ class Run:
             "facts": self._told,
         }
         with writing(self.path):
-            self._keep(name, record, partial(files.save, value))
+            write_sealed(self.path / name, record, partial(files.save, value))
+            self._whole.add(name)
+            self._made.add(name)
+            shutil.rmtree(self._checkpoints(name), ignore_errors=True)
         self._seconds[name] = round(time.perf_counter() - started, 3)
         self._write("running")
         self._progress(name, 1.0, 1.0)
         _log.info("%s: %s took %.1f s", self._slide.id, name, self._seconds[name])
 
-    def _keep(self, name: str, record: Mapping[str, Any], save: Callable[[Path], None]) -> None:
-        folder = self.path / f".{name}.partial"
-        folder.mkdir()
-        save(folder)
-        write_json(folder / RECORD_NAME, {**record, "contents": contents(folder)})
-        folder.rename(self.path / name)
-
     def _record(self, name: str) -> dict[str, Any]:
-        return read_json(self.path / name / RECORD_NAME)
+        return read_stage(self.path / name)
 
     def _is_done(self, name: str) -> bool:
-        record = self._record(name)
-        return record.get("key") == self._keys[name] and all(
-            size_of(self.path / name / entry) == size for entry, size in record["contents"].items()
-        )
+        """Whether a stage is there, still holds and is as it was written; its files are read once a run."""
+        if name not in self._whole and self._record(name).get("key") == self._keys[name]:
+            self._whole |= {name} if find_damage(self.path / name) is None else set()
+        return name in self._whole
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:
-            if not self._idle:
-                self._end(error)
+        self._stack.__exit__(kind, error, trace)
+
+    def _close(self, _: object, error: BaseException | None, __: object) -> None:
+        if not self._idle:
+            self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
         try:
-            remove_partial(self.path, [*self._keys, RUN_NAME, SLIDE_ROW])
+            # What was read of a slide that then failed is not gone on with.
+            self._remove_partial(all_parts=isinstance(error, SlideError))
             self._write(_state(error), error)
         except (OSError, OutputError):
             if error is None:  # else the first error is the one to tell
@@ -322,13 +309,13 @@ class Run:
             "research_use_only": RESEARCH_USE,
             "state": state,
             "error": None if error is None else error_line(error),
-            "exit_code": _exit_code(error),
+            "exit_code": None if state == "running" else _exit_code(error),
             "slide": {**self._facts, "broken_tiles": broken},
             "stages": {
                 name: {
                     "key": record["key"],
                     "seconds": self._seconds.get(name),
-                    "warnings": record["warnings"],
+                    "warnings": [*record["warnings"], *filter(None, [self._made_again.get(name)])],
                 }
                 for name, record in records.items()
             },
@@ -372,15 +359,19 @@ def _compute(compute: Callable[[], T]) -> tuple[T, str | None]:
 
 
 def _state(error: BaseException | None) -> str:
-    refused = isinstance(error, NoTissueError | BrokenTilesError)
-    interrupted = isinstance(error, KeyboardInterrupt)
-    return "done" if error is None else "refused" if refused else "interrupted" if interrupted else "failed"
+    if error is None:
+        return "done"
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        return "interrupted"
+    return "refused" if isinstance(error, NoTissueError | BrokenTilesError) else "failed"
 
 
 def _exit_code(error: BaseException | None) -> int:
     if error is None:
         return 0
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+    if isinstance(error, KeyboardInterrupt):  # in Python; the command line makes it an Interrupted
+        return Interrupted(signal.SIGINT).exit_code
+    return getattr(error, "exit_code", 1)
 
 
 def _date(seconds: float) -> str:

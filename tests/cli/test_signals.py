@@ -1,0 +1,91 @@
+"""Ctrl-C, a scheduler's end of time and a closed terminal: one line, the right code, all left in order."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.phantoms import small_phantom
+from helpers.tiny_models import dark_detector, segmenter_model
+
+pytestmark = pytest.mark.slow
+pty = pytest.importorskip("pty", reason="Windows has other signals and terminals")
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A command that searches cells for a second or more, all but -o and its folder."""
+    folder = tmp_path_factory.mktemp("signals")
+    small_phantom(folder / "drawn.tif", size_px=(1200, 1000), tissue_share=0.8)
+    segmenter_model(folder / "tiny-tissue")
+    dark_detector(folder / "tiny-nuclei", window_px=64)
+    toml = folder / "settings.toml"
+    toml.write_text(
+        f'[tissue]\nmodel = "{folder / "tiny-tissue"}"\n[cells]\nmodel = "{folder / "tiny-nuclei"}"\n'
+    )
+    given = ["--config", str(toml), "--stages", "cells", "--workers", "2"]
+    return [sys.executable, "-m", "histome", "profile", str(folder / "drawn.tif"), *given]
+
+
+def start(words: list[str], out: Path, *, ignored: int | None = None) -> subprocess.Popen[str]:
+    """Start the command and wait until its cells are being searched."""
+
+    def ignore() -> None:
+        if ignored is not None:
+            signal.signal(ignored, signal.SIG_IGN)
+
+    child = subprocess.Popen(
+        [*words, "-o", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=ignore
+    )
+    while not (out / "drawn" / "tissue").is_dir():
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.005)
+    return child
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")],
+)
+def test_a_signal_is_one_line_and_leaves_all_in_order(
+    words: list[str], tmp_path: Path, number: int, code: int, name: str
+) -> None:
+    child = start(words, tmp_path)
+    assert json.loads((tmp_path / "drawn" / "run.json").read_text())["exit_code"] is None
+    child.send_signal(number)
+    time.sleep(0.05)
+    child.send_signal(number)  # shells and schedulers send it to the process and to its group
+    out, err = child.communicate(timeout=60)
+    line = f"interrupted by {name}; what is finished is kept, run the same line again to go on"
+    assert (child.returncode, out, err) == (code, "", f"histome: {line}\n")
+    run = json.loads((tmp_path / "drawn" / "run.json").read_text())
+    assert (run["state"], run["exit_code"], run["error"]) == ("interrupted", code, line)
+    left = {entry.name for entry in (tmp_path / "drawn").iterdir() if not entry.name.startswith(".cells-")}
+    assert left == {"qc", "tissue", "run.json"}
+
+
+def test_a_closed_terminal_ends_a_run_in_order(words: list[str], tmp_path: Path) -> None:
+    """With its bars on the screen: what is written to a terminal that is gone fails."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(words[0], [*words, "-o", str(tmp_path)])
+    while not (tmp_path / "drawn" / "tissue").is_dir():
+        if select.select([terminal], [], [], 0.005)[0]:
+            os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 129
+    assert json.loads((tmp_path / "drawn" / "run.json").read_text())["state"] == "interrupted"
+
+
+def test_a_run_under_nohup_goes_on(words: list[str], tmp_path: Path) -> None:
+    child = start(words, tmp_path, ignored=signal.SIGHUP)
+    child.send_signal(signal.SIGHUP)
+    child.communicate(timeout=120)
+    assert child.returncode == 0
+    left = sorted(entry.name for entry in (tmp_path / "drawn").iterdir())
+    assert left == ["cells", "qc", "run.json", "tissue"]
