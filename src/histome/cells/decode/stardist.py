@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
-from histome.cells.decode.sharpen import polygons, sharpen
+from histome.cells.decode.sharpen import PixelMaps, polygons, sharpen
 from histome.cells.pixels import mean_logits
 from histome.geometry.raster import covered_pixels, paint_free_pixels
 
@@ -114,5 +114,5 @@ def decode_stardist(maps: Maps, settings: DecodeSettings) -> Decoded:
     )
     outlines = polygons(centers, np.maximum(distances, SHORTEST_RAY_PX))
     if "mask" in maps:
-        outlines, labels = sharpen(outlines, maps["mask"][0], maps["offset"], stride=settings.stride)
+        outlines, labels = sharpen(outlines, PixelMaps.of(maps))
     return Decoded(outlines, scores, mean_logits(maps["logits"], labels, centers), labels)
