@@ -91,7 +91,7 @@ def test_a_bad_settings_file_is_one_clear_line(tmp_path: Path, text: str, word: 
     ("text", "told"),
     [
         ('[cels]\nmodel = "x"\n', "unknown setting [cels]; did you mean [cells]?"),
-        ('[cells]\nmodle = "x"\n', "unknown setting cells.modle; did you mean cells.model?"),
+        ('[cells]\nmode1 = "x"\n', "unknown setting cells.mode1; did you mean cells.model?"),
         ("thumbnail_px = 7\n", "unknown setting thumbnail_px"),
         ('cell_ = "x"\n', "unknown setting cell_; did you mean [cells]?"),
         ("[qc.deep]\nx = 1\n", "unknown setting [qc.deep]"),

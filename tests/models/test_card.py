@@ -64,7 +64,7 @@ def test_rows_of_a_free_table_round_trip(folder):
             'nme = "none"',
             r"unknown field training_data\.0\.nme; did you mean .*\.0\.name\?$",
         ),
-        ("[thresholds]", "[treshold]", r"unknown field \[treshold\]; did you mean \[thresholds\]\?$"),
+        ("[thresholds]", "[thresh0lds]", r"unknown field \[thresh0lds\]; did you mean \[thresholds\]\?$"),
         ("prob = 0.5", "prob = nan", "thresholds.prob: .*finite"),
         ("prob = 0.5", f"prob = {'[' * 5000}{']' * 5000}", "nested too deeply"),
         ("prob = 0.5", f"prob = {'1' * 5000}", "4300 digits"),
