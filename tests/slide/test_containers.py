@@ -218,6 +218,15 @@ def test_a_dicom_that_cannot_be_followed_is_a_slide_of_its_own(
         assert slide_files(tmp_path / "1.dcm")[0] == tmp_path / "1.dcm"
 
 
+def test_a_dicom_far_larger_than_its_frames_is_refused(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "0.dcm", PIXELS)
+    rows = b"\x48\x00\x07\x00UL\x04\x00"
+    head, tail = path.read_bytes().split(rows)
+    path.write_bytes(head + rows + (1_000_000).to_bytes(4, "little") + tail[4:])
+    with pytest.raises(SlideError, match=r"claims \d+ x 1000000 px in \d+ frames; it is damaged"):
+        open_slide(path)
+
+
 def test_real_dicom_instances_are_one_slide(data_dir, tmp_path: Path) -> None:
     for name in ("boxes_0.dcm", "boxes_1.dcm"):
         shutil.copy(data_dir(f"slides/{name}"), tmp_path / name)

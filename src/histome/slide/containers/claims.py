@@ -25,6 +25,9 @@ _LEAST_FRAME_BYTES = 8
 # Of the coarsest level. Empty glass as JPEG has about 100, and glass that was not scanned is sparser still.
 _MOST_PX_PER_BYTE = 10_000
 _COLUMNS, _ROWS, _FRAMES = (0x0048, 0x0006), (0x0048, 0x0007), (0x0028, 0x0008)
+_FRAME_ROWS, _FRAME_COLUMNS = (0x0028, 0x0010), (0x0028, 0x0011)
+# A sparse slide leaves out its glass; tissue on a thousandth of it would be a speck.
+_MOST_PX_PER_FRAME_PX = 1000
 
 
 def check_claims(path: Path) -> None:
@@ -93,11 +96,15 @@ def _largest(text: str, key: str) -> int:
 
 
 def _check_dicom(name: str, file: Path, size: int) -> None:
-    found = values(file, (_COLUMNS, _ROWS, _FRAMES))
-    sides = [found[tag] for tag in (_COLUMNS, _ROWS) if tag in found]
-    if len(sides) == 2:
-        width, height = (int.from_bytes(side, "little") for side in sides)
-        _check_size(name, width, height, size)
-    frames = found.get(_FRAMES, b"").strip()
-    if frames.isdigit() and int(frames) > file.stat().st_size / _LEAST_FRAME_BYTES:
+    found = values(file, (_COLUMNS, _ROWS, _FRAMES, _FRAME_ROWS, _FRAME_COLUMNS))
+    frames = found.pop(_FRAMES, b"").strip()
+    number = {tag: int.from_bytes(value, "little") for tag, value in found.items()}
+    width, height = number.get(_COLUMNS, 0), number.get(_ROWS, 0)
+    _check_size(name, width, height, size)
+    if not frames.isdigit():
+        return
+    if int(frames) > file.stat().st_size / _LEAST_FRAME_BYTES:
         raise SlideError(f"{name} claims {int(frames)} frames; it is damaged.")
+    held = int(frames) * number.get(_FRAME_ROWS, 0) * number.get(_FRAME_COLUMNS, 0)
+    if 0 < _MOST_PX_PER_FRAME_PX * held < width * height:
+        raise SlideError(f"{name} claims {width} x {height} px in {int(frames)} frames; it is damaged.")
