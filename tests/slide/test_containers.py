@@ -222,8 +222,8 @@ def test_a_dicom_far_larger_than_its_frames_is_refused(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "0.dcm", PIXELS)
     rows = b"\x48\x00\x07\x00UL\x04\x00"
     head, tail = path.read_bytes().split(rows)
-    path.write_bytes(head + rows + (1_000_000).to_bytes(4, "little") + tail[4:])
-    with pytest.raises(SlideError, match=r"claims \d+ x 1000000 px in \d+ frames; it is damaged"):
+    path.write_bytes(head + rows + (500_000).to_bytes(4, "little") + tail[4:])
+    with pytest.raises(SlideError, match=r"claims \d+ x 500000 px in \d+ frames; it is damaged"):
         open_slide(path)
 
 
