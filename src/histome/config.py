@@ -153,15 +153,20 @@ class QcConfig(Settings):
 
 
 class TissueConfig(Settings):
-    """Tissue segmentation.
+    """Tissue segmentation, and the zones round the tumor.
 
     Attributes
     ----------
     model : str
         Name of a model that is shipped, registered or installed, or a path to a card or its folder.
+    largest_hole_mm2 : float, mm2
+        The most living tissue other than carcinoma that a hole in the tumor may hold to be filled, and so to
+        count as tumor core or inner margin; 0 keeps every hole that holds any.
     """
 
     model: str = "tissue"
+    # A disc of 0.5 mm, the width of a margin: all that is filled lies within that of carcinoma.
+    largest_hole_mm2: Annotated[float, Field(ge=0.0)] = 0.8
 
 
 class CellsConfig(Settings):

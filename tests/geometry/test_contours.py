@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import shapely
-from skimage.measure import perimeter_crofton
 
-from histome.geometry.contours import border_length_px, outline
+from histome.geometry.contours import outline
 
 
 def of(rows):
@@ -67,18 +66,3 @@ def test_rings_in_a_knot_that_geos_cannot_build_an_area_of():
 def test_offset_and_scale_are_microns():
     found = outline(np.ones((2, 3), bool), offset=(10, 20), scale=0.5)
     assert found.bounds == (5.0, 10.0, 6.5, 11.0)
-
-
-@pytest.mark.parametrize("radius", [20, 40, 150])
-def test_border_length_of_a_disc(radius):
-    y, x = np.mgrid[: 2 * radius + 5, : 2 * radius + 5] - radius - 2
-    disc = (x**2 + y**2 <= radius**2).astype(np.uint8)
-    assert border_length_px(disc) == pytest.approx(2 * np.pi * radius, rel=0.04)
-    ring = disc * (x**2 + y**2 > (radius / 2) ** 2)
-    assert border_length_px(ring.astype(np.uint8)) == pytest.approx(3 * np.pi * radius, rel=0.04)
-
-
-def test_border_length_is_that_of_scikit_image_and_turns():
-    mask = np.pad((np.random.default_rng(0).random((20, 30)) < 0.6).astype(np.uint8), 1)
-    assert border_length_px(mask) == pytest.approx(perimeter_crofton(mask, 4))
-    assert border_length_px(np.rot90(mask).copy()) == pytest.approx(border_length_px(mask))

@@ -111,6 +111,26 @@ def run(*words):
     return caught.value.code
 
 
+def test_holes_in_the_tumor_are_kept_on_request(files, tmp_path):
+    hole = shapely.box(1400, 1400, 2600, 2600)  # 0.36 mm2 of stroma in 4 mm2 of carcinoma
+    tissue = [feature("tumor", shapely.box(0, 0, 4000, 4000)), feature("stroma", hole)]
+    files.tissue.write_text(json.dumps(tissue))
+    words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes, "--mpp", 0.5]
+    found = {}
+    for mm2 in ("default", 0):
+        out, option = tmp_path / f"{mm2}", [] if mm2 == "default" else ["--largest-hole", mm2]
+        assert run("metrics", "run", *words, "-o", out, "--any-frame", "--per", "tile:4000um", *option) == 0
+        tables = [pq.read_table(out / file) for file in ("metrics.parquet", "parts.parquet")]
+        found[mm2] = [
+            dict(zip(each["name"].to_pylist(), each["value"].to_pylist(), strict=True)) for each in tables
+        ]
+    for whole in found["default"]:
+        assert whole["RELATIVE_AREA_STROMA_IN_TUMOR_CORE"] == pytest.approx(0.36, abs=0.01)
+    for whole in found[0]:
+        assert whole["ABSOLUTE_AREA_STROMA_IN_OUTER_INVASIVE_MARGIN"] == pytest.approx(0.36, abs=0.01)
+    assert json.loads((tmp_path / "0" / "run.json").read_text())["zones"]["largest_hole_um2"] == 0
+
+
 def test_command_line(files, tmp_path, capsys):
     words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0

@@ -126,3 +126,24 @@ def test_only_valid_tissue_gets_a_class(tmp_path):
     tissue = segment_tissue(slide, quality, MeanColor(window_px=256), TissueConfig())
     assert not tissue.map.array[:80].any()
     assert (tissue.map.array[110:290, 60:240] > 0).all()
+
+
+class Bright(MeanColor):
+    """Finds carcinoma where the slide is bright, stroma elsewhere."""
+
+    def __call__(self, image):
+        bright = image[:, ::2, ::2, 0] / 255
+        planes = np.zeros((1, len(TISSUE_CLASSES), *bright.shape[1:]), np.float32)
+        planes[:, TISSUE_CLASSES.index("CARCINOMA")] = bright
+        planes[:, TISSUE_CLASSES.index("STROMA")] = 1 - bright
+        return {"probabilities": planes}
+
+
+def test_holes_of_the_tumor_are_filled_as_far_as_the_settings_say(tmp_path):
+    image = np.full((1000, 1000, 3), 200, np.uint8)
+    image[300:700, 300:700] = 50
+    slide = write_field(tmp_path / "hole.png", image, 1.0)
+    network = Bright(window_px=256)
+    for mm2, zone in ((0.2, "INNER_INVASIVE_MARGIN"), (0.1, "OUTER_INVASIVE_MARGIN")):
+        tissue = segment_tissue(slide, quality_of(slide), network, TissueConfig(largest_hole_mm2=mm2))
+        assert tissue.zones.classes[tissue.zones.array[250, 250] - 1] == zone

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
-from histome.config import MetricsConfig
+from histome.config import MetricsConfig, TissueConfig
 from histome.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ def run(
     any_frame: Annotated[
         bool, typer.Option("--any-frame", help="Measure even if the cells seem drawn at another resolution.")
     ] = False,
+    largest_hole: Annotated[
+        float, typer.Option(min=0.0, help="mm2 of other tissue in a hole of the tumor that is filled.")
+    ] = TissueConfig().largest_hole_mm2,
 ) -> None:
     """Measure cells and tissue that another program found.
 
@@ -79,10 +82,12 @@ def run(
     """
     from histome.interop.foreign_files import ForeignFiles, measure_files
     from histome.metrics.measuring import count_metrics
+    from histome.tissue.zones import zone_rule
 
     config = MetricsConfig(confident_only=confident_only)
+    rule = zone_rule(TissueConfig().updated(largest_hole_mm2=largest_hole))
     files = ForeignFiles(cells, tissue, mpp, classes)
-    table = measure_files(files, out, config=config, per=per, any_frame=any_frame)
+    table = measure_files(files, out, config=config, per=per, any_frame=any_frame, rule=rule)
     counts, told = count_metrics(table), json.loads((out / "run.json").read_bytes())
     for warning in told["warnings"]:
         console.warn(warning)

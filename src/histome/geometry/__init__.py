@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.geometry.contours import border_length_px, outline
+    from histome.geometry.borders import border_length_px, perimeter_px
+    from histome.geometry.contours import outline
     from histome.geometry.discs import union_area
     from histome.geometry.distance import DistanceField, distance_to
     from histome.geometry.grid import build_grid, neighbor_counts
+    from histome.geometry.hull import hull_area_px
     from histome.geometry.kdtree import build_tree, nearest_rows, nearest_squared
     from histome.geometry.morphology import (
         close_gaps,
@@ -35,6 +37,7 @@ __all__ = [
     "erode",
     "fill_small_holes",
     "find_runs",
+    "hull_area_px",
     "keep_large",
     "nearest_rows",
     "nearest_squared",
@@ -42,6 +45,7 @@ __all__ = [
     "outline",
     "paint_outlines",
     "paint_polygons",
+    "perimeter_px",
     "polygon_areas",
     "union_area",
 ]

@@ -27,6 +27,7 @@ from histome.store.files import METRICS
 from histome.store.slide_row import ROW_HEAD, SLIDE_ROW, write_slide_row
 from histome.threads import available_cpus
 from histome.tissue import Tissue
+from histome.tissue.zones import DEFAULT_RULE, ZoneRule
 
 PARTS_TABLE = "parts.parquet"
 # Fewer cells on tissue, or more tissue claimed twice, is told.
@@ -50,6 +51,7 @@ def measure_files(
     config: MetricsConfig | None = None,
     per: str | None = None,
     any_frame: bool = False,
+    rule: ZoneRule = DEFAULT_RULE,
     workers: int | None = None,
 ) -> pa.Table:
     """Measure foreign cells and tissue; write metrics.parquet, slide.csv and run.json to `out`.
@@ -61,6 +63,8 @@ def measure_files(
     per : str or None
         "piece", "tile:<size>um" or "region:<file of polygons, in the same px>" writes parts.parquet as well,
         see `metrics.subregions`.
+    rule : ZoneRule
+        How the zones round the tumor are drawn.
 
     Returns
     -------
@@ -82,14 +86,16 @@ def measure_files(
     if not any_frame:
         check_same_frame(cells, tissue_map)
     placed = _placed(cells, tissue_map, overlap_um2)
-    tissue, facts = Tissue.of(tissue_map, workers=workers or available_cpus()), {"mpp_used": files.mpp}
-    table = measure(tissue, cells, None, config, facts=facts, workers=workers)
+    tissue = Tissue.of(tissue_map, rule=rule, workers=workers or available_cpus())
+    table = measure(tissue, cells, None, config, facts={"mpp_used": files.mpp}, workers=workers)
     parts = None
     if per is not None:
         kind, polygons = _polygons(per, files.mpp)
-        parts = measure_subregions(tissue_map, cells, kind, polygons=polygons, config=config, workers=workers)
+        parts = measure_subregions(
+            tissue_map, cells, kind, polygons=polygons, config=config, rule=rule, workers=workers
+        )
     counts = {"cells": len(cells), "regions": len(tissue.regions)} | count_metrics(table)._asdict()
-    _write(out, table, parts, _about(files, config, counts) | placed)
+    _write(out, table, parts, _about(files, config, counts) | placed | {"zones": rule._asdict()})
     return table
 
 

@@ -20,7 +20,8 @@ from histome.metrics.specimen import cells_as_arrays, counted_specimen
 from histome.qc.fragments import label_fragments
 from histome.slide.maps import ClassMap
 from histome.threads import available_cpus
-from histome.tissue.regions import find_regions
+from histome.tissue import Tissue
+from histome.tissue.zones import DEFAULT_RULE, ZoneRule
 
 SUBREGION_SCHEMA = pa.schema([pa.field("part", pa.string()), *METRIC_SCHEMA])
 _SMALLEST_TILE_UM, _LARGEST_TILE_UM = 50.0, 100_000.0
@@ -44,6 +45,7 @@ def measure_subregions(
     *,
     polygons: Shapes | None = None,
     config: MetricsConfig | None = None,
+    rule: ZoneRule = DEFAULT_RULE,
     workers: int | None = None,
 ) -> pa.Table:
     """Measure every part of a slide on its own: one row per part and metric, the part's name first.
@@ -59,6 +61,8 @@ def measure_subregions(
         slide's corner) or "region".
     polygons : Shapes or None, um
         The regions, one part each; overlaps allowed.
+    rule : ZoneRule
+        How the zones of each part are drawn.
 
     Raises
     ------
@@ -78,7 +82,8 @@ def measure_subregions(
         r, c = rows - own.origin_px[1], columns - own.origin_px[0]
         near = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
         chosen = near[part.mask[r[near].astype(np.int64), c[near].astype(np.int64)]]
-        maps = make_tissue_maps(own, regions=find_regions(own), workers=workers)
+        part_tissue = Tissue.of(own, rule=rule, workers=workers)
+        maps = make_tissue_maps(own, regions=part_tissue.regions, zones=part_tissue.zones, workers=workers)
         table = measure_specimen(counted_specimen(maps, whole.select(chosen)), config)
         tables.append(table.add_column(0, SUBREGION_SCHEMA.field("part"), pa.array([part.name] * len(table))))
     return pa.concat_tables(tables)

@@ -9,8 +9,10 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from histome.geometry.contours import border_length_px, outline
+from histome.geometry.borders import perimeter_px
+from histome.geometry.contours import outline
 from histome.geometry.coverage import Shares, covered_px
+from histome.geometry.hull import hull_area_px
 from histome.geometry.runs import Runs, find_runs
 from histome.geotable import described, geo_schema, geo_table
 from histome.slide import ClassMap, Frame
@@ -25,10 +27,10 @@ _NUMBERS = {
     "y_um": ("um", "y times the slide's um per px"),
     "area_um2": ("um2", "area, holes left out"),
     "filled_area_um2": ("um2", "area with the holes"),
-    "convex_area_um2": ("um2", "area of the convex hull"),
+    "convex_area_um2": ("um2", "area of the pixels whose centers lie in the convex hull of all centers"),
     "bbox_area_um2": ("um2", "area of the upright bounding box"),
-    "perimeter_um": ("um", "length of the border, that of the holes included"),
-    "outer_perimeter_um": ("um", "length of the outer border"),
+    "perimeter_um": ("um", "length of the border, that of the holes included, by Crofton's formula"),
+    "outer_perimeter_um": ("um", "length of the outer border, by Crofton's formula"),
     "major_axis_um": ("um", "long full axis of the ellipse with the region's second moments"),
     "minor_axis_um": ("um", "short full axis of that ellipse"),
     "eccentricity": ("1", "of that ellipse, sqrt(1 - (minor / major)^2), 0-1"),
@@ -67,7 +69,8 @@ def find_regions(tissue_map: ClassMap, *, min_um2: float = MIN_REGION_UM2) -> pa
 
     The columns are those of `REGION_SCHEMA`, each with its unit and description. Areas are those in the
     picture, and area_um2 equals the polygon's; shapes and lengths are those of whole pixels, perimeters by
-    Crofton's formula in 4 directions. Without a frame of the map a level-0 px counts as 1 um.
+    Crofton's formula in 12 directions, so that a turned region keeps its shape. Without a frame of the map a
+    level-0 px counts as 1 um.
     """
     runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / tissue_map.mpp**2)))
     columns: dict[str, list] = {name: [] for name in ("region_id", "class", *_NUMBERS, "geometry")}
@@ -112,8 +115,8 @@ def _shape(region: _Region, mpp: float) -> dict[str, Any]:
     padded, (rows, columns) = region.padded, region.shares
     filled = _filled(padded)
     area, filled_area = (covered_px(each[1:-1, 1:-1], region.shares) for each in (padded, filled))
-    length, outer = border_length_px(padded), border_length_px(filled)
-    hull = _hull_area_px(padded, (columns.sum(), rows.sum()))
+    length, outer = perimeter_px(padded), perimeter_px(filled)
+    hull = hull_area_px(padded[1:-1, 1:-1], region.shares)
     x, y, major, minor = _moments(padded)
     return {
         "x_um": (x + region.x) * mpp,
@@ -138,17 +141,6 @@ def _filled(padded: NDArray[np.uint8]) -> NDArray[np.uint8]:
     flooded = padded.copy()
     cv2.floodFill(flooded, None, (0, 0), 2, flags=4)
     return (flooded != 2).astype(np.uint8)
-
-
-def _hull_area_px(padded: NDArray[np.uint8], size: tuple[float, float]) -> float:
-    """Area of the convex hull of all pixels (their corners) in a box of that width and height."""
-    rows = np.flatnonzero(padded.any(axis=1))
-    left = padded[rows].argmax(axis=1)
-    right = padded.shape[1] - padded[rows, ::-1].argmax(axis=1)
-    corners = [np.stack([x, y], axis=1) for x in (left, right) for y in (rows, rows + 1)]
-    inside = np.minimum(np.concatenate(corners), np.array(size) + 1)
-    hull = cv2.convexHull(inside.astype(np.float32))
-    return float(cv2.contourArea(hull))
 
 
 def _moments(padded: NDArray[np.uint8]) -> tuple[float, float, float, float]:

@@ -11,6 +11,7 @@ from histome.slide import ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
 from histome.threads import ordered_map
 from histome.tissue.tissue import Tissue
+from histome.tissue.zones import zone_rule
 
 Planes = NDArray[np.uint8]
 
@@ -46,7 +47,7 @@ def segment_tissue(
         band.put(planes, box)
     band.close()
     tissue = ClassMap(codes, map_mpp, card.classes, frame=slide.frame)
-    return Tissue.of(tissue, probabilities, workers=workers)
+    return Tissue.of(tissue, probabilities, rule=zone_rule(config), workers=workers)
 
 
 def _predict(slide: Slide, network: Predictor, tile: Tile) -> Planes:

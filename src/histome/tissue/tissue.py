@@ -9,7 +9,7 @@ import pyarrow as pa
 from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, ProbabilityMap, Slide
 from histome.tissue.regions import find_regions
-from histome.tissue.zones import find_zones
+from histome.tissue.zones import DEFAULT_RULE, ZoneRule, find_zones
 
 _FIELD_MPP = 2.0
 
@@ -38,9 +38,16 @@ class Tissue:
     probabilities: ProbabilityMap | None = None
 
     @classmethod
-    def of(cls, tissue: ClassMap, probabilities: ProbabilityMap | None = None, *, workers: int = 1) -> Self:
+    def of(
+        cls,
+        tissue: ClassMap,
+        probabilities: ProbabilityMap | None = None,
+        *,
+        rule: ZoneRule = DEFAULT_RULE,
+        workers: int = 1,
+    ) -> Self:
         """Return the tissue of a map, its regions and zones found."""
-        return cls(tissue, find_regions(tissue), find_zones(tissue, workers=workers), probabilities)
+        return cls(tissue, find_regions(tissue), find_zones(tissue, rule, workers=workers), probabilities)
 
     def summary(self) -> dict[str, Any]:
         """Return what run.json tells of it: mm2 of each class of the map."""

@@ -74,7 +74,7 @@ def test_without_carcinoma_every_zone_is_null_with_the_reason():
         one_tissue(),
         None,
         cell_table([5], [5], "OTHER"),
-        MetricsConfig(families=("tumor-zones", "tissues-in-zones", "cells-in-zones")),
+        MetricsConfig(families=("tumor-zones", "tissues-in-zones", "cells-in-zones", "tumor-neighborhoods")),
     )
     assert set(table["reason"].to_pylist()) == {"there is no tumor of at least 0.05 mm2"}
 

@@ -57,15 +57,26 @@ def test_areas_and_cells_of_two_halves(halves):
     assert halves["IMMUNE_CELL_FRACTION"] == pytest.approx(4 / 7)
     assert halves["STROMAL_TO_INTRATUMORAL_LYMPHOCYTE_RATIO"] == 2
     assert halves["CELLULARITY"] == pytest.approx(410 / 1e6)
-    # A front of 1 mm along pixel edges, 0.5 mm2 of carcinoma.
-    assert halves["INVASIVE_FRONT_DENSITY"] == pytest.approx(np.pi / 4 * 1.0 / 0.5)
+    # A front of 1 mm, 0.5 mm2 of carcinoma.
+    assert halves["INVASIVE_FRONT_DENSITY"] == pytest.approx(1.0 / 0.5, rel=0.01)
     assert halves["VESSEL_DENSITY"] is None
 
 
 def test_front_of_a_disc_is_its_circumference():
-    # pi / 4 of the pixel edges is right on average over directions, and a disc has all of them.
     found = family("ratios", disc_of_tumor(), cell_table([], [], []))
     assert found["INVASIVE_FRONT_DENSITY"] == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize("degrees", [0, 15, 37, 45])
+def test_a_turned_front_is_as_long(degrees):
+    angle = np.radians(degrees)
+    y, x = (np.mgrid[:600, :600] + 0.5) * 2 - 600
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    codes = np.full(x.shape, CODE["STROMA"], np.uint8)
+    codes[(abs(along) < 400) & (abs(across) < 200)] = CODE["CARCINOMA"]
+    tissue = ClassMap(codes, 2.0, TISSUE_CLASSES)
+    found = family("ratios", tissue, cell_table([], [], []))
+    assert found["INVASIVE_FRONT_DENSITY"] == pytest.approx(2.4 / 0.32, rel=0.02)
 
 
 def test_core_to_margin():

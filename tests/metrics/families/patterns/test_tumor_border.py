@@ -16,7 +16,9 @@ from helpers.scenes import (
 )
 from scipy.ndimage import distance_transform_edt
 
+from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
+from histome.slide.maps import ClassMap
 
 
 def test_two_half_planes_by_hand():
@@ -39,6 +41,27 @@ def test_distance_to_a_half_plane_by_hand():
     assert found["DISTANCE_TO_CARCINOMA_MEDIAN_MACROPHAGE"] == 22
     assert found["DISTANCE_TO_CARCINOMA_SHARE_WITHIN_50_MACROPHAGE"] == 0.75
     assert found["DISTANCE_TO_CARCINOMA_MEAN_OTHER"] is None
+
+
+@pytest.mark.parametrize("degrees", [0, 45])
+def test_distances_do_not_depend_on_the_frame(degrees):
+    """Cells beside a band of tissue lie in the rectangle round it once it is turned, and count in none."""
+    angle = np.radians(degrees)
+    y, x = (np.mgrid[:700, :700] + 0.5) * 2 - 700
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    band = (abs(along) < 400) & (abs(across) < 100)
+    codes = np.where(band, np.where(along < 0, CODE["CARCINOMA"], CODE["STROMA"]), 0).astype(np.uint8)
+    along, across = np.array([[10, 20, 30, 390, 395, 380], [0, 50, -50, 150, -180, 250]], float)
+    x, y = (
+        along * np.cos(angle) - across * np.sin(angle) + 700,
+        along * np.sin(angle) + across * np.cos(angle) + 700,
+    )
+    cells = cell_table(x, y, ["FIBROBLAST"] * 4 + ["MACROPHAGE"] * 2)
+    tissue = ClassMap(codes, 2.0, TISSUE_CLASSES)
+    table = measure_maps(None, tissue, None, cells, MetricsConfig(families=("distance-to-carcinoma",)))
+    assert by_name(table)["DISTANCE_TO_CARCINOMA_MEDIAN_FIBROBLAST"] == pytest.approx(20, abs=2)
+    assert by_name(table, "n")["DISTANCE_TO_CARCINOMA_MEDIAN_FIBROBLAST"] == 3
+    assert by_name(table, "reason")["DISTANCE_TO_CARCINOMA_MEDIAN_MACROPHAGE"] == "there are no macrophages"
 
 
 def test_equals_scipy(rng):

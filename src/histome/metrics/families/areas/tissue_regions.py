@@ -34,7 +34,11 @@ TEMPLATES = in_loops(
     ),
     _shape("AVG_EXTENT", "um2", "mean area of the bounding boxes of the regions of {tissue}"),
     _shape("AVG_SOLIDICITY", "1", "mean over regions of {tissue} of area / convex area", 1.0),
-    _shape("LARGEST_CONVEX_AREA", "um2", "area of the convex hull of the largest region of {tissue}"),
+    _shape(
+        "LARGEST_CONVEX_AREA",
+        "um2",
+        "area of the pixels whose centers lie in the convex hull of those of the largest region of {tissue}",
+    ),
     _shape("LARGEST_FILLED_AREA", "um2", "area of the largest region of {tissue} with its holes filled"),
     _shape(
         "LARGEST_ROUNDNESS",
@@ -92,8 +96,10 @@ FAMILY = Family(
     "tissue-regions",
     "Tissue regions",
     "Number and shape of the connected regions (8-neighbors) of each tissue class; LARGEST is the region "
-    "of the largest area, AVG the plain mean over regions. Shapes of small regions depend on the "
-    "resolution of the class map.",
+    "of the largest area, AVG the plain mean over regions. Perimeters by Crofton's formula in 12 "
+    "directions on whole pixels: within 0.7 % of the truth for a straight border of any direction, about 1 % "
+    "for regions of 0.3 mm and more; corners make a square of 0.1 mm 2 % short, one of 0.04 mm 4 %. Polygons "
+    "that were given are painted first.",
     TEMPLATES,
     tissue_regions,
     of_cells=False,

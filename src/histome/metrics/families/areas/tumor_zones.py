@@ -35,10 +35,11 @@ def tumor_zones(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "tumor-zones",
     "Zone areas",
-    "Tumor = carcinoma closed by a disc of 100 um radius, holes filled, pieces under 0.05 mm2 dropped; "
+    "Tumor = carcinoma closed by a disc of 100 um radius, its holes filled but for those with more than 0.8 "
+    "mm2 of living tissue other than carcinoma (setting largest_hole_mm2), pieces under 0.05 mm2 dropped; "
     "core = more than 500 um inside it; inner and outer margin = 500 um either side of its front; "
     "extratumoral = the other analyzed tissue; whole tumor region = core and inner margin. Only analyzed "
-    "tissue counts.",
+    "tissue counts. RELATIVE_AREA_STROMA_IN_TUMOR_CORE is the share of stroma in the core.",
     TEMPLATES,
     tumor_zones,
     source="Margins: Hendry et al. 2017, doi:10.1097/PAP.0000000000000162",

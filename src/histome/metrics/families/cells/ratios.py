@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, TISSUE_CLASSES
+from histome.geometry.borders import border_length_px
 from histome.geometry.grid import run_chunks
 from histome.geometry.kdtree import build_tree, nearest_rows
 from histome.metrics.declaration import SHARE, Family, Template
@@ -127,9 +128,8 @@ TEMPLATES = (
     Template(
         "INVASIVE_FRONT_DENSITY",
         "mm/mm2",
-        "length of the border between carcinoma and stroma / area of carcinoma; the length is that of the "
-        "pixel "
-        "edges x pi / 4, right on average over directions",
+        "length of the border between carcinoma and stroma / area of carcinoma; the length by Crofton's "
+        "formula in 12 directions, within 0.7 % of a straight front of any direction",
         (NO_CARCINOMA,),
     ),
     *(_core_to_margin_template(cell) for cell in _CORE_TO_MARGIN),
@@ -200,7 +200,7 @@ def _area_ratios(specimen: Specimen) -> dict[str, Result]:
         maps.tissue_px[_TISSUE[name]] for name in ("CARCINOMA", "STROMA", "NECROSIS")
     )
     carcinoma_mm2 = carcinoma * maps.um2_per_px / 1e6
-    front_um = maps.once(_front_edges) * maps.tissue.mpp * np.pi / 4
+    front_um = maps.once(_front_px) * maps.tissue.mpp
     tumor = necrosis + carcinoma
     return {
         "TUMOR_STROMA_RATIO": result(quotient(carcinoma, stroma), carcinoma, (stroma == 0, NO_STROMA)),
@@ -359,25 +359,6 @@ def _entropy_sum(rows, label, span):
     return total
 
 
-def _front_edges(maps: TissueMaps) -> int:
-    """Count the pixel edges between carcinoma and stroma."""
-    carcinoma, stroma = maps.tissue.code("CARCINOMA"), maps.tissue.code("STROMA")
-    return int(_count_edges(maps.tissue.array, carcinoma, stroma))
-
-
-@njit(cache=True, nogil=True)
-def _count_edges(codes, a, b):
-    """Count the pairs of side-by-side pixels of which one is a and the other b."""
-    height, width = codes.shape
-    edges = 0
-    for r in range(height):
-        for c in range(width):
-            here = codes[r, c]
-            if here != a and here != b:
-                continue
-            other = b if here == a else a
-            if c + 1 < width and codes[r, c + 1] == other:
-                edges += 1
-            if r + 1 < height and codes[r + 1, c] == other:
-                edges += 1
-    return edges
+def _front_px(maps: TissueMaps) -> float:
+    """Return the length of the border between carcinoma and stroma, px."""
+    return border_length_px(maps.tissue.array, maps.tissue.code("CARCINOMA"), maps.tissue.code("STROMA"))

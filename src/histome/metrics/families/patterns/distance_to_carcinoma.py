@@ -11,8 +11,8 @@ from histome.metrics.results import Result, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
 _NEAR_UM = 50
-_OFF_MAP = "there are no {cell} on the map"
-_NULLS = (NO_CARCINOMA, _OFF_MAP)
+_NO_CELL = "there are no {cell}"
+_NULLS = (NO_CARCINOMA, _NO_CELL)
 
 TEMPLATES = in_loops(
     ("cell",),
@@ -49,7 +49,7 @@ TEMPLATES = in_loops(
 
 
 def distance_to_carcinoma(specimen: Specimen) -> Mapping[str, Result]:
-    """Measure the distance of each class to the nearest carcinoma, um; n is its cells on the map."""
+    """Measure the distance of each class to the nearest carcinoma, um; n is its cells."""
     distance = specimen.per_cell(to_carcinoma)
     numbers = np.full((4, N_CELL_CLASSES), np.nan)
     n = np.zeros(N_CELL_CLASSES, np.int64)
@@ -59,7 +59,7 @@ def distance_to_carcinoma(specimen: Specimen) -> Mapping[str, Result]:
         if len(sample):
             near = np.mean(sample <= _NEAR_UM)
             numbers[:, k] = sample.mean(), *np.percentile(sample, (50, 90)), near
-    nulls = ((not specimen.maps.has("CARCINOMA"), NO_CARCINOMA), (n == 0, _OFF_MAP))
+    nulls = ((not specimen.maps.has("CARCINOMA"), NO_CARCINOMA), (n == 0, _NO_CELL))
     names = ("MEAN", "MEDIAN", "P90", f"SHARE_WITHIN_{_NEAR_UM}")
     return {
         f"DISTANCE_TO_CARCINOMA_{name}_{{cell}}": result(number, n, *nulls)
@@ -70,7 +70,8 @@ def distance_to_carcinoma(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "distance-to-carcinoma",
     "Distance to carcinoma",
-    "Distance from each cell on the map to the nearest carcinoma pixel, 0 inside carcinoma.",
+    "Distance from each cell to the nearest carcinoma pixel, 0 inside carcinoma. As everywhere the cells are "
+    "those in nucleated tissue, not all in the rectangle round it.",
     TEMPLATES,
     distance_to_carcinoma,
     source="Exact distance transform: Meijster et al. 2000, doi:10.1007/0-306-47025-X_36",

@@ -1,16 +1,24 @@
 """The neighborhoods of the core for centers in the whole tumor region."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from histome.metrics.declaration import Family, Loop
+from histome.metrics.declaration import Family, Loop, Template
 from histome.metrics.families.patterns.neighborhood_centers import center_results, center_templates
 from histome.metrics.families.patterns.neighborhood_pairs import pair_reasons, pair_results, pair_templates
-from histome.metrics.results import Result
+from histome.metrics.reasons import NO_TUMOR
+from histome.metrics.results import Result, all_null
 from histome.metrics.specimen import Specimen
 from histome.metrics.surroundings import in_tumor_region
 
 _WHERE, _WORDS = "WHOLE_TUMOR_REGION", "the whole tumor region"
 _UM2_PER_MM2 = 1e6
+
+
+def _of_tumor(templates: tuple[Template, ...]) -> tuple[Template, ...]:
+    """Return the templates as they are of a place that a slide may not have."""
+    return tuple(replace(template, nulls=(NO_TUMOR, *template.nulls)) for template in templates)
+
 
 TEMPLATES = (
     Loop(
@@ -19,8 +27,8 @@ TEMPLATES = (
             Loop(
                 ("neighbor", "center"),
                 (
-                    *center_templates(_WHERE, _WORDS, "mm2"),
-                    Loop(("center",), pair_templates(_WHERE, _WORDS, "mm2")),
+                    *_of_tumor(center_templates(_WHERE, _WORDS, "mm2")),
+                    Loop(("center",), _of_tumor(pair_templates(_WHERE, _WORDS, "mm2"))),
                 ),
             ),
         ),
@@ -31,10 +39,13 @@ TEMPLATES = (
 def tumor_neighborhoods(specimen: Specimen) -> Mapping[str, Result]:
     """Measure surroundings in the whole tumor region; areas in mm2; n is the number of centers."""
     around = in_tumor_region(specimen)
-    return {
+    found = {
         **center_results(around, _WHERE, um2_per_unit=_UM2_PER_MM2),
         **pair_results(around, _WHERE, pair_reasons(_WORDS), um2_per_unit=_UM2_PER_MM2),
     }
+    if specimen.maps.has_tumor:
+        return found
+    return {name: all_null(each.value.shape, NO_TUMOR) for name, each in found.items()}
 
 
 FAMILY = Family(
