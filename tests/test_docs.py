@@ -25,6 +25,7 @@ IMPORT = re.compile(r"^from (histome[\w.]*) import (.+)$", re.MULTILINE)
 PATH = re.compile(r"`((?:[\w-]+/)+[\w-]+\.(?:py|toml|md))`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 CODE = re.compile(r"^```\w*\n(.*?)^```$|`(.+?)`", re.MULTILINE | re.DOTALL)
+METRIC = re.compile(r"[A-Z0-9*]+_[A-Z0-9_*]+\b")
 COMMAND = re.compile(r"^(?:\$ )?histome ([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
 
 
@@ -71,6 +72,17 @@ def test_commands_are_there(page: str) -> None:
         assert group in commands
         inner = getattr(commands[group], "commands", {})
         assert not (inner and command) or command in inner
+
+
+@pytest.mark.parametrize("page", ["docs/questions.md", "docs/statistics.md"])
+def test_metrics_are_there(page: str) -> None:
+    from histome.metrics.catalogue import search_metrics
+
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = [re.split(r",? ", code)[0] for _, code in CODE.findall(text) if METRIC.match(code)]
+    assert len(named) > 10
+    # A family of names without its classes stands for all of them.
+    assert [name for name in named if not (search_metrics([f"{name}*"]))] == []
 
 
 def test_a_name_that_is_gone_is_found() -> None:

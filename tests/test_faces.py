@@ -56,3 +56,8 @@ def test_faces_import_no_library() -> None:
     code = f"import sys, {', '.join(ROOMS)}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_dir_shows_the_api_only() -> None:
+    assert dir(histome) == ["Config", "__version__", "load_profile", "open_slide", "profile"]
+    assert all(hasattr(histome, name) for name in dir(histome))

@@ -84,6 +84,7 @@ def test_the_folder_holds_what_the_contract_names(case: Case) -> None:
         "cells/cells.parquet",
         "metrics/metrics.parquet",
         "slide.csv",
+        "slide.units.csv",
         "report/index.html",
     } <= files
     assert not [name for name in files if name.startswith(".")]

@@ -1,6 +1,8 @@
 """The command line: one line an error, the right exit code, for every bad input we know of."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rich.console
+import rich.progress
 import tifffile
 from helpers.cli import Cli
 from helpers.tiny_models import dark_detector, segmenter_model, stardist_model
 from PIL import Image
 
+from histome.cli import console
 from histome.cli.profile import summary
 from histome.store.profile import load_profile
 
@@ -134,7 +139,6 @@ def test_sixteen_bits_are_one_line(cli: Cli, tmp_path: Path, settings: Path) -> 
     [
         (["frobnicate"], "frobnicate"),
         (["profile"], "SLIDE"),
-        (["profile", "a.svs"], "out"),
         (["profile", "a.svs", "-o", "out", "--frob"], "--frob"),
         (["profile", "a.svs", "-o", "out", "--mpp", "fine"], "--mpp"),
         (["profile", "a.svs", "-o", "out", "--stages", "qc,magic"], "magic"),
@@ -232,7 +236,7 @@ def test_the_last_line_tells_tissue_cells_warnings_and_where_to_look(tmp_path: P
 def test_options_of_every_command_stand_anywhere(cli: Cli, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     code, out, err = cli("metrics", "list", "total-area", "--quiet", f"--log={log}")
-    assert (code, out, err) == (0, "", "")
+    assert (code, out, err) == (0, "ABSOLUTE_AREA\n", "")
     assert log.exists()
 
 
@@ -363,3 +367,105 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
+
+
+RESULTS = [
+    ["metrics", "list", "total-area"],
+    ["metrics", "families"],
+    ["metrics", "explain", "CROSS_L_LYMPHOCYTE_FIBROBLAST_20"],
+    ["metrics", "search", "total"],
+    ["models", "list"],
+    ["models", "show", "nuclei"],
+    ["doctor"],
+]
+
+
+@pytest.mark.parametrize("words", RESULTS)
+def test_quiet_silences_no_result(cli: Cli, words: list[str]) -> None:
+    said, quiet = cli(*words)[1], cli("-q", *words)[1]
+    assert quiet == said != ""
+
+
+def test_quiet_leaves_what_was_asked_of_a_slide_and_of_a_patch(cli: Cli, tmp_path: Path) -> None:
+    assert "64 x 64 px" in cli("-q", "info", white(tmp_path / "field.png"), "--mpp", 0.25)[1]
+    path = tmp_path / "patch.npz"
+    np.savez(path, inst_mask=np.eye(64, dtype=int), cls_mask=np.eye(64, dtype=int))
+    code, out, _ = cli("-q", "tme", "patch", path)
+    assert code == 0
+    assert json.loads(out)
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["models", "list"], ["models", "show", "nuclei"]])
+def test_json_is_one_document(cli: Cli, words: list[str]) -> None:
+    code, out, err = cli(*words, "--json")
+    assert (code, err) == (0, "")
+    assert "nuclei" in json.dumps(json.loads(out))
+
+
+def test_info_as_json(cli: Cli, tmp_path: Path) -> None:
+    code, out, _ = cli("info", white(tmp_path / "a\nb.png"), "--mpp", "0.25", "--json")
+    told = json.loads(out)
+    assert (code, told["size_px"], told["mpp"]["x"]) == (0, [64, 64], 0.25)
+    assert told["slide"] == "a%0Ab"
+
+
+def test_the_doctor_s_columns_are_aligned(cli: Cli) -> None:
+    lines = cli("doctor")[1].splitlines()
+    start = next(line for line in lines if "opencv-python-headless" in line).index("5")
+    assert all(line[start - 2 : start] == "  " and line[start] != " " for line in lines)
+
+
+def test_search_says_how_many_more_there_are(cli: Cli) -> None:
+    code, out, err = cli("metrics", "search", "lymphocyte")
+    assert (code, out.count("\n"), out.split("\t")[0]) == (0, 40, "CELL_COUNT_LYMPHOCYTE")
+    assert err.startswith("warning: ")
+    assert cli("metrics", "search", "lymphocyte", "--all")[1].count("\n") > 1000
+    cli.fails("metrics", "search", "no", "suchword", code=2, word="no metric with 'no' 'suchword'")
+
+
+def test_explain_tells_n_and_null_model(cli: Cli) -> None:
+    _, out, _ = cli("metrics", "explain", "CROSS_L_LYMPHOCYTE_FIBROBLAST_20")
+    told = dict(line.split("  ", 1) for line in out.splitlines())
+    assert told["n counts"].strip() == "fibroblasts at least 20 um inside the nucleated tissue"
+    assert "spatial randomness" in told["compared with"]
+
+
+def test_completion_knows_the_commands() -> None:
+    words = {"_HISTOME_COMPLETE": "complete_bash", "COMP_WORDS": "histome metrics se", "COMP_CWORD": "2"}
+    command = [sys.executable, "-m", "histome"]
+    done = subprocess.run(command, env=os.environ | words, capture_output=True, text=True)
+    assert done.stdout.split() == ["search"]
+
+
+def test_profiles_go_to_a_folder_of_ours_by_default(
+    cli: Cli, tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli("profile", white(tmp_path / "field.png"), "--mpp", 0.5, "--config", settings)
+    assert (tmp_path / "histome-out" / "field" / "run.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "words", [["profile"], ["info"], ["metrics", "run"], ["metrics", "search"], ["metrics", "explain"]]
+)
+def test_help_has_examples_that_are_commands(cli: Cli, words: list[str]) -> None:
+    out = cli(*words, "--help")[1]
+    examples = out.partition("Examples:\n")[2].splitlines()
+    assert examples
+    assert all(line.split()[: len(words) + 1] == ["histome", *words] for line in examples)
+    known = set(re.findall(r"--[a-z-]+", out.partition("Examples:")[0]))
+    assert set(re.findall(r"--[a-z-]+", "\n".join(examples))) <= known
+
+
+def test_bars_say_which_of_the_slides_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rich.console.Console, "is_terminal", True)
+    monkeypatch.setattr(
+        rich.progress.Progress, "add_task", lambda _, text, **__: told.append(text) or len(told)
+    )
+    monkeypatch.setattr(rich.progress.Progress, "update", lambda *_, **__: None)
+    told: list[str] = []
+    for slides in (1, 2):
+        with console.bars(slides) as watch:
+            for name in ("a.svs", "b.svs")[:slides]:
+                watch(Path(name))("qc", 0, 0)
+    assert told == ["a.svs: qc", "a.svs (slide 1 of 2): qc", "b.svs (slide 2 of 2): qc"]

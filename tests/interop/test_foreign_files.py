@@ -74,13 +74,18 @@ def test_metrics_row_and_run_are_written(files, tmp_path):
     assert run["input"]["cells"]["sha256"] == hashlib.sha256(files.cells.read_bytes()).hexdigest()
     assert run["cells_on_tissue"] == 1
     assert run["warnings"] == []
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.parquet", "run.json", "slide.csv"]
+    written = ["metrics.parquet", "run.json", "slide.csv", "slide.units.csv"]
+    assert sorted(path.name for path in out.iterdir()) == written
+    header, units = (line.split(",") for line in (out / "slide.units.csv").read_text().splitlines())
+    assert header == names
+    assert units[len(ROW_HEAD) :] == table["unit"].to_pylist()
+    assert dict(zip(header, units, strict=True))["mpp_x"] == "um/px"
 
 
 def test_two_runs_are_the_same_bytes(files, tmp_path):
     for name in ("a", "b"):
         measure_files(files, tmp_path / name, workers=1 + (name == "b"))
-    for file in ("metrics.parquet", "slide.csv", "run.json"):
+    for file in ("metrics.parquet", "slide.csv", "slide.units.csv", "run.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from histome.errors import UsageError
 from histome.metrics import families
-from histome.metrics.catalogue import FAMILIES, find_metric, list_metrics, select_families
+from histome.metrics.catalogue import (
+    FAMILIES,
+    find_metric,
+    list_metrics,
+    search_metrics,
+    select_families,
+)
 
 SPEC = Path(__file__).resolve().parents[3] / "shared" / "spec" / "atlas_columns_4548.txt"
 # Of the 4,544 published names of numbers in their order, joined by newlines.
@@ -92,9 +98,10 @@ def test_declarations_are_complete(family):
     for metric in list_metrics([family]):
         low, high = metric.template.range
         assert metric.formula
+        assert metric.counts
         assert metric.unit
         assert low is None or high is None or low < high
-        texts = (metric.name, metric.unit, metric.formula, metric.derived, *metric.nulls)
+        texts = (metric.name, metric.unit, metric.formula, metric.derived, metric.counts, *metric.nulls)
         assert not any("{" in text for text in texts)
 
 
@@ -114,3 +121,45 @@ def test_groups_and_unknown_names():
         select_families(["areas"])
     with pytest.raises(UsageError, match="did you mean CELL_N_TOTAL"):
         find_metric("cell_total")
+
+
+@pytest.mark.parametrize("word", ["lymphocyte", "LYMPHOCYTE", "Lymphocyte"])
+def test_a_word_that_is_no_name_brings_the_plain_metrics_of_it(word):
+    with pytest.raises(UsageError, match="mean CELL_COUNT_LYMPHOCYTE or CELL_DENSITY_LYMPHOCYTE or CELL_PER"):
+        find_metric(word)
+
+
+def test_a_name_that_is_spelled_wrong_brings_the_right_one():
+    with pytest.raises(UsageError, match="did you mean CELL_DENSITY_LYMPHOCYTE"):
+        find_metric("CELL_DENSTIY_LYMPHOCYTE")
+    with pytest.raises(UsageError, match="`histome metrics search` finds names"):
+        find_metric("")
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "n"),
+    [
+        (["lymphocyte", "density"], "CELL_DENSITY_LYMPHOCYTE", None),
+        (["CELL_DENSITY_*_IN_TUMOR_CORE"], "CELL_DENSITY_OTHER_IN_TUMOR_CORE", 9),
+        (["*_ratio", "stroma"], "TUMOR_STROMA_RATIO", 2),
+        (["salgado"], "STROMAL_TIL_PERCENT", 1),  # in a formula
+        (["Getis-Ord hot spots"], None, 36),  # in the definition of a family
+        (["no such word"], None, 0),
+    ],
+)
+def test_search_finds_by_name_formula_title_and_definition(words, first, n):
+    found = [metric.name for metric in search_metrics(words)]
+    assert n is None or len(found) == n
+    assert first is None or found[0] == first
+
+
+def test_a_glob_is_the_whole_name_and_every_word_must_be_found():
+    assert search_metrics(["CELL_COUNT"]) != []
+    assert search_metrics(["CELL_COUN?"]) == []
+    both = {metric.name for metric in search_metrics(["plasma", "core"])}
+    assert both == {m.name for m in search_metrics(["plasma"])} & {m.name for m in search_metrics(["core"])}
+
+
+def test_families_that_compare_say_with_what():
+    said = {name for name, family in FAMILIES.items() if family.null_model}
+    assert {"cross-l", "enrichment", "contacts", "clustering", "heterogeneity", "colocalization"} <= said

@@ -20,6 +20,7 @@ from histome.errors import HistomeError
 from histome.metrics.catalogue import FAMILIES, list_metrics
 from histome.metrics.measuring import METRIC_SCHEMA, count_metrics
 from histome.slide.maps import ClassMap
+from histome.tissue import Tissue
 
 
 @pytest.fixture
@@ -173,3 +174,47 @@ def test_a_crowd_at_one_position_is_refused():
     cells = cell_table(np.append(np.zeros(1001), 5.0), np.append(np.zeros(1001), 5.0), "OTHER")
     with pytest.raises(HistomeError, match="1,001 cells lie at x 0, y 0 um"):
         measure_maps(None, one_tissue(), None, cells)
+
+
+def test_n_counts_what_the_declaration_says(rng):
+    """Of a scene with every tissue, a tumor and all classes, against numbers counted here."""
+    array, cells = whole_scene(rng)
+    tissue = ClassMap(array, 4.0, TISSUE_CLASSES)
+    n = by_name(measure_maps(None, tissue, Tissue.of(tissue).regions, cells), "n")
+    inside = in_nucleated_tissue(cells, tissue)
+    label = np.array(cells["class"].to_pylist())[inside]
+    codes = tissue.at(cells["x_um"].to_numpy(), cells["y_um"].to_numpy())[inside]
+    lymphocytes, in_stroma = label == "lymphocyte", codes == CODE["STROMA"]
+    pixels = {name: int((array == code).sum()) for name, code in CODE.items()}
+    counted = {
+        "cells": len(label),
+        "cells of all classes": len(label),
+        "lymphocytes": lymphocytes.sum(),
+        "lymphocytes in stroma": (lymphocytes & in_stroma).sum(),
+        "cells of all classes in stroma": in_stroma.sum(),
+        "cells in the stroma": in_stroma.sum(),
+        "all cells that were found, counted or not": len(cells),
+        "the cells that are not counted": (~inside).sum(),
+        "pixels of analyzed tissue": sum(pixels.values()),
+        "pixels of stroma in the tissue map": pixels["STROMA"],
+        "lymphocytes with the feature measured": lymphocytes.sum(),
+    }
+    seen = set()
+    for metric in list_metrics():
+        if metric.counts in counted and not metric.name.startswith("NUCLEUS_"):
+            assert n[metric.name] == counted[metric.counts], metric.name
+            seen.add(metric.counts)
+    assert seen == set(counted) - {"lymphocytes with the feature measured"}
+    assert n["NUCLEUS_SD_AREA_LYMPHOCYTE"] == counted["lymphocytes with the feature measured"]
+
+
+def test_n_of_pairs_and_contacts():
+    """Two lymphocytes and a fibroblast within 20 um of one another, on stroma."""
+    cells = cell_table([500.0, 510.0, 505.0], [500.0, 500.0, 508.0], [5, 5, 3])
+    n = by_name(measure_maps(None, one_tissue(), None, cells), "n")
+    assert n["ENRICHMENT_Z_LYMPHOCYTE_AROUND_LYMPHOCYTE"] == 2  # one pair, twice
+    assert n["ENRICHMENT_Z_FIBROBLAST_AROUND_LYMPHOCYTE"] == 2  # two pairs
+    assert n["CONTACT_FRACTION_FIBROBLAST_LYMPHOCYTE"] == 3
+    assert n["CONTACT_FRACTION_MACROPHAGE_OTHER"] == 3  # all contacts, whatever the classes
+    assert n["CROSS_L_LYMPHOCYTE_FIBROBLAST_20"] == 1
+    assert n["CROSS_G_LYMPHOCYTE_FROM_FIBROBLAST_20"] == 1

@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from helpers.fakes import run_texts
+from pyarrow import parquet
 
 from histome.errors import OutputError
 from histome.narrative.sentences import Narrative
+from histome.store.files import METRICS_TABLE as TABLE
 from histome.store.files import NARRATIVE
 from histome.store.profile import Profile, load_profile
 from histome.store.sealed import write_sealed
@@ -87,3 +90,50 @@ def test_parts_are_read_as_they_were_saved(tmp_path: Path) -> None:
     assert load_profile(tmp_path).narrative == {"asked": "x"}
     with pytest.raises(OutputError, match="no cells results"):
         _ = load_profile(tmp_path).cells
+
+
+METRICS = {
+    "name": ["A", "B"],
+    "value": [1.5, None],
+    "unit": ["um", "1"],
+    "n": [3, 0],
+    "reason": [None, "none"],
+}
+
+
+def with_metrics(tmp_path: Path) -> Profile:
+    run_texts(tmp_path, wanted=("qc",))
+    write_sealed(
+        tmp_path / "metrics",
+        {"key": "k"},
+        lambda folder: parquet.write_table(pa.table(METRICS), folder / TABLE),
+    )
+    return load_profile(tmp_path)
+
+
+def test_a_metric_by_name_is_its_row(tmp_path: Path) -> None:
+    found = with_metrics(tmp_path)
+    assert (found["A"].value, found["A"].unit, found["A"].n) == (1.5, "um", 3)
+    assert (found["B"].value, found["B"].reason) == (None, "none")
+    with pytest.raises(KeyError, match="C: no metric of this profile"):
+        found["C"]
+
+
+def test_a_notebook_shows_a_small_table_and_nothing_that_acts(tmp_path: Path) -> None:
+    run_texts(tmp_path / "<b>", wanted=("qc",))
+    folder, evil = tmp_path / "<b>", "<script>alert(1)</script>"
+    run = json.loads((folder / "run.json").read_text())
+    warnings = [{"code": "A_CODE", "severity": "warning"}, {"code": "A_NOTE", "severity": "note"}]
+    more = {"quality": {"valid_mm2": 12.3456}, "cells": {"counted": 4321}, "warnings": warnings}
+    change(folder / "run.json", slide=run["slide"] | {"id": evil}, **more)
+    (folder / "report").mkdir(exist_ok=True)
+    (folder / "report" / "index.html").touch()
+    html = load_profile(folder)._repr_html_()
+    assert html.startswith("<table>")
+    assert "&lt;script&gt;" in html
+    assert "<script>" not in html
+    assert "<b>" not in html
+    for text in ("12.35 mm2", "4,321", "A_CODE", "file://"):
+        assert text in html
+    assert "A_NOTE" not in html
+    assert "no profile" in Profile(tmp_path / "gone")._repr_html_()

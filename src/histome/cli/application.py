@@ -34,11 +34,18 @@ _ONE_SIGNAL_S = 3.0
 # May stand anywhere on the line; the value says whether an argument follows.
 _EVERYWHERE = {"--quiet": False, "-q": False, "--debug": False, "--log": True}
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command()(profile)
+_PROFILE_EXAMPLES = console.examples(
+    "profile slide.svs",
+    "profile *.svs -o out --organ breast",
+    "profile field.png --mpp 0.25 --config settings.toml",
+)
+_INFO_EXAMPLES = console.examples("info slide.svs", "info field.png --mpp 0.25 --json")
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command(epilog=_PROFILE_EXAMPLES)(profile)
 app.command()(demo)
 app.command()(narrative)
-app.command()(info)
+app.command(epilog=_INFO_EXAMPLES)(info)
 app.add_typer(models, name="models")
 app.add_typer(metrics, name="metrics")
 app.add_typer(tme, name="tme")
@@ -50,7 +57,9 @@ app.command()(doctor)
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")] = False,
     log: Annotated[
         Path | None, typer.Option(help="Write a log to this file, one JSON object a line.")

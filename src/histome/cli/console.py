@@ -1,5 +1,6 @@
 """What a person sees: bars while it runs, one line for an error, a log on request."""
 
+import itertools
 import json
 import logging
 import os
@@ -64,16 +65,26 @@ class _JsonLines(logging.Formatter):
         return shown(json.dumps(line, ensure_ascii=False))
 
 
+def examples(*commands: str) -> str:
+    """Return commands as the last lines of a help text."""
+    return "\n".join(["\b", "Examples:", *(f"  histome {command}" for command in commands)])
+
+
 def say(text: str = "") -> None:
-    """Print a result, unless all is to be quiet."""
+    """Print what happened to files, unless all is to be quiet."""
     if not _voice.quiet:
-        print_result(shown(text, keep="\n\t"))
+        print_result(text)
+
+
+def print_json(document: object) -> None:
+    """Print a result as one JSON document."""
+    print_result(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def print_result(text: str) -> None:
-    """Print a result even where all else is quiet; raises OutputError, one line, where stdout takes none."""
+    """Print what was asked for, even where all else is quiet; raises OutputError where stdout takes none."""
     try:
-        print(text, flush=True)
+        print(shown(text, keep="\n\t"), flush=True)
     except OSError as error:
         # What stays in the buffer would be tried again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,11 +95,11 @@ def print_result(text: str) -> None:
 
 def say_findings(findings: "Iterable[Finding]") -> int:
     """Print what was looked at, a line each; returns 0 when all is fine, else 1."""
-    fine = True
-    for finding in findings:
-        fine = fine and finding.fine
-        say(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.name:<24}{finding.text}")
-    return 0 if fine else 1
+    told = list(findings)
+    width = max((len(finding.name) for finding in told), default=0)
+    for finding in told:
+        print_result(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.name:<{width}}  {finding.text}")
+    return 0 if all(finding.fine for finding in told) else 1
 
 
 def warn(text: str) -> None:
@@ -128,8 +139,8 @@ def extra(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[Path], Progress]]:
-    """Show a bar per stage on a terminal; yields what makes one slide's progress from its path."""
+def bars(slides: int = 1) -> Iterator[Callable[[Path], Progress]]:
+    """Show a bar per stage on a terminal; yields what makes the progress of the next slide from its path."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Display
@@ -147,11 +158,16 @@ def bars() -> Iterator[Callable[[Path], Progress]]:
     display = Display(*columns, console=screen, transient=True, disable=hidden)
     with _terminal_may_be_gone():
         display.start()
+    number = itertools.count(1)
     try:
-        yield lambda path: _Bars(display, shown(path.name))
+        yield lambda path: _Bars(display, _titled(shown(path.name), next(number), slides))
     finally:
         with _terminal_may_be_gone():
             display.stop()
+
+
+def _titled(name: str, number: int, slides: int) -> str:
+    return f"{name} (slide {number} of {slides})" if slides > 1 else name
 
 
 def _terminal_may_be_gone() -> suppress:

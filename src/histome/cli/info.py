@@ -1,7 +1,7 @@
 """histome info: what a slide's file says."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,13 +17,17 @@ def info(
     allow_estimated_mpp: Annotated[
         bool, typer.Option("--allow-estimated-mpp", help="Take 10 / magnification where um/px is not stated.")
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Print a slide's format, size, resolution and levels."""
     from histome.slide import open_slide
 
     with open_slide(slide, mpp=mpp, allow_estimated_mpp=allow_estimated_mpp) as opened:
+        if json:
+            console.print_json(_document(opened))
+            return
         for name, value in _facts(opened):
-            console.say(f"{name:<22}{value}")
+            console.print_result(f"{name:<22}{value}")
 
 
 def _facts(slide: "Slide") -> list[tuple[str, str]]:
@@ -42,3 +46,18 @@ def _facts(slide: "Slide") -> list[tuple[str, str]]:
 
 def _level(level: "Level") -> str:
     return f"{level.width} x {level.height} px, downsample {level.downsample:.6g}"
+
+
+def _document(slide: "Slide") -> dict[str, Any]:
+    mpp, reader = slide.mpp, slide.reader
+    return {
+        "slide": slide.id,
+        "format": reader.format,
+        "size_px": list(slide.size_px),
+        "extent_um": list(slide.extent_um),
+        "mpp": {"x": mpp.x, "y": mpp.y, "source": mpp.source},
+        "levels": [{"size_px": [it.width, it.height], "downsample": it.downsample} for it in reader.levels],
+        "properties": {name: str(value) for name, value in reader.properties.items()},
+        "notes": list(slide.notes),
+        "fingerprint": slide.fingerprint(),
+    }

@@ -13,6 +13,9 @@ from histome.errors import UsageError
 if TYPE_CHECKING:
     from histome.metrics.declaration import Family, Metric
 
+# What fits on a screen.
+_FIRST = 40
+
 metrics = typer.Typer(help="What is measured, with definitions.")
 
 
@@ -28,7 +31,7 @@ def list_(
     from histome.metrics.catalogue import list_metrics
 
     for metric in list_metrics(families or ()):
-        console.say(f"{metric.name}\t{metric.unit}\t{metric.family}" if long else metric.name)
+        console.print_result(f"{metric.name}\t{metric.unit}\t{metric.family}" if long else metric.name)
 
 
 @metrics.command("families")
@@ -37,7 +40,7 @@ def families_() -> None:
     from histome.metrics.catalogue import FAMILIES, list_metrics
 
     for family in FAMILIES.values():
-        console.say(f"{family.id:<22}{len(list_metrics([family.id])):>6}  {family.title}")
+        console.print_result(f"{family.id:<22}{len(list_metrics([family.id])):>6}  {family.title}")
 
 
 @metrics.command()
@@ -49,10 +52,12 @@ def schema(
 
     if format_ not in FORMATS:
         raise UsageError(f"no format {format_!r}; choose from {', '.join(FORMATS)}")
-    console.say(FORMATS[format_]().rstrip("\n"))
+    console.print_result(FORMATS[format_]().rstrip("\n"))
 
 
-@metrics.command()
+@metrics.command(
+    epilog=console.examples("metrics run --cells cells.geojson --tissue tissue.geojson --mpp 0.25 -o out")
+)
 def run(
     cells: Annotated[
         Path, typer.Option(help="GeoParquet, QuPath GeoJSON, CellViT or HoVer-Net JSON, CSV, TSV.")
@@ -105,14 +110,38 @@ def run(
         )
 
 
-@metrics.command()
+@metrics.command(epilog=console.examples("metrics search lymphocyte stroma", "metrics search '*_RATIO'"))
+def search(
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORD...", help="A word, or a glob such as '*_RATIO'.")
+    ],
+    all_: Annotated[bool, typer.Option("--all", help=f"Print more than the first {_FIRST}.")] = False,
+) -> None:
+    """Find metrics by words in name, formula, title or definition; all words must be found.
+
+    A word with *, ? or [ must match the whole name. Those that people ask for most come first.
+    """
+    from histome.metrics.catalogue import search_metrics
+
+    found = search_metrics(words)
+    if not found:
+        raise UsageError(
+            f"no metric with {' '.join(map(repr, words))}; `histome metrics list` prints all names"
+        )
+    for metric in found if all_ else found[:_FIRST]:
+        console.print_result(f"{metric.name}\t{metric.unit}\t{metric.formula}")
+    if not all_ and len(found) > _FIRST:
+        console.warn(f"{len(found) - _FIRST:,} more: add a word, or --all")
+
+
+@metrics.command(epilog=console.examples("metrics explain CELL_DENSITY_LYMPHOCYTE"))
 def explain(name: Annotated[str, typer.Argument(help="A metric's exact name.")]) -> None:
-    """Print a metric's definition: formula, unit, range, what makes it null."""
+    """Print a metric's definition: formula, unit, range, what n counts, estimator, null model, nulls."""
     from histome.metrics.catalogue import FAMILIES, find_metric
 
     metric = find_metric(name)
     for label, text in _definition(metric, FAMILIES[metric.family]):
-        console.say(f"{label:<18}{text}")
+        console.print_result(f"{label:<18}{text}")
 
 
 def _definition(metric: "Metric", family: "Family") -> list[tuple[str, str]]:
@@ -121,6 +150,7 @@ def _definition(metric: "Metric", family: "Family") -> list[tuple[str, str]]:
         ("name", metric.name),
         ("unit", metric.unit),
         ("formula", metric.formula),
+        ("n counts", metric.counts),
         ("range", f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"),
         ("null", "; ".join(metric.nulls) or "never"),
         ("smallest sample", str(metric.template.smallest_sample)),
@@ -128,6 +158,7 @@ def _definition(metric: "Metric", family: "Family") -> list[tuple[str, str]]:
         ("family", f"{family.id}: {family.title}"),
         ("defined as", family.definition),
         ("source", family.source),
+        ("compared with", family.null_model),
         ("between scanners", family.scanners),
     ]
     return [(label, text) for label, text in facts if text]

@@ -1,31 +1,47 @@
 """histome models: which models there are and what is known of them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from histome.cli import console
 
+if TYPE_CHECKING:
+    from histome.errors import ModelError
+    from histome.models.card import Card
+
 models = typer.Typer(help="The models there are, and what is known of them.")
 
 
 @models.command("list")
-def list_() -> None:
+def list_(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
     """List the shipped models and those of installed packages."""
     from histome.errors import ModelError
     from histome.models.registry import list_models, plugin_models
 
-    for found in (*list_models(), *plugin_models().values()):
+    all_ = (*list_models(), *plugin_models().values())
+    if json:
+        console.print_json([_summary(found) for found in all_])
+        return
+    for found in all_:
         if isinstance(found, ModelError):
-            console.say(f"cannot be used: {found}")
+            console.print_result(f"cannot be used: {found}")
         else:
-            console.say(f"{found.name:<12}{found.task:<12}{found.mpp:g} um/px  {found.description}")
+            console.print_result(f"{found.name:<12}{found.task:<12}{found.mpp:g} um/px  {found.description}")
+
+
+def _summary(found: "Card | ModelError") -> dict[str, Any]:
+    names = ("name", "task", "mpp", "version", "description")
+    return {name: getattr(found, name) for name in names} if hasattr(found, "task") else {"error": str(found)}
 
 
 @models.command()
 def show(
     name: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")],
     toml: Annotated[bool, typer.Option("--toml", help="Print the card itself.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the card as one JSON document.")] = False,
 ) -> None:
     """Print what is known of a model: training data, labels, limits, split, held-out scores."""
     from histome.models.card import card_to_toml
@@ -33,7 +49,10 @@ def show(
     from histome.models.registry import find_model
 
     card = find_model(name)
-    console.say(card_to_toml(card) if toml else describe_card(card))
+    if json:
+        console.print_json(card.model_dump(mode="json"))
+        return
+    console.print_result(card_to_toml(card) if toml else describe_card(card))
 
 
 @models.command()

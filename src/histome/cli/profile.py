@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def profile(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE", help="Slides or fields of view.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the profiles, one folder a slide.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the profiles, one folder a slide.")
+    ] = Path("histome-out"),
     mpp: Annotated[
         float | None, typer.Option(help="um/px of the slides; overrides what the files say.")
     ] = None,
@@ -59,7 +61,7 @@ def profile(
     names = STAGES if stages is None else [name.strip() for name in stages.split(",")]
     codes = []
     options = {"config": settings, "stages": names, "workers": workers, "overwrite": overwrite}
-    with console.bars() as watch:
+    with console.bars(len(slides)) as watch:
         for outcome in profile_slides(slides, out, watch=watch, mpp=mpp, **options):
             codes.append(outcome.exit_code)
             _tell(outcome)

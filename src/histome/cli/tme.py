@@ -1,6 +1,5 @@
 """histome tme: the tumor microenvironment of a patch or of a slide's tiles."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +35,7 @@ def patch(
     document = describe_file(file, mpp=mpp, compatible=compatible, model=cells_model)
     for line in document["warnings"]:
         console.warn(f"{file}: {line}")
-    console.say(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+    console.print_json(document)
 
 
 @tme.command()

@@ -18,12 +18,12 @@ TILE_SIZES_UM = (250, 500, 1000)
 # Feature of a nucleus -> (column of the cells table, words, unit).
 NUCLEUS_FEATURES = {
     "AREA": ("area_um2", "area", "um2"),
-    "PERIMETER": ("perimeter_um", "perimeter", "um"),
+    "PERIMETER": ("perimeter_um", "perimeter of the outline", "um"),
     "MAJOR_AXIS": ("major_axis_um", "major axis of the equal-moment ellipse", "um"),
     "MINOR_AXIS": ("minor_axis_um", "minor axis of the equal-moment ellipse", "um"),
     "CIRCULARITY": ("roundness", "circularity 4 pi area / perimeter^2", "1"),
     "ELLIPSE_ECCENTRICITY": ("eccentricity", "eccentricity of the equal-moment ellipse", "1"),
-    "SOLIDITY": ("solidity", "area / convex area", "1"),
+    "SOLIDITY": ("solidity", "area / area of the convex hull", "1"),
     "ASPECT_RATIO": ("aspect_ratio", "major axis / minor axis", "1"),
     "HEMATOXYLIN_OD_MEAN": ("hematoxylin_od_mean", "mean hematoxylin optical density", "OD"),
     "HEMATOXYLIN_OD_SD": ("hematoxylin_od_sd", "SD of the hematoxylin optical density", "OD"),

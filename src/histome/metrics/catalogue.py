@@ -10,6 +10,7 @@ A family stands here with its module in `histome.metrics.families`, whose `FAMIL
 import importlib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from histome.errors import UsageError
@@ -119,7 +120,47 @@ def find_metric(name: str) -> Metric:
     """Return one metric by its exact name; raises UsageError with the nearest names for an unknown one."""
     metrics = _everything()
     if name not in metrics:
-        near = get_close_matches(name.upper(), metrics, n=3, cutoff=0.7)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`histome metrics list` prints all names."
+        near = _near(name)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`histome metrics search` finds names."
         raise UsageError(f"no metric {name!r}; {hint}")
     return metrics[name]
+
+
+def search_metrics(words: Iterable[str]) -> list[Metric]:
+    """Return the metrics that every word is found in, those that people ask for first.
+
+    Parameters
+    ----------
+    words : iterable of str
+        A word is sought in the name, the formula, and the family's id, title and definition; one with *, ? or
+        [ must match the whole name. Upper and lower case are one.
+    """
+    wanted = [word.upper() for word in words]
+    found = [metric for metric in _everything().values() if all(_matches(word, metric) for word in wanted)]
+    return sorted(found, key=lambda metric: (not _is_named(metric, wanted), *_plainness(metric)))
+
+
+def _matches(word: str, metric: Metric) -> bool:
+    if any(sign in word for sign in "*?["):
+        return fnmatchcase(metric.name, word)
+    family = FAMILIES[metric.family]
+    texts = (metric.name, metric.formula, family.id, family.title, family.definition)
+    return any(word in text.upper() for text in texts)
+
+
+def _is_named(metric: Metric, words: Iterable[str]) -> bool:
+    """Tell whether all plain words stand in the name."""
+    return all(word in metric.name for word in words if not any(sign in word for sign in "*?["))
+
+
+def _plainness(metric: Metric) -> tuple[bool, int, int]:
+    """Order metrics: the core first, then those of few axes, then short names."""
+    return not FAMILIES[metric.family].core, len(metric.template.axes), len(metric.name)
+
+
+def _near(name: str) -> list[str]:
+    """Return up to three names that hold all words of a name that is none, else such as are spelled alike."""
+    words = name.upper().replace("_", " ").split()
+    held = [metric for metric in _everything().values() if _is_named(metric, words)] if words else []
+    plain = [metric.name for metric in sorted(held, key=_plainness)[:3]]
+    return plain or get_close_matches(name.upper(), _everything(), n=3, cutoff=0.7)

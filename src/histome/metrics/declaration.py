@@ -27,7 +27,7 @@ class Template:
     Attributes
     ----------
     pattern : str
-        The name with its axes in braces; `unit`, `formula`, `nulls` and `derived` may name the axes too.
+        The name with its axes in braces; `unit`, `formula`, `nulls`, `derived` and `counts` may name them.
     nulls : tuple of str
         Every reason that a null of this template may have; `measure` refuses all others.
     range : (low, high), float or None
@@ -38,6 +38,8 @@ class Template:
         How the value follows from other metrics; empty when it does not.
     symmetric : bool
         Whether exchanging the values of the first two axes changes nothing.
+    counts : str
+        What the column n counts; it may name the axes.
     """
 
     pattern: str
@@ -48,6 +50,7 @@ class Template:
     smallest_sample: int = 0
     derived: str = ""
     symmetric: bool = False
+    counts: str = ""
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
@@ -80,6 +83,8 @@ class Family:
         Gives one Result for each template, by pattern.
     source : str
         The paper of the estimator.
+    null_model : str
+        What the values are compared with, or would be where nothing happens; empty where nothing is.
     scanners : str
         Whether the numbers compare between scanners.
     of_cells : bool
@@ -96,6 +101,7 @@ class Family:
     templates: Items
     compute: "Callable[[Specimen], Mapping[str, Result]]"
     source: str = ""
+    null_model: str = ""
     scanners: str = "yes, as far as the cells and tissues do: lengths in um, no intensities"
     of_cells: bool = True
     core: bool = False
@@ -126,6 +132,11 @@ class Metric:
     def nulls(self) -> tuple[str, ...]:
         """Every reason that its null may have, axes filled in; empty when it is never null."""
         return tuple(reason.format_map(self.words) for reason in self.template.nulls)
+
+    @property
+    def counts(self) -> str:
+        """What its n counts."""
+        return self.template.counts.format_map(self.words)
 
     @property
     def derived(self) -> str:

@@ -34,6 +34,7 @@ def _family(family: Family) -> dict[str, Any]:
         "metrics": len(list_metrics([family.id])),
         "definition": family.definition,
         "source": family.source,
+        "null_model": family.null_model,
         "between_scanners": family.scanners,
         "changes_with_abstained_cells": family.of_cells,
         "templates": [_template(template) for template in templates_of(family.templates)],
@@ -46,6 +47,7 @@ def _template(template: Template) -> dict[str, Any]:
         "axes": list(template.axes),
         "unit": template.unit,
         "formula": template.formula,
+        "n_counts": template.counts,
         "range": list(template.range),
         "nulls": list(template.nulls),
         "smallest_sample": template.smallest_sample,
@@ -69,7 +71,9 @@ def reference_page() -> str:
         "<!-- Made by `histome metrics schema --format markdown`; edit the declarations, not this page. -->",
         "",
         f"{len(metrics):,} metrics are declared; {own:,} of them are not a function of other declared ones. "
-        "Names in braces are axes, listed at the end. Every null has a reason in the table.",
+        "Names in braces are axes, listed at the end. Every null has a reason in the table; n counts what "
+        "its column says. [Which number for which question](../questions.md); [what is certain and what is "
+        "not](../statistics.md).",
         "",
     ]
     for family in FAMILIES.values():
@@ -88,10 +92,11 @@ def _section(family: Family) -> list[str]:
         "",
     ]
     lines += [f"Source: {family.source}.", ""] if family.source else []
+    lines += [f"Compared with: {family.null_model}.", ""] if family.null_model else []
     lines += [f"Comparable between scanners: {family.scanners}.", ""]
     lines += [
-        "| name | unit | range | formula | null when | smallest sample | follows from |",
-        "|" + "---|" * 7,
+        "| name | unit | range | formula | n counts | null when | smallest sample | follows from |",
+        "|" + "---|" * 8,
     ]
     return [*lines, *(_row(template) for template in templates_of(family.templates)), ""]
 
@@ -103,6 +108,7 @@ def _row(template: Template) -> str:
         template.unit,
         _range(*template.range),
         template.formula,
+        template.counts,
         "; ".join(template.nulls) or "never",
         str(template.smallest_sample),
         follows,

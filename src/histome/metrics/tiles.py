@@ -18,6 +18,8 @@ _SMALLEST_NUCLEATED = 0.25
 FEWEST_TILES, VERY_FEWEST_TILES = 10, 5
 FEW_TILES = f"fewer than {FEWEST_TILES} tiles are at least a quarter nucleated tissue"
 VERY_FEW_TILES = f"fewer than {VERY_FEWEST_TILES} tiles are at least a quarter nucleated tissue"
+# What n counts of those that use them.
+USED_TILES = "tiles of 250 um that are at least a quarter nucleated tissue"
 NONE_IN_TILES = "there are no {cell} in the tiles"
 
 

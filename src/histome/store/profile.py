@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from histome.errors import OutputError
 from histome.store import files as store
 from histome.store.caveat import Caveat
 from histome.store.disk import read_json
+from histome.store.notebook import profile_html
 from histome.store.sealed import find_damage, read_record
 
 if TYPE_CHECKING:
@@ -36,6 +38,20 @@ class Profile:
 
     def __repr__(self) -> str:
         return f"Profile({str(self.path)!r}, {self.run['state']})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: slide, tissue, cells, warnings and the report."""
+        return profile_html(self.path, self.run)
+
+    def __getitem__(self, name: str) -> SimpleNamespace:
+        """Return a metric by name: its row, with `.value` (None has a `.reason`), `.unit`, `.n` and more."""
+        if name not in self._row_of:
+            raise KeyError(f"{name}: no metric of this profile; `histome metrics search` finds names")
+        return SimpleNamespace(**self.metrics.slice(self._row_of[name], 1).to_pylist()[0])
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.metrics["name"].to_pylist())}
 
     @cached_property
     def run(self) -> dict[str, Any]:
@@ -132,6 +148,11 @@ def load_profile(folder: str | Path) -> Profile:
     >>> metrics = {row["name"]: row["value"] for row in profile.metrics.to_pylist()}
     >>> profile.tissue.map.area_um2("STROMA") == metrics["ABSOLUTE_AREA_STROMA"]
     True
+
+    One metric by its name, with its unit, n and, where there is no value, the reason:
+
+    >>> profile["ABSOLUTE_AREA_STROMA"].unit
+    'um2'
     """
     profile = Profile(Path(folder))
     if not (profile.path / RUN_NAME).is_file():

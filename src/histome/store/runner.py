@@ -38,7 +38,7 @@ from histome.store.logged import logged_warnings
 from histome.store.ownership import FORMAT, owned_slide, refuse_another_slide
 from histome.store.profile import RUN_NAME, load_part, read_run, read_stage
 from histome.store.sealed import find_damage, write_sealed
-from histome.store.slide_row import SLIDE_ROW, keep_slide_row
+from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS, keep_slide_row
 
 if TYPE_CHECKING:
     from histome.slide import Slide
@@ -172,7 +172,8 @@ class Run:
     def _remove_partial(self, *, all_parts: bool = False) -> None:
         """Remove what was cut off, but for the checkpoints of stages that are still to be made."""
         keep = {self._checkpoints(name).name for name in self._keys if name not in self._whole}
-        remove_partial(self.path, [*self._keys, RUN_NAME, SLIDE_ROW], keep=() if all_parts else keep)
+        names = [*self._keys, RUN_NAME, SLIDE_ROW, SLIDE_UNITS]
+        remove_partial(self.path, names, keep=() if all_parts else keep)
 
     def _remember_damage(self, name: str) -> None:
         """Warn where a stage would still hold, were it as it was written."""

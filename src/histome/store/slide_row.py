@@ -1,32 +1,44 @@
-"""slide.csv: a slide as one row, what it is and how its run ended before what was measured."""
+"""slide.csv: a slide as one row, what it is and how its run ended before what was measured.
+
+slide.units.csv beside it has the same header and, as its row, the units.
+"""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SLIDE_ROW = "slide.csv"
+SLIDE_ROW, SLIDE_UNITS = "slide.csv", "slide.units.csv"
 # What comes before the metrics.
 ROW_HEAD = (
     *("slide", "file", "fingerprint", "mpp_x", "mpp_y", "histome", "models", "state"),
     *("warnings", "warning_codes"),
 )
+_HEAD_UNITS = {"mpp_x": "um/px", "mpp_y": "um/px"}
 
 
 def write_slide_row(path: Path, about: Mapping[str, Any], metrics: "pa.Table") -> None:
-    """Write the row in one step: `about` by the names of `ROW_HEAD`, then every metric; a null is empty."""
-    names, values = metrics["name"].to_pylist(), metrics["value"].to_pylist()
+    """Write the row, and the units in a file beside it.
+
+    `about` by the names of `ROW_HEAD`, then every metric; a null is empty.
+    """
+    header = [*ROW_HEAD, *metrics["name"].to_pylist()]
+    # repr: the shortest text that reads back as the same number.
+    numbers = ("" if value is None else repr(value) for value in metrics["value"].to_pylist())
+    _write_rows(path, header, [*(about[name] for name in ROW_HEAD), *numbers])
+    units = [*(_HEAD_UNITS.get(name, "") for name in ROW_HEAD), *metrics["unit"].to_pylist()]
+    _write_rows(path.with_name(SLIDE_UNITS), header, units)
+
+
+def _write_rows(path: Path, *rows: Iterable[Any]) -> None:
+    """Write a CSV file in one step."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*ROW_HEAD, *names])
-            # repr: the shortest text that reads back as the same number.
-            numbers = ("" if value is None else repr(value) for value in values)
-            writer.writerow([*(about[name] for name in ROW_HEAD), *numbers])
+            csv.writer(file, lineterminator="\n").writerows(rows)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -61,6 +73,7 @@ def keep_slide_row(folder: Path, run: Mapping[str, Any]) -> None:
     try:
         metrics = parquet.read_table(folder / "metrics" / METRICS_TABLE)
     except (OSError, ArrowInvalid):
-        (folder / SLIDE_ROW).unlink(missing_ok=True)
+        for name in (SLIDE_ROW, SLIDE_UNITS):
+            (folder / name).unlink(missing_ok=True)
         return
     write_slide_row(folder / SLIDE_ROW, row_of_run(run), metrics)

@@ -22,6 +22,7 @@ TEMPLATES = in_loops(
         "um2",
         "pixels of class {qc} in the quality map x the scanned area of each",
         (NO_QUALITY_MAP,),
+        counts="pixels of {qc} in the quality map",
     ),
     Template(
         "RELATIVE_AREA_{qc}",
@@ -30,6 +31,7 @@ TEMPLATES = in_loops(
         (NO_QUALITY_MAP, _OFF_THE_GLASS, _EMPTY_GLASS),
         PERCENT,
         derived="from the ABSOLUTE_AREA of the quality classes",
+        counts="pixels of valid tissue, tissue artifact, out of focus and marker together",
     ),
 )
 

@@ -14,6 +14,7 @@ _NOT_MEASURED = "the slide's pixels were not measured"
 _NO_VALID_TISSUE = "there is no valid tissue"
 _NO_STAIN = "there is too little stained tissue"
 _NO_FOCUS = "nowhere was there enough structure to judge"
+_ONE = "the slide: 1 where this was measured, else 0"
 
 
 def _channel(stain: str, channel: str) -> Template:
@@ -25,22 +26,40 @@ def _channel(stain: str, channel: str) -> Template:
         "(Macenko et al. 2009, doi:10.1109/ISBI.2009.5193250)",
         (_NOT_MEASURED, _NO_STAIN),
         (-1.0, 1.0),
+        counts=_ONE,
     )
 
 
 # Every one but the valid area is a fact of that name in lower case.
 _FACTS = (
     Template(
-        "MPP_USED", "um/px", "resolution of level 0 that every length was computed with", (_NOT_MEASURED,)
+        "MPP_USED",
+        "um/px",
+        "resolution of level 0 that every length was computed with",
+        (_NOT_MEASURED,),
+        counts=_ONE,
     ),
-    Template("TISSUE_FRAGMENT_COUNT", "pieces", "number of separate pieces of tissue", (_NOT_MEASURED,)),
-    Template("SCAN_AREA", "mm2", "area of the whole scan, tissue or not", (_NOT_MEASURED,)),
+    Template(
+        "TISSUE_FRAGMENT_COUNT",
+        "pieces",
+        "number of separate pieces of tissue",
+        (_NOT_MEASURED,),
+        counts=_ONE,
+    ),
+    Template(
+        "SCAN_AREA",
+        "mm2",
+        "area of the whole scan, tissue or not",
+        (_NOT_MEASURED,),
+        counts=_ONE,
+    ),
     Template(
         "FOCUS_SCORE",
         "1",
         "median over valid tissue of the sharpness that quality control judges focus by",
         (_NOT_MEASURED, _NO_FOCUS),
         UNBOUNDED,
+        counts=_ONE,
     ),
     Template(
         "BACKGROUND_LEVEL",
@@ -48,6 +67,7 @@ _FACTS = (
         "mean of R, G and B of the empty glass, 0-255",
         (_NOT_MEASURED,),
         (0.0, 255.0),
+        counts=_ONE,
     ),
     *(_channel("HEMATOXYLIN", channel) for channel in "RGB"),
     *(_channel("EOSIN", channel) for channel in "RGB"),
@@ -57,6 +77,7 @@ _FACTS = (
         "mean hematoxylin optical density of valid tissue",
         (_NOT_MEASURED, _NO_VALID_TISSUE),
         UNBOUNDED,
+        counts=_ONE,
     ),
     Template(
         "EOSIN_OD_MEAN",
@@ -64,9 +85,16 @@ _FACTS = (
         "mean eosin optical density of valid tissue",
         (_NOT_MEASURED, _NO_VALID_TISSUE),
         UNBOUNDED,
+        counts=_ONE,
     ),
 )
-_VALID_AREA = Template("VALID_AREA", "mm2", "area of valid tissue in the quality map", (NO_QUALITY_MAP,))
+_VALID_AREA = Template(
+    "VALID_AREA",
+    "mm2",
+    "area of valid tissue in the quality map",
+    (NO_QUALITY_MAP,),
+    counts="pixels of valid tissue in the quality map",
+)
 TEMPLATES = (_FACTS[0], _VALID_AREA, *_FACTS[1:])
 
 

@@ -13,6 +13,7 @@ TEMPLATES = in_loops(
         "ABSOLUTE_AREA_{tissue}",
         "um2",
         "pixels of {tissue} in the tissue map x the scanned area of each",
+        counts="pixels of {tissue} in the tissue map",
     ),
     Template(
         "RELATIVE_AREA_{tissue}",
@@ -21,6 +22,7 @@ TEMPLATES = in_loops(
         (NO_TISSUE,),
         PERCENT,
         derived="100 ABSOLUTE_AREA_(tissue) / ABSOLUTE_AREA",
+        counts="pixels of analyzed tissue",
     ),
 )
 

@@ -19,13 +19,26 @@ def _shape(name: str, unit: str, formula: str, high: float | None = None, *, der
     """Declare one shape metric of the regions of a tissue."""
     nulls = (NO_REGIONS, _NO_REGION)
     return Template(
-        f"{name}_{{tissue}}", unit, formula, nulls, (0.0, high), smallest_sample=1, derived=derived
+        f"{name}_{{tissue}}",
+        unit,
+        formula,
+        nulls,
+        (0.0, high),
+        smallest_sample=1,
+        derived=derived,
+        counts="regions of {tissue}",
     )
 
 
 TEMPLATES = in_loops(
     ("tissue",),
-    Template("REGION_COUNT_{tissue}", "regions", "number of connected regions of {tissue}", (NO_REGIONS,)),
+    Template(
+        "REGION_COUNT_{tissue}",
+        "regions",
+        "number of connected regions of {tissue}",
+        (NO_REGIONS,),
+        counts="regions of {tissue}",
+    ),
     _shape(
         "AVG_ECCENTRICITY",
         "1",

@@ -11,7 +11,13 @@ from histome.metrics.specimen import Specimen
 
 TEMPLATES = in_loops(
     ("zone", "tissue"),
-    Template("ABSOLUTE_AREA_{tissue}_IN_{zone}", "mm2", "area of {tissue} in the {zone}", (NO_TUMOR,)),
+    Template(
+        "ABSOLUTE_AREA_{tissue}_IN_{zone}",
+        "mm2",
+        "area of {tissue} in the {zone}",
+        (NO_TUMOR,),
+        counts="pixels of {tissue} in the {zone}",
+    ),
     Template(
         "RELATIVE_AREA_{tissue}_IN_{zone}",
         "1",
@@ -19,6 +25,7 @@ TEMPLATES = in_loops(
         (NO_TUMOR, EMPTY_ZONE),
         SHARE,
         derived="ABSOLUTE_AREA_(tissue)_IN_(zone) / ABSOLUTE_AREA_(zone)",
+        counts="pixels of analyzed tissue in the {zone}",
     ),
 )
 

@@ -16,7 +16,14 @@ FAMILY = Family(
     "total-area",
     "Total area",
     "Area of all analyzed tissue.",
-    (Template("ABSOLUTE_AREA", "um2", "area of the seven tissue classes together, in the tissue map"),),
+    (
+        Template(
+            "ABSOLUTE_AREA",
+            "um2",
+            "area of the seven tissue classes together, in the tissue map",
+            counts="pixels of analyzed tissue",
+        ),
+    ),
     total_area,
     of_cells=False,
     core=True,

@@ -9,7 +9,13 @@ from histome.metrics.specimen import Specimen
 
 TEMPLATES = in_loops(
     ("zone",),
-    Template("ABSOLUTE_AREA_{zone}", "mm2", "area of analyzed tissue in the {zone}", (NO_TUMOR,)),
+    Template(
+        "ABSOLUTE_AREA_{zone}",
+        "mm2",
+        "area of analyzed tissue in the {zone}",
+        (NO_TUMOR,),
+        counts="pixels of analyzed tissue in the {zone}",
+    ),
     Template(
         "RELATIVE_AREA_{zone}",
         "1",
@@ -17,6 +23,7 @@ TEMPLATES = in_loops(
         (NO_TUMOR,),
         SHARE,
         derived="ABSOLUTE_AREA_(zone) / ABSOLUTE_AREA",
+        counts="pixels of analyzed tissue",
     ),
 )
 

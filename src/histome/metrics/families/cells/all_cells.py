@@ -33,11 +33,18 @@ def shape_templates(suffix: str, whose: str, no_outline: str) -> dict[str, Templ
             1.0,
             f"1 - NUCLEUS_AVG_ROUNDNESS{less}",
         ),
-        ("PERIMETER", "um", f"mean nuclear perimeter of {whose}", None, ""),
+        ("PERIMETER", "um", f"mean length of the nuclear outline of {whose}", None, ""),
     )
     return {
         name: Template(
-            f"NUCLEUS_AVG_{name}{suffix}", unit, formula, (no_outline,), (0.0, high), 1, derived=derived
+            f"NUCLEUS_AVG_{name}{suffix}",
+            unit,
+            formula,
+            (no_outline,),
+            (0.0, high),
+            1,
+            derived=derived,
+            counts=f"{whose} with that shape measured",
         )
         for name, unit, formula, high, derived in shapes
     }
@@ -46,12 +53,24 @@ def shape_templates(suffix: str, whose: str, no_outline: str) -> dict[str, Templ
 def _axis(name: str, words: str) -> Template:
     """Declare the mean of one axis over all nuclei."""
     formula = f"mean {words} axis of the equal-moment ellipse over all nuclei"
-    return Template(f"NUCLEUS_AVG_{name}", "um", formula, (_NO_OUTLINE,), smallest_sample=1)
+    return Template(
+        f"NUCLEUS_AVG_{name}",
+        "um",
+        formula,
+        (_NO_OUTLINE,),
+        smallest_sample=1,
+        counts="all cells with that shape measured",
+    )
 
 
 _MEANS = shape_templates("", "all cells", _NO_OUTLINE)
 TEMPLATES = (
-    Template("CELL_N_TOTAL", "cells", "number of cells"),
+    Template(
+        "CELL_N_TOTAL",
+        "cells",
+        "number of cells",
+        counts="cells",
+    ),
     *(_MEANS[name] for name in ("AREA", "ROUNDNESS", "ECCENTRICITY")),
     _axis("MAJ_AXIS", "major"),
     _axis("MNR_AXIS", "minor"),
@@ -73,7 +92,9 @@ def all_cells(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "all-cells",
     "All cells",
-    "Number of cells and mean shape of their nuclei, over all nucleated tissue.",
+    "Number of cells and mean shape of their nuclei, over all nucleated tissue: a cell is counted where the "
+    "tissue map has carcinoma, epithelial, stroma, vessel or other tissue at its center. Shapes are those of "
+    "the polygon that outlines the nucleus.",
     TEMPLATES,
     all_cells,
     core=True,

@@ -11,7 +11,12 @@ _NO_TISSUE = "there is no {nucleated}"
 
 # Inside loops over the classes and the tissues, which the catalogue holds.
 TEMPLATES = (
-    Template("CELL_COUNT_{cell}_{nucleated}", "cells", "number of {cell} in {nucleated}"),
+    Template(
+        "CELL_COUNT_{cell}_{nucleated}",
+        "cells",
+        "number of {cell} in {nucleated}",
+        counts="{cell} in {nucleated}",
+    ),
     Template(
         "CELL_PERCENTAGE_{cell}_{nucleated}",
         "%",
@@ -20,6 +25,7 @@ TEMPLATES = (
         PERCENT,
         smallest_sample=1,
         derived="from CELL_COUNT_(cell)_(tissue) of the nine classes",
+        counts="cells of all classes in {nucleated}",
     ),
     Template(
         "CELL_DENSITY_{cell}_{nucleated}",
@@ -27,6 +33,7 @@ TEMPLATES = (
         "{cell} in {nucleated} / area of {nucleated}",
         (_NO_TISSUE,),
         derived="CELL_COUNT_(cell)_(tissue) / ABSOLUTE_AREA_(tissue)",
+        counts="{cell} in {nucleated}",
     ),
 )
 
@@ -49,7 +56,7 @@ def cells_by_tissue(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "cells-by-tissue",
     "Cells per class and tissue",
-    "Number, share and density in each tissue class.",
+    "Number, share and density in each tissue class; a cell belongs to the tissue at its center.",
     TEMPLATES,
     cells_by_tissue,
     core=True,

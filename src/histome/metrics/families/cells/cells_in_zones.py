@@ -11,7 +11,13 @@ _NO_CELLS = "there are no cells in the {zone}"
 
 TEMPLATES = in_loops(
     ("zone", "cell"),
-    Template("CELL_COUNT_{cell}_IN_{zone}", "cells", "number of {cell} in the {zone}", (NO_TUMOR,)),
+    Template(
+        "CELL_COUNT_{cell}_IN_{zone}",
+        "cells",
+        "number of {cell} in the {zone}",
+        (NO_TUMOR,),
+        counts="{cell} in the {zone}",
+    ),
     Template(
         "CELL_PERCENTAGE_{cell}_IN_{zone}",
         "%",
@@ -20,6 +26,7 @@ TEMPLATES = in_loops(
         PERCENT,
         smallest_sample=1,
         derived="from CELL_COUNT_(cell)_IN_(zone) of the nine classes",
+        counts="cells of all classes in the {zone}",
     ),
     Template(
         "CELL_DENSITY_{cell}_IN_{zone}",
@@ -27,6 +34,7 @@ TEMPLATES = in_loops(
         "{cell} in the {zone} / area of the {zone}",
         (NO_TUMOR, EMPTY_ZONE),
         derived="CELL_COUNT_(cell)_IN_(zone) / ABSOLUTE_AREA_(zone)",
+        counts="{cell} in the {zone}",
     ),
 )
 

@@ -12,7 +12,12 @@ _NO_OUTLINE = "there are no {cell} with an outline"
 
 # Inside a loop over the classes, which the catalogue holds.
 TEMPLATES = (
-    Template("CELL_COUNT_{cell}", "cells", "number of {cell}"),
+    Template(
+        "CELL_COUNT_{cell}",
+        "cells",
+        "number of {cell}",
+        counts="{cell}",
+    ),
     *shape_templates("_{cell}", "{cell}", _NO_OUTLINE).values(),
     Template(
         "CELL_PERCENTAGE_{cell}",
@@ -22,6 +27,7 @@ TEMPLATES = (
         PERCENT,
         smallest_sample=1,
         derived="100 CELL_COUNT_(cell) / CELL_N_TOTAL",
+        counts="cells of all classes",
     ),
     Template(
         "CELL_DENSITY_{cell}",
@@ -29,6 +35,7 @@ TEMPLATES = (
         "{cell} / area of the seven tissue classes together",
         (NO_TISSUE,),
         derived="CELL_COUNT_(cell) / ABSOLUTE_AREA",
+        counts="{cell}",
     ),
 )
 
@@ -51,7 +58,8 @@ def cells_per_class(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "cells-per-class",
     "Cells per class",
-    "Number, share, density and mean nuclear shape per class.",
+    "Number, share, density and mean nuclear shape per class. Cells are counted in nucleated tissue only; "
+    "the densities divide by all seven tissue classes, necrosis and blood among them.",
     TEMPLATES,
     cells_per_class,
     core=True,

@@ -25,6 +25,7 @@ TEMPLATES = (
             (_NO_CONFIDENCE,),
             SHARE,
             smallest_sample=1,
+            counts="{group} with a confidence",
         ),
         Template(
             "CONFIDENCE_P10_{group}",
@@ -33,12 +34,14 @@ TEMPLATES = (
             (_NO_CONFIDENCE,),
             SHARE,
             smallest_sample=1,
+            counts="{group} with a confidence",
         ),
         Template(
             "ABSTAINED_COUNT_{group}",
             "cells",
             "number of {group} whose class the model abstained from",
             (_NOTHING_SAID,),
+            counts="{group} whose class the model abstained from",
         ),
         Template(
             "ABSTAINED_FRACTION_{group}",
@@ -48,6 +51,7 @@ TEMPLATES = (
             SHARE,
             smallest_sample=1,
             derived="ABSTAINED_COUNT_(class) / CELL_COUNT_(class)",
+            counts="{group}, abstained from or not",
         ),
     ),
     Template(
@@ -57,6 +61,7 @@ TEMPLATES = (
         (_NO_CONFIDENCE_AT_ALL,),
         SHARE,
         smallest_sample=1,
+        counts="cells with a confidence",
     ),
     Template(
         "CONFIDENCE_SD_ALL",
@@ -64,6 +69,7 @@ TEMPLATES = (
         "standard deviation (n - 1) of the calibrated probability of the given class over all cells",
         (_FEWER_THAN_TWO,),
         smallest_sample=2,
+        counts="cells with a confidence",
     ),
 )
 

@@ -25,6 +25,7 @@ def _indices(suffix: str, where: str, no_cells: str, *nulls: str) -> tuple[Templ
             (*nulls, no_cells),
             smallest_sample=1,
             derived=_FROM_COUNTS,
+            counts=f"cells{where.removeprefix(', cells')}",
         ),
         Template(
             f"SIMPSON{suffix}",
@@ -34,6 +35,7 @@ def _indices(suffix: str, where: str, no_cells: str, *nulls: str) -> tuple[Templ
             SHARE,
             smallest_sample=1,
             derived=_FROM_COUNTS,
+            counts=f"cells{where.removeprefix(', cells')}",
         ),
         Template(
             f"RICHNESS{suffix}",
@@ -42,6 +44,7 @@ def _indices(suffix: str, where: str, no_cells: str, *nulls: str) -> tuple[Templ
             nulls,
             (0.0, float(len(CELL_CLASSES))),
             derived=_FROM_COUNTS,
+            counts=f"cells{where.removeprefix(', cells')}",
         ),
     )
 

@@ -10,7 +10,12 @@ _NO_CELLS = "no cells were found"
 _WHERE = "found in necrosis, blood or outside the analyzed tissue"
 
 TEMPLATES = (
-    Template("CELL_N_NOT_COUNTED", "cells", f"number of cells {_WHERE}"),
+    Template(
+        "CELL_N_NOT_COUNTED",
+        "cells",
+        f"number of cells {_WHERE}",
+        counts="the cells that are not counted",
+    ),
     Template(
         "CELL_FRACTION_NOT_COUNTED",
         "1",
@@ -19,8 +24,17 @@ TEMPLATES = (
         SHARE,
         smallest_sample=1,
         derived="CELL_N_NOT_COUNTED / (CELL_N_NOT_COUNTED + CELL_N_TOTAL)",
+        counts="all cells that were found, counted or not",
     ),
-    *in_loops(("cell",), Template("CELL_N_NOT_COUNTED_{cell}", "cells", f"number of {{cell}} {_WHERE}")),
+    *in_loops(
+        ("cell",),
+        Template(
+            "CELL_N_NOT_COUNTED_{cell}",
+            "cells",
+            f"number of {{cell}} {_WHERE}",
+            counts="the {cell} that are not counted",
+        ),
+    ),
 )
 
 

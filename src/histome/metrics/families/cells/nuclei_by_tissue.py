@@ -23,6 +23,7 @@ TEMPLATES = in_loops(
         (_FEW,),
         UNBOUNDED,
         FEWEST_NUCLEI,
+        counts="{cell} in {nucleated} with the feature measured",
     ),
     Template(
         "NUCLEUS_SD_{tissue_feature}_{cell}_IN_{nucleated}",
@@ -30,6 +31,7 @@ TEMPLATES = in_loops(
         "standard deviation of {tissue_feature} over {cell} in {nucleated}",
         (_FEW,),
         smallest_sample=FEWEST_NUCLEI,
+        counts="{cell} in {nucleated} with the feature measured",
     ),
 )
 

@@ -28,6 +28,7 @@ def _feature(stat: str, unit: str, words: str, *nulls: str, derived: str = "") -
         (0.0, None) if stat == "SD" else UNBOUNDED,
         FEWEST_NUCLEI,
         derived,
+        counts="{group} with the feature measured",
     )
 
 

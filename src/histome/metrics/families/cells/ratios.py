@@ -56,8 +56,19 @@ def _count_ratio(top: str, bottom: str) -> Template:
     above, below = _words(top), _words(bottom)
     null = f"there are no {below}"
     return Template(
-        f"{top}_TO_{bottom}_RATIO", "1", f"{above} / {below}, on the whole slide", (null,), derived=_COUNTS
+        f"{top}_TO_{bottom}_RATIO",
+        "1",
+        f"{above} / {below}, on the whole slide",
+        (null,),
+        derived=_COUNTS,
+        counts=above,
     )
+
+
+def _share_of_cells(name: str, words: str) -> Template:
+    """Declare the share of some classes in all cells."""
+    formula, n = f"{words} / all cells", "cells of all classes"
+    return Template(name, "1", formula, (NO_CELLS,), SHARE, smallest_sample=1, derived=_COUNTS, counts=n)
 
 
 def _core_to_margin_template(cell: str) -> Template:
@@ -69,13 +80,22 @@ def _core_to_margin_template(cell: str) -> Template:
         f"density of {words} in the tumor core / in its inner and outer margin together",
         (NO_TUMOR, _NO_CORE, f"there are no {words} in the margins"),
         derived="from CELL_COUNT_(cell)_IN_(zone) and ABSOLUTE_AREA_(zone)",
+        counts=f"{words} in the tumor core",
     )
 
 
 def _immune_share(name: str, words: str) -> Template:
     """Declare the share of tumor tiles of one immune phenotype."""
-    formula = f"share of tiles of 250 um, at least a tenth carcinoma, with {words}"
-    return Template(f"IMMUNE_{name}_SHARE", "1", formula, (_NO_TILE,), SHARE, smallest_sample=1)
+    formula = f"share of tiles of 250 um, of which at least a tenth is carcinoma, with {words}"
+    return Template(
+        f"IMMUNE_{name}_SHARE",
+        "1",
+        formula,
+        (_NO_TILE,),
+        SHARE,
+        smallest_sample=1,
+        counts="tiles of 250 um that are at least a tenth carcinoma",
+    )
 
 
 TEMPLATES = (
@@ -85,13 +105,16 @@ TEMPLATES = (
         "area of carcinoma / area of stroma",
         (NO_STROMA,),
         derived="ABSOLUTE_AREA_CARCINOMA / ABSOLUTE_AREA_STROMA",
+        counts="pixels of carcinoma",
     ),
     Template(
         "STROMAL_TIL_PERCENT",
         "%",
         f"100 x summed nuclear area of {_IMMUNE} in stroma / area of stroma (Salgado et al. 2015, "
-        "doi:10.1093/annonc/mdu450, by area of nuclei instead of by eye)",
+        "doi:10.1093/annonc/mdu450, judge the area that whole cells cover, by eye: this is lower by the "
+        "cytoplasm, its cut-offs do not apply)",
         (NO_STROMA, _NO_AREA),
+        counts=f"{_IMMUNE} in stroma with a nuclear area",
     ),
     Template(
         "INTRATUMORAL_TIL",
@@ -99,16 +122,9 @@ TEMPLATES = (
         f"{_IMMUNE} in carcinoma per 100 carcinoma cells in carcinoma",
         (_NO_TUMOR_CELLS,),
         derived="from CELL_COUNT_(cell)_CARCINOMA",
+        counts=f"{_IMMUNE} in carcinoma",
     ),
-    Template(
-        "TUMOR_PURITY",
-        "1",
-        "carcinoma cells / all cells",
-        (NO_CELLS,),
-        SHARE,
-        smallest_sample=1,
-        derived=_COUNTS,
-    ),
+    _share_of_cells("TUMOR_PURITY", "carcinoma cells"),
     Template(
         "NECROSIS_FRACTION_OF_TUMOR",
         "1",
@@ -116,6 +132,7 @@ TEMPLATES = (
         (_NO_NECROSIS_OR_CARCINOMA,),
         SHARE,
         derived="from ABSOLUTE_AREA",
+        counts="pixels of necrosis",
     ),
     *(_count_ratio(top, bottom) for top, bottom in _COUNT_RATIOS),
     Template(
@@ -124,6 +141,7 @@ TEMPLATES = (
         "regions of vessel / area of all analyzed tissue",
         (NO_REGIONS, NO_TISSUE),
         derived="REGION_COUNT_VESSEL / ABSOLUTE_AREA",
+        counts="regions of vessel",
     ),
     Template(
         "INVASIVE_FRONT_DENSITY",
@@ -131,13 +149,17 @@ TEMPLATES = (
         "length of the border between carcinoma and stroma / area of carcinoma; the length by Crofton's "
         "formula in 12 directions, within 0.7 % of a straight front of any direction",
         (NO_CARCINOMA,),
+        counts="pixels of carcinoma",
     ),
     *(_core_to_margin_template(cell) for cell in _CORE_TO_MARGIN),
     _immune_share("INFLAMED", f"at least 250 {_IMMUNE} per mm2 of carcinoma"),
     _immune_share(
         "EXCLUDED", f"fewer than 250 {_IMMUNE} per mm2 of carcinoma and at least 250 per mm2 of stroma"
     ),
-    _immune_share("DESERT", f"fewer than 250 {_IMMUNE} per mm2 of carcinoma and of stroma"),
+    _immune_share(
+        "DESERT",
+        f"fewer than 250 {_IMMUNE} per mm2 of carcinoma, and fewer than 250 per mm2 of stroma or no stroma",
+    ),
     Template(
         "MEAN_SPATIAL_ENTROPY",
         "1",
@@ -145,28 +167,23 @@ TEMPLATES = (
         "cells",
         (_FEW_CELLS,),
         smallest_sample=K_NEAREST + 1,
+        counts="cells of all classes",
     ),
-    Template(
-        "IMMUNE_CELL_FRACTION",
-        "1",
-        "lymphocytes, plasma cells, macrophages and granulocytes / all cells",
-        (NO_CELLS,),
-        SHARE,
-        smallest_sample=1,
-        derived=_COUNTS,
-    ),
+    _share_of_cells("IMMUNE_CELL_FRACTION", "lymphocytes, plasma cells, macrophages and granulocytes"),
     Template(
         "STROMAL_TO_INTRATUMORAL_LYMPHOCYTE_RATIO",
         "1",
         "density of lymphocytes in stroma / in carcinoma",
         (NO_STROMA, _NO_LYMPHOCYTES),
         derived="CELL_DENSITY_LYMPHOCYTE_STROMA / CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
+        counts="lymphocytes in stroma",
     ),
     Template(
         "CELLULARITY",
         "1",
         "summed nuclear area of the cells in nucleated tissue / area of nucleated tissue",
         (_NO_NUCLEATED, _NO_AREA),
+        counts="cells with a nuclear area",
     ),
 )
 
@@ -186,7 +203,9 @@ def ratios(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "ratios",
     "Ratios and scores",
-    "Quotients that pathologists use; null at a zero denominator.",
+    "Quotients that pathologists use; null at a zero denominator. Tiles cover the upright bounding box of "
+    "the analyzed tissue and are centered on it. The immune phenotypes are shares of tiles, not a verdict on "
+    "the slide; their threshold is ours and was tuned on nothing.",
     TEMPLATES,
     ratios,
     alias="R1",
@@ -243,9 +262,7 @@ def _count_ratios(specimen: Specimen) -> dict[str, Result]:
     }
     return found | {
         "INTRATUMORAL_TIL": result(
-            quotient(til, tumor_cells, scale=100),
-            til,
-            (tumor_cells == 0, _NO_TUMOR_CELLS),
+            quotient(til, tumor_cells, scale=100), til, (tumor_cells == 0, _NO_TUMOR_CELLS)
         ),
         "TUMOR_PURITY": result(
             quotient(counts[_CLASS["CARCINOMA_CELL"]], total), total, (total == 0, NO_CELLS)

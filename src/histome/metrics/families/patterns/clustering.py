@@ -14,6 +14,7 @@ from histome.metrics.tiles import (
     FEW_TILES,
     FEWEST_TILES,
     NONE_IN_TILES,
+    USED_TILES,
     VERY_FEW_TILES,
     VERY_FEWEST_TILES,
     gini,
@@ -38,6 +39,7 @@ TEMPLATES = in_loops(
         "mean nearest-neighbor distance among {cell}, border corrected / that of a random pattern",
         (_FEW_CELLS,),
         smallest_sample=_FEWEST_CELLS,
+        counts="{cell} nearer to another of them than to the border of the nucleated tissue",
     ),
     Template(
         "MORANS_I_{cell}",
@@ -46,6 +48,7 @@ TEMPLATES = in_loops(
         (FEW_TILES, _LEVEL, _NO_TOUCHING),
         UNBOUNDED,
         smallest_sample=FEWEST_TILES,
+        counts=USED_TILES,
     ),
     Template(
         "HOTSPOT_FRACTION_{cell}",
@@ -54,6 +57,7 @@ TEMPLATES = in_loops(
         (FEW_TILES, _LEVEL),
         SHARE,
         smallest_sample=FEWEST_TILES,
+        counts=USED_TILES,
     ),
     Template(
         "GINI_{cell}",
@@ -63,6 +67,7 @@ TEMPLATES = in_loops(
         SHARE,
         smallest_sample=VERY_FEWEST_TILES,
         derived="the same as HETEROGENEITY_GINI_(cell)_250",
+        counts=USED_TILES,
     ),
 )
 
@@ -97,6 +102,9 @@ FAMILY = Family(
     clustering,
     source="Clark and Evans 1954, doi:10.2307/1931034; Hanisch 1984, doi:10.1080/02331888408801788; Moran "
     "1950, doi:10.2307/2332142; Ord and Getis 1995, doi:10.1111/j.1538-4632.1995.tb00912.x",
+    null_model="Clark-Evans: a random pattern of the same density in the nucleated tissue (1; less is "
+    "clustered); Moran's I: densities exchanged among the tiles (-1 / (tiles - 1)); Gi*: a standard normal, "
+    "one-sided and not corrected for the number of tiles (2.5 % of them are hot by chance); Gini: none",
     alias="S7",
 )
 

@@ -8,7 +8,7 @@ import numpy as np
 from histome.metrics.declaration import SHARE, Family, Template, in_loops
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
-from histome.metrics.tiles import FEW_TILES, FEWEST_TILES, is_flat, small_tiles
+from histome.metrics.tiles import FEW_TILES, FEWEST_TILES, USED_TILES, is_flat, small_tiles
 
 _ABSENT = "one of the classes is absent"
 _LEVEL = "a density is the same everywhere"
@@ -22,6 +22,7 @@ TEMPLATES = in_loops(
         (FEW_TILES, _ABSENT),
         SHARE,
         smallest_sample=FEWEST_TILES,
+        counts=USED_TILES,
     ),
     Template(
         "COLOCALIZATION_PEARSON_{pair}",
@@ -30,6 +31,7 @@ TEMPLATES = in_loops(
         (FEW_TILES, _LEVEL),
         (-1.0, 1.0),
         smallest_sample=FEWEST_TILES,
+        counts=USED_TILES,
     ),
 )
 
@@ -80,5 +82,7 @@ FAMILY = Family(
     TEMPLATES,
     colocalization,
     source="Horn 1966, doi:10.1086/282436; in pathology Maley et al. 2015, doi:10.1186/s13058-015-0638-4",
+    null_model="none: at random, too, the Morisita-Horn index falls as cells get fewer, and two classes "
+    "that share a tissue correlate",
     alias="S6",
 )

@@ -19,6 +19,7 @@ _NONE = "there are no contacts"
 _UNSEEN = "there are no such contacts"
 _ALL_OF_THEM = "all contacts are such contacts"
 _CERTAIN = "relabeling cannot change the contact fraction"
+_COUNTS = "contacts of the slide, between any two classes"
 
 TEMPLATES = in_loops(
     ("touching",),
@@ -29,6 +30,7 @@ TEMPLATES = in_loops(
         (_NONE,),
         SHARE,
         smallest_sample=1,
+        counts=_COUNTS,
     ),
     Template(
         "CONTACT_LOG_ODDS_{touching}",
@@ -38,6 +40,7 @@ TEMPLATES = in_loops(
         UNBOUNDED,
         smallest_sample=1,
         derived="from CONTACT_FRACTION and the two CELL_COUNT",
+        counts=_COUNTS,
     ),
 )
 
@@ -76,10 +79,13 @@ FAMILY = Family(
     "contacts",
     "Contacts",
     "Contact = two cells at most 30 um apart whose Voronoi cells share an edge (a Delaunay edge); four cells "
-    "on one circle make no diagonal contact. Unordered pairs of classes.",
+    "on one circle make no diagonal contact, nor do two at one place. Unordered pairs of classes.",
     TEMPLATES,
     contacts,
     source="Delaunay 1934; as cell graphs in Schapiro et al. 2017, doi:10.1038/nmeth.4391",
+    null_model="of the log odds: exchange of the classes among the counted cells of the slide, whatever "
+    "their tissue, so that classes that share a tissue come out above 0 without any interaction; of the "
+    "fraction: none",
     alias="S5",
 )
 

@@ -21,6 +21,7 @@ TEMPLATES = in_loops(
         smallest_sample=1,
         derived="NUMBER_OF_CELLS_WITH_(neighbor)_NEIGHBORS_AROUND_(center) over the tissues / "
         "CELL_COUNT_(center), where all centers lie in nucleated tissue",
+        counts="{center}",
     ),
 )
 
@@ -48,5 +49,7 @@ FAMILY = Family(
     TEMPLATES,
     cross_g,
     source="Diggle 2013, Statistical Analysis of Spatial and Spatio-Temporal Point Patterns, 3rd ed.",
+    null_model="none: at random the share is about 1 - exp(-density x pi radius^2), so it grows with the "
+    "number of neighbors",
     alias="S2",
 )

@@ -27,6 +27,7 @@ TEMPLATES = in_loops(
         (_NO_OTHER, _FEW),
         UNBOUNDED,
         smallest_sample=_FEWEST,
+        counts="{center} at least {l_radius} um inside the nucleated tissue",
     ),
 )
 
@@ -68,6 +69,8 @@ FAMILY = Family(
     cross_l,
     source="Ripley 1988, doi:10.1017/CBO9780511624131; reduced sample as in spatstat "
     "Kcross(correction='border')",
+    null_model="complete spatial randomness over one window, the whole nucleated tissue: classes that share "
+    "a tissue come out as attracted, and those of different tissues as apart, without any interaction",
     alias="S3",
 )
 

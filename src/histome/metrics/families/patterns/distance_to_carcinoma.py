@@ -22,6 +22,7 @@ TEMPLATES = in_loops(
         "mean distance of {cell} to the nearest carcinoma",
         _NULLS,
         smallest_sample=1,
+        counts="{cell}; 0 without carcinoma",
     ),
     Template(
         "DISTANCE_TO_CARCINOMA_MEDIAN_{cell}",
@@ -29,6 +30,7 @@ TEMPLATES = in_loops(
         "median distance of {cell} to the nearest carcinoma",
         _NULLS,
         smallest_sample=1,
+        counts="{cell}; 0 without carcinoma",
     ),
     Template(
         "DISTANCE_TO_CARCINOMA_P90_{cell}",
@@ -36,6 +38,7 @@ TEMPLATES = in_loops(
         "90th percentile of the distance of {cell} to the nearest carcinoma",
         _NULLS,
         smallest_sample=1,
+        counts="{cell}; 0 without carcinoma",
     ),
     Template(
         f"DISTANCE_TO_CARCINOMA_SHARE_WITHIN_{_NEAR_UM}_{{cell}}",
@@ -44,6 +47,7 @@ TEMPLATES = in_loops(
         _NULLS,
         SHARE,
         smallest_sample=1,
+        counts="{cell}; 0 without carcinoma",
     ),
 )
 
@@ -70,10 +74,12 @@ def distance_to_carcinoma(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "distance-to-carcinoma",
     "Distance to carcinoma",
-    "Distance from each cell to the nearest carcinoma pixel, 0 inside carcinoma. As everywhere the cells are "
-    "those in nucleated tissue, not all in the rectangle round it.",
+    "Distance from the pixel of the tissue map that a cell's center lies in to the center of the nearest "
+    "carcinoma pixel, 0 inside carcinoma, however far; of all cells that are counted, which lie in nucleated "
+    "tissue. Percentiles by linear interpolation.",
     TEMPLATES,
     distance_to_carcinoma,
     source="Exact distance transform: Meijster et al. 2000, doi:10.1007/0-306-47025-X_36",
+    null_model="none: where tissues lie decides the values, whether cells are drawn to carcinoma or not",
     alias="I2",
 )

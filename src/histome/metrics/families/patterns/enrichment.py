@@ -15,6 +15,7 @@ RADIUS_UM = 40.0
 _UNEXPECTED = "no such pair is expected"
 _UNSEEN = "no such pair is seen"
 _CERTAIN = "relabeling cannot change the number of pairs"
+_COUNTS = "pairs of {center} with {neighbor} seen within 40 um; of one class each pair counts twice"
 
 TEMPLATES = in_loops(
     ("neighbor", "center"),
@@ -25,6 +26,7 @@ TEMPLATES = in_loops(
         (_UNEXPECTED, _UNSEEN),
         UNBOUNDED,
         symmetric=True,
+        counts=_COUNTS,
     ),
     Template(
         "ENRICHMENT_Z_{neighbor}_AROUND_{center}",
@@ -33,6 +35,7 @@ TEMPLATES = in_loops(
         (_CERTAIN,),
         UNBOUNDED,
         symmetric=True,
+        counts=_COUNTS,
     ),
 )
 
@@ -61,11 +64,14 @@ FAMILY = Family(
     "enrichment",
     "Neighborhood enrichment",
     "Pairs of a center and a neighbor within 40 um, against all relabelings of the cells: exact mean and "
-    "variance, no permutations drawn. Symmetric in the two classes.",
+    "variance, no permutations drawn. A pair at exactly 40 um counts. Symmetric in the two classes.",
     TEMPLATES,
     enrichment,
     source="Join counts without replacement: Cliff and Ord 1981, Spatial Processes; the quantity as "
     "Palla et al. 2022, doi:10.1038/s41592-021-01358-2",
+    null_model="all exchanges of the classes among the counted cells of the slide, whatever their tissue: "
+    "classes that share a tissue come out as enriched without any interaction; Z grows with the number of "
+    "cells",
     alias="S4",
 )
 

@@ -18,6 +18,8 @@ from histome.metrics.tiles import (
     tiles_of,
 )
 
+_COUNTS = "tiles of {tile} um that are at least a quarter nucleated tissue"
+
 TEMPLATES = in_loops(
     ("cell", "tile"),
     Template(
@@ -26,6 +28,7 @@ TEMPLATES = in_loops(
         "SD (n - 1) / mean of the density of {cell} in tiles of {tile} um",
         (VERY_FEW_TILES, NONE_IN_TILES),
         smallest_sample=VERY_FEWEST_TILES,
+        counts=_COUNTS,
     ),
     Template(
         "HETEROGENEITY_GINI_{cell}_{tile}",
@@ -34,6 +37,7 @@ TEMPLATES = in_loops(
         (VERY_FEW_TILES, NONE_IN_TILES),
         SHARE,
         smallest_sample=VERY_FEWEST_TILES,
+        counts=_COUNTS,
     ),
     Template(
         "HETEROGENEITY_P90_{cell}_{tile}",
@@ -41,6 +45,7 @@ TEMPLATES = in_loops(
         "90th percentile of the density of {cell} in tiles of {tile} um",
         (VERY_FEW_TILES,),
         smallest_sample=VERY_FEWEST_TILES,
+        counts=_COUNTS,
     ),
     Template(
         "HETEROGENEITY_EMPTY_SHARE_{cell}_{tile}",
@@ -49,6 +54,7 @@ TEMPLATES = in_loops(
         (VERY_FEW_TILES,),
         SHARE,
         smallest_sample=VERY_FEWEST_TILES,
+        counts=_COUNTS,
     ),
 )
 
@@ -81,9 +87,12 @@ def heterogeneity(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "heterogeneity",
     "Heterogeneity between tiles",
-    "Densities of a class in square tiles of which at least a quarter is nucleated tissue; the tiles are "
-    "centered on the analyzed tissue.",
+    "Densities of a class in square tiles of which at least a quarter is nucleated tissue; the tiles cover "
+    "the upright bounding box of the analyzed tissue and are centered on it. Densities are per nucleated "
+    "tissue of the tile; every tile that is used weighs the same.",
     TEMPLATES,
     heterogeneity,
+    null_model="none: at random, too, the CV and the Gini coefficient grow as cells get fewer (CV^2 about "
+    "1 / mean cells a tile), so they compare between classes and slides of like abundance only",
     alias="H1",
 )

@@ -25,14 +25,25 @@ _NONE = "there are no lymphoid aggregates"
 _OFF_MAP = "the aggregates lie off the map"
 
 TEMPLATES = (
-    Template("LYMPHOID_AGGREGATE_COUNT", "aggregates", "number of lymphoid aggregates"),
-    Template("LYMPHOID_AGGREGATE_AREA", "mm2", "summed area of the lymphoid aggregates"),
+    Template(
+        "LYMPHOID_AGGREGATE_COUNT",
+        "aggregates",
+        "number of lymphoid aggregates",
+        counts="lymphoid aggregates",
+    ),
+    Template(
+        "LYMPHOID_AGGREGATE_AREA",
+        "mm2",
+        "summed area of the lymphoid aggregates",
+        counts="lymphoid aggregates",
+    ),
     Template(
         "LYMPHOID_AGGREGATE_DENSITY",
         "1/mm2",
         "lymphoid aggregates / area of all analyzed tissue",
         (NO_TISSUE,),
         derived="LYMPHOID_AGGREGATE_COUNT / ABSOLUTE_AREA",
+        counts="lymphoid aggregates",
     ),
     Template(
         "LYMPHOID_AGGREGATE_LARGEST_AREA",
@@ -40,6 +51,7 @@ TEMPLATES = (
         "area of the largest lymphoid aggregate",
         (_NONE,),
         smallest_sample=1,
+        counts="lymphoid aggregates",
     ),
     Template(
         "LYMPHOID_AGGREGATE_MEAN_AREA",
@@ -48,6 +60,7 @@ TEMPLATES = (
         (_NONE,),
         smallest_sample=1,
         derived="LYMPHOID_AGGREGATE_AREA / LYMPHOID_AGGREGATE_COUNT",
+        counts="lymphoid aggregates",
     ),
     Template(
         "LYMPHOID_AGGREGATE_PLASMA_SHARE",
@@ -56,6 +69,7 @@ TEMPLATES = (
         (_NONE,),
         SHARE,
         smallest_sample=1,
+        counts="lymphoid aggregates",
     ),
     Template(
         "LYMPHOID_AGGREGATE_DISTANCE_TO_CARCINOMA",
@@ -63,6 +77,7 @@ TEMPLATES = (
         "mean over lymphoid aggregates of the distance of their nearest cell to carcinoma",
         (_NONE, NO_CARCINOMA, _OFF_MAP),
         smallest_sample=1,
+        counts="lymphoid aggregates",
     ),
     *in_loops(
         ("zone",),
@@ -71,6 +86,7 @@ TEMPLATES = (
             "aggregates",
             "number of lymphoid aggregates most of whose cells on analyzed tissue lie in the {zone}",
             (NO_TUMOR,),
+            counts="lymphoid aggregates, wherever they lie",
         ),
     ),
 )

@@ -13,6 +13,7 @@ from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 _NO_OTHER = "there are no other {neighbor}"
 _ONE = "there is one of the {center} only"
 _PAIRS = (N_CELL_CLASSES, N_CELL_CLASSES)
+_COUNTS = "{center}; 0 where there are no other {neighbor}"
 
 TEMPLATES = in_loops(
     ("neighbor", "center"),
@@ -22,6 +23,7 @@ TEMPLATES = in_loops(
         "mean distance from {center} to the nearest of the other {neighbor}",
         (NO_CENTER, _NO_OTHER),
         smallest_sample=1,
+        counts=_COUNTS,
     ),
     Template(
         "NN_DISTANCE_MEDIAN_OF_{neighbor}_FROM_{center}",
@@ -29,6 +31,7 @@ TEMPLATES = in_loops(
         "median distance from {center} to the nearest of the other {neighbor}",
         (NO_CENTER, _NO_OTHER),
         smallest_sample=1,
+        counts=_COUNTS,
     ),
     Template(
         "NN_DISTANCE_SD_OF_{neighbor}_FROM_{center}",
@@ -36,6 +39,7 @@ TEMPLATES = in_loops(
         "standard deviation (n - 1) of the distance from {center} to the nearest of the other {neighbor}",
         (NO_CENTER, _NO_OTHER, _ONE),
         smallest_sample=2,
+        counts=_COUNTS,
     ),
 )
 
@@ -67,10 +71,12 @@ def nearest_distances(specimen: Specimen) -> Mapping[str, Result]:
 FAMILY = Family(
     "nearest-distances",
     "Nearest-neighbor distances",
-    "Distance from each cell of one class to the nearest other cell of another, however far.",
+    "Distance from each cell of one class to the nearest cell of another, or to the nearest "
+    "other one of the same; however far, and without correction for the border of the tissue.",
     TEMPLATES,
     nearest_distances,
     source="Clark and Evans 1954, doi:10.2307/1931034",
+    null_model="none: the values grow as the neighbors get fewer, at random about 1 / (2 sqrt(density))",
     alias="S1",
 )
 

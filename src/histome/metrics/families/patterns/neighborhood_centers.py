@@ -16,12 +16,14 @@ def center_templates(where: str, words: str, area_unit: str) -> tuple[Template, 
             f"AREA{tail}",
             area_unit,
             f"area of the union of the discs of {{radius}} um round all {{center}} in {words}, not clipped",
+            counts=f"{{center}} in {words}",
         ),
         Template(
             f"TOTAL_NUMBER_OF_NEIGHBORS{tail}",
             "cells",
             f"number of cells of any class and place within {{radius}} um of another cell that is one of the "
             f"{{center}} in {words}; each cell counts once",
+            counts=f"{{center}} in {words}",
         ),
     )
 

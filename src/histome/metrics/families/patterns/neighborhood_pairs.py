@@ -38,12 +38,14 @@ def pair_templates(where: str, words: str, area_unit: str) -> tuple[Template, ..
             f"NUMBER_OF_CELLS_WITH_{{neighbor}}_NEIGHBORS{tail}",
             "cells",
             f"number of {around} with another cell, one of the {{neighbor}}, within {{radius}} um",
+            counts=around,
         ),
         Template(
             f"NUMBER_OF_{{neighbor}}S{tail}",
             "cells",
             f"number of {{neighbor}} within {{radius}} um of another cell that is one of the {around}; "
             "each cell counts once",
+            counts=around,
         ),
         Template(
             f"DENSITY_OF_{{neighbor}}S{tail}",
@@ -51,6 +53,7 @@ def pair_templates(where: str, words: str, area_unit: str) -> tuple[Template, ..
             f"that number of {{neighbor}} / area of the discs of {{radius}} um round {around}",
             (why.no_center,),
             derived=f"{number} / AREA{plain_tail}",
+            counts=around,
         ),
         Template(
             f"RATIO_OF_{{neighbor}}S{tail}",
@@ -60,6 +63,7 @@ def pair_templates(where: str, words: str, area_unit: str) -> tuple[Template, ..
             SHARE,
             smallest_sample=1,
             derived=f"{number} / TOTAL_NUMBER_OF_NEIGHBORS{plain_tail}",
+            counts=f"all neighbors, of any class, within {{radius}} um of {around}",
         ),
         Template(
             f"AVG_MIN_DISTANCE_OF_{{neighbor}}S{tail}",
@@ -68,6 +72,7 @@ def pair_templates(where: str, words: str, area_unit: str) -> tuple[Template, ..
             "{radius} um",
             (why.no_center, why.none_near),
             smallest_sample=1,
+            counts=f"{around} with one of the other {{neighbor}} within {{radius}} um",
         ),
     )
 

@@ -21,6 +21,7 @@ TEMPLATES = in_loops(
         "cells/mm2",
         "{cell} / area, in the band of {band} um {side} the carcinoma-stroma border",
         (NO_CARCINOMA, NO_STROMA, _EMPTY),
+        counts="{cell} in the band",
     ),
 )
 
