@@ -16,8 +16,8 @@ from evaluate_tissue import ZOO, evaluate
 from histome.datasets.declared import declaration_of
 from histome.datasets.tissue_fields import load_tissue_fields, sources_by_part, tissue_labels_of
 from histome.training.checkpoint import load_average
+from histome.training.tissue.recipe import SHARES, TissueRecipe
 from histome.training.tissue.ship import ship_tissue
-from histome.training.tissue.train import SHARES, TissueRecipe
 
 LIMITS = (
     "blood is indirect: red cells found by color in 6 colon and 140 lung tiles that a person chose; next to "

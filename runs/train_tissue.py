@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from histome.datasets.tissue_fields import load_tissue_fields
-from histome.training.tissue.train import TissueRecipe, predict_tissue, train_tissue
+from histome.training.tissue.recipe import TissueRecipe
+from histome.training.tissue.train import predict_tissue, train_tissue
 from histome.validation.tissue import score_tissue
 
 FOLLOWED = (

@@ -10,7 +10,7 @@ from helpers.phantoms import small_phantom
 from scipy import ndimage
 
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
-from histome.phantom import PhantomTruth, draw_phantom
+from histome.phantom import PhantomTruth, draw_phantom, paint_field
 from histome.phantom.layout import make_layout
 from histome.phantom.nuclei import NAMES, make_nuclei
 from histome.phantom.paint import PhantomScene, paint_block
@@ -220,3 +220,11 @@ def test_every_level_is_complete(tmp_path: Path, size: tuple[int, int]) -> None:
             # JPEG, rounding and the slack at the border of the bare block.
             assert np.percentile(np.abs(read - expected), 98) < 4
             assert np.abs(read - expected)[-3:].mean() < 4
+
+
+def test_a_field_is_the_middle_of_tissue() -> None:
+    field, again = (paint_field(300, mpp=1.0, rng=np.random.default_rng(7)) for _ in range(2))
+    assert field.shape == (300, 300, 3)
+    assert np.array_equal(field, again)
+    # The rest is fat and clefts.
+    assert (field.min(axis=2) < 225).mean() > 0.8

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from helpers.drawn_tissue import glass, tissue_texture, write_field
 from helpers.phantoms import numbered, tiled_tiff
+from helpers.tissue_models import MeanColor
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import QcConfig, TissueConfig
-from histome.models.card import Card
 from histome.qc import Quality, assess
 from histome.qc.stain import Stain
 from histome.slide import ClassMap, open_slide
@@ -13,28 +13,6 @@ from histome.tissue import segment_tissue
 from histome.tissue.segment import PROBABILITY_CHUNK_PX
 
 VALID = QC_CLASSES.index("VALID_TISSUE") + 1
-
-
-def card(**changes):
-    fields = {"window_px": 128, "halo_px": 16, "stride": 2, "mpp": 1.0} | changes
-    return Card(
-        name="test", task="segmenter", description="d", classes=TISSUE_CLASSES, sha256="0" * 64, **fields
-    )
-
-
-class MeanColor:
-    """Probability k of a cell is a fixed mix of the mean color of its 2 x 2 pixels: blind to windows."""
-
-    def __init__(self, **changes):
-        self.card = card(**changes)
-        self.windows = 0
-
-    def __call__(self, image):
-        self.windows += 1
-        side = self.card.window_px // 2
-        mean = image[0].reshape(side, 2, side, 2, 3).mean(axis=(1, 3)) / 255
-        mix = np.random.default_rng(0).dirichlet(np.ones(3), 7)
-        return {"probabilities": np.einsum("kc,ijc->kij", mix, mean)[None].astype(np.float32)}
 
 
 def quality_of(slide, valid=None):
@@ -64,6 +42,44 @@ def test_windows_leave_no_seam(slide):
         other = segment_tissue(slide, quality_of(slide), MeanColor(**changes), TissueConfig())
         assert np.array_equal(other.map.array, wide.map.array)
         assert np.array_equal(np.asarray(other.probabilities.array), np.asarray(wide.probabilities.array))
+
+
+class Stairs(MeanColor):
+    """Window k (they are run in order) says that class 0 is k / 4 likely."""
+
+    def __call__(self, image):
+        planes = np.zeros_like(super().__call__(image)["probabilities"])
+        planes[:, 0] = (self.windows - 1) / 4
+        return {"probabilities": planes}
+
+
+def test_windows_fade_into_each_other(tmp_path):
+    # Two rows of two windows; cores of 96 px are 48 of the map, half a halo to either side is 4 of them.
+    slide = write_field(tmp_path / "four.png", numbered(192, 192), 1.0)
+    tissue = segment_tissue(slide, quality_of(slide), Stairs(window_px=128, halo_px=16), TissueConfig())
+    found = np.asarray(tissue.probabilities.array)[0].astype(int)
+    corners = np.array([[0, 64], [128, 191]])
+    assert np.array_equal(found[[0, -1]][:, [0, -1]], corners)
+    assert np.array_equal(found[:44], np.broadcast_to(found[0], (44, 96)))
+    across = found[0]
+    assert (across[:44] == 0).all()
+    assert (across[52:] == 64).all()
+    assert (np.diff(across) >= 0).all()
+    # Halfway between the cores the two windows weigh the same.
+    assert across[47] + across[48] == pytest.approx(64, abs=1)
+    assert found[47:49, 47:49].mean() == pytest.approx(corners.mean(), abs=1)
+
+
+def test_a_window_without_tissue_takes_no_weight(tmp_path):
+    slide = write_field(tmp_path / "two.png", numbered(96, 192), 1.0)
+    valid = np.zeros(slide.shape_at(8.0), bool)
+    valid[:, :12] = True
+    tissue = segment_tissue(slide, quality_of(slide, valid), Stairs(), TissueConfig())
+    assert not np.asarray(tissue.probabilities.array)[0].any()
+    tissue = segment_tissue(slide, quality_of(slide, ~valid), MeanColor(), TissueConfig())
+    whole = segment_tissue(slide, quality_of(slide), MeanColor(), TissueConfig())
+    right = (slice(None), slice(None), slice(48, None))
+    assert np.array_equal(*(np.asarray(t.probabilities.array)[right] for t in (tissue, whole)))
 
 
 def test_workers_change_nothing(slide):

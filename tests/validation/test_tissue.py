@@ -11,6 +11,7 @@ from histome.validation.tissue import (
     iou,
     malignancy,
     score_tissue,
+    steadiness,
     wsss_counts,
 )
 
@@ -49,3 +50,34 @@ def test_a_tile_is_answered_by_the_classes_that_its_declaration_names():
     fields = [field("nct", "a", "STR"), field("nct", "b", "STR"), field("kather", "c", "03_COMPLEX")]
     scores = score_tissue(lambda _: PERFECT, fields, np.random.default_rng(0))
     assert scores == {"nct_str": {"value": 0.5, "low": 0.5, "high": 0.5, "units": 2}}
+
+
+def test_what_an_antibody_stained_is_held_against_the_classes_that_answer_it():
+    """The left half is carcinoma, the right half stroma; stained is the left half, or three quarters."""
+    left = (HALVES == 0).astype(np.uint8)
+    wide = np.repeat([[1] * 30 + [0] * 10], 40, axis=0).astype(np.uint8)
+    fields = [
+        field("segpath_web", "a", "epithelium", left),
+        field("segpath_web", "b", "smooth muscle or myofibroblast", wide),
+        field("segpath_web", "c", "red blood cells", left),
+    ]
+    scores = score_tissue(lambda _: PERFECT, fields, np.random.default_rng(0))
+    assert scores["segpath_web_epithelium_dice"]["value"] == 1.0
+    assert scores["segpath_web_muscle_share"]["value"] == pytest.approx(1 / 3, abs=1e-4)
+    assert scores["segpath_web_blood_dice"]["value"] == 0.0
+
+
+def test_a_map_of_colors_is_steady_and_one_of_the_grid_is_not():
+    image = field("glas").image
+
+    def by_color(image):
+        return np.stack([image[::2, ::2, 0], image[::2, ::2, 1]])
+
+    def by_grid(image):
+        planes = by_color(image)
+        planes[0, :, ::8] = 255
+        planes[1, :, 1::2] = 255
+        return planes
+
+    assert steadiness(by_color, image) == 1.0
+    assert steadiness(by_grid, image) < 0.8

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from histome.models.reference import TOLERANCE, largest_difference, reference_wi
 from histome.models.registry import find_model, registered_model
 from histome.models.runtime import Network, Outputs, Predictor, read_weights
 from histome.models.tasks import CELL_TASKS, expected_outputs, unfit_classes, value_ranges
+from histome.phantom import paint_field
 from histome.slide.plain import array_slide
+from histome.tissue.steadiness import LEAST_AGREEMENT, Steadiness, measure_steadiness
 
 Check = tuple[str, Callable[[], str]]
 # Rounding of a sigmoid or a softmax in bf16.
@@ -26,6 +29,8 @@ _SEAM = 0.25
 _BACKENDS = 1e-3
 # The radius of a large nucleus: one cut by the field's edge may have its center beyond it.
 _REACH_UM = 8.0
+# Side of the drawn field that is moved.
+_FIELD_UM = 640.0
 # What a person's own class may raise while it is looked at.
 _ERRORS = (HistomeError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError)
 
@@ -36,8 +41,9 @@ def check_model(model: str | Path | Card | Predictor) -> list[Finding]:
     Looked at: the card; the weights' checksum; names, shapes and types of the outputs; their ranges; that the
     same window gives the same bytes again, after other windows and in two threads at once; that two windows
     agree where they meet, `halo_px` deep; that a blank slide has no nuclei and a field smaller than the
-    window none outside it (models of cells); that both CPU backends agree; and the card's `reference`
-    (means of the outputs for a drawn window, to 2 %), where it holds one.
+    window none outside it (models of cells); that the map of a drawn field is the same wherever the field
+    lies and shows no cut where windows meet (models of tissue); that both CPU backends agree; and the card's
+    `reference` (means of the outputs for a drawn window, to 2 %), where it holds one.
 
     Parameters
     ----------
@@ -141,6 +147,10 @@ def _of_behavior(network: Predictor) -> Iterator[Check]:
     if network.card.task in CELL_TASKS:
         yield "blank", lambda: _blank(network)
         yield "edge", lambda: _edge(network)
+    else:
+        steady = cache(lambda: measure_steadiness(network, _drawn_field(network.card)))
+        yield "moved", lambda: _moved(steady())
+        yield "cuts", lambda: _cuts(steady())
     if isinstance(network, Network):
         yield "backends", lambda: _backends(network.card)
     yield "reference", lambda: _reference(network)
@@ -241,6 +251,31 @@ def _edge(network: Predictor) -> str:
     if beyond.any():
         raise ModelError(f"{beyond.sum():,} nuclei on the white beyond a small field")
     return f"{len(found):,} nuclei in a small field, none on the white beyond it"
+
+
+def _drawn_field(card: Card) -> NDArray[np.uint8]:
+    """At most as large as a window's core: it fits between the lines where windows meet."""
+    side = min(card.core_px, round(_FIELD_UM / card.mpp)) // card.stride * card.stride
+    return paint_field(side, mpp=card.mpp, rng=np.random.default_rng(7))
+
+
+def _moved(steady: Steadiness) -> str:
+    agreed = f"{100 * steady.agreement:.1f} % of a drawn field is of one class at three places"
+    if not steady.agrees:
+        raise ModelError(
+            f"only {agreed}, not {100 * LEAST_AGREEMENT:.0f} %: what a pixel is depends on where it lies"
+        )
+    return agreed
+
+
+def _cuts(steady: Steadiness) -> str:
+    figures = (
+        f"classes change across {100 * steady.at_seam:.1f} % of the line where windows meet, "
+        f"{100 * steady.same_place:.1f} % where they do not, {100 * steady.elsewhere:.1f} % elsewhere"
+    )
+    if not steady.seamless:
+        raise ModelError(f"{figures}: halo_px is too small, or the model looks at the window's border")
+    return figures
 
 
 def _backends(card: Card) -> str:

@@ -254,6 +254,17 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
         dead_label="Dead",
         tuning=("Testis",),
         held_out=("Bile-duct",),
+        tissue=TissueLabels(
+            layout="nuclei",
+            note="breast, esophagus, adrenal gland; 8 um round typed nuclei",
+            labels={
+                "Neoplastic": "malignant nuclei",
+                "Epithelial": "benign nuclei",
+                "Connective": "connective nuclei",
+            },
+            split="named",
+            mirrored=True,
+        ),
     ),
     DataSet(
         name="nucls15",

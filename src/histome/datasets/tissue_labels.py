@@ -60,6 +60,8 @@ LABEL_SETS: dict[str, LabelSet] = {
     # Blocky masks: the edge of a metastasis lies 8-30 um off.
     "lymph node": LabelSet((*_SOFT, "OTHER"), weight=0.5),
     "fat or fibrous tissue": LabelSet((*_SOFT, "OTHER"), weight=0.5),
+    # Fibroblasts, endothelium and muscle in one word.
+    "connective nuclei": LabelSet(("STROMA", "VESSEL", "OTHER"), ("STROMA",), 0.3, 0.7),
 }
 CODES = {name: code for code, name in enumerate(LABEL_SETS, start=1)}
 

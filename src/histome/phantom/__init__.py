@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.phantom.draw import draw_phantom
+    from histome.phantom.draw import draw_phantom, paint_field
     from histome.phantom.truth import PhantomCells, PhantomTruth
 
-__all__ = ["PhantomCells", "PhantomTruth", "draw_phantom"]
+__all__ = ["PhantomCells", "PhantomTruth", "draw_phantom", "paint_field"]
 __getattr__ = opened(__name__, __file__)

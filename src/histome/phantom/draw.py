@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from histome.phantom.layout import make_layout
+from histome.phantom.layout import Layout, make_layout
 from histome.phantom.nuclei import make_nuclei
 from histome.phantom.paint import PhantomScene, paint_block
-from histome.phantom.pyramid import BLOCK_PX, write_pyramid
+from histome.phantom.pyramid import BLOCK_PX, WHITE, write_pyramid
 from histome.phantom.texture import make_textures
 from histome.phantom.truth import PhantomTruth
 
@@ -43,7 +44,20 @@ def draw_phantom(
     """
     extent_um = (size_px[0] * mpp, size_px[1] * mpp)
     layout = make_layout(rng, extent_um, tissue_share=tissue_share, artifacts=artifacts)
-    textures = make_textures(rng, mpp)
-    scene = PhantomScene(layout, make_nuclei(rng, layout, textures, mpp), textures, mpp)
+    scene = _scene(rng, layout, mpp)
     write_pyramid(Path(path), size_px, mpp, lambda x, y: paint_block(scene, x, y, BLOCK_PX))
     return PhantomTruth(Path(path), size_px, mpp, layout, scene.nuclei)
+
+
+def paint_field(side_px: int, *, mpp: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw the middle of a fragment of tissue, uint8 (side, side, 3): hardly any glass, no artifacts."""
+    whole = round(1.5 * side_px)
+    layout = make_layout(rng, (whole * mpp, whole * mpp), tissue_share=0.9, artifacts=False)
+    margin = (whole - side_px) // 2
+    painted = paint_block(_scene(rng, layout, mpp), margin, margin, side_px)
+    return painted if painted is not None else np.full((side_px, side_px, 3), WHITE, np.uint8)
+
+
+def _scene(rng: np.random.Generator, layout: Layout, mpp: float) -> PhantomScene:
+    textures = make_textures(rng, mpp)
+    return PhantomScene(layout, make_nuclei(rng, layout, textures, mpp), textures, mpp)

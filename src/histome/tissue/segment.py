@@ -1,5 +1,8 @@
 """What tissue is where: seven probabilities a pixel and the exclusive map of the most probable one."""
 
+from collections.abc import Iterator
+from itertools import groupby
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,11 +12,14 @@ from histome.models.runtime import Predictor
 from histome.qc import Quality
 from histome.slide import ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
+from histome.slide.plain import array_slide
 from histome.threads import ordered_map
 from histome.tissue.tissue import Tissue
 from histome.tissue.zones import zone_rule
 
 Planes = NDArray[np.uint8]
+# Weight of a window along one axis. Two axes make 256: 255 times that is still 16 bits.
+_FULL = 16
 
 
 def segment_tissue(
@@ -23,44 +29,116 @@ def segment_tissue(
 
     Its maps lie at the card's mpp times its stride.
 
-    The windows form one lattice given by the card, so the result does not depend on `workers`. Pixels outside
-    the slide are its mirror image to the network: a small field on white would look like a biopsy on glass.
+    The windows form one lattice given by the card, so the result does not depend on `workers`. Where two
+    meet, one fades into the other: their probabilities are averaged, weighted by a cosine that runs half a
+    halo to either side of the line between their cores. Pixels outside the slide are its mirror image to the
+    network: a small field on white would look like a biopsy on glass.
     """
     card = network.card
     map_mpp = card.mpp * card.stride
     shape = slide.shape_at(map_mpp)
     probabilities = ProbabilityMap.empty(shape, map_mpp, card.classes)
     codes = np.zeros(shape, np.uint8)
-    # The lattice covers whole map pixels: an odd last input pixel belongs to one too.
-    grid = TileGrid((shape[1] * card.stride, shape[0] * card.stride), card.core_px, card.halo_px)
-    band = _ChunkRows(probabilities, card.core_px // card.stride)
-    wanted = [tile for tile in grid if _has_valid(quality.map, tile, card)]
-    # At most two windows a worker are held.
-    found = ordered_map(lambda tile: _predict(slide, network, tile), wanted, workers, ahead=2 * workers - 1)
-    row = 0
-    for tile, planes in zip(wanted, found, strict=True):
-        while row < tile.index // grid.shape[1]:
-            band.next_row()
-            row += 1
-        box = _map_box(tile, card)
-        codes[box] = _exclusive(planes, _valid_in(quality.map, box, map_mpp))
-        band.put(planes, box)
-    band.close()
+    wanted = [tile for tile in window_lattice(slide, card) if _has_valid(quality.map, tile, card)]
+    chunks = _ChunkRows(probabilities)
+    top = 0
+    for planes in blended_rows(slide, network, wanted, workers=workers):
+        rows = slice(top, top + planes.shape[1])
+        valid = _valid_in(quality.map, (rows, slice(0, shape[1])), map_mpp)
+        codes[rows] = _exclusive(planes, valid)
+        chunks.append(planes)
+        top = rows.stop
+    chunks.close()
     tissue = ClassMap(codes, map_mpp, card.classes, frame=slide.frame)
     return Tissue.of(tissue, probabilities, rule=zone_rule(config), workers=workers)
 
 
-def _predict(slide: Slide, network: Predictor, tile: Tile) -> Planes:
-    """round(255 p) of the tile's core, uint8 (classes, h, w), cut at the slide's edge."""
+def window_lattice(slide: Slide, card: Card) -> TileGrid:
+    """Return the windows of a slide; an odd last input pixel belongs to a map pixel too."""
+    height, width = slide.shape_at(card.mpp * card.stride)
+    return TileGrid((width * card.stride, height * card.stride), card.core_px, card.halo_px)
+
+
+def blended_rows(
+    slide: Slide, network: Predictor, wanted: list[Tile], *, workers: int = 1
+) -> Iterator[Planes]:
+    """Yield round(255 p) of the slide from top to bottom, uint8 (classes, rows, width); 0 beyond the windows.
+
+    Parameters
+    ----------
+    wanted : list of Tile
+        Windows of `window_lattice` to run, in its order.
+    """
+    card = network.card
+    lattice = window_lattice(slide, card)
+    fades = _Fades(card, lattice)
+    # At most two windows a worker are held.
+    found = ordered_map(lambda tile: _predict(slide, network, tile), wanted, workers, ahead=2 * workers - 1)
+    rows = {k: list(tiles) for k, tiles in groupby(wanted, lambda tile: tile.index // lattice.shape[1])}
+    for row in range(lattice.shape[0]):
+        for tile in rows.get(row, ()):
+            fades.add(next(found), tile)
+        yield fades.finish_row(last=row == lattice.shape[0] - 1)
+
+
+def predict_field(network: Predictor, image: NDArray[np.uint8]) -> Planes:
+    """Return round(255 p) of a field at the card's mpp, uint8 (classes, h, w), as a slide gets it."""
+    slide = array_slide(image, network.card.mpp)
+    windows = list(window_lattice(slide, network.card))
+    return np.concatenate(list(blended_rows(slide, network, windows)), axis=1)
+
+
+def _predict(slide: Slide, network: Predictor, tile: Tile) -> NDArray[np.uint8]:
+    """round(255 p) of the whole window, uint8 (classes, side, side)."""
     card = network.card
     x_px, y_px = tile.read.x0 * card.mpp / slide.mpp.x, tile.read.y0 * card.mpp / slide.mpp.y
     image = slide.read(x_px, y_px, size=(card.window_px, card.window_px), mpp=card.mpp)
     probabilities = network(_mirrored(image, slide, tile, card)[None])["probabilities"][0]
-    halo = card.halo_px // card.stride
-    rows, columns = _map_box(tile, card)
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    core = probabilities[:, halo : halo + height, halo : halo + width]
-    return np.clip(np.rint(core * 255), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(probabilities * 255), 0, 255).astype(np.uint8)
+
+
+class _Fades:
+    """Sums the windows of one row of the lattice, each weighted; integers, so their order changes nothing."""
+
+    def __init__(self, card: Card, lattice: TileGrid) -> None:
+        self._stride, self._halo = card.stride, card.halo_px // card.stride
+        self._core = card.core_px // card.stride
+        self._fade = min(self._halo // 2, self._core // 2)
+        self._width, self._height = (edge // card.stride for edge in lattice.extent_px)
+        rows = self._core + 2 * self._fade
+        self._sums = np.zeros((len(card.classes), rows, self._width), np.uint16)
+        self._weights = np.zeros((rows, self._width), np.uint16)
+        self._top = -self._fade
+        up = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * self._fade) + 0.5) / max(1, 2 * self._fade))
+        rise = np.rint(_FULL * up).astype(np.uint16)
+        self._ramp = np.concatenate(
+            [rise, np.full(self._core - 2 * self._fade, _FULL, np.uint16), _FULL - rise]
+        )
+
+    def add(self, planes: Planes, tile: Tile) -> None:
+        """Add a window of the current row."""
+        margin = self._halo - self._fade
+        left, top = tile.core.x0 // self._stride - self._fade, self._top
+        columns = slice(max(0, left), min(self._width, left + len(self._ramp)))
+        rows = slice(max(0, top), min(self._height, top + len(self._ramp)))
+        own_x, own_y = (slice(s.start - at, s.stop - at) for s, at in ((columns, left), (rows, top)))
+        weight = self._ramp[own_y, None] * self._ramp[None, own_x]
+        inner = planes[:, margin:, margin:][:, own_y, own_x]
+        self._sums[:, own_y, columns] += weight * inner
+        self._weights[own_y, columns] += weight
+
+    def finish_row(self, *, last: bool) -> Planes:
+        """Return the rows that no later window reaches, and go on to the next row of windows."""
+        done = len(self._weights) if last else self._core
+        rows = slice(max(0, -self._top), min(done, self._height - self._top))
+        weight = np.maximum(self._weights[rows], 1)
+        planes = ((self._sums[:, rows] + weight // 2) // weight).astype(np.uint8)
+        for part in (self._sums, self._weights):
+            kept = part[..., self._core :, :].copy()
+            part[...] = 0
+            part[..., : kept.shape[-2], :] = kept
+        self._top += self._core
+        return planes
 
 
 def _mirrored(image: NDArray[np.uint8], slide: Slide, tile: Tile, card: Card) -> NDArray[np.uint8]:
@@ -73,11 +151,6 @@ def _mirrored(image: NDArray[np.uint8], slide: Slide, tile: Tile, card: Card) ->
         return image
     inside = image[top : side - bottom, left : side - right]
     return np.pad(inside, ((top, bottom), (left, right), (0, 0)), mode="symmetric")
-
-
-def _map_box(tile: Tile, card: Card) -> tuple[slice, slice]:
-    box = [edge // card.stride for edge in tile.core]
-    return slice(box[1], box[3]), slice(box[0], box[2])
 
 
 def _has_valid(quality_map: ClassMap, tile: Tile, card: Card) -> bool:
@@ -101,33 +174,28 @@ def _exclusive(planes: Planes, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 class _ChunkRows:
-    """Collects tiles row by row and writes whole rows of chunks: each chunk is compressed once."""
+    """Collects rows from top to bottom and writes whole rows of chunks: each chunk is compressed once."""
 
-    def __init__(self, target: ProbabilityMap, row_px: int) -> None:
-        self._target, self._row_px = target, row_px
-        classes, self._height, width = target.array.shape
-        self._rows = np.zeros((classes, row_px + PROBABILITY_CHUNK_PX, width), np.uint8)
-        self._first = self._filled = 0
+    def __init__(self, target: ProbabilityMap) -> None:
+        self._target = target
+        self._parts: list[Planes] = []
+        self._first = self._held = 0
 
-    def put(self, planes: Planes, box: tuple[slice, slice]) -> None:
-        """Place the planes of one tile of the current row."""
-        rows, columns = box
-        self._rows[:, rows.start - self._first : rows.stop - self._first, columns] = planes
-
-    def next_row(self) -> None:
-        """Go on to the next row of tiles; write the rows of chunks that are complete."""
-        self._filled = min(self._filled + self._row_px, self._height)
-        while self._filled - self._first >= PROBABILITY_CHUNK_PX:
+    def append(self, planes: Planes) -> None:
+        """Take the next rows; write the rows of chunks that are complete."""
+        self._parts.append(planes)
+        self._held += planes.shape[1]
+        while self._held >= PROBABILITY_CHUNK_PX:
             self._write(PROBABILITY_CHUNK_PX)
 
     def close(self) -> None:
         """Write what is left."""
-        while self._first < self._height:
-            self._write(min(PROBABILITY_CHUNK_PX, self._height - self._first))
+        self._write(self._held)
 
     def _write(self, count: int) -> None:
-        done = self._rows[:, :count]
-        if done.any():
-            self._target.array[:, self._first : self._first + count] = done
-        self._rows = np.concatenate([self._rows[:, count:], np.zeros_like(done)], axis=1)
+        held = np.concatenate(self._parts, axis=1)
+        if held[:, :count].any():
+            self._target.array[:, self._first : self._first + count] = held[:, :count]
+        self._parts = [held[:, count:]]
         self._first += count
+        self._held -= count

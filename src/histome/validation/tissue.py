@@ -17,6 +17,12 @@ _K = {name: k for k, name in enumerate(TISSUE_CLASSES)}
 # Our seven classes as the three of wsss4luad: tumor, tumor-associated stroma, normal lung.
 _WSSS = np.array([0, 2, 0, 1, 2, 1, 1])
 _WSSS_NAMES = ("tumor", "stroma", "normal")
+# Score of segpath_web -> the label of its images, and our classes that answer what is stained.
+_STAINED = {
+    "blood_dice": ("red blood cells", ("BLOOD",)),
+    "epithelium_dice": ("epithelium", ("CARCINOMA", "EPITHELIAL_TISSUE")),
+    "muscle_share": ("smooth muscle or myofibroblast", ("STROMA", "VESSEL", "OTHER")),
+}
 
 
 def _full(probabilities: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -89,10 +95,12 @@ def score_tissue(
     predict : callable(image)
         Image at 1 um/px -> probabilities (7, h/2, w/2).
     """
-    wanted = [f for f in fields if f.data_set in ("wsss4luad", "glas") or answers_of(f)]
+    mapped = ("wsss4luad", "glas", "segpath_web")
+    wanted = [f for f in fields if f.data_set in mapped or answers_of(f)]
     predicted = [(f, predict(f.image)) for f in wanted]
     estimates = _score_wsss([(f, p) for f, p in predicted if f.data_set == "wsss4luad"], rng)
     estimates |= _score_glas([(f, p) for f, p in predicted if f.data_set == "glas"], rng)
+    estimates |= _score_stained([(f, p) for f, p in predicted if f.data_set == "segpath_web"], rng)
     estimates |= _score_tiles([(f, p) for f, p in predicted if answers_of(f)], rng)
     return {name: estimate.as_dict() for name, estimate in estimates.items()}
 
@@ -127,6 +135,48 @@ def _score_glas(predicted: Sequence[Predicted], rng: np.random.Generator) -> dic
         "glas_gland_dice": bootstrap(counts, sources, gland_dice, rng=rng),
         "glas_grade_accuracy": bootstrap(np.array(right, float), sources, ratio, rng=rng),
     }
+
+
+def _score_stained(predicted: Sequence[Predicted], rng: np.random.Generator) -> dict[str, Estimate]:
+    """Dice with what an antibody stained; of smooth muscle, no class of ours, the share that is right."""
+    scores = {}
+    for name, (label, classes) in _STAINED.items():
+        mine = [(f, p) for f, p in predicted if f.label == label]
+        if mine:
+            counts = np.stack([_stained_counts(f, p, classes) for f, p in mine])
+            of = gland_dice if name.endswith("dice") else lambda sums: ratio(sums[..., [0, 2]])
+            scores[f"segpath_web_{name}"] = bootstrap(counts, [f.source for f, _ in mine], of, rng=rng)
+    return scores
+
+
+def _stained_counts(
+    field: TissueField, probabilities: NDArray[np.float32], classes: Sequence[str]
+) -> Overlaps:
+    """Intersection, predicted and stained pixels."""
+    assert field.truth is not None
+    best = _full(probabilities, field.image.shape).argmax(0)
+    found, true = np.isin(best, [_K[name] for name in classes]), field.truth == 1
+    return np.array([(found & true).sum(), found.sum(), true.sum()], np.float64)
+
+
+def steadiness(
+    predict: Predict,
+    image: NDArray[np.uint8],
+    offsets_px: Sequence[tuple[int, int]] = ((0, 0), (14, 22), (54, 40)),
+) -> float:
+    """Share of an image's pixels whose winning class is the same wherever it lies, 0-1.
+
+    The image lies at each offset (x, y, even) on its own mirror image; the smallest share that any two agree.
+    """
+    room = 32 + max(max(offset) for offset in offsets_px)
+    h, w = image.shape[:2]
+    maps = []
+    for x, y in offsets_px:
+        canvas = np.pad(image, ((y, room - y), (x, room - x), (0, 0)), mode="symmetric")
+        best = predict(canvas).argmax(0)
+        maps.append(best[y // 2 : (y + h) // 2, x // 2 : (x + w) // 2])
+    pairs = [(a, b) for k, a in enumerate(maps) for b in maps[:k]]
+    return min(float((a == b).mean()) for a, b in pairs)
 
 
 def _score_tiles(predicted: Sequence[Predicted], rng: np.random.Generator) -> dict[str, Estimate]:

@@ -5,14 +5,10 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
+    from histome.training.tissue.network import TissueNetwork
+    from histome.training.tissue.recipe import TissueRecipe
     from histome.training.tissue.ship import ship_tissue
-    from histome.training.tissue.train import (
-        TissueNetwork,
-        TissueRecipe,
-        in_windows,
-        predict_tissue,
-        train_tissue,
-    )
+    from histome.training.tissue.train import in_windows, predict_tissue, train_tissue
 
 __all__ = [
     "TissueNetwork",

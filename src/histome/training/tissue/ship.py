@@ -12,7 +12,7 @@ from histome.models.card import Card
 from histome.models.runtime import weights_sha256
 from histome.training.cards import reference_of, rewrite_card
 from histome.training.networks import export_onnx
-from histome.training.tissue.train import STRIDE, TissueExport, TissueNetwork
+from histome.training.tissue.network import STRIDE, TissueExport, TissueNetwork
 
 
 def ship_tissue(
@@ -32,7 +32,8 @@ def ship_tissue(
     score : callable()
         Scores of the model in `out`.
     """
-    net = TissueNetwork(pretrained=False)
+    smooth = not any(name.endswith("running_mean") for name in weights)
+    net = TissueNetwork(pretrained=False, smooth=smooth)
     net.load_state_dict(dict(weights))
     out.mkdir(parents=True, exist_ok=True)
     export_onnx(TissueExport(net.eval()), str(out / "model.onnx"), about["window_px"], ["probabilities"])
