@@ -56,6 +56,18 @@ def two_halves(shape_px=(500, 500), mpp=2.0, left="CARCINOMA", right="STROMA"):
     return ClassMap(array, mpp, TISSUE_CLASSES)
 
 
+def two_compartments(rng, n=12_000, side_um=3000.0):
+    """Carcinoma beside stroma with classes of their own shares, drawn independently inside each."""
+    tissue = two_halves((round(side_um / 2),) * 2)
+    x, y = rng.uniform(0, side_um, (2, n))
+    names = ["CARCINOMA_CELL", "FIBROBLAST", "LYMPHOCYTE", "MACROPHAGE"]
+    left, right = (
+        rng.choice(names, n, p=[0.8, 0.05, 0.05, 0.1]),
+        rng.choice(names, n, p=[0.05, 0.5, 0.35, 0.1]),
+    )
+    return tissue, cell_table(x, y, np.where(x < side_um / 2, left, right))
+
+
 def disc_of_tumor(radius_um=1000.0, side_um=3600.0, mpp=10.0):
     """A disc of carcinoma in the middle of a square of stroma."""
     n = round(side_um / mpp)

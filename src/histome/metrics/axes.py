@@ -14,6 +14,9 @@ RADII_UM = (20, 40)
 L_RADII_UM = (20, 40, 60, 80, 100)
 BORDER_BANDS_UM = ((0, 20), (20, 50), (50, 100), (100, 200), (200, 500))
 TILE_SIZES_UM = (250, 500, 1000)
+# Radii of pairs against null models of the tissue, and the rings between them.
+FAR_RADII_UM = (20, 50, 100, 200, 350, 500)
+RINGS_UM = tuple(zip((0, *FAR_RADII_UM), FAR_RADII_UM, strict=False))
 
 # Feature of a nucleus -> (column of the cells table, words, unit).
 NUCLEUS_FEATURES = {
@@ -32,6 +35,24 @@ NUCLEUS_FEATURES = {
 TISSUE_FEATURES = ("AREA", "CIRCULARITY", "ELLIPSE_ECCENTRICITY", "HEMATOXYLIN_OD_MEAN")
 
 PAIR_OF = {f"{a}_{b}": (a, b) for a, b in combinations_with_replacement(CELL_NAMES, 2)}
+# The pairs that are looked at as functions of distance.
+READ_PAIRS = (
+    "CARCINOMA_CELL_CARCINOMA_CELL",
+    "CARCINOMA_CELL_ENDOTHELIAL_CELL",
+    "CARCINOMA_CELL_FIBROBLAST",
+    "CARCINOMA_CELL_GRANULOCYTE",
+    "CARCINOMA_CELL_LYMPHOCYTE",
+    "CARCINOMA_CELL_MACROPHAGE",
+    "CARCINOMA_CELL_PLASMA_CELL",
+    "ENDOTHELIAL_CELL_LYMPHOCYTE",
+    "FIBROBLAST_LYMPHOCYTE",
+    "LYMPHOCYTE_LYMPHOCYTE",
+    "LYMPHOCYTE_MACROPHAGE",
+    "LYMPHOCYTE_PLASMA_CELL",
+)
+
+# Places of the two classes of a pair in CELL_NAMES.
+PAIR_CODES = {pair: (CELL_NAMES.index(a), CELL_NAMES.index(b)) for pair, (a, b) in PAIR_OF.items()}
 
 AXES: Mapping[str, tuple[str, ...]] = {
     "qc": QC_CLASSES,
@@ -52,6 +73,9 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "touching": tuple(PAIR_OF),
     "pair": tuple(f"{a}_{b}" for a, b in combinations(CELL_NAMES, 2)),
     "tile": tuple(str(size) for size in TILE_SIZES_UM),
+    "read_pair": READ_PAIRS,
+    "far_radius": tuple(str(radius) for radius in FAR_RADII_UM),
+    "ring": tuple(f"{low}_{high}" for low, high in RINGS_UM),
 }
 
 
@@ -72,10 +96,10 @@ def words_of(values: Mapping[str, str]) -> dict[str, str]:
 
 def _word(axis: str, value: str) -> str:
     """Words for one value of an axis."""
-    if axis in ("pair", "touching"):
+    if axis in ("pair", "touching", "read_pair"):
         return " and ".join(_word("cell", name) for name in PAIR_OF[value])
     if value in CELL_NAMES and AXES[axis][: len(CELL_NAMES)] == CELL_NAMES:
         return "other cells" if value == "OTHER" else f"{value.replace('_', ' ').lower()}s"
-    if axis == "band":
+    if axis in ("band", "ring"):
         return value.replace("_", " to ")
     return _WORDS.get(value, value.replace("_", " ").lower())

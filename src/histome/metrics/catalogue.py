@@ -52,6 +52,11 @@ _MODULES = (
     "cells.certainty",
     "cells.not_counted",
     "areas.scan",
+    "nulls.enrichment_in_tissue",
+    "nulls.contacts_in_tissue",
+    "nulls.pairs_by_distance",
+    "nulls.tile_dispersion",
+    "nulls.tile_overlap",
 )
 
 

@@ -1,17 +1,20 @@
 """Square tiles over the analyzed tissue: what is in each."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from histome.metrics.axes import TILE_SIZES_UM
 from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
 from histome.metrics.results import quotient
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
 # The size that several families share.
 SMALL_TILE_UM = 250.0
+# Squares that the tiles of all sizes are made of, moved by half a tile or not.
+_SQUARE_UM = SMALL_TILE_UM / 2
 # Tiles with less nucleated tissue say more about their edge than about the tissue.
 _SMALLEST_NUCLEATED = 0.25
 # Fewer tiles say little about how cells are spread over them.
@@ -20,6 +23,8 @@ FEW_TILES = f"fewer than {FEWEST_TILES} tiles are at least a quarter nucleated t
 VERY_FEW_TILES = f"fewer than {VERY_FEWEST_TILES} tiles are at least a quarter nucleated tissue"
 # What n counts of those that use them.
 USED_TILES = "tiles of 250 um that are at least a quarter nucleated tissue"
+# At random the pairs that share a tile then spread by a fifth of their number.
+FEWEST_SHARING = 25
 NONE_IN_TILES = "there are no {cell} in the tiles"
 
 
@@ -47,22 +52,91 @@ def tiles_of(specimen: Specimen, size_um: float) -> Tiles:
     """Cut a specimen into tiles of one size."""
     lattice = lattice_over(specimen.maps, size_um)
     areas = specimen.maps.once(tissue_mm2_per_tile, lattice)
+    counts = _cells_per_tile(specimen, lattice)
+    nucleated_mm2 = areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1)
+    used = _is_used(nucleated_mm2, size_um)
+    density = np.zeros(counts.shape)
+    density[used] = counts[used] / nucleated_mm2[used][:, None]
+    return Tiles(lattice, areas, counts, used, density)
+
+
+def _cells_per_tile(specimen: Specimen, lattice: Lattice) -> NDArray[np.int64]:
+    """Count the cells in nucleated tissue, (rows, columns, 9)."""
     inside = specimen.nucleated >= 0
     row, column = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
     place = (row * lattice.columns + column) * N_CELL_CLASSES + specimen.cells.label[inside]
     shape = (lattice.rows, lattice.columns, N_CELL_CLASSES)
-    counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
-    nucleated_mm2 = areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1)
+    return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+
+
+def _is_used(nucleated_mm2: NDArray[np.float64], size_um: float) -> NDArray[np.bool_]:
+    """Tell which tiles hold enough nucleated tissue."""
     # A hair less, so that rounding decides no tile of exactly this share.
-    used = nucleated_mm2 >= _SMALLEST_NUCLEATED * (size_um / 1000) ** 2 * (1 - 1e-9)
-    density = np.zeros(shape)
-    density[used] = counts[used] / nucleated_mm2[used][:, None]
-    return Tiles(lattice, areas, counts, used, density)
+    return nucleated_mm2 >= _SMALLEST_NUCLEATED * (size_um / 1000) ** 2 * (1 - 1e-9)
 
 
 def small_tiles(specimen: Specimen) -> Tiles:
     """Cut the specimen into the tiles of 250 um that several families share."""
     return tiles_of(specimen, SMALL_TILE_UM)
+
+
+class Tiling(NamedTuple):
+    """The used tiles of one lattice, in no order."""
+
+    counts: NDArray[np.int64]  # (tiles, 9): cells per class in nucleated tissue
+    mm2: NDArray[np.float64]  # (tiles,): nucleated tissue
+
+    def crowding(self) -> float:
+        """Return the probability that two points of the tissue share a tile: sum of squared area shares."""
+        return float((self.mm2**2).sum() / self.mm2.sum() ** 2) if len(self.mm2) else 0.0
+
+    def sharing(self) -> NDArray[np.float64]:
+        """Return how many pairs of cells of each class would share a tile at random, (9,)."""
+        cells = self.counts.sum(axis=0)
+        return cells * (cells - 1) / 2 * self.crowding()
+
+
+def four_tilings(specimen: Specimen, size_um: float) -> list[Tiling]:
+    """Cut a specimen into the tiles of `tiles_of`, and into those moved by half a tile along x, y and both.
+
+    `size_um` is a multiple of 250.
+    """
+    counts, mm2 = specimen.once(_squares)
+    side = round(size_um / _SQUARE_UM)
+    lattice = lattice_over(specimen.maps, size_um)
+    tilings = []
+    for down, right in ((0, 0), (0, side // 2), (side // 2, 0), (side // 2, side // 2)):
+        cut = tuple(
+            slice(middle - tiles * side // 2 - moved, middle + tiles * side // 2 + moved)
+            for middle, tiles, moved in zip(
+                (length // 2 for length in mm2.shape), lattice[1:3], (down, right), strict=True
+            )
+        )
+        of_tiles = _merge(mm2[cut], side)
+        used = _is_used(of_tiles, size_um)
+        tilings.append(Tiling(_merge(counts[cut], side)[used], of_tiles[used]))
+    return tilings
+
+
+def _squares(specimen: Specimen) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return cells (rows, columns, 9) and mm2 of nucleated tissue in squares of 125 um round the middle.
+
+    They reach a largest tile beyond the tissue, so that the tiles of every size are made of whole squares.
+    """
+    whole = lattice_over(specimen.maps, SMALL_TILE_UM)
+    lattice = Lattice(_SQUARE_UM, 2 * whole.rows, 2 * whole.columns, whole.top_um, whole.left_um)
+    areas = specimen.maps.once(tissue_mm2_per_tile, lattice)
+    beyond = round(2 * TILE_SIZES_UM[-1] / _SQUARE_UM)
+    return (
+        np.pad(_cells_per_tile(specimen, lattice), ((beyond, beyond), (beyond, beyond), (0, 0))),
+        np.pad(areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1), beyond),
+    )
+
+
+def _merge(squares: NDArray[Any], side: int) -> NDArray[Any]:
+    """Sum squares of side x side."""
+    rows, columns = squares.shape[:2]
+    return squares.reshape(rows // side, side, columns // side, side, *squares.shape[2:]).sum(axis=(1, 3))
 
 
 def lattice_over(maps: TissueMaps, size_um: float) -> Lattice:
@@ -104,7 +178,9 @@ def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float6
         axes.append((first.astype(np.int64), share * covered, (1 - share) * covered))
     areas = np.zeros((lattice.rows, lattice.columns, len(NUCLEATED_OF_CODE)))
     _add_pixels(tissue.array, axes[0], axes[1], areas)
-    return areas * maps.um2_per_px / 1e6
+    areas *= maps.um2_per_px  # in place: pixels of 12 um over a slide are 300 MB
+    areas /= 1e6
+    return areas
 
 
 def gini(samples: NDArray[np.float64]) -> NDArray[np.float64]:

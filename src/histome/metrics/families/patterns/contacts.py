@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.geometry.grid import bin_span, build_grid, run_chunks
-from histome.metrics.axes import AXES, CELL_NAMES, PAIR_OF
+from histome.metrics.axes import PAIR_CODES
 from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
@@ -51,12 +51,10 @@ def contacts(specimen: Specimen) -> Mapping[str, Result]:
     A contact is a Delaunay edge of at most 30 um. Log odds: ln of the odds of that share over the odds of its
     expectation when the classes are exchanged among the cells.
     """
-    table = contact_counts(
-        specimen.cells.x_um, specimen.cells.y_um, specimen.cells.label, workers=specimen.maps.workers
-    )
+    table = _table(specimen.once(contact_pairs), specimen.cells.label)
     total = table.sum()
     counts = specimen.class_counts.astype(float)
-    places = [tuple(CELL_NAMES.index(name) for name in PAIR_OF[value]) for value in AXES["touching"]]
+    places = tuple(PAIR_CODES.values())
     seen = np.array([table[place] for place in places])
     ways = np.array([counts[a] * (counts[b] - 1) if a == b else 2 * counts[a] * counts[b] for a, b in places])
     fraction = quotient(seen, total)
@@ -90,22 +88,38 @@ FAMILY = Family(
 )
 
 
+def contact_pairs(specimen: Specimen) -> NDArray[np.int64]:
+    """Return the contacts of a specimen, (m, 2) rows of its cells, each once."""
+    return _find_pairs(specimen.cells.x_um, specimen.cells.y_um, workers=specimen.maps.workers)
+
+
 def contact_counts(
     x_um: NDArray[np.float64], y_um: NDArray[np.float64], label: NDArray[np.int64], *, workers: int = 1
 ) -> NDArray[np.int64]:
     """Count the contacts between classes, (9, 9), in the upper triangle."""
+    return _table(_find_pairs(x_um, y_um, workers=workers), label)
+
+
+def _table(pairs: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count pairs of rows by their classes, (9, 9), in the upper triangle."""
+    low, high = np.sort(label[pairs], axis=1).T
+    counts = np.bincount(low * N_CELL_CLASSES + high, minlength=N_CELL_CLASSES**2)
+    return counts.reshape(N_CELL_CLASSES, N_CELL_CLASSES)
+
+
+def _find_pairs(x_um: NDArray[np.float64], y_um: NDArray[np.float64], *, workers: int) -> NDArray[np.int64]:
+    """Return the contacts between points, (m, 2) rows, each once."""
     grid = build_grid(x_um, y_um, LONGEST_UM / 2)
-    sorted_label = label[grid.order]
-    parts = run_chunks(
-        lambda lo, hi: _contacts_of_span(grid, sorted_label, (lo, hi)), len(x_um), workers=workers
-    )
-    return np.sum([np.zeros((N_CELL_CLASSES, N_CELL_CLASSES), np.int64), *parts], axis=0)
+    parts = run_chunks(lambda lo, hi: _contacts_of_span(grid, (lo, hi)), len(x_um), workers=workers)
+    return grid.order[np.concatenate([np.empty((0, 2), np.int64), *parts])]
 
 
 @njit(cache=True, nogil=True)
-def _contacts_of_span(grid, label, span):
-    """Count the contacts of the sorted cells of `span` with later cells."""
-    table = np.zeros((N_CELL_CLASSES, N_CELL_CLASSES), np.int64)
+def _contacts_of_span(grid, span):
+    """Return the contacts of the sorted cells of `span` with later cells, (m, 2) sorted positions."""
+    # A planar graph has at most 3 edges a point; cells at one position share theirs.
+    found = np.empty((3 * (span[1] - span[0]) + 1, 2), np.int64)
+    m = 0
     near = np.empty(256, np.int64)
     for i in range(span[0], span[1]):
         near, n = _gather(grid, i, near)
@@ -114,9 +128,13 @@ def _contacts_of_span(grid, label, span):
             dx, dy = grid.x[j] - grid.x[i], grid.y[j] - grid.y[i]
             d2 = dx * dx + dy * dy
             if j > i and d2 > 0.0 and _is_contact(grid, (i, j), near, n):
-                a, b = min(label[i], label[j]), max(label[i], label[j])
-                table[a, b] += 1
-    return table
+                if m == len(found):
+                    longer = np.empty((2 * m, 2), np.int64)
+                    longer[:m] = found
+                    found = longer
+                found[m, 0], found[m, 1] = i, j
+                m += 1
+    return found[:m]
 
 
 @njit(cache=True, nogil=True)

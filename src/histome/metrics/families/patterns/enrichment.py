@@ -48,14 +48,7 @@ def enrichment(specimen: Specimen) -> Mapping[str, Result]:
     permutations are drawn; squidpy's nhood_enrichment estimates the same z by drawing them.
     """
     cells = specimen.cells
-    near = neighbor_counts(
-        cells.x_um,
-        cells.y_um,
-        cells.label,
-        radii_um=(RADIUS_UM,),
-        n_classes=N_CELL_CLASSES,
-        workers=specimen.maps.workers,
-    )[:, 0].astype(np.int64)
+    near = specimen.once(near_counts).astype(np.int64)
     observed = np.array([near[cells.label == k].sum(axis=0) for k in range(N_CELL_CLASSES)])
     return pair_enrichment(observed, specimen.class_counts, near.sum(axis=1))
 
@@ -127,3 +120,16 @@ def _falling(n: int, k: int) -> int:
 def _share(ways: int, n: int, k: int) -> Fraction:
     """Return the probability of `ways` labelings of k given cells among n; 0 where there are no k cells."""
     return Fraction(ways, _falling(n, k)) if n >= k else Fraction(0)
+
+
+def near_counts(specimen: Specimen) -> NDArray[np.uint16]:
+    """Count the cells of each class within 40 um of every cell, (n, 9)."""
+    cells = specimen.cells
+    return neighbor_counts(
+        cells.x_um,
+        cells.y_um,
+        cells.label,
+        radii_um=(RADIUS_UM,),
+        n_classes=N_CELL_CLASSES,
+        workers=specimen.maps.workers,
+    )[:, 0]

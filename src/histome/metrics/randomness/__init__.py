@@ -1,0 +1,24 @@
+"""What is expected at random: relabeling within tissues, and pairs of cells, and of points, of tissues.
+
+The families of `families/nulls` measure against these.
+"""
+
+from typing import TYPE_CHECKING
+
+from histome.faces import opened
+
+if TYPE_CHECKING:
+    from histome.metrics.randomness.discs import sums_in_discs
+    from histome.metrics.randomness.pair_tables import PairTables, pair_tables
+    from histome.metrics.randomness.relabeling import TissueGraph, graph_of, log2_results, relabeled
+
+__all__ = [
+    "PairTables",
+    "TissueGraph",
+    "graph_of",
+    "log2_results",
+    "pair_tables",
+    "relabeled",
+    "sums_in_discs",
+]
+__getattr__ = opened(__name__, __file__)

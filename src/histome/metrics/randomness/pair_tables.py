@@ -1,0 +1,115 @@
+"""How many pairs of cells, and how much tissue, lie within distances of 20 to 500 um of each other."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from histome.classes import NUCLEATED_TISSUES
+from histome.geometry.grid import bin_span, build_grid, run_chunks
+from histome.metrics.axes import FAR_RADII_UM
+from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
+from histome.metrics.randomness.discs import sums_in_discs
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.tiles import Lattice, lattice_over, tile_of, tissue_mm2_per_tile
+
+N_TISSUES = len(NUCLEATED_TISSUES)
+# Up to here cells are paired one by one; the neighbors of a cell grow with the square of the radius.
+_NEAR_UM = tuple(radius for radius in FAR_RADII_UM if radius <= 100)
+_FAR_UM = FAR_RADII_UM[len(_NEAR_UM) :]
+# Pixels of the sums beyond: an eighth of the smallest radius there.
+_PIXEL_UM = 25.0
+
+
+class PairTables(NamedTuple):
+    """Ordered pairs within each of FAR_RADII_UM, of the cells in nucleated tissue and of its points.
+
+    Beyond 100 um cells are paired by the probability that they are so near, given their pixels of 25 um.
+    """
+
+    of_classes: NDArray[np.float64]  # (radii, 9, 9)
+    of_tissues: NDArray[np.float64]  # (radii, 5, 5): cells of any class
+    of_points_um4: NDArray[np.float64]  # (radii, 5, 5): integral of the set cross-covariance over the disc
+
+
+def pair_tables(specimen: Specimen) -> PairTables:
+    """Count the pairs of a specimen; near-linear in cells, linear in area."""
+    near = _near(specimen).reshape(len(_NEAR_UM), N_CELL_CLASSES, N_TISSUES, N_CELL_CLASSES, N_TISSUES)
+    far = _far(specimen)
+    first, last = slice(0, N_CELL_CLASSES), slice(N_CELL_CLASSES, None)
+    return PairTables(
+        np.concatenate([near.sum(axis=(2, 4)), far[:, first, first]]),
+        np.concatenate([near.sum(axis=(1, 3)), far[:, last, last]]),
+        specimen.maps.once(point_pairs),
+    )
+
+
+def point_pairs(maps: TissueMaps) -> NDArray[np.float64]:
+    """Return the integrals of the tissues' set cross-covariances over discs, um4, (radii, 5, 5)."""
+    coarse = lattice_over(maps, _PIXEL_UM)
+    fine = Lattice(_PIXEL_UM / 2, 2 * coarse.rows, 2 * coarse.columns, coarse.top_um, coarse.left_um)
+    area_mm2 = tissue_mm2_per_tile(maps, fine)
+    tissues = np.array([1e6 * area_mm2[..., code] for code in maps.nucleated_codes])
+    del area_mm2
+    near = sums_in_discs(tissues, [radius / fine.size_um for radius in _NEAR_UM])
+    merged = tissues.reshape(N_TISSUES, coarse.rows, 2, coarse.columns, 2).sum(axis=(2, 4))
+    far = sums_in_discs(merged, [radius / coarse.size_um for radius in _FAR_UM])
+    return np.concatenate([near, far])
+
+
+def _far(specimen: Specimen) -> NDArray[np.float64]:
+    """Return the pairs beyond 100 um by class and, behind the classes, by tissue, (radii, 14, 14)."""
+    lattice = lattice_over(specimen.maps, _PIXEL_UM)
+    inside = specimen.nucleated >= 0
+    row, column = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
+    pixel, pixels = row * lattice.columns + column, lattice.rows * lattice.columns
+    kinds = ((specimen.cells.label, N_CELL_CLASSES), (specimen.nucleated, N_TISSUES))
+    fields = np.concatenate(
+        [np.bincount(kind[inside] * pixels + pixel, minlength=n * pixels) for kind, n in kinds]
+    )
+    shape = (N_CELL_CLASSES + N_TISSUES, lattice.rows, lattice.columns)
+    fields = fields.astype(np.float64).reshape(shape)
+    pairs = sums_in_discs(fields, [radius / _PIXEL_UM for radius in _FAR_UM])
+    each = np.arange(len(fields))
+    pairs[:, each, each] -= fields.sum(axis=(1, 2))  # no cell is its own neighbor
+    return pairs.round(3)  # the rounding errors of the transform
+
+
+def _near(specimen: Specimen) -> NDArray[np.float64]:
+    """Return the pairs up to 100 um by class and tissue of both cells, (radii, 45, 45)."""
+    inside = specimen.nucleated >= 0
+    cells = specimen.cells.select(inside)
+    code = cells.label * N_TISSUES + NUCLEATED_OF_CODE[cells.tissue]
+    grid = build_grid(cells.x_um, cells.y_um, _NEAR_UM[-1] / 4)
+    limits = np.asarray(_NEAR_UM, float) ** 2
+    kinds = N_CELL_CLASSES * N_TISSUES
+    parts = run_chunks(
+        lambda lo, hi: _later_pairs(grid, code[grid.order], limits, (lo, hi), kinds),
+        len(cells),
+        workers=specimen.maps.workers,
+    )
+    later = np.sum([np.zeros((len(limits), kinds, kinds), np.int64), *parts], axis=0).cumsum(axis=0)
+    return (later + later.transpose(0, 2, 1)).astype(np.float64)
+
+
+@njit(cache=True, nogil=True)
+def _later_pairs(grid, code, limits, span, kinds):
+    """Count the pairs of the sorted cells of `span` with later cells by ring and code of both."""
+    table = np.zeros((len(limits), kinds, kinds), np.int64)
+    far = limits[-1]
+    reach = np.sqrt(far)
+    for i in range(span[0], span[1]):
+        x, y, own = grid.x[i], grid.y[i], code[i]
+        r0, r1, c0, c1 = bin_span(grid, x, y, reach)
+        for row in range(r0, r1):
+            first = max(grid.start[row * grid.cols + c0], i + 1)
+            for j in range(first, grid.start[row * grid.cols + c1]):
+                dx, dy = grid.x[j] - x, grid.y[j] - y
+                d2 = dx * dx + dy * dy
+                if d2 <= far:
+                    q = 0
+                    while d2 > limits[q]:
+                        q += 1
+                    table[q, own, code[j]] += 1
+    return table

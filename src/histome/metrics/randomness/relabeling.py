@@ -1,0 +1,164 @@
+"""All relabelings of the cells of a graph within their tissues, in closed form: mean and SD of the pairs.
+
+A relabeling exchanges the classes among the cells of one tissue and keeps every position: how many cells of
+each class each tissue has stays as it is. With one tissue these are the join counts without replacement of
+Cliff and Ord 1981.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import product
+from math import log, perm, prod, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.metrics.results import Result, quotient, result
+
+# With fewer pairs expected, one pair more or less moves the logarithm by more than 0.25.
+FEWEST_PAIRS = 5
+FEW_PAIRS = f"fewer than {FEWEST_PAIRS} such pairs are expected"
+UNSEEN = "no such pair is seen"
+CERTAIN = "relabeling within the tissues cannot change the number of pairs"
+# The reasons of a null of log2_results.
+LOG2_NULLS = (FEW_PAIRS, CERTAIN, UNSEEN)
+SD_NULLS = (FEW_PAIRS, CERTAIN)
+
+# In each tissue how many cells must be of the first class and how many of the second -> how many such events.
+_Events = Mapping[tuple[tuple[int, int], ...], int]
+# How many cells of a tissue an event may name, of each class: two edges have four ends.
+_DRAWN = tuple((a, b) for a in range(5) for b in range(5 - a))
+
+
+class TissueGraph(NamedTuple):
+    """Who is whose neighbor, summed over the tissues s, t, u of the cells.
+
+    Attributes
+    ----------
+    edges : (tissues, tissues) int64
+        Ordered pairs of neighbors, one in s and one in t.
+    forks : (tissues, tissues, tissues) int64
+        Ordered pairs of different neighbors, one in t and one in u, of a cell in s.
+    """
+
+    edges: NDArray[np.int64]
+    forks: NDArray[np.int64]
+
+
+def graph_of(degree: NDArray[np.int64], tissue: NDArray[np.int64]) -> TissueGraph:
+    """Return the sums of a graph, from each cell's neighbors by tissue (n, tissues) and its tissue (n,)."""
+    tissues = degree.shape[1]
+    own = [degree[tissue == s] for s in range(tissues)]
+    edges = np.array([rows.sum(axis=0) for rows in own])
+    forks = np.array([rows.T @ rows for rows in own])
+    every = np.arange(tissues)
+    forks[:, every, every] -= edges
+    return TissueGraph(edges, forks)
+
+
+def relabeled(
+    graph: TissueGraph, counts: NDArray[np.int64], pairs: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and SD over all relabelings of the ordered pairs of each two classes.
+
+    Exact integers all the way: the variance is a difference of numbers 1e10 times as large.
+
+    Parameters
+    ----------
+    counts : (classes, tissues) int64
+        Cells of each class in each tissue.
+    pairs : sequence of (int, int)
+        Classes. Of one class with itself every pair is counted twice, once in each order.
+    """
+    present = np.flatnonzero(counts.sum(axis=0))
+    edges = graph.edges[np.ix_(present, present)].tolist()
+    forks = graph.forks[np.ix_(present, present, present)].tolist()
+    once, twice = _edge_events(edges), _two_edge_events(edges, forks)
+    events = {False: (once, twice), True: (_of_one(once), _of_one(twice, 2))}
+    mean, sd = np.zeros(len(pairs)), np.zeros(len(pairs))
+    for k, (a, b) in enumerate(pairs):
+        if counts[a].any() and counts[b].any():
+            given = (counts[a, present].tolist(), counts[b, present].tolist())
+            sizes = counts[:, present].sum(axis=0).tolist()
+            first, second = (_expected(each, given, sizes) for each in events[a == b])
+            mean[k], sd[k] = float(first), sqrt(second - first * first)
+    return mean, sd
+
+
+def _edge_events(edges: list) -> _Events:
+    """Count the ordered edges by the tissues of their cells."""
+    every = range(len(edges))
+    return Counter({_event(every, (s,), (t,)): edges[s][t] for s, t in product(every, repeat=2)})
+
+
+def _two_edge_events(edges: list, forks: list) -> _Events:
+    """Count the pairs of ordered edges by the tissues of their cells: the same, sharing a cell, apart."""
+    every = range(len(edges))
+    events: Counter = Counter(_edge_events(edges))
+    for s, t, u in product(every, repeat=3):
+        events[_event(every, (s,), (t, u))] += forks[s][t][u]
+        events[_event(every, (t, u), (s,))] += forks[s][t][u]
+    for s, t, u, v in product(every, repeat=4):
+        apart = edges[s][t] * edges[u][v]
+        apart -= edges[s][t] * (((s, t) == (u, v)) + ((s, t) == (v, u)))
+        apart -= (s == u) * forks[s][t][v] + (t == v) * forks[t][s][u]
+        apart -= (t == u) * forks[t][s][v] + (s == v) * forks[s][t][u]
+        events[_event(every, (s, u), (t, v))] += apart
+    return events
+
+
+def _event(every: range, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return how many cells of each tissue must be of the first class and of the second."""
+    return tuple((first.count(s), second.count(s)) for s in every)
+
+
+def _of_one(events: _Events, turns: int = 1) -> _Events:
+    """Return the events where both classes are one; edges that share a cell can also do so turned round."""
+    merged: Counter = Counter()
+    for event, times in events.items():
+        cells = sum(a + b for a, b in event)
+        merged[tuple((a + b, 0) for a, b in event)] += times * (turns if cells < 4 else 1)
+    return merged
+
+
+def _expected(events: _Events, given: tuple[list[int], list[int]], sizes: Sequence[int]) -> Fraction:
+    """Return the sum of the events' probabilities, each times its number."""
+    ways_of = [_ways(*each) for each in zip(*given, sizes, strict=True)]
+    total = 0
+    for event, times in events.items():
+        ways = times
+        for of_tissue, drawn in zip(ways_of, event, strict=True):
+            ways *= of_tissue[drawn]
+        total += ways
+    return Fraction(total, prod(perm(size, min(size, 4)) for size in sizes))
+
+
+def _ways(first: int, second: int, size: int) -> Mapping[tuple[int, int], int]:
+    """Return the ways to draw cells of a tissue in order, by how many of the first are of each class.
+
+    Four cells are drawn, or all where there are fewer.
+    """
+    most = min(size, 4)
+    return {
+        (a, b): perm(first, a) * perm(second, b) * perm(size - a - b, most - a - b) if a + b <= most else 0
+        for a, b in _DRAWN
+    }
+
+
+def log2_results(
+    seen: NDArray[np.int64], mean: NDArray[np.float64], sd: NDArray[np.float64]
+) -> tuple[Result, Result]:
+    """Return log2 of the pairs seen over their mean, and its SD under relabeling: SD / (mean ln 2).
+
+    n is the number of pairs expected, rounded down.
+    """
+    with np.errstate(divide="ignore"):
+        fold = np.log2(quotient(seen, mean))
+    n = np.floor(mean)
+    few, certain = (n < FEWEST_PAIRS, FEW_PAIRS), (sd == 0, CERTAIN)
+    return (
+        result(fold, n, few, certain, (seen == 0, UNSEEN)),
+        result(quotient(sd, mean) / log(2), n, few, certain),
+    )
