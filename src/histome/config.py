@@ -213,10 +213,20 @@ class MetricsConfig(Settings):
         Ids of metric families, or "core" and "extended"; empty for all.
     confident_only : bool
         Leave out the cells whose class the model abstained from.
+    block_um : {250, 500, 1000}, um
+        Side of the blocks of tissue that intervals draw; 1000 where clusters are wider than 100 um, 250 on
+        small pieces of tissue.
+    draws : int
+        How often the blocks are drawn.
+    seed : int
+        Of the draws.
     """
 
     families: tuple[str, ...] = ()
     confident_only: bool = False
+    block_um: Literal[250, 500, 1000] = 500
+    draws: Annotated[int, Field(ge=1000, le=100_000)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 # Each is a row of `narrative.writers.table.WRITERS`.

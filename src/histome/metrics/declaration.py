@@ -11,6 +11,7 @@ from histome.metrics.axes import AXES, words_of
 if TYPE_CHECKING:
     from histome.metrics.results import Result
     from histome.metrics.specimen import Specimen
+    from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 
 # Ranges that several families declare.
 SHARE = (0.0, 1.0)
@@ -93,6 +94,10 @@ class Family:
         Whether names and order are fixed from outside.
     alias : str
         A former id, accepted wherever the id is.
+    block_sums : callable(specimen, blocks) or None
+        Gives, by pattern, the sums over blocks of tissue behind those templates that have an interval.
+    no_interval : str
+        Why the others have none.
     """
 
     id: str
@@ -106,6 +111,8 @@ class Family:
     of_cells: bool = True
     core: bool = False
     alias: str = ""
+    block_sums: "Callable[[Specimen, Blocks], Mapping[str, BlockSums]] | None" = None
+    no_interval: str = "not a function of sums over blocks of tissue"
 
 
 @dataclass(frozen=True)

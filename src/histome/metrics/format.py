@@ -39,7 +39,8 @@ _UNITS = {
 class MetricValue(NamedTuple):
     """One row of the metrics table; `value` is None where the metric is null, with its `reason`.
 
-    `evidence` marks a metric of classes that the model was hardly taught, see `metrics.evidence`.
+    `evidence` marks a metric of classes that the model was hardly taught, see `metrics.evidence`; `low` and
+    `high` are the 95 % interval, None where `method` says why.
     """
 
     name: str
@@ -48,6 +49,13 @@ class MetricValue(NamedTuple):
     n: int | None
     reason: str | None
     evidence: str | None = None
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+
+
+# Tables of other makes need no more columns.
+_ALWAYS = ("name", "value", "unit", "n", "reason")
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ class Formatted:
     """A number ready for the page.
 
     `raw` is the unrounded value as stored, `source` the name of the metric or the table it comes from; `text`
-    and `unit` are what the reader sees; a null has `raw` None and a `reason`; `mark` is its `evidence`.
+    and `unit` are what the reader sees; a null has `raw` None and a `reason`; `mark` is its `evidence`;
+    `interval` is "low to high" in the same unit, empty where there is none.
     """
 
     source: str
@@ -65,17 +74,17 @@ class Formatted:
     raw: float | None
     reason: str = ""
     mark: str = ""
+    interval: str = ""
 
 
 class MetricTable(Mapping[str, MetricValue]):
     """The metrics table (name, value, unit, n, reason) by name."""
 
     def __init__(self, table: "pa.Table") -> None:
-        given = [name for name in MetricValue._fields if name != "evidence" or name in table.column_names]
-        columns = [table.column(name).to_pylist() for name in given]
-        self._rows = {
-            row[0]: MetricValue(row[0], _finite(row[1]), *row[2:]) for row in zip(*columns, strict=True)
-        }
+        given = [name for name in MetricValue._fields if name in _ALWAYS or name in table.column_names]
+        rows = zip(*(table.column(name).to_pylist() for name in given), strict=True)
+        found = (MetricValue(**dict(zip(given, row, strict=True))) for row in rows)
+        self._rows = {row.name: row._replace(value=_finite(row.value)) for row in found}
 
     def __getitem__(self, name: str) -> MetricValue:
         return self._rows[name]
@@ -107,8 +116,12 @@ def format_metric(row: MetricValue) -> Formatted:
     if unit == "um2" and not row.name.startswith("NUCLEUS_"):
         factor, label = 1e-6, "mm²"
     counted = unit in ("count", "cells", "regions", "aggregates", "pieces", "classes")
-    text = format_count(row.value) if counted else format_number(row.value * factor)
-    return Formatted(row.name, text, label, n, row.value, mark=row.evidence or "")
+    text, *ends = (
+        "" if number is None else format_count(number) if counted else format_number(number * factor)
+        for number in (row.value, row.low, row.high)
+    )
+    interval = " to ".join(ends) if all(ends) else ""
+    return Formatted(row.name, text, label, n, row.value, mark=row.evidence or "", interval=interval)
 
 
 def format_cell_number(value: float | None, *, n: int, count: bool = False) -> Formatted:

@@ -14,6 +14,7 @@ from histome.metrics.families.areas.scan import scan_facts
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
+from histome.metrics.uncertainty.intervals import interval_columns, intervals_of
 from histome.models.label_support import Support, weakly_supported
 from histome.qc import Quality
 from histome.threads import available_cpus
@@ -32,6 +33,10 @@ METRIC_SCHEMA = pa.schema(
         ("reason_confident", pa.string()),
         # Marks of the classes in the name that the model was hardly taught; null where there is none.
         ("evidence", pa.string()),
+        # The 95 % interval of the value, and what made it; "none: " and why where there is none.
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("method", pa.string()),
     ]
 )
 
@@ -77,7 +82,8 @@ def measure(
         `METRIC_SCHEMA`: name, value (null with a reason), unit, n (items behind the value), reason, and the
         three again for the confident cells only; with `confident_only` the first three hold those already.
         Families that measure no cells repeat their value. `evidence` marks the metrics of classes that the
-        model had no or few labels of (see `metrics.evidence`), where the cells table says so.
+        model had no or few labels of (see `metrics.evidence`), where the cells table says so. `low` and
+        `high` are the 95 % interval of the value, null where `method` says why (see `metrics.uncertainty`).
 
     Raises
     ------
@@ -131,7 +137,9 @@ def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:
     sure = everything
     if confident is not specimen:
         sure = {**everything, **_compute(confident, [family for family in wanted if family.of_cells])}
-    return _table(chosen, everything, sure, weakly_supported(specimen.cells.class_labels))
+    columns = _columns_of(chosen, everything, sure, weakly_supported(specimen.cells.class_labels))
+    columns |= interval_columns(list_metrics(chosen), everything, intervals_of(specimen, wanted, config))
+    return pa.table({name: columns[name] for name in METRIC_SCHEMA.names}, schema=METRIC_SCHEMA)
 
 
 def count_metrics(table: pa.Table) -> MetricCounts:
@@ -170,13 +178,13 @@ def check_results(family: Family, results: Mapping[str, Result]) -> None:
             raise ValueError(f"{pattern} is null for a reason that it does not declare: {', '.join(odd)}")
 
 
-def _table(
+def _columns_of(
     wanted: Sequence[str],
     everything: Mapping[str, Result],
     sure: Mapping[str, Result],
     weak: Mapping[str, Support],
-) -> pa.Table:
-    """Spell the values out in catalogue order."""
+) -> dict[str, Sequence]:
+    """Spell the values out in catalogue order, by column."""
     metrics = list_metrics(wanted)
     columns: dict[str, Sequence] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
     columns |= dict(zip(("value", "n", "reason"), _columns(metrics, everything), strict=True))
@@ -185,7 +193,7 @@ def _table(
     )
     columns |= dict(zip(("value_confident", "n_confident", "reason_confident"), again, strict=True))
     columns["evidence"] = evidence_column(metrics, weak)
-    return pa.table({name: columns[name] for name in METRIC_SCHEMA.names}, schema=METRIC_SCHEMA)
+    return columns
 
 
 def _columns(metrics: Sequence[Metric], found: Mapping[str, Result]) -> tuple[Sequence, Sequence, Sequence]:

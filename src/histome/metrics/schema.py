@@ -37,6 +37,8 @@ def _family(family: Family) -> dict[str, Any]:
         "null_model": family.null_model,
         "between_scanners": family.scanners,
         "changes_with_abstained_cells": family.of_cells,
+        "intervals": family.block_sums is not None,
+        "no_interval": family.no_interval,
         "templates": [_template(template) for template in templates_of(family.templates)],
     }
 
@@ -94,11 +96,19 @@ def _section(family: Family) -> list[str]:
     lines += [f"Source: {family.source}.", ""] if family.source else []
     lines += [f"Compared with: {family.null_model}.", ""] if family.null_model else []
     lines += [f"Comparable between scanners: {family.scanners}.", ""]
+    lines += [_intervals(family), ""]
     lines += [
         "| name | unit | range | formula | n counts | null when | smallest sample | follows from |",
         "|" + "---|" * 8,
     ]
     return [*lines, *(_row(template) for template in templates_of(family.templates)), ""]
+
+
+def _intervals(family: Family) -> str:
+    """Return the line on the intervals of a family."""
+    if family.block_sums is None:
+        return f"No interval: {family.no_interval}."
+    return f"95 % intervals by blocks of tissue; a metric of these that has none: {family.no_interval}."
 
 
 def _row(template: Template) -> str:

@@ -15,9 +15,11 @@ from histome.geometry.discs import union_area
 from histome.geometry.grid import bin_span, build_grid, run_chunks
 from histome.metrics.axes import RADII_UM
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks
 
 N_PLACES = len(NUCLEATED_TISSUES) + 1
 _TUMOR = N_PLACES - 1
+_GROUPS = N_CELL_CLASSES * N_PLACES
 
 
 class Surroundings(NamedTuple):
@@ -32,8 +34,8 @@ class Surroundings(NamedTuple):
 
 def surroundings(specimen: Specimen) -> Surroundings:
     """Measure all centers, places and radii of a specimen; linear in cells but for the tree's logarithm."""
-    places = _places(specimen)
-    touched = _touched(specimen, places)
+    places = specimen.once(places_of)
+    touched = _touched(specimen)
     limits = np.asarray(RADII_UM, float) ** 2
     shape = (N_CELL_CLASSES, N_CELL_CLASSES, N_PLACES, len(RADII_UM))
     with_neighbor, distance_um = np.zeros(shape, np.int64), np.zeros(shape)
@@ -57,6 +59,60 @@ def in_tumor_region(specimen: Specimen) -> Surroundings:
     return _at(specimen.once(surroundings), _TUMOR)
 
 
+class SurroundingsPerBlock(NamedTuple):
+    """Sums per block of what `Surroundings` holds, (blocks, neighbor, center, place, radius).
+
+    A center is counted in its own block, a cell that is touched in its own too. `area_mm2` is that of the
+    places, (blocks, 1, 1, place, 1).
+    """
+
+    touched: NDArray[np.int64]
+    with_neighbor: NDArray[np.int64]
+    distance_um: NDArray[np.float64]
+    area_mm2: NDArray[np.float64]
+
+    def at(self, place: int | slice) -> "SurroundingsPerBlock":
+        """Return the sums in one place or some places."""
+        return SurroundingsPerBlock(
+            self.touched[:, :, :, place],
+            self.with_neighbor[:, :, :, place],
+            self.distance_um[:, :, :, place],
+            self.area_mm2[:, :, :, place],
+        )
+
+
+def surroundings_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPerBlock:
+    """Return the sums per block of all centers, places and radii."""
+    code = blocks.of_cell * N_CELL_CLASSES + specimen.cells.label
+    touched = np.zeros((len(blocks) * N_CELL_CLASSES, _GROUPS, len(RADII_UM)), np.int64)
+    _count_groups(specimen.once(near_groups), code, touched)
+    touched = _unfolded(touched.reshape(len(blocks), N_CELL_CLASSES, _GROUPS, len(RADII_UM)))
+    shape = (N_CELL_CLASSES, len(blocks) * N_CELL_CLASSES, N_PLACES, len(RADII_UM))
+    with_neighbor, distance_um = np.zeros(shape, np.int64), np.zeros(shape)
+    for neighbor, squared in enumerate(specimen.nearest_squared):
+        cells, sums = (code, specimen.once(places_of)), (with_neighbor[neighbor], distance_um[neighbor])
+        _add_nearest(squared, cells, np.asarray(RADII_UM, float) ** 2, sums)
+    per_block = (N_CELL_CLASSES, len(blocks), *touched.shape[2:])
+    tissues = blocks.tissue_mm2[:, list(specimen.maps.nucleated_codes)]
+    area = np.column_stack([tissues, blocks.zones_mm2()[:, -1]])
+    return SurroundingsPerBlock(
+        touched,
+        with_neighbor.reshape(per_block).swapaxes(0, 1),
+        distance_um.reshape(per_block).swapaxes(0, 1),
+        area[:, None, None, :, None],
+    )
+
+
+def in_tissues_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPerBlock:
+    """Return the sums per block of the centers in the nucleated tissues."""
+    return blocks.once(surroundings_per_block, specimen).at(slice(_TUMOR))
+
+
+def in_tumor_region_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPerBlock:
+    """Return the sums per block of the centers in the whole tumor region."""
+    return blocks.once(surroundings_per_block, specimen).at(_TUMOR)
+
+
 def _at(around: Surroundings, place: int | slice) -> Surroundings:
     """Return the surroundings in one place or some places."""
     return Surroundings(
@@ -68,7 +124,7 @@ def _at(around: Surroundings, place: int | slice) -> Surroundings:
     )
 
 
-def _places(specimen: Specimen) -> NDArray[np.bool_]:
+def places_of(specimen: Specimen) -> NDArray[np.bool_]:
     """Return whether each cell is in each place, (n, 6)."""
     places = np.zeros((len(specimen.cells), N_PLACES), np.bool_)
     places[:, :_TUMOR] = specimen.nucleated[:, None] == np.arange(_TUMOR)
@@ -93,9 +149,25 @@ def _areas(specimen: Specimen, places: NDArray[np.bool_]) -> NDArray[np.float64]
     return area_um2
 
 
-def _touched(specimen: Specimen, places: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _touched(specimen: Specimen) -> NDArray[np.int64]:
     """Count, per class, the cells within each radius of another cell that is a center in a place."""
-    cells = specimen.cells
+    near = specimen.once(near_groups)
+    table = np.zeros((N_CELL_CLASSES, _GROUPS, len(RADII_UM)), np.int64)
+    _count_groups(near, specimen.cells.label, table)
+    return _unfolded(table)
+
+
+def _unfolded(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (..., class x place, radius) as (..., class, place, radius)."""
+    return table.reshape(*table.shape[:-2], N_CELL_CLASSES, N_PLACES, len(RADII_UM))
+
+
+def near_groups(specimen: Specimen) -> NDArray[np.uint64]:
+    """Return which groups have another cell within each radius of each cell, (n, radii).
+
+    A group is a class in a place: one bit for each.
+    """
+    cells, places = specimen.cells, specimen.once(places_of)
     grid = build_grid(cells.x_um, cells.y_um, RADII_UM[-1] / 2)
     # One bit for each (class, place): 54 of 64.
     groups = np.left_shift(
@@ -103,21 +175,18 @@ def _touched(specimen: Specimen, places: NDArray[np.bool_]) -> NDArray[np.int64]
     )
     bits = np.bitwise_or.reduce(np.where(places, groups, np.uint64(0)), axis=1)[grid.order]
     limits = np.asarray(RADII_UM, float) ** 2
-    label = cells.label[grid.order]
-    shape = (N_CELL_CLASSES, N_CELL_CLASSES * N_PLACES, len(RADII_UM))
-    parts = run_chunks(
-        lambda lo, hi: _count_touched(grid, (bits, label), limits, (lo, hi), np.zeros(shape, np.int64)),
+    near = np.zeros((len(cells), len(RADII_UM)), np.uint64)
+    run_chunks(
+        lambda lo, hi: _find_near(grid, bits, limits, (lo, hi), near),
         len(cells),
         workers=specimen.maps.workers,
     )
-    total = np.sum([np.zeros(shape, np.int64), *parts], axis=0)
-    return total.reshape(N_CELL_CLASSES, N_CELL_CLASSES, N_PLACES, len(RADII_UM))
+    return near
 
 
 @njit(cache=True, nogil=True)
-def _count_touched(grid, cells, limits, span, table):
-    """Add to table[class, group, radius] the cells of `span` with a member of the group within the radius."""
-    bits, label = cells
+def _find_near(grid, bits, limits, span, found):
+    """Set found[cell, radius] to the groups that have a member within the radius of each cell of `span`."""
     n_radii = len(limits)
     near = np.zeros(n_radii, np.uint64)
     reach = np.sqrt(limits[n_radii - 1])
@@ -133,15 +202,21 @@ def _count_touched(grid, cells, limits, span, table):
                     for q in range(n_radii):
                         if d2 <= limits[q]:
                             near[q] |= bits[j]
-        for q in range(n_radii):
-            left = near[q]
+        found[grid.order[i]] = near
+
+
+@njit(cache=True, nogil=True)
+def _count_groups(near, code, table):
+    """Add to table[code, group, radius] the cells that are near the group."""
+    for i in range(len(near)):
+        for q in range(near.shape[1]):
+            left = near[i, q]
             group = 0
             while left:
                 if left & np.uint64(1):
-                    table[label[i], group, q] += 1
+                    table[code[i], group, q] += 1
                 left >>= np.uint64(1)
                 group += 1
-    return table
 
 
 @njit(cache=True, nogil=True)

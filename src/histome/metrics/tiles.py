@@ -10,6 +10,7 @@ from histome.metrics.axes import TILE_SIZES_UM
 from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
 from histome.metrics.results import quotient
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.slide.maps import ClassMap
 
 # The size that several families share.
 SMALL_TILE_UM = 250.0
@@ -159,11 +160,20 @@ def tile_of(
 
 
 def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
-    """Return the area of each code per tile, (rows, columns, 8); pixels on a border are shared by area."""
-    tissue = maps.tissue
+    """Return the area of each code of the tissue map per tile, (rows, columns, 8)."""
+    return mm2_per_tile(maps.tissue, lattice)
+
+
+def zone_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
+    """Return the area of each code of the map of zones per tile, (rows, columns, 5)."""
+    return mm2_per_tile(maps.zones, lattice)
+
+
+def mm2_per_tile(tissue: ClassMap, lattice: Lattice) -> NDArray[np.float64]:
+    """Return the area of each code per tile, (rows, columns, codes); pixels on a border are shared."""
     axes = []
     for corner, count, start, tiles, covered in zip(
-        maps.tissue.origin_px[::-1],
+        tissue.origin_px[::-1],
         tissue.array.shape,
         (lattice.top_um, lattice.left_um),
         (lattice.rows, lattice.columns),
@@ -176,9 +186,9 @@ def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float6
         share = np.clip((first + 1 - edge) * lattice.size_um / tissue.mpp, 0, 1)
         share[first == tiles - 1] = 1
         axes.append((first.astype(np.int64), share * covered, (1 - share) * covered))
-    areas = np.zeros((lattice.rows, lattice.columns, len(NUCLEATED_OF_CODE)))
+    areas = np.zeros((lattice.rows, lattice.columns, len(tissue.classes) + 1))
     _add_pixels(tissue.array, axes[0], axes[1], areas)
-    areas *= maps.um2_per_px  # in place: pixels of 12 um over a slide are 300 MB
+    areas *= tissue.mpp**2  # in place: pixels of 12 um over a slide are 300 MB
     areas /= 1e6
     return areas
 

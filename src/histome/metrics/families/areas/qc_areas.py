@@ -61,4 +61,5 @@ FAMILY = Family(
     qc_areas,
     of_cells=False,
     core=True,
+    no_interval="measured on the whole slide, not sampled",
 )

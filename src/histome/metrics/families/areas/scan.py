@@ -120,6 +120,7 @@ FAMILY = Family(
     scanners="no: they describe the scan itself",
     of_cells=False,
     alias="Q1",
+    no_interval="a fact of the slide, not sampled",
 )
 
 

@@ -6,6 +6,7 @@ from histome.metrics.declaration import PERCENT, Family, Template, in_loops
 from histome.metrics.reasons import NO_TISSUE
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
 
 TEMPLATES = in_loops(
     ("tissue",),
@@ -39,6 +40,11 @@ def tissue_areas(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _areas_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    area = blocks.tissue_mm2[:, 1:]
+    return {"RELATIVE_AREA_{tissue}": ratio(area, area.sum(axis=1, keepdims=True), scale=100)}
+
+
 FAMILY = Family(
     "tissue-areas",
     "Tissue areas",
@@ -47,4 +53,6 @@ FAMILY = Family(
     tissue_areas,
     of_cells=False,
     core=True,
+    block_sums=_areas_per_block,
+    no_interval="measured on the whole slide, not sampled",
 )

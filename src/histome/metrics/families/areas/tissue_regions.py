@@ -117,6 +117,7 @@ FAMILY = Family(
     tissue_regions,
     of_cells=False,
     core=True,
+    no_interval="shapes and largest regions are no function of sums over blocks of tissue",
 )
 
 

@@ -51,4 +51,5 @@ FAMILY = Family(
     tissues_in_zones,
     of_cells=False,
     alias="W2",
+    no_interval="zones are measured on the whole slide, not sampled",
 )

@@ -27,4 +27,5 @@ FAMILY = Family(
     total_area,
     of_cells=False,
     core=True,
+    no_interval="measured on the whole slide, not sampled",
 )

@@ -52,4 +52,5 @@ FAMILY = Family(
     source="Margins: Hendry et al. 2017, doi:10.1097/PAP.0000000000000162",
     of_cells=False,
     alias="W1",
+    no_interval="zones are measured on the whole slide, not sampled",
 )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from histome.metrics.declaration import Family, Template
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected, ratio
 
 # Readout name -> column of the cells table.
 _SHAPES = {
@@ -89,6 +90,17 @@ def all_cells(specimen: Specimen) -> Mapping[str, Result]:
     return found
 
 
+def _all_cells_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    area = blocks.tissue_mm2[:, 1:].sum(axis=1)
+    shapes = {name: mean_shape_per_block(specimen, blocks, name) for name in _SHAPES}
+    found = {
+        f"NUCLEUS_AVG_{name}": ratio(sums.sum(axis=1), counts.sum(axis=1))
+        for name, (sums, counts) in shapes.items()
+    }
+    found["NUCLEUS_AVG_ECCENTRICITY"] = one_minus_sums(found["NUCLEUS_AVG_ROUNDNESS"])
+    return found | {"CELL_N_TOTAL": expected(blocks.per_class(specimen).sum(axis=1), area)}
+
+
 FAMILY = Family(
     "all-cells",
     "All cells",
@@ -99,6 +111,7 @@ FAMILY = Family(
     all_cells,
     core=True,
     alias="cells",
+    block_sums=_all_cells_per_block,
 )
 
 
@@ -122,3 +135,17 @@ def mean_shape(sums: NDArray[np.float64], counts: NDArray[np.int64], no_outline:
 def one_minus(roundness: Result) -> Result:
     """Return 1 - roundness, null for the same reasons."""
     return Result(1 - roundness.value, roundness.n, roundness.reason)
+
+
+def mean_shape_per_block(
+    specimen: Specimen, blocks: Blocks, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the sum of a shape and the number of nuclei that have it, per block and class."""
+    feature = specimen.cells.features.get(_SHAPES[name], np.full(len(specimen.cells), np.nan))
+    code = np.where(np.isfinite(feature), specimen.cells.label, -1)
+    return blocks.count(code, (N_CELL_CLASSES,), feature), blocks.count(code, (N_CELL_CLASSES,))
+
+
+def one_minus_sums(roundness: BlockSums) -> BlockSums:
+    """Return the sums of 1 - roundness."""
+    return BlockSums(lambda *totals: 1 - roundness.value(*totals), roundness.sums)

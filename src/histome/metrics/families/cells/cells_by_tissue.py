@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from histome.metrics.declaration import PERCENT, Family, Template
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected, ratio
 
 _NO_CELLS = "there are no cells in {nucleated}"
 _NO_TISSUE = "there is no {nucleated}"
@@ -53,6 +54,16 @@ def cells_by_tissue(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _cells_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    counts = blocks.per_tissue(specimen)
+    area_mm2 = blocks.tissue_mm2[:, None, list(specimen.maps.nucleated_codes)]
+    return {
+        "CELL_COUNT_{cell}_{nucleated}": expected(counts, area_mm2),
+        "CELL_PERCENTAGE_{cell}_{nucleated}": ratio(counts, counts.sum(axis=1, keepdims=True), scale=100),
+        "CELL_DENSITY_{cell}_{nucleated}": ratio(counts, area_mm2 * 1e6),
+    }
+
+
 FAMILY = Family(
     "cells-by-tissue",
     "Cells per class and tissue",
@@ -60,4 +71,5 @@ FAMILY = Family(
     TEMPLATES,
     cells_by_tissue,
     core=True,
+    block_sums=_cells_per_block,
 )

@@ -6,6 +6,7 @@ from histome.metrics.declaration import PERCENT, Family, Template, in_loops
 from histome.metrics.reasons import EMPTY_ZONE, NO_TUMOR
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected, ratio
 
 _NO_CELLS = "there are no cells in the {zone}"
 
@@ -56,6 +57,15 @@ def cells_in_zones(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _cells_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    counts, area_mm2 = blocks.per_zone(specimen), blocks.zones_mm2()[:, None]
+    return {
+        "CELL_COUNT_{cell}_IN_{zone}": expected(counts, area_mm2),
+        "CELL_PERCENTAGE_{cell}_IN_{zone}": ratio(counts, counts.sum(axis=1, keepdims=True), scale=100),
+        "CELL_DENSITY_{cell}_IN_{zone}": ratio(counts, area_mm2),
+    }
+
+
 FAMILY = Family(
     "cells-in-zones",
     "Cells in zones",
@@ -63,4 +73,5 @@ FAMILY = Family(
     TEMPLATES,
     cells_in_zones,
     alias="W3",
+    block_sums=_cells_per_block,
 )

@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 
 from histome.metrics.declaration import PERCENT, Family, Template
-from histome.metrics.families.cells.all_cells import mean_shape, one_minus, shape_sums, shape_templates
+from histome.metrics.families.cells.all_cells import (
+    mean_shape,
+    mean_shape_per_block,
+    one_minus,
+    one_minus_sums,
+    shape_sums,
+    shape_templates,
+)
 from histome.metrics.reasons import NO_CELLS, NO_TISSUE
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected, ratio
 
 _NO_OUTLINE = "there are no {cell} with an outline"
 
@@ -55,6 +63,19 @@ def cells_per_class(specimen: Specimen) -> Mapping[str, Result]:
     return found
 
 
+def _cells_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    counts, area_mm2 = blocks.per_class(specimen), blocks.tissue_mm2[:, 1:].sum(axis=1, keepdims=True)
+    found = {
+        "CELL_COUNT_{cell}": expected(counts, area_mm2),
+        "CELL_PERCENTAGE_{cell}": ratio(counts, counts.sum(axis=1, keepdims=True), scale=100),
+        "CELL_DENSITY_{cell}": ratio(counts, area_mm2 * 1e6),
+    }
+    for name in ("AREA", "ROUNDNESS", "PERIMETER"):
+        found[f"NUCLEUS_AVG_{name}_{{cell}}"] = ratio(*mean_shape_per_block(specimen, blocks, name))
+    found["NUCLEUS_AVG_ECCENTRICITY_{cell}"] = one_minus_sums(found["NUCLEUS_AVG_ROUNDNESS_{cell}"])
+    return found
+
+
 FAMILY = Family(
     "cells-per-class",
     "Cells per class",
@@ -63,4 +84,5 @@ FAMILY = Family(
     TEMPLATES,
     cells_per_class,
     core=True,
+    block_sums=_cells_per_block,
 )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from histome.metrics.declaration import SHARE, Family, Template, in_loops
 from histome.metrics.results import Result, all_null, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected, moments_of, ratio, with_all
 
 _NO_CONFIDENCE = "there are no {group} with a confidence"
 _NO_CONFIDENCE_AT_ALL = "there are no cells with a confidence"
@@ -79,6 +80,25 @@ def certainty(specimen: Specimen) -> Mapping[str, Result]:
     return {**_confidence(specimen), **_abstention(specimen)}
 
 
+def _certainty_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    cells = specimen.cells
+    found = moments_of(blocks, [cells.confidence], cells.label, (N_CELL_CLASSES,))
+    n, first, second = (with_all(each[:, 0]) for each in (found.n, *found.sums))
+    mean, sd = found.mean().value, found.sd().value
+    sums = {
+        "CONFIDENCE_MEAN_{group}": BlockSums(mean, (n, first)),
+        "CONFIDENCE_SD_ALL": BlockSums(sd, (n[:, -1], first[:, -1], second[:, -1])),
+    }
+    # Where only the others are measured, the abstained lie in no block.
+    if cells.abstained is None or specimen.origin:
+        return sums
+    counts = with_all(blocks.count(np.where(cells.abstained, cells.label, -1), (N_CELL_CLASSES,)))
+    return sums | {
+        "ABSTAINED_COUNT_{group}": expected(counts, blocks.tissue_mm2[:, 1:].sum(axis=1, keepdims=True)),
+        "ABSTAINED_FRACTION_{group}": ratio(counts, with_all(blocks.per_class(specimen))),
+    }
+
+
 FAMILY = Family(
     "certainty",
     "Certainty",
@@ -88,6 +108,8 @@ FAMILY = Family(
     certainty,
     scanners="only as far as the model was calibrated on them",
     alias="U1",
+    block_sums=_certainty_per_block,
+    no_interval="quantiles are no function of sums over blocks of tissue",
 )
 
 

@@ -10,6 +10,7 @@ from histome.metrics.declaration import SHARE, Family, Template, in_loops
 from histome.metrics.reasons import NO_CELLS, NO_TUMOR
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 
 _NO_CELLS_IN_PLACE = "there are no cells in the {place}"
 _FROM_COUNTS = "from the CELL_COUNT of the nine classes"
@@ -67,6 +68,16 @@ def diversity(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _classes_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    places = np.concatenate([blocks.per_tissue(specimen), blocks.per_zone(specimen)], axis=2)
+    where = {"": blocks.per_class(specimen), "_IN_{place}": places}
+    return {
+        f"{name}{suffix}": BlockSums(index, (counts,))
+        for suffix, counts in where.items()
+        for name, index in (("SHANNON", _shannon), ("SIMPSON", _simpson))
+    }
+
+
 FAMILY = Family(
     "diversity",
     "Diversity",
@@ -76,6 +87,8 @@ FAMILY = Family(
     diversity,
     source="Shannon 1948, doi:10.1002/j.1538-7305.1948.tb01338.x; Simpson 1949, doi:10.1038/163688a0",
     alias="D1",
+    block_sums=_classes_per_block,
+    no_interval="the number of classes seen is no function of sums over blocks of tissue",
 )
 
 
@@ -84,13 +97,10 @@ def _describe(
 ) -> dict[str, Result]:
     """Return the three indices of counts (classes, places)."""
     n = counts.sum(axis=0)
-    share = quotient(counts, n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shannon = -np.where(counts > 0, share * np.log(share), 0.0).sum(axis=0)
     none = (n == 0, no_cells)
     return {
-        f"SHANNON{suffix}": result(np.abs(shannon), n, *nulls, none),
-        f"SIMPSON{suffix}": result(1 - (share**2).sum(axis=0), n, *nulls, none),
+        f"SHANNON{suffix}": result(_shannon(counts[None])[0], n, *nulls, none),
+        f"SIMPSON{suffix}": result(_simpson(counts[None])[0], n, *nulls, none),
         f"RICHNESS{suffix}": result(np.count_nonzero(counts, axis=0), n, *nulls),
     }
 
@@ -98,3 +108,16 @@ def _describe(
 def _scalar(one: Result) -> Result:
     """Return a result of shape (1,) as one of shape ()."""
     return Result(one.value.reshape(()), one.n.reshape(()), one.reason.reshape(()))
+
+
+def _shannon(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return - sum of p ln p of counts (any, classes, ...), NaN where there are none."""
+    share = quotient(counts, counts.sum(axis=1, keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(counts == 0, share * 0, share * np.log(share))
+    return np.abs(terms.sum(axis=1))
+
+
+def _simpson(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 1 - sum of p^2 of counts (any, classes, ...), NaN where there are none."""
+    return 1 - (quotient(counts, counts.sum(axis=1, keepdims=True)) ** 2).sum(axis=1)

@@ -61,4 +61,5 @@ FAMILY = Family(
     TEMPLATES,
     not_counted,
     of_cells=False,
+    no_interval="these cells lie in no block of tissue",
 )

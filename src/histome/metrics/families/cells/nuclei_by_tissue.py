@@ -11,6 +11,7 @@ from histome.metrics.declaration import BY_STAIN, UNBOUNDED, Family, Template, i
 from histome.metrics.families.cells.nuclei_per_class import FEWEST_NUCLEI
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, moments_of
 
 _FEW = f"fewer than {FEWEST_NUCLEI} {{cell}} in {{nucleated}} have the feature measured"
 
@@ -56,6 +57,17 @@ def nuclei_by_tissue(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _nuclei_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    features = [specimen.cells.features.get(NUCLEUS_FEATURES[name][0]) for name in TISSUE_FEATURES]
+    shape = (N_CELL_CLASSES, len(NUCLEATED_TISSUES))
+    group = np.where(specimen.nucleated < 0, -1, specimen.cells.label * shape[1] + specimen.nucleated)
+    found = moments_of(blocks, features, group, shape)
+    return {
+        "NUCLEUS_MEAN_{tissue_feature}_{cell}_IN_{nucleated}": found.mean(),
+        "NUCLEUS_SD_{tissue_feature}_{cell}_IN_{nucleated}": found.sd(),
+    }
+
+
 FAMILY = Family(
     "nuclei-by-tissue",
     "Nuclear morphology per class and tissue",
@@ -64,6 +76,7 @@ FAMILY = Family(
     nuclei_by_tissue,
     scanners=f"shapes: yes, at one resolution; optical densities: {BY_STAIN}",
     alias="N2",
+    block_sums=_nuclei_per_block,
 )
 
 

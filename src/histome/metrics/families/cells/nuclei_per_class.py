@@ -7,8 +7,16 @@ from numpy.typing import NDArray
 
 from histome.metrics.axes import AXES, NUCLEUS_FEATURES
 from histome.metrics.declaration import BY_STAIN, UNBOUNDED, Family, Template, in_loops
-from histome.metrics.results import Result, result
+from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import (
+    Blocks,
+    BlockSums,
+    Moments,
+    moments_of,
+    standard_deviation,
+    with_all,
+)
 
 # Fewer nuclei say little about a distribution.
 FEWEST_NUCLEI = 20
@@ -74,6 +82,22 @@ def nuclei_per_class(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _nuclei_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    features = [specimen.cells.features.get(column) for column, _, _ in NUCLEUS_FEATURES.values()]
+    of_class = moments_of(blocks, features, specimen.cells.label, (N_CELL_CLASSES,), powers=3)
+    n, sums = with_all(of_class.n), tuple(map(with_all, of_class.sums))
+    of_group = Moments(n, sums, of_class.center)
+    mean = of_group.mean().value
+    return {
+        "NUCLEUS_MEAN_{feature}_{group}": of_group.mean(),
+        "NUCLEUS_SD_{feature}_{group}": of_group.sd(),
+        "NUCLEUS_CV_{feature}_{group}": BlockSums(
+            lambda n, first, second: standard_deviation(n, first, second) / mean(n, first), (n, *sums[:2])
+        ),
+        "NUCLEUS_SKEW_{feature}_{group}": BlockSums(_skewness, (n, *sums)),
+    }
+
+
 FAMILY = Family(
     "nuclei-per-class",
     "Nuclear morphology per class",
@@ -83,6 +107,8 @@ FAMILY = Family(
     nuclei_per_class,
     scanners=f"shapes: yes, at one resolution; optical densities: {BY_STAIN}",
     alias="N1",
+    block_sums=_nuclei_per_block,
+    no_interval="quantiles are no function of sums over blocks of tissue",
 )
 
 
@@ -108,3 +134,14 @@ def _describe(sample: NDArray[np.float64]) -> tuple[float, ...]:
     low, middle, high = np.percentile(sample, (10, 50, 90))
     cv = sd / mean if mean != 0 else np.nan
     return mean, sd, cv, low, middle, high, m3 / m2**1.5 if spread else np.nan
+
+
+def _skewness(
+    n: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    third: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return m3 / m2^1.5 from n and the sums of the first three powers."""
+    mean, m2, m3 = (quotient(each, n) for each in (first, second, third))
+    return quotient(m3 - 3 * mean * m2 + 2 * mean**3, np.maximum(m2 - mean**2, 0) ** 1.5)

@@ -1,6 +1,7 @@
 """Ratios and scores that pathologists use."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numba import njit
@@ -16,6 +17,7 @@ from histome.metrics.reasons import NO_CARCINOMA, NO_CELLS, NO_REGIONS, NO_STROM
 from histome.metrics.results import Result, all_null, quotient, result
 from histome.metrics.specimen import Specimen
 from histome.metrics.tiles import small_tiles, tile_of
+from histome.metrics.uncertainty.ratio_sums import ratios_per_block
 
 K_NEAREST = 6
 # Lymphocytes and plasma cells per mm2 that separate the immune phenotypes, ours; the phenotypes are those of
@@ -209,6 +211,7 @@ FAMILY = Family(
     TEMPLATES,
     ratios,
     alias="R1",
+    block_sums=partial(ratios_per_block, pairs=_COUNT_RATIOS, in_zones=_CORE_TO_MARGIN),
 )
 
 

@@ -1,6 +1,7 @@
 """Which classes touch: Delaunay edges of limited length, found locally."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -10,11 +11,14 @@ from histome.geometry.grid import bin_span, build_grid, run_chunks
 from histome.metrics.axes import PAIR_CODES
 from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
 from histome.metrics.results import Result, quotient, result
-from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
 
 LONGEST_UM = 30.0
 # A shared Voronoi edge shorter than this is four cells on one circle, and the rounding of their coordinates.
 _SHORTEST_FACE_UM = 1e-6
+# Rows and columns of the pairs of classes in a table of classes.
+_PLACES = np.array(list(PAIR_CODES.values())).T
 _NONE = "there are no contacts"
 _UNSEEN = "there are no such contacts"
 _ALL_OF_THEM = "all contacts are such contacts"
@@ -54,13 +58,11 @@ def contacts(specimen: Specimen) -> Mapping[str, Result]:
     table = _table(specimen.once(contact_pairs), specimen.cells.label)
     total = table.sum()
     counts = specimen.class_counts.astype(float)
-    places = tuple(PAIR_CODES.values())
-    seen = np.array([table[place] for place in places])
-    ways = np.array([counts[a] * (counts[b] - 1) if a == b else 2 * counts[a] * counts[b] for a, b in places])
+    seen = table[*_PLACES]
     fraction = quotient(seen, total)
-    expected = quotient(ways, counts.sum() * (counts.sum() - 1))
+    expected = _expected(counts[None])[0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_odds = np.log(fraction / (1 - fraction)) - np.log(expected / (1 - expected))
+        log_odds = _log_odds(fraction, expected)
     nulls = (
         (total == 0, _NONE),
         (seen == 0, _UNSEEN),
@@ -70,6 +72,20 @@ def contacts(specimen: Specimen) -> Mapping[str, Result]:
     return {
         "CONTACT_FRACTION_{touching}": result(fraction, total, nulls[0]),
         "CONTACT_LOG_ODDS_{touching}": result(log_odds, total, *nulls),
+    }
+
+
+def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    label, later = specimen.cells.label, specimen.once(later_contacts)
+    seen = [blocks.count(label, (N_CELL_CLASSES,), later[:, k]) for k in range(N_CELL_CLASSES)]
+    pairs = _unordered(np.stack(seen, axis=-1))[:, *_PLACES]
+    total = pairs.sum(axis=1, keepdims=True)
+    return {
+        "CONTACT_FRACTION_{touching}": ratio(pairs, total),
+        "CONTACT_LOG_ODDS_{touching}": BlockSums(
+            lambda of_pair, of_all, counts: _log_odds(quotient(of_pair, of_all), _expected(counts)),
+            (pairs, total, blocks.per_class(specimen)),
+        ),
     }
 
 
@@ -85,12 +101,36 @@ FAMILY = Family(
     "their tissue, so that classes that share a tissue come out above 0 without any interaction; of the "
     "fraction: none",
     alias="S5",
+    block_sums=_contacts_per_block,
 )
 
 
 def contact_pairs(specimen: Specimen) -> NDArray[np.int64]:
     """Return the contacts of a specimen, (m, 2) rows of its cells, each once."""
     return _find_pairs(specimen.cells.x_um, specimen.cells.y_um, workers=specimen.maps.workers)
+
+
+def later_contacts(specimen: Specimen) -> NDArray[np.int64]:
+    """Count the contacts of each cell, by the other's class, (n, 9); each contact at one of its two cells."""
+    pairs, label = specimen.once(contact_pairs), specimen.cells.label
+    return cross_count(pairs[:, 0], label[pairs[:, 1]], (len(label), N_CELL_CLASSES))
+
+
+def _unordered(table: NDArray[Any]) -> NDArray[Any]:
+    """Return counts (..., 9, 9) of ordered pairs as those of unordered ones, in the upper triangle."""
+    return np.triu(table) + np.triu(np.swapaxes(table, -1, -2), 1)
+
+
+def _expected(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the contact fraction of each pair of classes under relabeling, from counts (any, classes)."""
+    a, b = _PLACES
+    ways = np.where(a == b, counts[:, a] * (counts[:, b] - 1), 2 * counts[:, a] * counts[:, b])
+    total = counts.sum(axis=1, keepdims=True)
+    return quotient(ways, total * (total - 1))
+
+
+def _log_odds(fraction: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(fraction / (1 - fraction)) - np.log(expected / (1 - expected))
 
 
 def contact_counts(

@@ -9,6 +9,7 @@ from histome.metrics.declaration import SHARE, Family, Template, in_loops
 from histome.metrics.reasons import NO_CENTER
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
 
 TEMPLATES = in_loops(
     ("neighbor", "center", "radius"),
@@ -41,6 +42,19 @@ def cross_g(specimen: Specimen) -> Mapping[str, Result]:
     return {"CROSS_G_{neighbor}_FROM_{center}_{radius}": result(quotient(counts, n), n, (n == 0, NO_CENTER))}
 
 
+def _near_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    near = [
+        [
+            blocks.count(np.where(squared <= radius**2, specimen.cells.label, -1), (N_CELL_CLASSES,))
+            for radius in RADII_UM
+        ]
+        for squared in specimen.nearest_squared
+    ]
+    counts = np.moveaxis(np.array(near), (0, 1, 2, 3), (1, 3, 0, 2))
+    centers = blocks.per_class(specimen)[:, None, :, None]
+    return {"CROSS_G_{neighbor}_FROM_{center}_{radius}": ratio(counts, centers)}
+
+
 FAMILY = Family(
     "cross-g",
     "Cross G",
@@ -52,4 +66,5 @@ FAMILY = Family(
     null_model="none: at random the share is about 1 - exp(-density x pi radius^2), so it grows with the "
     "number of neighbors",
     alias="S2",
+    block_sums=_near_per_block,
 )

@@ -9,6 +9,7 @@ from histome.metrics.distances import to_carcinoma
 from histome.metrics.reasons import NO_CARCINOMA
 from histome.metrics.results import Result, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, moments_of, ratio
 
 _NEAR_UM = 50
 _NO_CELL = "there are no {cell}"
@@ -71,6 +72,19 @@ def distance_to_carcinoma(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _distances_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    distance = specimen.per_cell(to_carcinoma)
+    near = np.where(distance <= _NEAR_UM, specimen.cells.label, -1)
+    found = moments_of(blocks, [distance], specimen.cells.label, (N_CELL_CLASSES,))
+    n, total = found.n[:, 0], found.sums[0][:, 0]
+    return {
+        "DISTANCE_TO_CARCINOMA_MEAN_{cell}": BlockSums(found.mean().value, (n, total)),
+        f"DISTANCE_TO_CARCINOMA_SHARE_WITHIN_{_NEAR_UM}_{{cell}}": ratio(
+            blocks.count(near, (N_CELL_CLASSES,)), n
+        ),
+    }
+
+
 FAMILY = Family(
     "distance-to-carcinoma",
     "Distance to carcinoma",
@@ -82,4 +96,6 @@ FAMILY = Family(
     source="Exact distance transform: Meijster et al. 2000, doi:10.1007/0-306-47025-X_36",
     null_model="none: where tissues lie decides the values, whether cells are drawn to carcinoma or not",
     alias="I2",
+    block_sums=_distances_per_block,
+    no_interval="quantiles are no function of sums over blocks of tissue",
 )

@@ -10,6 +10,7 @@ from histome.geometry.grid import neighbor_counts
 from histome.metrics.declaration import UNBOUNDED, Family, Template, in_loops
 from histome.metrics.results import Result, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 
 RADIUS_UM = 40.0
 _UNEXPECTED = "no such pair is expected"
@@ -53,6 +54,14 @@ def enrichment(specimen: Specimen) -> Mapping[str, Result]:
     return pair_enrichment(observed, specimen.class_counts, near.sum(axis=1))
 
 
+def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    near, label = specimen.once(near_counts), specimen.cells.label
+    seen = [blocks.count(label, (N_CELL_CLASSES,), near[:, k]) for k in range(N_CELL_CLASSES)]
+    pairs = np.stack(seen, axis=1)
+    sums = (pairs, blocks.per_class(specimen))
+    return {"ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}": BlockSums(_log2_fold, sums)}
+
+
 FAMILY = Family(
     "enrichment",
     "Neighborhood enrichment",
@@ -66,6 +75,8 @@ FAMILY = Family(
     "classes that share a tissue come out as enriched without any interaction; Z grows with the number of "
     "cells",
     alias="S4",
+    block_sums=_pairs_per_block,
+    no_interval="z tests one slide, its size grows with it",
 )
 
 
@@ -133,3 +144,11 @@ def near_counts(specimen: Specimen) -> NDArray[np.uint16]:
         n_classes=N_CELL_CLASSES,
         workers=specimen.maps.workers,
     )[:, 0]
+
+
+def _log2_fold(pairs: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log2 of pairs (any, 9, 9) / their mean under relabeling, from the counts of classes (any, 9)."""
+    others = counts[:, :, None] - np.eye(N_CELL_CLASSES)
+    n = counts.sum(axis=1)
+    share = counts[:, None, :] * others / (n * (n - 1))[:, None, None]
+    return np.log2(pairs / (pairs.sum(axis=(1, 2), keepdims=True) * share))

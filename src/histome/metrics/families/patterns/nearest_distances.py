@@ -9,6 +9,7 @@ from histome.metrics.declaration import Family, Template, in_loops
 from histome.metrics.reasons import NO_CENTER
 from histome.metrics.results import Result, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, moments_of
 
 _NO_OTHER = "there are no other {neighbor}"
 _ONE = "there is one of the {center} only"
@@ -68,6 +69,15 @@ def nearest_distances(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _distances_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    distances = [np.sqrt(squared) for squared in specimen.nearest_squared]
+    found = moments_of(blocks, distances, specimen.cells.label, (N_CELL_CLASSES,))
+    return {
+        "NN_DISTANCE_MEAN_OF_{neighbor}_FROM_{center}": found.mean(),
+        "NN_DISTANCE_SD_OF_{neighbor}_FROM_{center}": found.sd(),
+    }
+
+
 FAMILY = Family(
     "nearest-distances",
     "Nearest-neighbor distances",
@@ -78,6 +88,8 @@ FAMILY = Family(
     source="Clark and Evans 1954, doi:10.2307/1931034",
     null_model="none: the values grow as the neighbors get fewer, at random about 1 / (2 sqrt(density))",
     alias="S1",
+    block_sums=_distances_per_block,
+    no_interval="quantiles are no function of sums over blocks of tissue",
 )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from histome.metrics.declaration import Family, Template
 from histome.metrics.results import Result, result
 from histome.metrics.specimen import Specimen
-from histome.metrics.surroundings import Surroundings, in_tissues
+from histome.metrics.surroundings import Surroundings, SurroundingsPerBlock, in_tissues, in_tissues_per_block
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected
 
 
 def center_templates(where: str, words: str, area_unit: str) -> tuple[Template, ...]:
@@ -37,6 +38,10 @@ def neighborhood_centers(specimen: Specimen) -> Mapping[str, Result]:
     return center_results(in_tissues(specimen), "{nucleated}")
 
 
+def _centers_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    return center_sums(in_tissues_per_block(specimen, blocks), "{nucleated}")
+
+
 FAMILY = Family(
     "neighborhood-centers",
     "Surroundings of a class",
@@ -46,6 +51,8 @@ FAMILY = Family(
     neighborhood_centers,
     source="Union of discs: the exposed arcs, summed by Green's theorem (exact).",
     core=True,
+    block_sums=_centers_per_block,
+    no_interval="areas of unions of discs are no sums over blocks of tissue",
 )
 
 
@@ -57,3 +64,9 @@ def center_results(around: Surroundings, where: str, *, um2_per_unit: float = 1.
         f"AREA{tail}": result(around.area_um2 / um2_per_unit, centers),
         f"TOTAL_NUMBER_OF_NEIGHBORS{tail}": result(around.touched.sum(axis=0), centers),
     }
+
+
+def center_sums(around: SurroundingsPerBlock, where: str) -> Mapping[str, BlockSums]:
+    """Return the sums over blocks of `center_templates` in one kind of place."""
+    total = expected(around.touched.sum(axis=1), around.area_mm2[:, 0])
+    return {f"TOTAL_NUMBER_OF_NEIGHBORS_AROUND_{{center}}_IN_{where}_{{radius}}": total}

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from histome.metrics.declaration import SHARE, Family, Template
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
-from histome.metrics.surroundings import Surroundings, in_tissues
+from histome.metrics.surroundings import Surroundings, SurroundingsPerBlock, in_tissues, in_tissues_per_block
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, expected, ratio
 
 
 class PairReasons(NamedTuple):
@@ -86,6 +87,10 @@ def neighborhood_pairs(specimen: Specimen) -> Mapping[str, Result]:
     return pair_results(in_tissues(specimen), "{nucleated}", pair_reasons("{nucleated}"))
 
 
+def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    return pair_sums(in_tissues_per_block(specimen, blocks), "{nucleated}")
+
+
 FAMILY = Family(
     "neighborhood-pairs",
     "Neighbors of one class around centers of another",
@@ -94,6 +99,8 @@ FAMILY = Family(
     TEMPLATES,
     neighborhood_pairs,
     core=True,
+    block_sums=_pairs_per_block,
+    no_interval="areas of unions of discs are no sums over blocks of tissue",
 )
 
 
@@ -118,4 +125,16 @@ def pair_results(
             no_center,
             (around.with_neighbor == 0, why.none_near),
         ),
+    }
+
+
+def pair_sums(around: SurroundingsPerBlock, where: str) -> Mapping[str, BlockSums]:
+    """Return the sums over blocks of `pair_templates` in one kind of place."""
+    tail = f"_AROUND_{{center}}_IN_{where}_{{radius}}"
+    touched, near = around.touched, around.with_neighbor
+    return {
+        f"NUMBER_OF_CELLS_WITH_{{neighbor}}_NEIGHBORS{tail}": expected(near, around.area_mm2),
+        f"NUMBER_OF_{{neighbor}}S{tail}": expected(touched, around.area_mm2),
+        f"RATIO_OF_{{neighbor}}S{tail}": ratio(touched, touched.sum(axis=1, keepdims=True)),
+        f"AVG_MIN_DISTANCE_OF_{{neighbor}}S{tail}": ratio(around.distance_um, near),
     }

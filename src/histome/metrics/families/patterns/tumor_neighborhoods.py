@@ -4,12 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from histome.metrics.declaration import Family, Loop, Template
-from histome.metrics.families.patterns.neighborhood_centers import center_results, center_templates
-from histome.metrics.families.patterns.neighborhood_pairs import pair_reasons, pair_results, pair_templates
+from histome.metrics.families.patterns.neighborhood_centers import (
+    center_results,
+    center_sums,
+    center_templates,
+)
+from histome.metrics.families.patterns.neighborhood_pairs import (
+    pair_reasons,
+    pair_results,
+    pair_sums,
+    pair_templates,
+)
 from histome.metrics.reasons import NO_TUMOR
 from histome.metrics.results import Result, all_null
 from histome.metrics.specimen import Specimen
-from histome.metrics.surroundings import in_tumor_region
+from histome.metrics.surroundings import in_tumor_region, in_tumor_region_per_block
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 
 _WHERE, _WORDS = "WHOLE_TUMOR_REGION", "the whole tumor region"
 _UM2_PER_MM2 = 1e6
@@ -48,6 +58,11 @@ def tumor_neighborhoods(specimen: Specimen) -> Mapping[str, Result]:
     return {name: all_null(each.value.shape, NO_TUMOR) for name, each in found.items()}
 
 
+def _tumor_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    around = in_tumor_region_per_block(specimen, blocks)
+    return {**center_sums(around, _WHERE), **pair_sums(around, _WHERE)}
+
+
 FAMILY = Family(
     "tumor-neighborhoods",
     "Neighborhoods in the whole tumor region",
@@ -56,4 +71,6 @@ FAMILY = Family(
     tumor_neighborhoods,
     source="As the core neighborhoods",
     alias="W4",
+    block_sums=_tumor_per_block,
+    no_interval="areas of unions of discs are no sums over blocks of tissue",
 )

@@ -1,0 +1,115 @@
+"""The columns low, high and method of the metrics table."""
+
+import numpy as np
+import pytest
+from helpers.scenes import by_name, measure_maps, one_tissue, random_cells
+
+from histome.config import MetricsConfig
+from histome.errors import HistomeError
+from histome.metrics.catalogue import find_metric, list_metrics
+from histome.metrics.format import MetricTable
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(5)
+    return measure_maps(None, one_tissue((1000, 1000), mpp=4.0), None, random_cells(rng, 20_000, 4000.0))
+
+
+def test_every_metric_has_an_interval_or_says_why_not(table):
+    with_interval = 0
+    for row in table.to_pylist():
+        none = row["method"].startswith("none: ")
+        assert none == (row["low"] is None) == (row["high"] is None), row["name"]
+        if not none:
+            with_interval += 1
+            assert row["method"] == "block bootstrap, 64 blocks of 500 um"
+            lowest, highest = find_metric(row["name"]).template.range
+            assert row["low"] < row["high"], row["name"]
+            assert lowest is None or row["low"] >= lowest - 1e-9, row["name"]
+            assert highest is None or row["high"] <= highest + 1e-9, row["name"]
+    assert with_interval > 800
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("ABSOLUTE_AREA", "measured on the whole slide, not sampled"),
+        ("AREA_AROUND_LYMPHOCYTE_IN_STROMA_20", "areas of unions of discs are no sums over blocks of tissue"),
+        ("NN_DISTANCE_MEDIAN_OF_LYMPHOCYTE_FROM_OTHER", "quantiles are no function of sums"),
+        ("ENRICHMENT_Z_LYMPHOCYTE_AROUND_OTHER", "z tests one slide"),
+        ("CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "there is no value"),
+        ("CELL_COUNT_LYMPHOCYTE_CARCINOMA", "no block differs"),
+        ("RELATIVE_AREA_STROMA", "no block differs"),
+        ("MPP_USED", "a fact of the slide"),
+    ],
+)
+def test_the_reason_is_said(table, name, why):
+    assert by_name(table, "method")[name].startswith(f"none: {why}")
+
+
+def test_a_density_of_random_cells_has_the_width_of_poisson(table):
+    row = MetricTable(table)["CELL_COUNT_LYMPHOCYTE"]
+    width = (row.high - row.low) / (2 * 1.96 * np.sqrt(row.value))
+    assert 0.8 < width < 1.4
+    assert row.low < row.value < row.high
+
+
+def test_a_density_is_as_uncertain_as_its_count(table):
+    metrics = MetricTable(table)
+    count, density = metrics["CELL_COUNT_LYMPHOCYTE_STROMA"], metrics["CELL_DENSITY_LYMPHOCYTE_STROMA"]
+    assert density.low == pytest.approx(count.low / 16e6)
+    assert density.high == pytest.approx(count.high / 16e6)
+
+
+def test_random_labels_are_neither_near_nor_far(table):
+    names = [
+        metric.name
+        for metric in list_metrics(("enrichment", "contacts"))
+        if "_LOG2FC_" in metric.name or "_LOG_ODDS_" in metric.name
+    ]
+    metrics = MetricTable(table)
+    held = [metrics[name].low <= 0 <= metrics[name].high for name in names]
+    assert np.mean(held) > 0.85
+
+
+def test_a_field_is_too_small(rng):
+    table = measure_maps(None, one_tissue(), None, random_cells(rng, 500))
+    assert table["low"].null_count == len(table)
+    why = by_name(table, "method")["CELL_COUNT_LYMPHOCYTE"]
+    assert why == "none: fewer than 8 blocks of tissue"
+    smaller = measure_maps(None, one_tissue(), None, random_cells(rng, 500), MetricsConfig(block_um=250))
+    assert by_name(smaller, "low")["CELL_COUNT_LYMPHOCYTE"] is not None
+
+
+def test_settings_decide_and_leave_the_values_alone(rng):
+    cells = random_cells(rng, 5000, 4000.0)
+    tissue = one_tissue((1000, 1000), mpp=4.0)
+    families = ("cells-per-class",)
+    first, again, other, wider = (
+        measure_maps(None, tissue, None, cells, MetricsConfig(families=families, **more))
+        for more in ({}, {}, {"seed": 1}, {"block_um": 1000})
+    )
+    assert first.equals(again)
+    for table in (other, wider):
+        assert table["value"].equals(first["value"])
+        assert not table["low"].equals(first["low"])
+    assert "16 blocks of 1000 um" in by_name(wider, "method")["CELL_COUNT_LYMPHOCYTE"]
+
+
+def test_an_interval_is_shown_in_the_unit_of_its_number(table):
+    shown = MetricTable(table).formatted("CELL_DENSITY_LYMPHOCYTE_STROMA")
+    assert (shown.unit, shown.interval.count(" to ")) == ("/mm²", 1)
+    low, high = (float(end) for end in shown.interval.split(" to "))
+    assert low < float(shown.text) < high
+    assert MetricTable(table).formatted("ABSOLUTE_AREA").interval == ""
+
+
+@pytest.mark.parametrize("wrong", ["block_um = 300", "draws = 10", "seed = -1"])
+def test_settings_are_checked(tmp_path, wrong):
+    from histome.config import Config
+
+    path = tmp_path / "settings.toml"
+    path.write_text(f"[metrics]\n{wrong}\n")
+    with pytest.raises(HistomeError, match=wrong.split()[0]):
+        Config.from_toml(path)
