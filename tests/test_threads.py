@@ -1,6 +1,8 @@
 """How many CPUs we may use, work shared by threads, and the threads of the libraries."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -112,3 +114,15 @@ def test_two_limits_in_one_process_both_hold() -> None:
     with limited(2):
         assert cv2.getNumThreads() == 2
     assert cv2.getNumThreads() == before
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(2_000_000_000, True), (4_000_000_000, False)])
+def test_an_address_space_that_libraries_would_hang_in_is_refused(limit: int, refused: bool) -> None:
+    resource = pytest.importorskip("resource")
+    code = "from histome.threads import check_address_space as check; check()"
+    limits = lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))  # noqa: E731
+    run = subprocess.run(
+        [sys.executable, "-c", code], preexec_fn=limits, capture_output=True, text=True, timeout=60
+    )
+    assert ("limited to 2.0 GB (ulimit -v)" in run.stderr) is refused
+    assert (run.returncode != 0) is refused

@@ -19,7 +19,7 @@ from histome.store.files import CELLS, METRICS, NARRATIVE, NUCLEI, QUALITY, REPO
 from histome.store.graph import Stage, with_ancestors
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run
-from histome.threads import available_cpus, limited
+from histome.threads import available_cpus, check_address_space, limited
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,6 +114,7 @@ def profile(
     >>> metrics["ABSOLUTE_AREA"]["unit"], round(metrics["ABSOLUTE_AREA"]["value"] / 1e6, 2)  # mm2 of tissue
     ('um2', 0.16)
     """
+    check_address_space()  # before the libraries are loaded
     from histome.slide import open_slide
 
     config = config or Config()

@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from histome.errors import UsageError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 # Results made before they are asked for, a worker: a slow item leaves no other thread idle, and few are held.
 _AHEAD = 4
+_LEAST_ADDRESS_SPACE = 3_000_000_000
 _CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -25,6 +28,20 @@ def available_cpus() -> int:
         count = os.cpu_count() or 1
     quota = _cgroup_cpus(_CGROUPS, _MEMBERSHIP)
     return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def check_address_space() -> None:
+    """Raise UsageError where `ulimit -v` leaves too little: OpenBLAS then tries for ever to start."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise UsageError(
+            f"the address space is limited to {limit / 1e9:.1f} GB (ulimit -v): libraries reserve far more "
+            f"than they use; give at least {_LEAST_ADDRESS_SPACE / 1e9:g} GB, or limit memory by cgroup"
+        )
 
 
 def _cgroup_cpus(root: Path, membership: Path) -> float | None:
