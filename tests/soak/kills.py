@@ -28,13 +28,13 @@ from helpers.fakes import snapshot
 from soak.drawn import draw_case
 
 from histome.cli import main as histome
+from histome.models.runtime import import_openvino
 
 LOADED = (
     "histome.cells.find",
     "histome.tissue",
     "histome.qc",
     "histome.metrics",
-    "openvino",
     "zarr",
     "numba",
 )
@@ -128,6 +128,7 @@ def main() -> int:
     given = parser.parse_args()
     for name in LOADED:
         importlib.import_module(name)
+    import_openvino()
     words = ["profile", str(given.slide)] if given.slide else draw_case(given.folder)
     words += ["--stages", given.stages, "--workers", "2"]
     return soak(words, given)

@@ -57,7 +57,9 @@ def _check(name: str, look: Callable[[], str]) -> Finding:
 def _library(module: str) -> str:
     from importlib.metadata import version
 
-    importlib.import_module(module)
+    from histome.models.runtime import import_openvino
+
+    import_openvino() if module == "openvino" else importlib.import_module(module)
     return version(_LIBRARIES[module])
 
 
@@ -69,9 +71,9 @@ def _openslide() -> str:
 
 def _inference() -> str:
     """Say which processor and number format the networks would run in."""
-    import openvino
+    from histome.models.runtime import import_openvino
 
-    core = openvino.Core()
+    core = import_openvino().Core()
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return f"OpenVINO on {core.get_property('CPU', 'FULL_DEVICE_NAME')} ({', '.join(able)})"
 

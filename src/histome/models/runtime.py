@@ -242,6 +242,16 @@ def _load(
         return "openvino", _openvino(card, model, threads, precision)
 
 
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    Left alone, importing it tells Google Analytics so, from a thread that forks the process. Without the
+    package `openvino_telemetry` it does nothing of the kind, so that package is hidden from it.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
+    return importlib.import_module("openvino")
+
+
 def openvino_precision() -> Literal["f32", "bf16"]:
     """Return `bf16` where this CPU computes in it, else `f32`.
 
@@ -252,15 +262,14 @@ def openvino_precision() -> Literal["f32", "bf16"]:
     try:  # not by OpenVINO: a finished profile's key holds the precision, and is known without loading it
         words = set(_CPU_INFO.read_text().split())
     except OSError:  # no Linux
-        import openvino
-
-        words = {name.lower() for name in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")}
+        words = {
+            name.lower() for name in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        }
     return "bf16" if words & {"avx512_bf16", "amx_bf16", "bf16"} else "f32"
 
 
 def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precision) -> Loaded:
-    import openvino
-
+    openvino = import_openvino()
     precision = openvino_precision() if precision == "auto" else precision
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
