@@ -9,7 +9,35 @@ from histome.cli import console
 from histome.errors import UsageError
 
 if TYPE_CHECKING:
+    from histome.validation.raters import Votes
+    from histome.validation.raters.accuracy import Drawing, Judge
+    from histome.validation.raters.page import Section
     from histome.validation.resampling import Estimate
+
+_Votes = Annotated[
+    Path,
+    typer.Argument(
+        metavar="VOTES", help="CSV or Parquet: cell_id, rater, label and, if any, condition and more."
+    ),
+]
+_Model = Annotated[
+    Path,
+    typer.Option("--model", help="The model's answers: cell_id, label and, if any, confidence, abstained."),
+]
+_Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables, figures and index.html.")]
+_Truth = Annotated[str | None, typer.Option(help="The condition whose consensus is the truth.")]
+_Rated = Annotated[
+    str | None, typer.Option(help="The condition whose votes are scored; --truth if not given.")
+]
+_Classes = Annotated[
+    str | None, typer.Option(help="The classes that are scored, with commas; all if not given.")
+]
+_Units = Annotated[
+    str | None, typer.Option(help="A column drawn whole: slide or patient. Cells if not given.")
+]
+_Strata = Annotated[str | None, typer.Option(help="A column within whose values is drawn.")]
+_Draws = Annotated[int, typer.Option(min=1, help="Of the bootstrap.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
 
 validate = typer.Typer(help="Compare results with what people said.")
 
@@ -54,3 +82,162 @@ def narrative(
 def _with_interval(estimate: "Estimate") -> str:
     value, low, high, n = estimate
     return f"{value:.3f}  (95 % {low:.3f} to {high:.3f}, n = {n})"
+
+
+@validate.command()
+def agreement(
+    votes: _Votes,
+    out: _Out,
+    ordinal: Annotated[
+        str | None, typer.Option(help="The labels in their order, with commas: alpha counts distances.")
+    ] = None,
+    units: _Units = None,
+    draws: _Draws = 10_000,
+    seed: _Seed = 0,
+) -> None:
+    """Agreement of raters: Krippendorff's alpha, Fleiss' and Cohen's kappa, per class and condition."""
+    from histome.validation.raters.sections import agreement_sections
+
+    read = _votes(votes, labels=_list(ordinal))
+    drawing = _drawing(read, units=units, draws=draws, seed=seed)
+    _write(out, "Agreement of raters", agreement_sections(read, drawing, "ordinal" if ordinal else "nominal"))
+
+
+@validate.command()
+def consensus(
+    votes: _Votes,
+    out: _Out,
+    at_least: Annotated[int, typer.Option(min=1, help="Votes that a cell needs.")] = 2,
+) -> None:
+    """The label of each cell that most votes name, and how many cells have none, and why."""
+    from histome.validation.raters.sections import consensus_sections
+
+    _write(out, "Consensus", consensus_sections(_votes(votes), at_least))
+
+
+@validate.command()
+def score(
+    votes: _Votes,
+    out: _Out,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The answers of a model: cell_id, label; confidence, abstained if any."),
+    ] = None,
+    truth: _Truth = None,
+    rated: _Rated = None,
+    classes: _Classes = None,
+    units: _Units = None,
+    strata: _Strata = None,
+    draws: _Draws = 10_000,
+    seed: _Seed = 0,
+) -> None:
+    """A model and each rater against the consensus, on the same cells, and their differences."""
+    from histome.validation.raters.sections import condition_of, score_sections
+
+    read = _votes(votes)
+    against = condition_of(read, truth)
+    sections = score_sections(
+        read,
+        None if model is None else _judge(read, model),
+        _drawing(read, units=units, strata=strata, draws=draws, seed=seed),
+        truth=against,
+        rated=condition_of(read, rated or against),
+        classes=_list(classes),
+    )
+    _write(out, "A model and raters against the consensus", sections)
+
+
+@validate.command()
+def abstention(
+    votes: _Votes,
+    model: _Model,
+    out: _Out,
+    truth: _Truth = None,
+    rated: _Rated = None,
+    classes: _Classes = None,
+    units: _Units = None,
+    draws: _Draws = 10_000,
+    seed: _Seed = 0,
+) -> None:
+    """What leaving out the unsure buys: F1 against coverage, matched with the raters', and calibration."""
+    from histome.validation.raters.sections import abstention_sections, condition_of
+
+    read = _votes(votes)
+    against = condition_of(read, truth)
+    sections = abstention_sections(
+        read,
+        _judge(read, model),
+        _drawing(read, units=units, draws=draws, seed=seed),
+        truth=against,
+        rated=condition_of(read, rated or against),
+        classes=_list(classes),
+    )
+    _write(out, "Abstention and calibration", sections)
+
+
+@validate.command()
+def strata(
+    votes: _Votes,
+    model: _Model,
+    by: Annotated[str, typer.Option(help="Columns of the votes, with commas: their values are crossed.")],
+    out: _Out,
+    truth: _Truth = None,
+    classes: _Classes = None,
+    units: _Units = None,
+    draws: _Draws = 10_000,
+    seed: _Seed = 0,
+) -> None:
+    """A model's scores by cancer, site, scanner or any columns: the worst first, the small ones marked."""
+    from histome.validation.raters.sections import condition_of, strata_sections
+
+    read = _votes(votes)
+    sections = strata_sections(
+        read,
+        _judge(read, model),
+        _drawing(read, units=units, draws=draws, seed=seed),
+        truth=condition_of(read, truth),
+        by=_list(by) or (),
+        classes=_list(classes),
+    )
+    _write(out, "Scores by stratum", sections)
+
+
+def _list(words: str | None) -> tuple[str, ...] | None:
+    return None if words is None else tuple(word.strip() for word in words.split(",") if word.strip())
+
+
+def _votes(path: Path, labels: tuple[str, ...] | None = None) -> "Votes":
+    from histome.validation.raters import read_votes
+
+    return read_votes(path, labels=labels)
+
+
+def _judge(votes: "Votes", path: Path) -> "Judge":
+    from histome.validation.raters import read_answers
+    from histome.validation.raters.accuracy import answers_of_model
+
+    return answers_of_model(votes, read_answers(path))
+
+
+def _drawing(
+    votes: "Votes", *, units: str | None, draws: int, seed: int, strata: str | None = None
+) -> "Drawing":
+    from histome.validation.raters.sections import drawing_of
+
+    return drawing_of(votes, seed=seed, draws=draws, units=units, strata=strata)
+
+
+def _write(out: Path, title: str, sections: "list[Section]") -> None:
+    from histome.store.disk import writing
+    from histome.validation.raters.page import write_page
+
+    for section in sections:
+        for row in section.rows if section.figure == "intervals" else ():
+            name = ", ".join(
+                str(row[k]) for k in ("judge", "measure", "condition", "stratum", "label") if k in row
+            )
+            known = f"95 % {row['low']:.3f} to {row['high']:.3f}, " if row["low"] == row["low"] else ""
+            console.print_result(f"{name}: {row['value']:.3f} ({known}n = {row['n']:,})")
+    with writing(out):
+        page = write_page(out, title, sections)
+    console.say(f"{page}")
