@@ -9,8 +9,12 @@ from histome.cli import console
 from histome.errors import UsageError
 
 if TYPE_CHECKING:
+    from pyarrow import Table
+    from shapely import Geometry
+
     from histome.validation.raters import Votes
     from histome.validation.raters.accuracy import Drawing, Judge
+    from histome.validation.raters.match import Placed
     from histome.validation.raters.page import Section
     from histome.validation.resampling import Estimate
 
@@ -200,6 +204,60 @@ def strata(
         classes=_list(classes),
     )
     _write(out, "Scores by stratum", sections)
+
+
+@validate.command()
+def match(
+    profile: Annotated[Path, typer.Argument(help="Folder of a profile.")],
+    labels: Annotated[
+        list[Path],
+        typer.Argument(help="One file a rater, labels in level-0 px: QuPath GeoJSON, GeoParquet, CSV."),
+    ],
+    out: _Out,
+    classes: Annotated[
+        Path | None, typer.Option(help="TOML: a table [cells], their label = one of ours.")
+    ] = None,
+    area: Annotated[
+        Path | None, typer.Option(help="GeoJSON: where all nuclei are labeled; then detection is scored too.")
+    ] = None,
+    within_um: Annotated[float, typer.Option(min=0.0, help="Largest distance of a pair.")] = 3.0,
+) -> None:
+    """Labels given at places, set beside the cells of a profile: votes.csv and model.csv for the others."""
+    from histome.validation.raters.match import match_votes
+    from histome.validation.raters.sections import match_sections
+
+    cells, placed, area_um = _placed(profile, labels, classes, area)
+    matched = match_votes(cells, placed, area_um=area_um, within_um=within_um)
+    for row in matched.counts:
+        console.print_result(", ".join(f"{name} {value}" for name, value in row.items()))
+    _write(out, "Labels beside cells", match_sections(matched, within_um))
+
+
+def _placed(
+    folder: Path, labels: list[Path], classes: Path | None, area: Path | None
+) -> "tuple[Table, dict[str, Placed], Geometry | None]":
+    """The cells of a profile, what each rater said where, and the area in which all is labeled, in um."""
+    import numpy as np
+    import shapely
+
+    from histome import load_profile
+    from histome.interop import read_foreign_cells, read_labels, read_shapes
+    from histome.validation.raters.match import Placed
+
+    names = [path.name.split(".")[0] for path in labels]
+    if len(set(names)) < len(names):
+        raise UsageError("two files have one name: the names of the files are the names of the raters")
+    profile = load_profile(folder)
+    mpp, mapping = float(profile.run["slide"]["mpp"]["x"]), read_labels(classes).cells if classes else {}
+    placed = {}
+    for name, path in zip(names, labels, strict=True):
+        table = read_foreign_cells(path, mapping, mpp=mpp)
+        centers = np.stack([table["x_um"].to_numpy(), table["y_um"].to_numpy()], axis=1)
+        placed[name] = Placed(centers, np.asarray(table["class"].to_pylist(), object))
+    if area is None:
+        return profile.cells, placed, None
+    whole = shapely.union_all(read_shapes(area).geometry)
+    return profile.cells, placed, shapely.transform(whole, lambda xy: xy * mpp)
 
 
 def _list(words: str | None) -> tuple[str, ...] | None:

@@ -17,6 +17,7 @@ from histome.validation.raters.accuracy import (
 )
 from histome.validation.raters.alpha import Level, agreement
 from histome.validation.raters.consensus import consensus_of
+from histome.validation.raters.match import Matched
 from histome.validation.raters.page import Section
 from histome.validation.raters.strata import SMALL, spread, stratum_of, stratum_rows
 from histome.validation.raters.votes import Votes
@@ -177,3 +178,15 @@ def drawing_of(votes: Votes, *, seed: int, draws: int, units: str | None, strata
     """How intervals are drawn, by columns of the votes; raises DataError for a column that is not there."""
     columns = [None if name is None else stratum_of(votes.columns, [name]) for name in (units, strata)]
     return Drawing(np.random.default_rng(seed), draws, *columns)
+
+
+def match_sections(matched: Matched, within_um: float) -> list[Section]:
+    """How many labels met a cell, the votes and answers on those cells, and the labels that met none."""
+    counted = f"A label and a cell within {within_um:g} um are a pair, one to one."
+    tables = {
+        "counts": ("Labels and cells", counted, matched.counts),
+        "votes": ("Votes", "For `validate agreement` and `score`.", matched.votes),
+        "model": ("The model's answers", "Of cells that some label met; for `--model`.", matched.answers),
+        "unmatched": ("Labels that met no cell", "The nuclei that the model missed.", matched.unmatched),
+    }
+    return [Section(name, *rest, figure="") for name, rest in tables.items()]

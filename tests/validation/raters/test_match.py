@@ -1,0 +1,58 @@
+"""Labels of people beside the cells of a profile: what meets, what is left, and where all must be labeled."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import shapely
+
+from histome.errors import DataError
+from histome.validation.raters.match import Placed, match_votes
+
+CELLS = pa.table(
+    {
+        "cell_id": [7, 8, 9],
+        "x_um": [10.0, 20.0, 90.0],
+        "y_um": [10.0, 10.0, 90.0],
+        "class": ["lymphocyte", "fibroblast", "other"],
+        "confidence": [0.9, 0.5, 0.4],
+        "abstained": [False, True, False],
+    }
+)
+
+
+def placed(*points):
+    return Placed(
+        np.array([xy for *xy, _ in points], float), np.array([label for *_, label in points], object)
+    )
+
+
+def test_pairs_votes_answers_and_what_is_left():
+    raters = {
+        "ann": placed((11, 10, "lymphocyte"), (50, 50, "fibroblast")),
+        "ben": placed((10, 12, "plasma_cell"), (21, 11, "fibroblast")),
+    }
+    found = match_votes(CELLS, raters)
+    assert [(row["cell_id"], row["rater"], row["label"]) for row in found.votes] == [
+        ("7", "ann", "lymphocyte"),
+        ("7", "ben", "plasma_cell"),
+        ("8", "ben", "fibroblast"),
+    ]
+    assert found.answers == [
+        {"cell_id": "7", "label": "lymphocyte", "confidence": 0.9, "abstained": False},
+        {"cell_id": "8", "label": "fibroblast", "confidence": 0.5, "abstained": True},
+    ]
+    assert found.unmatched == [{"rater": "ann", "label": "fibroblast", "x_um": 50.0, "y_um": 50.0}]
+    assert found.counts[0] == {"rater": "ann", "labels": 2, "matched": 1, "labels_alone": 1}
+
+
+def test_cells_alone_count_only_in_an_area_where_all_is_labeled():
+    area = shapely.box(0, 0, 30, 30)
+    raters = {"ann": placed((11, 10, "lymphocyte"), (50, 50, "fibroblast"))}
+    row = match_votes(CELLS, raters, area_um=area).counts[0]
+    assert (row["labels"], row["matched"], row["labels_alone"], row["cells_alone"]) == (1, 1, 0, 1)
+    assert (row["precision"], row["recall"]) == (0.5, 1.0)
+
+
+def test_labels_of_another_slide_are_refused():
+    with pytest.raises(DataError, match="none of 1 labels lies within 3 um of a cell"):
+        match_votes(CELLS, {"ann": placed((500, 500, "lymphocyte"))})
