@@ -92,7 +92,7 @@ def match_votes(
     if not matched.votes:
         asked = sum(row["labels"] for row in matched.counts)
         raise DataError(
-            f"none of {asked:,} labels lies within {within_um:g} um of a cell: are they of this slide, and in "
+            f"none of {asked:,} labels lies within {within_um:g} um of a cell: are they of this slide, in "
             "px of its full resolution?"
         )
     matched.answers.extend(_answers(cells, ids, np.flatnonzero(met)))
