@@ -9,20 +9,13 @@ import pytest
 import tifffile
 from helpers.cli import Cli
 from helpers.phantoms import break_tile, small_phantom
-from helpers.tiny_models import segmenter_model, stardist_model
+from helpers.tiny_models import tiny_settings
 
 from histome.config import Config, SlideConfig
 from histome.errors import BrokenTilesError, SlideError
 from histome.pipeline import profile
 
 pytestmark = pytest.mark.slow
-
-SETTINGS = """
-[tissue]
-model = "{folder}/tiny-tissue"
-[cells]
-model = "{folder}/tiny-nuclei"
-"""
 
 
 class Drawn:
@@ -31,10 +24,7 @@ class Drawn:
     def __init__(self, folder: Path) -> None:
         self.slide = folder / "whole.tif"
         small_phantom(self.slide, size_px=(1792, 1536), tissue_share=0.8)
-        segmenter_model(folder / "tiny-tissue")
-        stardist_model(folder / "tiny-nuclei")
-        self.toml = folder / "settings.toml"
-        self.toml.write_text(SETTINGS.format(folder=folder))
+        self.toml = tiny_settings(folder)
         self.config = Config.from_toml(self.toml)
 
     def copy(self, folder: Path, *broken: int) -> Path:

@@ -17,7 +17,7 @@ import pytest
 import shapely
 from helpers.fakes import snapshot
 from helpers.phantoms import small_phantom
-from helpers.tiny_models import segmenter_model, stardist_model
+from helpers.tiny_models import tiny_settings
 from PIL import Image
 
 import histome
@@ -34,12 +34,7 @@ from histome.tissue import Tissue
 pytestmark = pytest.mark.slow
 
 # One family of metrics is enough here; all of them are measured in tests/metrics.
-SETTINGS = """
-[tissue]
-model = "{folder}/tiny-tissue"
-[cells]
-model = "{folder}/tiny-nuclei"
-[metrics]
+FAMILIES = """[metrics]
 families = ["total-area", "qc-areas", "cells", "cells-per-class", "not-counted", "scan"]
 """
 
@@ -50,10 +45,7 @@ class Case:
     def __init__(self, folder: Path) -> None:
         self.slide = folder / "drawn.tif"
         small_phantom(self.slide, size_px=(700, 600), tissue_share=0.7)
-        segmenter_model(folder / "tiny-tissue")
-        stardist_model(folder / "tiny-nuclei")
-        self.toml = folder / "settings.toml"
-        self.toml.write_text(SETTINGS.format(folder=folder))
+        self.toml = tiny_settings(folder, more=FAMILIES)
         self.config = Config.from_toml(self.toml)
         self.profile = profile(self.slide, folder / "out", config=self.config, workers=1)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -110,7 +111,7 @@ def ordered_map(
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="histome") as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                waiting.append(pool.submit(copy_context().run, function, item))
                 if len(waiting) > depth:
                     yield waiting.popleft().result()
             while waiting:

@@ -6,6 +6,7 @@ from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells.windows import find_in_window, read_window, start_search, tissue_windows
 from histome.classes import TISSUE_CLASSES
+from histome.errors import ModelError
 from histome.slide import ClassMap
 from histome.tissue import Tissue
 
@@ -84,3 +85,16 @@ def test_the_card_sets_the_threshold():
     strict = drawn_card(thresholds=drawn_card().thresholds.model_copy(update={"prob": 0.95}))
     search = start_search(slide, ground(slide).map, DrawnNetwork(strict))
     assert len(find_in_window(search, search.grid[0]).score) == 0
+
+
+def test_a_window_of_no_numbers_is_refused_and_not_without_nuclei():
+    class Wrong(DrawnNetwork):
+        def __call__(self, image):
+            outputs = dict(super().__call__(image))
+            outputs["prob"] = np.full_like(outputs["prob"], np.nan)
+            return outputs
+
+    slide = draw((480, 320), [Ellipse(90.0, 90.0)])
+    search = start_search(slide, ground(slide).map, Wrong())
+    with pytest.raises(ModelError, match="output 'prob' holds values that are not finite"):
+        find_in_window(search, search.grid[0])

@@ -14,7 +14,7 @@ import rich.console
 import rich.progress
 import tifffile
 from helpers.cli import Cli
-from helpers.tiny_models import dark_detector, segmenter_model, stardist_model
+from helpers.tiny_models import dark_detector, tiny_settings
 from PIL import Image
 
 from histome.cli import console
@@ -25,14 +25,7 @@ from histome.store.profile import load_profile
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings that name models of a few weights: these tests are about everything else."""
-    folder = tmp_path_factory.mktemp("models")
-    segmenter_model(folder / "tiny-tissue")
-    stardist_model(folder / "tiny-nuclei")
-    path = folder / "settings.toml"
-    path.write_text(
-        f'[tissue]\nmodel = "{folder / "tiny-tissue"}"\n[cells]\nmodel = "{folder / "tiny-nuclei"}"\n'
-    )
-    return path
+    return tiny_settings(tmp_path_factory.mktemp("models"))
 
 
 def white(path: Path, *, mode: str = "RGB", side: int = 64) -> Path:

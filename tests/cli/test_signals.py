@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers.phantoms import small_phantom
-from helpers.tiny_models import dark_detector, segmenter_model
+from helpers.tiny_models import tiny_settings
 
 pytestmark = pytest.mark.slow
 pty = pytest.importorskip("pty", reason="Windows has other signals and terminals")
@@ -22,13 +22,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A command that searches cells for a second or more, all but -o and its folder."""
     folder = tmp_path_factory.mktemp("signals")
     small_phantom(folder / "drawn.tif", size_px=(1200, 1000), tissue_share=0.8)
-    segmenter_model(folder / "tiny-tissue")
-    dark_detector(folder / "tiny-nuclei", window_px=64)
-    toml = folder / "settings.toml"
-    toml.write_text(
-        f'[tissue]\nmodel = "{folder / "tiny-tissue"}"\n[cells]\nmodel = "{folder / "tiny-nuclei"}"\n'
-    )
-    given = ["--config", str(toml), "--stages", "cells", "--workers", "2"]
+    given = ["--config", str(tiny_settings(folder, dark=True)), "--stages", "cells", "--workers", "2"]
     return [sys.executable, "-m", "histome", "profile", str(folder / "drawn.tif"), *given]
 
 

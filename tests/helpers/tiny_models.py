@@ -10,6 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.models.card import Card, DataSource, Thresholds, write_card
 
+_PARTS = {"tissue": "tissue", "cells": "nuclei"}
+
 
 def stardist_model(
     folder: Path, *, window_px: int = 64, rename: dict[str, str] | None = None, classes: int = 9
@@ -57,6 +59,22 @@ def dark_detector(folder: Path, *, window_px: int = 128, bgr: bool = False, dark
     ]
     sizes = {"prob": 1, "dist": 32, "logits": 9}
     return _write(folder, nodes, weights, sizes, task="stardist", classes=CELL_CLASSES, window_px=window_px)
+
+
+def tiny_settings(folder: Path, *, dark: bool = False, more: str = "") -> Path:
+    """Write two models of a few weights and settings that name them, and return the settings.
+
+    `dark` takes the `dark_detector`, in many small windows; `more` is TOML behind the models.
+    """
+    segmenter_model(folder / "tiny-tissue")
+    if dark:
+        dark_detector(folder / "tiny-nuclei", window_px=64)
+    else:
+        stardist_model(folder / "tiny-nuclei")
+    lines = [f'[{part}]\nmodel = "{folder / f"tiny-{name}"}"' for part, name in _PARTS.items()]
+    path = folder / "settings.toml"
+    path.write_text("\n".join([*lines, more, ""]))
+    return path
 
 
 def segmenter_model(folder: Path, *, window_px: int = 64) -> Card:

@@ -13,7 +13,7 @@ from helpers.tiny_models import segmenter_model, stardist_model
 from histome.config import RuntimeConfig
 from histome.errors import ModelError
 from histome.models.registry import arithmetic, list_models, open_model
-from histome.models.runtime import Network, choose_backend, openvino_precision
+from histome.models.runtime import Network, checked_outputs, choose_backend, openvino_precision
 from histome.models.tasks import expected_outputs
 
 
@@ -108,6 +108,26 @@ def test_threads_change_nothing(card, windows, backend):
         together = list(pool.map(network, windows))
     for a, b in zip(alone, together, strict=True):
         assert all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [(np.nan, "not finite"), (np.inf, "not finite"), (1.01, "runs from 0.5 to 1.01; 0 to 1")],
+)
+def test_one_value_that_cannot_be_ends_the_run(card, windows, value, word):
+    class Wrong:
+        def __init__(self):
+            self.card = card
+
+        def __call__(self, image):
+            outputs = {
+                name: np.full(shape, 0.5, np.float32) for name, shape in expected_outputs(card).items()
+            }
+            outputs["prob"][0, 0, 3, 5] = value
+            return outputs
+
+    with pytest.raises(ModelError, match=f"tiny: output 'prob' .*{word}"):
+        checked_outputs(Wrong(), windows[0])
 
 
 def test_results_survive_the_next_call(card, windows):

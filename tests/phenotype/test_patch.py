@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import drawn_patch
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw
+from helpers.phantoms import break_tile, tiled_tiff
 from PIL import Image
 
 from histome.classes import CELL_CLASSES
@@ -81,6 +82,16 @@ def test_the_nuclei_of_an_image_are_found_and_mapped(drawn: str) -> None:
     assert (raw["total_cell_count"], raw["count_Dead"], found["cells_left_out"]) == (8, None, 1)
     assert raw["mean_area_Neoplastic"] == pytest.approx(np.pi * 25, rel=0.1)
     assert found["mode"] == "physical"
+
+
+def test_what_is_known_of_the_file_and_broken_tiles_are_warnings(drawn: str, tmp_path: Path) -> None:
+    path = tiled_tiff(tmp_path / "a.tif", np.full((256, 512, 3), 255, np.uint8), mpp=0.5, tile=256)
+    break_tile(path, 1)
+    found = describe_file(path, mpp=0.25, model=drawn)
+    assert found["warnings"] == [
+        "--mpp 0.25 replaces 0.5 um/px that the file states",
+        "1 broken tile could not be read: counted as no tissue",
+    ]
 
 
 def test_an_image_in_compatible_mode_is_in_its_pixels(drawn: str) -> None:

@@ -34,6 +34,21 @@ def test_override_wins_and_says_what_it_replaces() -> None:
     assert mpp.notes == ("--mpp 0.5 replaces 0.25 um/px that the file states",)
 
 
+@pytest.mark.parametrize(
+    ("hints", "note"),
+    [
+        ({"own": (0.5, 0.25)}, "--mpp 0.5 replaces 0.5 x 0.25 um/px that the file states"),
+        ({"resolution": (0.25, 0.25)}, "--mpp 0.5 replaces 0.25 um/px that the file states"),
+        ({"resolution": (353.0, 353.0), "objective_power": 80}, "0.5 um/px is unusual for a 80x objective"),
+        ({"own": (0.5, 0.5), "objective_power": 80}, None),
+        ({"resolution": (353.0, 353.0), "objective_power": 20}, None),
+    ],
+)
+def test_override_says_where_the_file_says_otherwise(hints: dict[str, object], note: str | None) -> None:
+    mpp = resolve_mpp(SLIDE, MppHints(**hints), override=0.5)  # pyright: ignore[reportArgumentType]
+    assert mpp.notes == (() if note is None else (note,))
+
+
 @pytest.mark.parametrize("value", [0.0, -0.5, 0.049, 5.1, float("nan"), float("inf")])
 def test_implausible_override_is_wrong_usage(value: float) -> None:
     with pytest.raises(UsageError, match=r"--mpp .* implausible"):

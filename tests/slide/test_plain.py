@@ -41,6 +41,16 @@ def test_striped_tiff(tmp_path: Path) -> None:
         assert np.array_equal(slide.read(0, 0, size=(200, 300)), pixels)
 
 
+def test_an_empty_strip_is_damage_and_not_black(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, numbered(300, 200), rowsperstrip=64, compression="lzw")
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        lengths = tiff.pages.first.tags["StripByteCounts"]
+        lengths.overwrite([*lengths.value[:2], 0, *lengths.value[3:]])
+    with open_slide(path, mpp=0.5) as slide, pytest.raises(SlideError, match=r"x\.tif .*strip 3 is empty"):
+        slide.read(0, 0, size=(200, 300))
+
+
 def test_palette_gray_bilevel_and_alpha_become_rgb(tmp_path: Path) -> None:
     rgb = Image.fromarray(np.full((8, 8, 3), (10, 200, 30), np.uint8))
     slide = saved(tmp_path, rgb.convert("P", palette=Image.Palette.ADAPTIVE))

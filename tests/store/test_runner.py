@@ -11,12 +11,16 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.fakes import NAMES, TEXT, FakeSlide, make_run, run_texts, snapshot
 
 from histome.errors import Interrupted, NoTissueError, OutputError, SlideError
+from histome.store.files import METRICS_TABLE
 from histome.store.profile import load_profile
 from histome.store.runner import Run
+from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS
 
 TESTS = Path(__file__).parents[1]
 # Runs the five stages slowly, telling when the first one starts.
@@ -86,6 +90,26 @@ def test_what_is_said_of_the_slide_is_said_again_when_it_changes(tmp_path: Path)
     assert snapshot(tmp_path / "p") == stages
 
 
+@pytest.mark.parametrize("damage", ["gone", "zeros", "of a run cut off", "no units"])
+def test_a_row_that_is_not_that_of_the_run_is_written_again(tmp_path: Path, damage: str) -> None:
+    run_texts(tmp_path / "p")
+    metrics = pa.table({"name": ["A", "B"], "value": [0.5, None], "unit": ["um", "1"]})
+    pq.write_table(metrics, tmp_path / "p" / "metrics" / METRICS_TABLE)
+    row, units = tmp_path / "p" / SLIDE_ROW, tmp_path / "p" / SLIDE_UNITS
+    assert run_texts(tmp_path / "p") == []
+    before = row.read_text()
+    assert before.splitlines()[1].endswith(",done,0,,0.5,")
+    if damage == "of a run cut off":
+        row.write_text(before.replace(",done,", ",running,"))
+    elif damage == "zeros":
+        row.write_bytes(bytes(len(before)))
+    else:
+        (row if damage == "gone" else units).unlink()
+    assert run_texts(tmp_path / "p") == []
+    assert row.read_text() == before
+    assert units.is_file()
+
+
 def test_a_changed_setting_redoes_its_stage_and_what_follows(tmp_path: Path) -> None:
     run_texts(tmp_path / "p")
     assert run_texts(tmp_path / "p", inputs={"cells": 1}) == ["cells", "metrics", "narrative", "report"]
@@ -119,6 +143,18 @@ def test_what_is_not_what_was_written_is_made_again_with_a_warning(tmp_path: Pat
     assert "the cells results saved before were damaged and are made again" in warning
     assert file.name in warning
     assert run_texts(tmp_path / "p") == []
+
+
+def test_what_a_stage_said_is_what_it_said_or_it_is_made_again(tmp_path: Path) -> None:
+    slide = FakeSlide(boxes=[(0, 0, 256, 256)])
+    run_texts(tmp_path / "p", slide=slide)
+    before, record = snapshot(tmp_path / "p"), tmp_path / "p" / "cells" / "stage.json"
+    record.write_text(record.read_text().replace("256", "512"))
+    assert run_texts(tmp_path / "p", slide=slide) == ["cells"]
+    assert snapshot(tmp_path / "p") == before
+    assert told(tmp_path / "p")["slide"]["broken_tiles"]["boxes_px"] == [[0, 0, 256, 256]]
+    (warning,) = told(tmp_path / "p")["stages"]["cells"]["warnings"]
+    assert "stage.json is not what was written" in warning
 
 
 def test_a_stage_that_does_not_load_is_made_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from helpers.tissue_models import MeanColor
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import QcConfig, TissueConfig
+from histome.errors import ModelError
 from histome.qc import Quality, assess
 from histome.qc.stain import Stain
 from histome.slide import ClassMap, open_slide
@@ -42,6 +43,17 @@ def test_windows_leave_no_seam(slide):
         other = segment_tissue(slide, quality_of(slide), MeanColor(**changes), TissueConfig())
         assert np.array_equal(other.map.array, wide.map.array)
         assert np.array_equal(np.asarray(other.probabilities.array), np.asarray(wide.probabilities.array))
+
+
+@pytest.mark.parametrize("value", [np.nan, 3.0])
+def test_a_window_without_probabilities_is_refused(slide, value):
+    class Wrong(MeanColor):
+        def __call__(self, image):
+            planes = super().__call__(image)["probabilities"]
+            return {"probabilities": np.full_like(planes, value) if self.windows == 3 else planes}
+
+    with pytest.raises(ModelError, match="test: output 'probabilities' "):
+        segment_tissue(slide, quality_of(slide), Wrong(), TissueConfig())
 
 
 class Stairs(MeanColor):

@@ -10,7 +10,7 @@ from histome.cells.pixels import Stains, class_probabilities, measure_stains
 from histome.cells.shape import NuclearShapes, measure_shapes
 from histome.classes import CELL_CLASSES
 from histome.models.card import Card
-from histome.models.runtime import Predictor
+from histome.models.runtime import Predictor, checked_outputs
 from histome.slide import ClassMap, Slide, Tile, TileGrid
 
 # Corners are kept to 1/8 level-0 px (0.03 um at 0.25 um/px): exact in float32 up to 2 million px.
@@ -119,7 +119,7 @@ def find_in_window(search: CellSearch, tile: Tile) -> Nuclei:
     """Return the nuclei in valid tissue that the window owns, and those it sees just beyond its core."""
     card = search.network.card
     rgb = read_window(search, tile)
-    found = decode_window(card, search.network(rgb[None]))
+    found = decode_window(card, checked_outputs(search.network, rgb[None]))
     outline_px = _outlines_px(search, tile, found.outlines)
     shapes = measure_shapes(outline_px * np.array([search.slide.mpp.x, search.slide.mpp.y]))
     owner, at_seam, wanted = _ownership(search, tile, shapes.x_um, shapes.y_um)

@@ -72,20 +72,23 @@ def narrative(
 
         if cases is not None:
             found = scores.score_narratives(scores.read_cases(cases), rng=np.random.default_rng(seed))
-            console.say(f"cases               {found.cases}")
-            console.say(f"BLEU-4              {found.bleu_4:.2f}  ({found.bleu_signature})")
-            console.say(f"ROUGE-L             {_with_interval(found.rouge_l)}")
+            console.print_result(f"cases               {found.cases}")
+            console.print_result(f"BLEU-4              {found.bleu_4:.2f}  ({found.bleu_signature})")
+            console.print_result(f"ROUGE-L             {_with_interval(found.rouge_l)}")
             rate = found.hallucination_rate
             told = "no facts were given" if rate is None else _with_interval(rate)
-            console.say(f"hallucination rate  {told}, {found.claims} claims")
+            console.print_result(f"hallucination rate  {told}, {found.claims} claims")
         if raters is not None:
             two = scores.rater_agreement(*scores.read_ratings(raters), rng=np.random.default_rng(seed))
-            console.say(f"Cohen's kappa       {_with_interval(two.kappa)}, agreement {two.agreement:.3f}")
+            kappa = _with_interval(two.kappa)
+            console.print_result(f"Cohen's kappa       {kappa}, agreement {two.agreement:.3f}")
 
 
 def _with_interval(estimate: "Estimate") -> str:
     value, low, high, n = estimate
-    return f"{value:.3f}  (95 % {low:.3f} to {high:.3f}, n = {n})"
+    # Drawn from one, all draws are the same.
+    told = f"95 % {low:.3f} to {high:.3f}" if n > 1 else "no interval"
+    return f"{value:.3f}  ({told}, n = {n})"
 
 
 @validate.command()

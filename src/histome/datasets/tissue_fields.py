@@ -58,7 +58,7 @@ class TissueField:
     label: str = ""
 
 
-def white(image: RgbPixels) -> NDArray[np.bool_]:
+def white_pixels(image: RgbPixels) -> NDArray[np.bool_]:
     """Pixels as bright and colorless as empty glass, judged against the field's own brightest percentile."""
     soft = cv2.GaussianBlur(image, (0, 0), 1.0)
     low, high = soft.min(axis=2).astype(int), soft.max(axis=2).astype(int)
@@ -154,7 +154,7 @@ class _Image:
 
     def whole(self, name: str) -> Codes:
         """One label all over the tissue; fat and mucus, which are "other", are white or nearly so."""
-        empty = white(self.pixels) & (name != "other")
+        empty = white_pixels(self.pixels) & (name != "other")
         return np.where(empty, 0, CODES[name]).astype(np.uint8)
 
 

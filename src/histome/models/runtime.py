@@ -24,11 +24,14 @@ from histome.config import Backend, Precision
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.external import external_files
-from histome.models.tasks import expected_outputs, optional_outputs
+from histome.models.tasks import expected_outputs, optional_outputs, value_ranges
 from histome.names import shown
 
 _log = logging.getLogger(__name__)
 _CPU_INFO = Path("/proc/cpuinfo")
+
+# Rounding of a sigmoid or a softmax in bf16.
+_SLACK = 1e-3
 
 Outputs = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int | None, ...]]
@@ -109,6 +112,24 @@ class Network:
         card = self.card
         running = {"backend": self.backend, "precision": self.precision}
         return {"name": card.name, "version": card.version, "sha256": card.sha256, **running}
+
+
+def checked_outputs(network: Predictor, image: np.ndarray) -> Outputs:
+    """Run a model on one window; raises ModelError for what is no number or beyond its task's range.
+
+    Else such a window would be all of the first class, or without a nucleus, and nobody would be told.
+    """
+    outputs, ranges = network(image), value_ranges(network.card)
+    for name, array in outputs.items():
+        least, most = float(array.min()), float(array.max())
+        low, high = ranges.get(name, (-np.inf, np.inf))
+        if not (np.isfinite(least) and np.isfinite(most)):
+            raise ModelError(f"{network.card.name}: output {name!r} holds values that are not finite")
+        if least < low - _SLACK or most > high + _SLACK:
+            raise ModelError(
+                f"{network.card.name}: output {name!r} runs from {least:g} to {most:g}; {low:g} to {high:g}"
+            )
+    return outputs
 
 
 def check_outputs(card: Card, shapes: Shapes) -> None:

@@ -20,6 +20,7 @@ from histome.phenotype.axes import PANNUKE_CLASSES, Unit, phenotypes
 from histome.phenotype.features import PatchCells, in_um, measure_cells, patch_features
 from histome.phenotype.tokens import interpret
 from histome.slide import Slide, open_slide
+from histome.slide.broken import broken_tiles_line
 from histome.threads import available_cpus
 
 # Ours to PanNuke's. What is "other" is none of its five kinds, and is left out rather than guessed.
@@ -70,7 +71,10 @@ def describe_file(
 
 
 def describe_image(slide: Slide, *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
-    """Return the JSON document of an image, with the nuclei that a model finds anywhere in it."""
+    """Return the JSON document of an image, with the nuclei that a model finds anywhere in it.
+
+    `warnings` hold what its reader says of the file, and the tiles that could not be read.
+    """
     workers = available_cpus()
     network = open_model(find_model(model, task=CELL_TASKS), threads=workers)
     table = find_cells(slide, None, network, workers=workers)
@@ -82,7 +86,10 @@ def describe_image(slide: Slide, *, model: str = "nuclei", compatible: bool = Fa
     document = describe(
         measure_cells(cells, unit=unit, unseen=UNSEEN), unit=unit, mpp=mpp.x, compatible=compatible
     )
-    return document | {"model": network.card.name, "cells_left_out": left_out}
+    warnings = [*document["warnings"], *slide.notes]
+    if broken := len(slide.broken):
+        warnings.append(broken_tiles_line(broken, None))
+    return document | {"model": network.card.name, "cells_left_out": left_out, "warnings": warnings}
 
 
 def describe(

@@ -125,10 +125,14 @@ def _ratio(a: float, b: float) -> float:
 def _overridden(hints: MppHints, override: float) -> Mpp:
     if not is_plausible((override, override)):
         raise UsageError(f"--mpp {override:g} is implausible: give micrometers per pixel, from 0.05 to 5.")
-    notes = ()
-    stated = hints.own or hints.standard
-    if stated and is_plausible(stated) and _ratio(stated[0], override) > 1.02:
-        notes = (f"--mpp {override:g} replaces {stated[0]:.4g} um/px that the file states",)
+    stated = hints.own or hints.standard or hints.resolution
+    if stated is None or not is_plausible(stated):
+        notes = _objective_note((override, override), hints)
+    elif max(_ratio(side, override) for side in stated) > 1.02:
+        said = " x ".join(dict.fromkeys(f"{side:.4g}" for side in stated))
+        notes = (f"--mpp {override:g} replaces {said} um/px that the file states",)
+    else:
+        notes = ()
     return Mpp(override, override, "given by the user", notes=notes)
 
 

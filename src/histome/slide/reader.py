@@ -16,7 +16,7 @@ from histome.slide import fingerprint, resample
 from histome.slide.broken import BrokenTiles
 from histome.slide.fingerprint import Identity
 from histome.slide.mpp import Frame, Mpp, MppHints
-from histome.slide.source import faults_told
+from histome.slide.source import faults_told, file_state
 from histome.slide.tiles import Box
 
 # A level up to 1 % coarser than asked (0.5025 for 0.5) is taken: a finer one costs 4 times the decoding.
@@ -95,7 +95,7 @@ class Slide:
         self.reader = reader
         self.mpp = mpp
         self.size_px = (reader.levels[0].width, reader.levels[0].height)
-        self._opened = _state(path)
+        self._opened = file_state(path)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -175,7 +175,7 @@ class Slide:
 
     def check_unchanged(self, fingerprint: str) -> None:
         """Raise SlideError where the file no longer has the size, time or fingerprint it was opened with."""
-        if self._opened != _state(self.path) or self.fingerprint() != fingerprint:
+        if self._opened != file_state(self.path) or self.fingerprint() != fingerprint:
             raise SlideError(
                 f"{self.path.name} has changed since it was opened; what was read is not kept: run again "
                 "when nothing writes to it any more."
@@ -243,15 +243,6 @@ class Slide:
         cuts = range((rows.start // height + 1) * height, rows.stop, height)
         edges = [rows.start, *cuts, rows.stop]
         return list(pairwise(edges))
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """Return size in bytes and time of writing in ns; None where there is no such file."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns
 
 
 def _whole(value: float) -> float:

@@ -63,6 +63,15 @@ class SourceFile:
         raise _fault(self._path, reason)
 
 
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Return a file's size in bytes and time of writing in ns; None where there is no such file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
+
+
 @contextmanager
 def faults_told(path: Path) -> Iterator[None]:
     """Turn an error of the operating system into SlideError, one line; those of decoders pass."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from histome.errors import OutputError, SlideError
+from histome.slide.source import file_state
 from histome.store.disk import writing
 from histome.store.files import Files
 from histome.store.profile import load_part
@@ -35,7 +36,7 @@ class Checkpoint(Generic[T]):
         self._folder = folder
         self._files = files
         self._slide = slide
-        self._opened = _state(slide.path)
+        self._opened = file_state(slide.path)
         self._count = 0  # parts kept
         self._broken = 0  # broken tiles kept with them
 
@@ -53,7 +54,7 @@ class Checkpoint(Generic[T]):
 
     def add(self, part: T) -> None:
         """Keep one part more; raises SlideError where the slide's file has changed while it was read."""
-        if _state(self._slide.path) != self._opened:
+        if file_state(self._slide.path) != self._opened:
             raise SlideError(
                 f"{self._slide.path.name} has changed while it was read; run again when it is whole"
             )
@@ -82,12 +83,3 @@ class Checkpoint(Generic[T]):
 
     def _part(self, number: int) -> Path:
         return self._folder / f"{number:06d}"
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """Return a file's size and time of writing; None where it is gone."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns

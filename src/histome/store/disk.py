@@ -30,8 +30,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
     So it is after a power cut, too: a name is only given to what is on the disk.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    text = shown(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), keep="\n")
+    partial, text = path.with_name(f".{path.name}.partial"), json_text(content)
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -42,6 +41,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise
     partial.replace(path)
     sync_folder(path.parent)
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return the text of a JSON file."""
+    return shown(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), keep="\n")
 
 
 def sync_folder(folder: Path) -> None:

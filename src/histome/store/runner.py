@@ -38,7 +38,7 @@ from histome.store.logged import logged_warnings
 from histome.store.ownership import FORMAT, owned_slide, refuse_another_slide
 from histome.store.profile import RUN_NAME, load_part, read_run, read_stage
 from histome.store.sealed import find_damage, write_sealed
-from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS, keep_slide_row
+from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS, holds_slide_row, keep_slide_row
 
 if TYPE_CHECKING:
     from histome.slide import Slide
@@ -144,7 +144,7 @@ class Run:
         before = read_run(self.path)
         # A finished run is left as it is, dates, times and all, unless something else is said of its slide.
         done = before.get("state") == "done" and all(map(self._is_done, self._wanted))
-        if done and self._says_the_same(before):
+        if done and self._says_the_same(before) and holds_slide_row(self.path, before):
             self._remember(before)
             return
         self._idle = False

@@ -1,12 +1,13 @@
 """Folders that are whole: written in one step with the sha256 of every file, compared when they are read."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from histome.store.disk import read_json, sync_folder, write_json
+from histome.store.disk import json_text, read_json, sync_folder, write_json
 
 RECORD_NAME = "stage.json"
 
@@ -14,12 +15,13 @@ RECORD_NAME = "stage.json"
 def write_sealed(folder: Path, record: Mapping[str, Any], save: Callable[[Path], None]) -> None:
     """Write a new folder whole or not at all, through a power cut too: what `save` writes, then its record.
 
-    The record gets `contents`, the sha256 of each file by its name in the folder.
+    The record gets `contents`, the sha256 of each file by its name in the folder, and `seal`, that of itself.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir()
     save(partial)
-    write_json(partial / RECORD_NAME, {**record, "contents": _sync(partial)})
+    whole = json.loads(json_text({**record, "contents": _sync(partial)}))
+    write_json(partial / RECORD_NAME, {**whole, "seal": _seal(whole)})
     partial.rename(folder)
     sync_folder(folder.parent)
 
@@ -33,7 +35,8 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def find_damage(folder: Path) -> str | None:
     """Return in words why a folder is not as it was sealed; None when each of its files is."""
-    contents = read_record(folder).get("contents")
+    record = read_record(folder)
+    contents = record.get("contents")
     if contents is None:
         return f"it has no {RECORD_NAME} that histome wrote"
     try:
@@ -41,7 +44,15 @@ def find_damage(folder: Path) -> str | None:
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     changed = [name for name in contents if found.get(name) != contents[name]]
+    if record.get("seal") != _seal(record):
+        changed.append(RECORD_NAME)
     return f"{changed[0]} is not what was written" if changed else None
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    """Return the sha256 of a record, as JSON gives it back."""
+    told = {name: value for name, value in record.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _files(folder: Path) -> dict[str, Path]:

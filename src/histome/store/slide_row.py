@@ -64,6 +64,22 @@ def row_of_run(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def holds_slide_row(folder: Path, run: Mapping[str, Any]) -> bool:
+    """Whether a profile's row says what its run.json says; a profile without metrics has none."""
+    from histome.store.files import METRICS_TABLE
+
+    if not (folder / "metrics" / METRICS_TABLE).is_file():
+        return True
+    try:
+        with (folder / SLIDE_ROW).open(encoding="utf-8", newline="") as file:
+            names, values = csv.reader(file)
+        told = [str(value) for value in row_of_run(run).values()]
+    except (OSError, ValueError, LookupError, TypeError, csv.Error):
+        return False
+    whole = len(names) == len(values) and (folder / SLIDE_UNITS).is_file()
+    return whole and values[: len(told)] == told
+
+
 def keep_slide_row(folder: Path, run: Mapping[str, Any]) -> None:
     """Write a profile's row to what its run.json says now; without metrics that can be read there is none."""
     from pyarrow import ArrowInvalid, parquet

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from histome.config import TissueConfig
 from histome.models.card import Card
-from histome.models.runtime import Predictor
+from histome.models.runtime import Predictor, checked_outputs
 from histome.qc import Quality
 from histome.slide import ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
@@ -93,7 +93,8 @@ def _predict(slide: Slide, network: Predictor, tile: Tile) -> NDArray[np.uint8]:
     card = network.card
     x_px, y_px = tile.read.x0 * card.mpp / slide.mpp.x, tile.read.y0 * card.mpp / slide.mpp.y
     image = slide.read(x_px, y_px, size=(card.window_px, card.window_px), mpp=card.mpp)
-    probabilities = network(_mirrored(image, slide, tile, card)[None])["probabilities"][0]
+    outputs = checked_outputs(network, _mirrored(image, slide, tile, card)[None])
+    probabilities = outputs["probabilities"][0]
     return np.clip(np.rint(probabilities * 255), 0, 255).astype(np.uint8)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.classes import TISSUE_CLASSES
-from histome.datasets.tissue_fields import TissueField, tissue_labels_of, white
+from histome.datasets.tissue_fields import TissueField, tissue_labels_of, white_pixels
 from histome.validation.resampling import Estimate, bootstrap, ratio
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -79,7 +79,7 @@ def answer_share(field: TissueField, probabilities: NDArray[np.float32]) -> floa
     allowed = [_K[name] for name in answers_of(field)]
     # Fat and mucus are white or nearly so.
     is_white = tissue_labels_of(field.data_set).labels[field.label] == "other"
-    tissue = np.ones(best.shape, bool) if is_white else ~white(field.image)
+    tissue = np.ones(best.shape, bool) if is_white else ~white_pixels(field.image)
     return float(np.isin(best, allowed)[tissue].mean())
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from histome.cells import find_cells
 from histome.cells.decode import DecodeSettings, decode
-from histome.cells.decode.hover import falls, instances, log_shares, outline, upsample
+from histome.cells.decode.hover import even_outlines, falls, instances, log_shares, upsample
 from histome.cells.shape import measure_shapes
 from histome.classes import CELL_CLASSES, PANNUKE_CELLS
 from histome.models.card import Card, Thresholds
@@ -153,7 +153,7 @@ def test_ids_do_not_wrap():
     ids = instances(inside, np.zeros((2, *labels.shape), np.float32), mpp=1.0, split_per_um=0.25)
     assert ids.dtype == np.int32
     assert ids.max() == 72_900
-    assert len(outline(ids, 8)) == 72_900
+    assert len(even_outlines(ids, 8)) == 72_900
 
 
 def test_sizes_are_in_um2():
@@ -168,7 +168,7 @@ def test_outlines_are_true_to_area_and_turn_one_way():
     labels[100:110, 20:140] = 2
     labels[100:140, 100:110] = 2  # a hook
     labels[130:131, 20:22] = 3
-    outlines = outline(labels, 32)
+    outlines = even_outlines(labels, 32)
     assert outlines.shape == (3, 32, 2)
     polygons = shapely.polygons(outlines)
     assert shapely.is_valid(polygons).all()

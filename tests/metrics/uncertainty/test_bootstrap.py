@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
-from histome.metrics.uncertainty.bootstrap import HANGS_ON_FEW, NO_SPREAD, bootstrap, draw_blocks, resample
+from histome.metrics.uncertainty.bootstrap import (
+    HANGS_ON_FEW,
+    NO_SPREAD,
+    block_interval,
+    draw_blocks,
+    resample,
+)
 
 NO_PAIRS = np.zeros((0, 2), np.int64)
 
@@ -23,7 +29,7 @@ def test_the_interval_of_a_mean_is_that_of_student(rng):
     blocks = blocks_in_grid(20, 20)
     sample = rng.normal(10, 2, (n, 1))
     drawn = draw_blocks(blocks, 20_000, seed=1)._replace(pairs=NO_PAIRS)
-    found = bootstrap(ratio(sample, np.ones((n, 1))), drawn)
+    found = block_interval(ratio(sample, np.ones((n, 1))), drawn)
     half = 1.966 * sample.std(ddof=1) / np.sqrt(n)
     assert found.low[0] == pytest.approx(sample.mean() - half, abs=0.05 * half)
     assert found.high[0] == pytest.approx(sample.mean() + half, abs=0.05 * half)
@@ -42,7 +48,7 @@ def test_draws_are_weighted_sums_whatever_the_threads(rng):
 def test_the_seed_decides(rng):
     blocks = blocks_in_grid(5, 5)
     given = ratio(rng.random(25), rng.random(25))
-    first, again, other = (bootstrap(given, draw_blocks(blocks, 1000, seed)) for seed in (1, 1, 2))
+    first, again, other = (block_interval(given, draw_blocks(blocks, 1000, seed)) for seed in (1, 1, 2))
     assert first.low == again.low
     assert first.low != other.low
 
@@ -51,7 +57,7 @@ def test_the_seed_decides(rng):
 def test_few_blocks_that_matter_give_no_interval(blocks_with_cells):
     counts = np.zeros((100, 1))
     counts[:blocks_with_cells] = 5
-    found = bootstrap(ratio(counts, np.ones((100, 1))), draw_blocks(blocks_in_grid(10, 10), 1000, 0))
+    found = block_interval(ratio(counts, np.ones((100, 1))), draw_blocks(blocks_in_grid(10, 10), 1000, 0))
     assert found.reason[0] == (HANGS_ON_FEW if blocks_with_cells else NO_SPREAD)
     assert np.isnan(found.low[0])
     assert np.isnan(found.high[0])
@@ -61,7 +67,7 @@ def test_the_few_others_of_a_share_matter_too():
     whole = np.full((100, 1), 50.0)
     part = whole.copy()
     part[:2] = 49
-    found = bootstrap(ratio(part, whole), draw_blocks(blocks_in_grid(10, 10), 1000, 0))
+    found = block_interval(ratio(part, whole), draw_blocks(blocks_in_grid(10, 10), 1000, 0))
     assert found.reason[0] == HANGS_ON_FEW
 
 
@@ -70,14 +76,14 @@ def test_like_neighbors_widen_the_interval(rng):
     patches = np.kron(rng.normal(10, 2, (4, 4)), np.ones((3, 3))).reshape(-1, 1)
     drawn = draw_blocks(blocks, 1000, 0)
     alone = drawn._replace(pairs=NO_PAIRS)
-    wide, narrow = (bootstrap(ratio(patches, np.ones((144, 1))), each) for each in (drawn, alone))
+    wide, narrow = (block_interval(ratio(patches, np.ones((144, 1))), each) for each in (drawn, alone))
     assert (wide.high - wide.low)[0] > 1.3 * (narrow.high - narrow.low)[0]
 
 
 def test_numbers_that_draws_leave_undefined_have_none(rng):
     counts = rng.poisson(1.0, (9, 1)).astype(float) + 1
     broken = BlockSums(lambda n: np.where(n > counts.sum(), np.nan, n), (counts,))
-    found = bootstrap(broken, draw_blocks(blocks_in_grid(3, 3), 1000, 0))
+    found = block_interval(broken, draw_blocks(blocks_in_grid(3, 3), 1000, 0))
     assert np.isnan(found.low[0])
     assert found.reason[0]
 
@@ -90,6 +96,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say(clustered):
     slides = 1000
     # (blocks, slides): every slide is a metric of one call.
     counts = rng.poisson(20 * rng.poisson(3, (36, slides))) if clustered else rng.poisson(60, (36, slides))
-    found = bootstrap(ratio(counts, np.ones((36, 1))), drawn)
+    found = block_interval(ratio(counts, np.ones((36, 1))), drawn)
     share = np.mean((found.low <= 60) & (found.high >= 60))
     assert 0.92 <= share <= 0.98

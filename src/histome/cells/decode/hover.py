@@ -50,7 +50,7 @@ def decode_hover(maps: Maps, settings: DecodeSettings) -> Decoded:
     foreground = 1 - classes[0]
     labels = instances(foreground >= cuts.prob, hv, mpp=mpp, split_per_um=cuts.split_per_um)
     labels = _drop_small(labels, cuts.min_area_um2 / mpp**2)
-    outlines = outline(labels, settings.corners)
+    outlines = even_outlines(labels, settings.corners)
     # An outline has no holes: what it encloses belongs to the nucleus.
     filled = paint_outlines(outlines, labels.shape)
     labels = np.where(labels > 0, labels, filled)
@@ -250,7 +250,7 @@ def _sums(labels: Int32, plane: Float32 | None) -> NDArray[np.float64]:
     return np.bincount(labels.ravel(), weights, int(labels.max()) + 1)[1:].astype(np.float64)
 
 
-def outline(labels: Int32, corners: int) -> NDArray[np.float64]:
+def even_outlines(labels: Int32, corners: int) -> NDArray[np.float64]:
     """(n, corners, 2) outer outlines of 4-connected instances 1..n, x, y in pixels.
 
     The outline runs through the middles of the pixel edges (so a diagonal is straight), in even steps.

@@ -10,15 +10,14 @@ from histome.faces import opened
 if TYPE_CHECKING:
     from histome.metrics.randomness.discs import sums_in_discs
     from histome.metrics.randomness.pair_tables import PairTables, pair_tables
-    from histome.metrics.randomness.relabeling import TissueGraph, graph_of, log2_results, relabeled
+    from histome.metrics.randomness.relabeling import TissueGraph, log2_templates, log2_within_tissues
 
 __all__ = [
     "PairTables",
     "TissueGraph",
-    "graph_of",
-    "log2_results",
+    "log2_templates",
+    "log2_within_tissues",
     "pair_tables",
-    "relabeled",
     "sums_in_discs",
 ]
 __getattr__ = opened(__name__, __file__)

@@ -8,6 +8,7 @@ Cliff and Ord 1981.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import log, perm, prod, sqrt
 from typing import NamedTuple
@@ -15,16 +16,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from histome.metrics.axes import PAIR_CODES
+from histome.metrics.declaration import UNBOUNDED, Items, Template, in_loops, templates_of
 from histome.metrics.results import Result, quotient, result
+from histome.metrics.specimen import Specimen
 
 # With fewer pairs expected, one pair more or less moves the logarithm by more than 0.25.
-FEWEST_PAIRS = 5
-FEW_PAIRS = f"fewer than {FEWEST_PAIRS} such pairs are expected"
-UNSEEN = "no such pair is seen"
-CERTAIN = "relabeling within the tissues cannot change the number of pairs"
-# The reasons of a null of log2_results.
-LOG2_NULLS = (FEW_PAIRS, CERTAIN, UNSEEN)
-SD_NULLS = (FEW_PAIRS, CERTAIN)
+_FEWEST_PAIRS = 5
+_FEW_PAIRS = f"fewer than {_FEWEST_PAIRS} such pairs are expected"
+_UNSEEN = "no such pair is seen"
+_CERTAIN = "relabeling within the tissues cannot change the number of pairs"
+NULL_MODEL = "exchange of the classes among the cells of one nucleated tissue"
 
 # In each tissue how many cells must be of the first class and how many of the second -> how many such events.
 _Events = Mapping[tuple[tuple[int, int], ...], int]
@@ -157,8 +159,59 @@ def log2_results(
     with np.errstate(divide="ignore"):
         fold = np.log2(quotient(seen, mean))
     n = np.floor(mean)
-    few, certain = (n < FEWEST_PAIRS, FEW_PAIRS), (sd == 0, CERTAIN)
+    few, certain = (n < _FEWEST_PAIRS, _FEW_PAIRS), (sd == 0, _CERTAIN)
     return (
-        result(fold, n, few, certain, (seen == 0, UNSEEN)),
+        result(fold, n, few, certain, (seen == 0, _UNSEEN)),
         result(quotient(sd, mean) / log(2), n, few, certain),
     )
+
+
+def log2_templates(name: str, *, pairs: str, which: str, tail: str = "") -> Items:
+    """Return the templates of `log2_within_tissues`: the log2 and its SD under relabeling.
+
+    Parameters
+    ----------
+    name, tail : str
+        What stands before and behind the two classes in the names.
+    pairs, which : str
+        What is counted, in one word, and in words with {touching}.
+    """
+    declared = partial(
+        Template, unit="1", smallest_sample=_FEWEST_PAIRS, counts=f"{pairs} expected, rounded down"
+    )
+    return in_loops(
+        ("touching",),
+        declared(
+            f"{name}_{{touching}}{tail}",
+            formula=f"log2 of the {which} / their mean under relabeling within each tissue",
+            nulls=(_FEW_PAIRS, _CERTAIN, _UNSEEN),
+            range=UNBOUNDED,
+        ),
+        declared(
+            f"{name}_NULL_SD_{{touching}}{tail}",
+            formula="SD of that log2 under relabeling within each tissue: "
+            f"SD of the {pairs} / (their mean x ln 2)",
+            nulls=(_FEW_PAIRS, _CERTAIN),
+        ),
+    )
+
+
+def log2_within_tissues(
+    templates: Items, specimen: Specimen, table: NDArray[np.int64], degree: NDArray[np.int64]
+) -> Mapping[str, Result]:
+    """Return the results of `log2_templates`.
+
+    Parameters
+    ----------
+    table : (9, 9) int64
+        Unordered pairs of neighbors by their classes, in the upper triangle.
+    degree : (n, tissues) int64
+        Neighbors of each cell by tissue.
+    """
+    pairs = tuple(PAIR_CODES.values())
+    # Of one class `relabeled` counts every pair in both orders.
+    orders = np.array([1 + (a == b) for a, b in pairs])
+    graph = graph_of(degree, specimen.nucleated)
+    mean, sd = (moment / orders for moment in relabeled(graph, specimen.tissue_counts, pairs))
+    results = log2_results(np.array([table[pair] for pair in pairs]), mean, sd)
+    return dict(zip((each.pattern for each in templates_of(templates)), results, strict=True))

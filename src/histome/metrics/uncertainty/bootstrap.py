@@ -63,7 +63,7 @@ def draw_blocks(blocks: Blocks, draws: int, seed: int) -> Draws:
     return Draws(np.ascontiguousarray(drawn.T.astype(np.uint8)), blocks.pairs)
 
 
-def bootstrap(given: BlockSums, drawn: Draws, *, workers: int = 1) -> Interval:
+def block_interval(given: BlockSums, drawn: Draws, *, workers: int = 1) -> Interval:
     """Return the 95 % intervals of the numbers that the sums give; `workers` never change them."""
     with np.errstate(divide="ignore", invalid="ignore"):
         whole = given.value(*(column.sum(axis=0)[None] for column in given.sums))[0]

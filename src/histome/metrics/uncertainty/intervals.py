@@ -11,7 +11,13 @@ from histome.metrics.declaration import Family, Metric
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen
 from histome.metrics.uncertainty.blocks import Blocks, blocks_of
-from histome.metrics.uncertainty.bootstrap import FEW_BLOCKS, FEWEST_BLOCKS, Interval, bootstrap, draw_blocks
+from histome.metrics.uncertainty.bootstrap import (
+    FEW_BLOCKS,
+    FEWEST_BLOCKS,
+    Interval,
+    block_interval,
+    draw_blocks,
+)
 
 _NO_VALUE = "there is no value"
 
@@ -28,7 +34,7 @@ def intervals_of(
     for family in wanted:
         if family.block_sums is not None:
             for pattern, sums in family.block_sums(specimen, blocks).items():
-                found[pattern] = bootstrap(sums, drawn, workers=specimen.maps.workers)
+                found[pattern] = block_interval(sums, drawn, workers=specimen.maps.workers)
     return blocks, found
 
 

@@ -79,10 +79,11 @@ def _load(path: Path, strips: Pieces, shape: tuple[int, int, int]) -> Crop:
 
 
 def _samples(file: SourceFile, strips: Pieces, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    samples, rows = np.zeros(shape, np.uint8), strips.size_px[1]
+    samples, rows = np.empty(shape, np.uint8), strips.size_px[1]
     needs_end = strips.is_jpeg and strips.has_end(file, 0)
     for number, top in enumerate(range(0, shape[0], rows)):
         strip = strips.samples(file, number, needs_end=needs_end)
-        if strip is not None:
-            samples[top : top + rows] = strip[: shape[0] - top]
+        if strip is None:
+            raise RuntimeError(f"strip {number + 1} is empty")
+        samples[top : top + rows] = strip[: shape[0] - top]
     return samples

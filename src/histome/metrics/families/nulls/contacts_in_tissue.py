@@ -2,44 +2,13 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from histome.metrics.axes import PAIR_CODES
-from histome.metrics.declaration import UNBOUNDED, Family, Template, in_loops
-from histome.metrics.families.patterns.contacts import contact_pairs
-from histome.metrics.randomness.relabeling import (
-    FEWEST_PAIRS,
-    LOG2_NULLS,
-    SD_NULLS,
-    graph_of,
-    log2_results,
-    relabeled,
-)
+from histome.metrics.declaration import Family
+from histome.metrics.families.patterns.contacts import contact_pairs, contact_table
+from histome.metrics.randomness.relabeling import NULL_MODEL, log2_templates, log2_within_tissues
 from histome.metrics.results import Result
-from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
+from histome.metrics.specimen import Specimen, cross_count
 
-_COUNTS = "contacts expected, rounded down"
-
-TEMPLATES = in_loops(
-    ("touching",),
-    Template(
-        "CONTACT_IN_TISSUE_LOG2_{touching}",
-        "1",
-        "log2 of the contacts between {touching} / their mean under relabeling within each tissue",
-        LOG2_NULLS,
-        UNBOUNDED,
-        smallest_sample=FEWEST_PAIRS,
-        counts=_COUNTS,
-    ),
-    Template(
-        "CONTACT_IN_TISSUE_LOG2_NULL_SD_{touching}",
-        "1",
-        "SD of that log2 under relabeling within each tissue: SD of the contacts / (their mean x ln 2)",
-        SD_NULLS,
-        smallest_sample=FEWEST_PAIRS,
-        counts=_COUNTS,
-    ),
-)
+TEMPLATES = log2_templates("CONTACT_IN_TISSUE_LOG2", pairs="contacts", which="contacts between {touching}")
 
 
 def contacts_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
@@ -47,22 +16,11 @@ def contacts_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
 
     n is the number of contacts expected. Contacts as in the family contacts.
     """
-    edges = specimen.once(contact_pairs)
-    label, tissue, counts = specimen.cells.label, specimen.nucleated, specimen.tissue_counts
-    tissues = counts.shape[1]
-    shape = (len(label), tissues)
+    edges, tissue = specimen.once(contact_pairs), specimen.nucleated
+    shape = (len(tissue), specimen.tissue_counts.shape[1])
     degree = cross_count(edges[:, 0], tissue[edges[:, 1]], shape)
     degree += cross_count(edges[:, 1], tissue[edges[:, 0]], shape)
-    low, high = np.sort(label[edges], axis=1).T
-    table = cross_count(low, high, (N_CELL_CLASSES, N_CELL_CLASSES))
-    pairs = tuple(PAIR_CODES.values())
-    orders = np.array([1 + (a == b) for a, b in pairs])
-    mean, sd = (moment / orders for moment in relabeled(graph_of(degree, tissue), counts, pairs))
-    fold, spread = log2_results(np.array([table[pair] for pair in pairs]), mean, sd)
-    return {
-        "CONTACT_IN_TISSUE_LOG2_{touching}": fold,
-        "CONTACT_IN_TISSUE_LOG2_NULL_SD_{touching}": spread,
-    }
+    return log2_within_tissues(TEMPLATES, specimen, specimen.once(contact_table), degree)
 
 
 FAMILY = Family(
@@ -74,5 +32,5 @@ FAMILY = Family(
     TEMPLATES,
     contacts_in_tissue,
     source="Join counts without replacement: Cliff and Ord 1981, Spatial Processes; here within strata",
-    null_model="exchange of the classes among the cells of one nucleated tissue",
+    null_model=NULL_MODEL,
 )

@@ -5,41 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from histome.geometry.grid import neighbor_counts
-from histome.metrics.axes import PAIR_CODES
-from histome.metrics.declaration import UNBOUNDED, Family, Template, in_loops
-from histome.metrics.families.patterns.enrichment import RADIUS_UM, near_counts
-from histome.metrics.randomness.relabeling import (
-    FEWEST_PAIRS,
-    LOG2_NULLS,
-    SD_NULLS,
-    graph_of,
-    log2_results,
-    relabeled,
-)
+from histome.metrics.declaration import Family
+from histome.metrics.families.patterns.enrichment import RADIUS_UM, near_pairs
+from histome.metrics.randomness.relabeling import NULL_MODEL, log2_templates, log2_within_tissues
 from histome.metrics.results import Result
-from histome.metrics.specimen import Specimen
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 
-_COUNTS = "pairs expected, rounded down"
-
-TEMPLATES = in_loops(
-    ("touching",),
-    Template(
-        "ENRICHMENT_IN_TISSUE_LOG2_{touching}_40",
-        "1",
-        "log2 of the pairs of {touching} within 40 um / their mean under relabeling within each tissue",
-        LOG2_NULLS,
-        UNBOUNDED,
-        smallest_sample=FEWEST_PAIRS,
-        counts=_COUNTS,
-    ),
-    Template(
-        "ENRICHMENT_IN_TISSUE_LOG2_NULL_SD_{touching}_40",
-        "1",
-        "SD of that log2 under relabeling within each tissue: SD of the pairs / (their mean x ln 2)",
-        SD_NULLS,
-        smallest_sample=FEWEST_PAIRS,
-        counts=_COUNTS,
-    ),
+TEMPLATES = log2_templates(
+    "ENRICHMENT_IN_TISSUE_LOG2", pairs="pairs", which="pairs of {touching} within 40 um", tail="_40"
 )
 
 
@@ -49,29 +22,17 @@ def enrichment_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
     n is the number of pairs expected. The classes are exchanged among the cells of one tissue: 0 where the
     classes of neighbors depend on nothing but their tissues.
     """
-    cells = specimen.cells
-    near = specimen.once(near_counts)
-    tissues = specimen.tissue_counts.shape[1]
     degree = neighbor_counts(
-        cells.x_um,
-        cells.y_um,
+        specimen.cells.x_um,
+        specimen.cells.y_um,
         specimen.nucleated,
         radii_um=(RADIUS_UM,),
-        n_classes=tissues,
+        n_classes=specimen.tissue_counts.shape[1],
         workers=specimen.maps.workers,
     )[:, 0].astype(np.int64)
-    pairs = tuple(PAIR_CODES.values())
-    graph = graph_of(degree, specimen.nucleated)
     # Of one class the pairs are seen in both orders.
-    orders = np.array([1 + (a == b) for a, b in pairs])
-    observed = [near[cells.label == a, b].sum(dtype=np.int64) for a, b in pairs]
-    seen = np.array(observed) // orders
-    mean, sd = (moment / orders for moment in relabeled(graph, specimen.tissue_counts, pairs))
-    fold, spread = log2_results(seen, mean, sd)
-    return {
-        "ENRICHMENT_IN_TISSUE_LOG2_{touching}_40": fold,
-        "ENRICHMENT_IN_TISSUE_LOG2_NULL_SD_{touching}_40": spread,
-    }
+    unordered = specimen.once(near_pairs) // (1 + np.eye(N_CELL_CLASSES, dtype=np.int64))
+    return log2_within_tissues(TEMPLATES, specimen, unordered, degree)
 
 
 FAMILY = Family(
@@ -84,5 +45,5 @@ FAMILY = Family(
     TEMPLATES,
     enrichment_in_tissue,
     source="Join counts without replacement: Cliff and Ord 1981, Spatial Processes; here within strata",
-    null_model="exchange of the classes among the cells of one nucleated tissue",
+    null_model=NULL_MODEL,
 )

@@ -55,7 +55,7 @@ def contacts(specimen: Specimen) -> Mapping[str, Result]:
     A contact is a Delaunay edge of at most 30 um. Log odds: ln of the odds of that share over the odds of its
     expectation when the classes are exchanged among the cells.
     """
-    table = _table(specimen.once(contact_pairs), specimen.cells.label)
+    table = specimen.once(contact_table)
     total = table.sum()
     counts = specimen.class_counts.astype(float)
     seen = table[*_PLACES]
@@ -110,6 +110,11 @@ def contact_pairs(specimen: Specimen) -> NDArray[np.int64]:
     return _find_pairs(specimen.cells.x_um, specimen.cells.y_um, workers=specimen.maps.workers)
 
 
+def contact_table(specimen: Specimen) -> NDArray[np.int64]:
+    """Count the contacts of a specimen by their classes, (9, 9), in the upper triangle."""
+    return _table(specimen.once(contact_pairs), specimen.cells.label)
+
+
 def later_contacts(specimen: Specimen) -> NDArray[np.int64]:
     """Count the contacts of each cell, by the other's class, (n, 9); each contact at one of its two cells."""
     pairs, label = specimen.once(contact_pairs), specimen.cells.label
@@ -143,8 +148,7 @@ def contact_counts(
 def _table(pairs: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count pairs of rows by their classes, (9, 9), in the upper triangle."""
     low, high = np.sort(label[pairs], axis=1).T
-    counts = np.bincount(low * N_CELL_CLASSES + high, minlength=N_CELL_CLASSES**2)
-    return counts.reshape(N_CELL_CLASSES, N_CELL_CLASSES)
+    return cross_count(low, high, (N_CELL_CLASSES, N_CELL_CLASSES))
 
 
 def _find_pairs(x_um: NDArray[np.float64], y_um: NDArray[np.float64], *, workers: int) -> NDArray[np.int64]:

@@ -48,10 +48,8 @@ def enrichment(specimen: Specimen) -> Mapping[str, Result]:
     over all relabelings are exact (join counts, sampling without replacement: Cliff and Ord 1981), so no
     permutations are drawn; squidpy's nhood_enrichment estimates the same z by drawing them.
     """
-    cells = specimen.cells
-    near = specimen.once(near_counts).astype(np.int64)
-    observed = np.array([near[cells.label == k].sum(axis=0) for k in range(N_CELL_CLASSES)])
-    return pair_enrichment(observed, specimen.class_counts, near.sum(axis=1))
+    degree = specimen.once(near_counts).sum(axis=1, dtype=np.int64)
+    return pair_enrichment(specimen.once(near_pairs), specimen.class_counts, degree)
 
 
 def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
@@ -144,6 +142,12 @@ def near_counts(specimen: Specimen) -> NDArray[np.uint16]:
         n_classes=N_CELL_CLASSES,
         workers=specimen.maps.workers,
     )[:, 0]
+
+
+def near_pairs(specimen: Specimen) -> NDArray[np.int64]:
+    """Count the ordered pairs of cells within 40 um by class of the first and of the second, (9, 9)."""
+    near, label = specimen.once(near_counts), specimen.cells.label
+    return np.array([near[label == k].sum(axis=0, dtype=np.int64) for k in range(N_CELL_CLASSES)])
 
 
 def _log2_fold(pairs: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
