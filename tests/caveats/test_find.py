@@ -176,3 +176,9 @@ def test_models_disagree_where_most_carcinoma_cells_lie_elsewhere(
     every: int, inside: int, answer: bool
 ) -> None:
     assert models_disagree(every, inside) is answer
+
+
+def test_a_slide_too_coarse_to_judge_focus_by_says_so() -> None:
+    (fine,), (coarse,) = (found({"slide": {"mpp": {**MPP, "x": x}}}) for x in (0.9, 1.2))
+    assert "Focus" not in fine.text
+    assert "Focus cannot be judged" in coarse.text

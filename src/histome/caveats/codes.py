@@ -51,7 +51,8 @@ CODES: dict[str, Code] = {
     "RESOLUTION_COARSE": Code(
         "caution",
         "Scanned coarser than the nucleus model expects",
-        "The slide has larger pixels than the nucleus model works at: small nuclei are missed.",
+        "The slide has larger pixels than the nucleus model works at: small nuclei are missed. Above 1.05 "
+        "um/px focus is not judged either: the area out of focus is 0 whatever the picture.",
         ("mpp", "model_mpp"),
     ),
     "RESOLUTION_NOTE": Code(

@@ -97,11 +97,15 @@ def _resolution(observed: Observed) -> Iterator[Caveat]:
         yield from (caveat("RESOLUTION_NOTE", f"{note}.") for note in mpp.get("notes", ()))
     finest = max((card.mpp for card in observed.cards if card.task in CELL_TASKS), default=None)
     if finest is not None and mpp and max(mpp["x"], mpp["y"]) > 1.1 * finest:
+        from histome.qc.focus import focus_is_blind  # loads OpenCV, for which a finished profile has no use
+
+        coarse = max(mpp["x"], mpp["y"])
+        blind = " Focus cannot be judged: no area out of focus is found." if focus_is_blind(coarse) else ""
         yield caveat(
             "RESOLUTION_COARSE",
-            f"The slide has {max(mpp['x'], mpp['y']):.3g} um/px, the model works at {finest:.3g}: small "
-            "nuclei are missed and shapes are smooth.",
-            mpp=max(mpp["x"], mpp["y"]),
+            f"The slide has {coarse:.3g} um/px, the model works at {finest:.3g}: small nuclei are missed and "
+            f"shapes are smooth.{blind}",
+            mpp=coarse,
             model_mpp=finest,
         )
 

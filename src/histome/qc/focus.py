@@ -29,16 +29,20 @@ _OD_OF_BYTE = to_od(np.arange(256, dtype=np.uint8))
 _MEAN_OF_CHANNELS = np.full((1, 3), 1 / 3, np.float32)
 
 
+def focus_is_blind(mpp: float) -> bool:
+    """Whether a slide of this um/px is so coarse that it shows no detail that could be lost."""
+    return mpp > 1.05 * FOCUS_MPP
+
+
 def measure_focus(slide: Slide, tissue: Mask, *, mpp: float) -> NDArray[np.float32]:
     """Return f on blocks of `BLOCK_UM`, float32; nan without tissue or structure, or on a coarse slide.
 
-    `tissue` is a map at `mpp`. Only windows with tissue are read. A slide coarser than 1.05 um/px shows no
-    detail that could be lost.
+    `tissue` is a map at `mpp`. Only windows with tissue are read.
     """
     per_block = round(BLOCK_UM / mpp)
     shape = tuple(-(-n // per_block) for n in tissue.shape)
     sums = np.zeros((3, *shape), np.float64)
-    if max(slide.mpp.x, slide.mpp.y) <= 1.05 * FOCUS_MPP:
+    if not focus_is_blind(max(slide.mpp.x, slide.mpp.y)):
         height, width = slide.shape_at(FOCUS_MPP)
         for tile in TileGrid((width, height), _CORE_PX, _HALO_PX):
             _add_tile(sums, slide, tissue, box=(tile.x, tile.y), scale=round(mpp / FOCUS_MPP))
