@@ -157,19 +157,21 @@ def soak(words: list[str], given: argparse.Namespace) -> int:
             number = signal.SIGTERM if rng.random() < 0.2 else signal.SIGKILL
             before, child = run_json(out / stem), run(words, out)
             code = ended(child, within_s=rng.uniform(0, 1.05 * takes_s[-1]))
-            hits[f"{number.name} in {where(out / stem)}" if code is None else "too late"] += 1
-            if code is None:
-                os.kill(child, number)
-                code = ended(child, within_s=LIMIT_S)
-                if number == signal.SIGTERM:
-                    wrong += after_sigterm(child, code, out / stem, before=before)
+            if code is not None:  # it has ended: there is nothing to kill any more
+                hits["too late, no kill"] += 1
+                break
+            hits[f"{number.name} in {where(out / stem)}"] += 1
             sent += 1
+            os.kill(child, number)
+            code = ended(child, within_s=LIMIT_S)
+            if number == signal.SIGTERM:
+                wrong += after_sigterm(child, code, out / stem, before=before)
         if ended(run(words, out), within_s=LIMIT_S) != 0:
             wrong.append(f"the last run failed: {Path(f'{out}.stderr').read_text()}")
         else:
             wrong += faults(out / stem, expected)
         profiles += 1
-        print(f"{sent} signals, {profiles} profiles, wrong: {wrong or 'nothing'}", flush=True)
+        print(f"{sent} kills, {profiles} profiles, wrong: {wrong or 'nothing'}", flush=True)
     for place, count in sorted(hits.items()):
         print(f"{count:5}  {place}")
     return int(bool(wrong))
