@@ -273,17 +273,20 @@ class ReportConfig(Settings):
     tile_um : float, um
         Side of the tiles of the phenotype maps.
     max_bytes : int
-        Pictures are compressed harder until the file is this small.
+        Pictures are compressed harder until the file is this small; finer ones of the slide take the rest.
     seed : int
         Of the field and the nuclei that are drawn by lot.
+    first_layer : "tissue", "cells" or "qc"
+        What lies over the slide when the page is opened.
     """
 
     thumbnail_px: Annotated[int, Field(ge=64, le=4096)] = 1400
     field_um: Annotated[float, Field(ge=20.0, le=2000.0)] = 250.0
     field_px: Annotated[int, Field(ge=64, le=4096)] = 1000
     tile_um: Annotated[float, Field(ge=50.0, le=100_000.0)] = 250.0
-    max_bytes: Annotated[int, Field(ge=100_000)] = 6_000_000
+    max_bytes: Annotated[int, Field(ge=100_000)] = 8_000_000
     seed: Annotated[int, Field(ge=0)] = 0
+    first_layer: Literal["tissue", "cells", "qc"] = "tissue"
 
 
 class WarningsConfig(Settings):

@@ -165,3 +165,17 @@ def make_profile(**changes: Any) -> MadeProfile:
     }
     run = changes.pop("run", None) or make_run()
     return MadeProfile({**parts, **changes}, run)
+
+
+def table_of(rows: Mapping[str, tuple[float | None, int]]) -> pa.Table:
+    """A table of the metrics named, each with value and n, in the catalogue's units."""
+    units = {metric.name: metric.unit for metric in list_metrics()}
+    return pa.table(
+        {
+            "name": list(rows),
+            "value": pa.array([value for value, _ in rows.values()], pa.float64()),
+            "unit": [units[name] for name in rows],
+            "n": pa.array([n for _, n in rows.values()], pa.int64()),
+            "reason": pa.array([None] * len(rows), pa.string()),
+        }
+    )

@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 
 from histome.render.layers import (
-    FILL_ALPHA,
+    HATCH_PX,
     Layer,
+    border_layer,
     cell_layer,
     class_layer,
     class_shares,
+    hatched,
     jpeg_uri,
     length_text,
     png_uri,
@@ -24,6 +26,7 @@ from histome.render.palette import rgb
 from histome.slide import ClassMap
 
 COLORS = ["#FF0000", "#00FF00", "#0000FF"]
+FILL_ALPHA = 88
 
 
 def decode(uri: str) -> np.ndarray:
@@ -78,6 +81,35 @@ def test_fills_are_translucent_outlines_opaque_and_some_classes_not_drawn() -> N
     assert picture[5, 40, 3] == 0
     assert picture[30, 10, 3] == 0
     assert tuple(picture[20, 10]) == (0, 0, 255, 255)
+
+
+def test_borders_alone_are_two_pixels_on_either_side() -> None:
+    codes = np.ones((20, 20), np.uint8)
+    codes[:, 10:] = 2
+    picture = decode(png_uri(border_layer(codes, COLORS)))
+    assert [int(alpha) for alpha in picture[5, 6:14, 3]] == [0, 0, 255, 255, 255, 255, 0, 0]
+    assert tuple(picture[5, 9, :3]) == rgb(COLORS[0])
+    assert tuple(picture[5, 10, :3]) == rgb(COLORS[1])
+
+
+def test_a_hatched_class_is_a_third_and_the_others_stay() -> None:
+    codes = np.ones((60, 60), np.uint8)
+    codes[:, 36:] = 2
+    drawn = hatched(codes, 1)
+    assert (drawn[:, 36:] == 2).all()
+    assert np.count_nonzero(drawn[:36, :36]) == 36 * 36 // 3
+    assert drawn[0, HATCH_PX] == drawn[HATCH_PX, 0] == drawn[0, 0] == 1
+
+
+def test_points_grow_where_there_is_room() -> None:
+    few, many = (
+        cell_layer(
+            *(rng.uniform(0, 1000, n) for _ in range(2)), np.zeros(n, int), shape=(1000, 1000), colors=COLORS
+        )
+        for n, rng in ((1, np.random.default_rng(0)), (40_000, np.random.default_rng(0)))
+    )
+    assert np.count_nonzero(few.codes) == 89  # a disc of radius 5
+    assert np.count_nonzero(many.codes) < 40_000 * 5  # crosses of radius 1
 
 
 def test_a_cell_is_drawn_where_it_is() -> None:

@@ -30,7 +30,7 @@ def seen(colors: list[str], vision: str) -> np.ndarray:
     [
         (palette.QC_COLORS, 23),
         (palette.TISSUE_COLORS, 19),
-        (palette.CELL_COLORS, 14.5),
+        (palette.CELL_COLORS, 17),
         (palette.LEVEL_COLORS, 20),
     ],
 )
@@ -38,6 +38,37 @@ def test_any_two_classes_differ(colors: dict[str, str], smallest: float, vision:
     lab = seen(list(colors.values()), vision)
     differences = [float(deltaE_ciede2000(a, b)) for a, b in combinations(lab, 2)]
     assert min(differences) >= smallest
+
+
+# Tissue under an outline: stroma, a nucleus, epithelium.
+UNDER = ("#E8B8D0", "#8A5A9E", "#C77FB0")
+
+
+def half_covered(color: str, under: str) -> str:
+    """A pixel of which an outline one pixel wide, between two pixels, covers half."""
+    mixed = (np.array(palette.rgb(color)) + palette.rgb(under)) / 2
+    return "#" + bytes(mixed.astype(np.uint8).tolist()).hex()
+
+
+@pytest.mark.parametrize("vision", ["normal", "deutan", "protan"])
+@pytest.mark.parametrize(
+    ("colors", "carcinoma", "epithelium"),
+    [
+        (palette.CELL_COLORS, "carcinoma_cell", "epithelial_cell"),
+        (palette.TISSUE_COLORS, "CARCINOMA", "EPITHELIAL_TISSUE"),
+    ],
+)
+def test_carcinoma_and_epithelium_differ_as_thin_outlines(
+    colors: dict[str, str], carcinoma: str, epithelium: str, vision: str
+) -> None:
+    """Thin lines are told apart by how light they are, and keep half of their color."""
+    pair = [colors[carcinoma], colors[epithelium]]
+    light = seen(pair, vision)[:, 0]
+    assert light[1] - light[0] >= 35
+    assert float(deltaE_ciede2000(*seen(pair, vision))) >= 37
+    for under in UNDER:
+        thin = seen([half_covered(color, under) for color in pair], vision)
+        assert float(deltaE_ciede2000(*thin)) >= 20
 
 
 def test_palettes_hold_the_vocabulary_in_order() -> None:

@@ -48,11 +48,14 @@ def test_every_number_is_marked_and_every_sentence_is_linked(slide: Slide) -> No
             assert f"<code>{source.name}</code>" in text
 
 
-def test_it_stands_before_the_warnings(slide: Slide) -> None:
+def test_it_follows_picture_and_verdict_and_folds_after_its_first_paragraph(slide: Slide) -> None:
     text = render(slide, write(Facts.of_slide(METRICS, {})).to_json())
     ids = [attrs["id"] for attrs in Page(text).all("section")]
-    assert ids[:2] == ["narrative", "caveats"]
+    assert ids[:3] == ["overview", "verdict", "narrative"]
     assert '<a href="#narrative">' in text
+    shown, folded, _ = section(text).partition("<details")
+    assert folded
+    assert shown.count('class="topic"') == 1 < section(text).count('class="topic"')
 
 
 def test_a_language_model_that_failed_is_told(slide: Slide) -> None:

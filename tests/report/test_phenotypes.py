@@ -37,7 +37,12 @@ def cells(tiles: dict[tuple[int, int], tuple[str, int]]) -> pa.Table:
     return cell_table(x, y, names, area_um2=np.full(len(x), 12.0))
 
 
-CELLS = cells({(0, 0): ("carcinoma_cell", 25), (2, 1): ("lymphocyte", 25), (5, 3): ("carcinoma_cell", 19)})
+FEW = {(0, 0): ("carcinoma_cell", 25), (2, 1): ("lymphocyte", 25), (5, 3): ("carcinoma_cell", 19)}
+# As many tiles as a map needs.
+OTHERS = {
+    (column, row): ("fibroblast", 20) for row in (2, 3) for column in range(5) if (column, row) != (3, 2)
+}
+CELLS = cells(FEW | OTHERS)
 
 
 def page(tissue: ClassMap | None = None) -> dict:
@@ -70,12 +75,12 @@ def test_tiles_are_colored_by_their_level_and_others_are_clear() -> None:
 
 def test_the_legend_counts_every_tile_once() -> None:
     for found in page()["maps"]:
-        assert sum(entry["shown"].raw for entry in found["legend"]) == 3
+        assert sum(entry["shown"].raw for entry in found["legend"]) == 12
         shares = [entry["share"].raw for entry in found["legend"][:3]]
         assert sum(share for share in shares if share is not None) in (0, pytest.approx(100))
     legend = {entry["label"]: entry for entry in page()["maps"][0]["legend"]}
     counts = {label: entry["shown"].raw for label, entry in legend.items()}
-    assert counts == {"High Tumour Purity": 1, "Intermediate": 0, "Low Tumour Purity": 1, "Too few cells": 1}
+    assert counts == {"High Tumour Purity": 1, "Intermediate": 0, "Low Tumour Purity": 10, "Too few cells": 1}
     assert legend["High Tumour Purity"]["meaning"] == "over 60 %"
     assert legend["Intermediate"]["meaning"] == "30 to 60 %"
     last = page()["maps"][-1]["legend"]
@@ -113,6 +118,12 @@ def test_tiles_beyond_the_picture_and_uneven_sizes() -> None:
     assert (drawn == 1 + columns[None, :] + 2 * rows[:, None]).all()
 
 
+def test_a_few_tiles_give_no_maps_but_their_number() -> None:
+    found = phenotype_page(cells(FEW), None, 100.0, overview=OVERVIEW)
+    assert found is not None
+    assert (found["maps"], found["labeled"], found["fewest"]) == ([], 2, 10)
+
+
 def test_no_cells_no_maps() -> None:
     assert phenotype_page(CELLS.slice(0, 0), None, 250.0, overview=OVERVIEW) is None
 
@@ -123,13 +134,13 @@ def slide(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_report_shows_the_maps_and_equal_input_gives_equal_bytes(slide) -> None:
-    config = ReportConfig(thumbnail_px=400, field_um=150.0, tile_um=200.0)
+    config = ReportConfig(thumbnail_px=400, field_um=150.0, tile_um=150.0)
     first, again = (render_report(profiles.make_profile(), slide, config) for _ in range(2))
     assert first == again
     section = re.search(r'<section id="phenotypes".*?</section>', first, re.S)
     assert section is not None
     assert section[0].count("<figure>") == 6
-    assert "tiles of 200 µm" in section[0]
+    assert "tiles of 150 µm" in section[0]
     assert "is not the immune phenotype of the narrative and the metrics" in section[0]
 
 

@@ -20,7 +20,8 @@ def demo(
     with console.bars() as watch:
         profile, scores = run_demo(out, workers=workers, progress=watch(Path("demo")))
     console.say(
-        "The slide is drawn, not real: this tests the machinery, accuracy on tissue is in the models' cards."
+        "The slide is drawn, not real: this tests the machinery. Its tissue map means nothing; accuracy on "
+        "tissue is in the models' cards."
     )
     for score in scores:
         console.say(f"  {score.name:<34}{score.text}")

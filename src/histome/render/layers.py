@@ -13,8 +13,8 @@ from PIL import Image
 from histome.render.palette import rgb
 from histome.slide.maps import ClassMap
 
-FILL_ALPHA = 88  # of 255: the tissue under it stays readable
 VEIL_ALPHA = 165  # for pale colors, which tint little
+HATCH_PX = 12  # from stripe to stripe, a third of it drawn
 _OUTLINE_ALPHA = 255
 _POINT_ALPHA = 235
 
@@ -63,8 +63,10 @@ def _area_share(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(mask.view(np.uint8) * np.uint8(255), (shape[1], shape[0]), interpolation=method)
 
 
-def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, alphas: Sequence[int]) -> Layer:
-    """Return class codes as a translucent layer with opaque outlines.
+def class_layer(
+    codes: np.ndarray, colors: Sequence[str | None], *, alphas: Sequence[int], outlined: bool = True
+) -> Layer:
+    """Return class codes as a translucent layer, `outlined` with opaque borders.
 
     `colors[k - 1]` draws code k (None: not drawn), filled with the opacity `alphas[k - 1]` (0-255).
     """
@@ -74,8 +76,23 @@ def class_layer(codes: np.ndarray, colors: Sequence[str | None], *, alphas: Sequ
         if color is not None:
             fills[code] = (*rgb(color), alpha)
             lines[code] = (*rgb(color), _OUTLINE_ALPHA)
-    outlined = codes + np.uint8(len(fills)) * _edges(codes)
-    return Layer(outlined, np.concatenate([fills, lines]))
+    if not outlined:
+        return Layer(codes, fills)
+    drawn = codes + np.uint8(len(fills)) * _edges(codes)
+    return Layer(drawn, np.concatenate([fills, lines]))
+
+
+def border_layer(codes: np.ndarray, colors: Sequence[str | None]) -> Layer:
+    """Return the borders of classes alone, opaque, two pixels wide on either side, each in its own color."""
+    drawn = class_layer(codes, colors, alphas=[255] * len(colors), outlined=False)
+    wide = cv2.dilate(_edges(codes).view(np.uint8), np.ones((3, 3), np.uint8))
+    return drawn._replace(codes=codes * wide)
+
+
+def hatched(codes: np.ndarray, code: int) -> np.ndarray:
+    """Return codes with one of them cut into diagonal stripes, 0 between them."""
+    row, column = np.ogrid[: codes.shape[0], : codes.shape[1]]
+    return np.where((codes == code) & ((row + column) % HATCH_PX >= HATCH_PX // 3), np.uint8(0), codes)
 
 
 def _edges(codes: np.ndarray) -> np.ndarray:
@@ -98,7 +115,7 @@ def cell_layer(
     in one pixel it takes the commonest class. Time and memory grow linearly with the cells.
     """
     pixels, classes, crowding = _commonest(rows, columns, codes, shape=shape, n_classes=len(colors))
-    radius = _point_radius(len(pixels), crowding)
+    radius = _point_radius(len(pixels), crowding, shape[0] * shape[1])
     row, column = np.divmod(pixels, shape[1])
     picture = np.zeros((shape[0] + 2 * radius, shape[1] + 2 * radius), np.uint8)
     for down, right in np.argwhere(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)):
@@ -121,11 +138,11 @@ def _commonest(
     return pixel[first], code[first], len(rows) / max(1, len(first))
 
 
-def _point_radius(n_pixels: int, crowding: float) -> int:
-    """Disc radius in px that keeps neighbors apart: the cells per occupied pixel say how crowded it is."""
+def _point_radius(n_pixels: int, crowding: float, area_px: int) -> int:
+    """Disc radius in px: a fifth of the spacing of evenly spread cells, 0 where several share a pixel."""
     if crowding > 1.2:
         return 0
-    return 1 if n_pixels > 20_000 else 2
+    return int(np.clip(round((area_px / max(1, n_pixels)) ** 0.5 / 5), 1, 5))
 
 
 def png_uri(layer: Layer) -> str:

@@ -20,11 +20,6 @@ class Bar:
     length: float
     numbers: tuple[Formatted, ...]
 
-    @property
-    def n(self) -> str:
-        """Sample size of the first number."""
-        return self.numbers[0].n
-
 
 @dataclass(frozen=True)
 class Slice:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,12 +17,16 @@ import histome
 from histome.cells.table import counted_cells
 from histome.config import ReportConfig
 from histome.errors import OutputError
-from histome.metrics.format import MetricTable, MetricValue
+from histome.metrics.format import MetricValue
 from histome.models.card import Card
 from histome.models.label_support import card_support, table_support, weakly_supported
 from histome.render import palette
-from histome.report import tables
+from histome.report import tables, verdict
+from histome.report.deep import deep_tiles
+from histome.report.enough import EnoughTable
+from histome.report.held_out import held_out_errors
 from histome.report.narrative import narrative_page
+from histome.report.patterns import infiltration, neighbors
 from histome.report.phenotypes import phenotype_page
 from histome.report.pictures import (
     JPEG_QUALITIES,
@@ -38,6 +43,7 @@ from histome.report.pictures import (
 )
 from histome.report.provenance import extent, load_cards, provenance_page, slide_rows, specimen_line
 from histome.report.views import CellArrays, choose_views
+from histome.report.wording import GLOSSARY
 from histome.slide.reader import Slide
 from histome.store.profile import Profile
 
@@ -56,18 +62,21 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
 
     The same profile, slide and settings give the same text: it holds no time but those of run.json. A part
     that the run did not make (tissue, cells, metrics) is left out and said so. Pictures are compressed harder
-    until the document has at most `config.max_bytes`, or the last quality is reached.
+    until the document has at most `config.max_bytes`, or the last quality is reached; what is left of it
+    finer pictures of the whole slide take up, for zooming in.
     """
     inputs = _inputs(profile, slide)
     drawn = _draw(inputs, config)
     page = _texts(profile, inputs, config) | {"phenotypes": _phenotypes(inputs, drawn.overview, config)}
     template = _templates().get_template("report.html.j2")
-    text = ""
+    text, pictures = "", {}
     for quality in JPEG_QUALITIES:
-        text = template.render(page | _pictures(drawn, inputs, quality))
+        pictures = _pictures(drawn, inputs, config, quality)
+        text = template.render(page | pictures)
         if len(text.encode()) <= config.max_bytes:
             break
-    return text
+    pictures["deep"] = deep_tiles(slide, drawn.overview.pixels, config.max_bytes - len(text.encode()))
+    return template.render(page | pictures) if pictures["deep"] else text
 
 
 def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
@@ -113,16 +122,17 @@ def _phenotypes(inputs: ReportInputs, overview: Overview, config: ReportConfig) 
     return phenotype_page(inputs.table, inputs.tissue, config.tile_um, overview=overview)
 
 
-def _pictures(drawn: _Drawn, inputs: ReportInputs, quality: int) -> dict[str, Any]:
+def _pictures(drawn: _Drawn, inputs: ReportInputs, config: ReportConfig, quality: int) -> dict[str, Any]:
     """What the template takes that depends on the quality of the pictures."""
     pages = []
     for number, picture in enumerate(drawn.views):
         mark = mark_on_overview(picture.view, drawn.overview)
         pages.append(view_page(number, picture, inputs, quality=quality) | {"mark": mark})
     return {
-        "overview": overview_page(drawn.overview, quality),
+        "overview": overview_page(drawn.overview, quality, config.first_layer),
         "fields": pages,
         "gallery": gallery_page(drawn.gallery, quality),
+        "deep": [],
     }
 
 
@@ -130,15 +140,21 @@ def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict
     """What the template takes that does not depend on the pictures."""
     table = _part(profile, "metrics")
     table = pa.table({name: [] for name in MetricValue._fields}) if table is None else table
-    metrics, confident = MetricTable(table), tables.confident_table(table)
+    metrics, confident = EnoughTable(table), tables.confident_table(table)
     return {
         "slide_id": inputs.slide.id,
         "version": histome.__version__,
         "subtitle": _subtitle(inputs),
-        "alarms": [warning for warning in profile.warnings if warning.severity == "alarm"],
+        "warnings": verdict.told_apart(profile.warnings),
+        "doubts": verdict.doubts(profile.warnings),
+        "measured": verdict.measured(metrics),
+        "matter": verdict.numbers_that_matter(metrics),
         "tiles": tables.headline(metrics),
         "narrative": narrative_page(_part(profile, "narrative")),
-        "caveats": [warning for warning in profile.warnings if warning.severity != "alarm"],
+        "errors": held_out_errors(inputs.cards.values()),
+        "infiltration": infiltration(metrics),
+        "neighbors": neighbors(metrics),
+        "glossary": GLOSSARY,
         "facts": slide_rows(inputs.slide, inputs.run),
         "cell_legend": palette.legend("cells"),
         "weak_classes": _weak_classes(inputs.table, inputs.cards),
@@ -172,7 +188,18 @@ def _subtitle(inputs: ReportInputs) -> str:
 @cache
 def _templates() -> Environment:
     loader = PackageLoader("histome.report", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_visible)
+
+
+# Control characters, and those that turn the direction of the text around them.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def _visible(value: Any) -> Any:
+    """What the page shows of a value: characters that are not seen, but do something, become a sign."""
+    if type(value) is str and _UNSEEN.search(value):
+        return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)
+    return value
 
 
 @cache

@@ -11,6 +11,7 @@ from histome.phenotype.axes import Axis, phenotypes
 from histome.phenotype.tiles import tile_phenotypes
 from histome.render.layers import VEIL_ALPHA, class_layer, png_uri, shrink_map
 from histome.render.palette import LEVEL_COLORS
+from histome.report.enough import FEWEST_TILES
 from histome.report.pictures import Overview, picture_bar
 from histome.slide.maps import ClassMap
 
@@ -37,14 +38,18 @@ def phenotype_page(
 ) -> dict[str, Any] | None:
     """Return the maps of tiles of `size_um` as the template takes them, None without cells.
 
-    Tiles are drawn where the tissue map has tissue; everywhere in the tile where there is none.
+    Tiles are drawn where the tissue map has tissue; everywhere in the tile where there is none. Of fewer than
+    ten tiles with a label there are no maps.
     """
     tiles = tile_phenotypes(cells, size_um)
     if not len(tiles):
         return None
+    few = tiles["total_cell_count"].to_numpy() < phenotypes().fewest_cells
+    labeled = int(np.count_nonzero(~few))
+    if labeled < FEWEST_TILES:
+        return {"maps": [], "side": f"{size_um:g}", "labeled": labeled, "fewest": FEWEST_TILES}
     extent_um, shape = overview.extent_um, overview.pixels.shape[:2]
     outside = np.zeros(shape, bool) if tissue is None else shrink_map(tissue, extent_um, shape) == 0
-    few = tiles["total_cell_count"].to_numpy() < phenotypes().fewest_cells
     maps = []
     for name, axis in phenotypes().axes.items():
         codes = _codes(axis, tiles[name].to_pylist(), few)

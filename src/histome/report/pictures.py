@@ -9,17 +9,17 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import ReportConfig
 from histome.metrics.format import format_cell_number
 from histome.models.card import Card
 from histome.render import palette
 from histome.render.layers import (
-    FILL_ALPHA,
-    VEIL_ALPHA,
     Layer,
+    border_layer,
     cell_layer,
     class_layer,
+    hatched,
     jpeg_uri,
     length_text,
     png_uri,
@@ -35,6 +35,7 @@ _DENSE = 300  # nuclei in a view from which outlines are drawn thinner
 _NUCLEI_PER_CLASS = 12
 _NUCLEUS_UM = 24.0
 _NUCLEUS_PX = 60
+_NOT_DRAWN = ("NO_TISSUE", "VALID_TISSUE")
 # Within this, the quality of JPEG is lowered step by step until the report fits its size.
 JPEG_QUALITIES = (85, 70, 50, 30)
 
@@ -80,15 +81,12 @@ def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
     extent_um, shape = inputs.slide.extent_um, pixels.shape[:2]
     layers = {}
     if inputs.quality is not None:
-        codes = shrink_map(inputs.quality, extent_um, shape)
-        colors = [None if name == "NO_TISSUE" else palette.QC_COLORS[name] for name in QC_CLASSES]
-        alphas = [0 if name == "VALID_TISSUE" else FILL_ALPHA for name in QC_CLASSES]
-        layers["qc"] = class_layer(codes, colors, alphas=alphas)
+        colors = [None if name in _NOT_DRAWN else color for name, color in palette.QC_COLORS.items()]
+        layers |= _area_layers("qc", shrink_map(inputs.quality, extent_um, shape), colors)
     if inputs.tissue is not None:
-        codes = shrink_map(inputs.tissue, extent_um, shape)
-        colors = [palette.TISSUE_COLORS[name] for name in TISSUE_CLASSES]
-        alphas = [VEIL_ALPHA if name == "OTHER" else FILL_ALPHA for name in TISSUE_CLASSES]
-        layers["tissue"] = class_layer(codes, colors, alphas=alphas)
+        colors = [*(palette.TISSUE_COLORS | {"OTHER": palette.HATCH_COLOR}).values()]
+        other = TISSUE_CLASSES.index("OTHER") + 1
+        layers |= _area_layers("tissue", shrink_map(inputs.tissue, extent_um, shape), colors, striped=other)
     if inputs.table is not None:
         layers["cells"] = cell_layer(
             inputs.cells.y_um * shape[0] / extent_um[1],
@@ -98,6 +96,18 @@ def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
             colors=[palette.CELL_COLORS[name] for name in CELL_CLASSES],
         )
     return Overview(pixels, layers, extent_um)
+
+
+def _area_layers(
+    key: str, codes: np.ndarray, colors: Sequence[str | None], *, striped: int = 0
+) -> dict[str, Layer]:
+    """Return a map of classes as opaque fills, which the page makes translucent, and as borders.
+
+    The code `striped` is hatched: the tissue between the stripes stays as it is.
+    """
+    filled = hatched(codes, striped) if striped else codes
+    fills = class_layer(filled, colors, alphas=[255] * len(colors), outlined=False)
+    return {key: fills, f"{key}-borders": border_layer(codes, colors)}
 
 
 def draw_view(view: View, inputs: ReportInputs, config: ReportConfig) -> ViewPicture:
@@ -120,21 +130,22 @@ def _geometry(cells: pa.Table | None, rows: np.ndarray) -> np.ndarray:
     return np.array([] if cells is None else cells["geometry"].take(pa.array(rows)).to_pylist(), object)
 
 
-def overview_page(overview: Overview, quality: int) -> dict[str, Any]:
-    """Return the overview as the template takes it; `quality` is JPEG's."""
+def overview_page(overview: Overview, quality: int, first_layer: str) -> dict[str, Any]:
+    """Return the overview as the template takes it; `quality` is JPEG's, `first_layer` the one that is on."""
     height, width = overview.pixels.shape[:2]
-    titles = {"qc": "Quality", "tissue": "Tissue", "cells": "Cells"}
     font = max(8.0, round(width / 55, 1))
     return {
         "width": width,
         "height": height,
+        "width_um": round(overview.extent_um[0], 3),
         "font": font,
-        "stroke": round(width / 700, 2),
         "picture": jpeg_uri(overview.pixels, quality),
-        "first": "tissue" if "tissue" in overview.layers else "cells",
+        "first": first_layer if first_layer in overview.layers else "cells",
+        "pictures": {key: png_uri(layer) for key, layer in overview.layers.items()},
         "layers": [
-            {"key": key, "title": titles[key], "picture": png_uri(layer), "legend": palette.legend(key)}
-            for key, layer in overview.layers.items()
+            {"key": key, "title": title, "legend": palette.legend(key)}
+            for key, title in (("qc", "Quality"), ("tissue", "Tissue"), ("cells", "Cells"))
+            if key in overview.layers
         ],
         "bar": picture_bar(overview.extent_um[0], (height, width), font),
     }

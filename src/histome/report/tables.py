@@ -12,52 +12,19 @@ from histome.errors import UsageError
 from histome.metrics.catalogue import FAMILIES, find_metric
 from histome.metrics.format import Formatted, MetricTable, MetricValue, format_cell_number, format_count
 from histome.render import palette
-from histome.report.charts import bars, histogram, shade, stacked
+from histome.report.charts import Bar, bars, histogram, shade, stacked
+from histome.report.enough import EnoughTable
 from histome.report.views import CellArrays
+from histome.report.wording import KEY_METRICS, plain_name_of
 
-KEY_METRICS = (
-    "ABSOLUTE_AREA",
-    "RELATIVE_AREA_VALID_TISSUE",
-    "RELATIVE_AREA_CARCINOMA",
-    "RELATIVE_AREA_STROMA",
-    "RELATIVE_AREA_NECROSIS",
-    "NECROSIS_FRACTION_OF_TUMOR",
-    "TUMOR_STROMA_RATIO",
-    "REGION_COUNT_CARCINOMA",
-    "LARGEST_FILLED_AREA_CARCINOMA",
-    "CELL_N_TOTAL",
-    "CELL_N_NOT_COUNTED",
-    "TUMOR_PURITY",
-    "IMMUNE_CELL_FRACTION",
-    "CELL_DENSITY_CARCINOMA_CELL_CARCINOMA",
-    "CELL_PERCENTAGE_LYMPHOCYTE",
-    "CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
-    "CELL_DENSITY_LYMPHOCYTE_STROMA",
-    "STROMAL_TIL_PERCENT",
-    "INTRATUMORAL_TIL",
-    "IMMUNE_INFLAMED_SHARE",
-    "IMMUNE_EXCLUDED_SHARE",
-    "IMMUNE_DESERT_SHARE",
-    "CELL_DENSITY_PLASMA_CELL_STROMA",
-    "CELL_DENSITY_MACROPHAGE_STROMA",
-    "CELL_DENSITY_GRANULOCYTE_STROMA",
-    "CELL_DENSITY_FIBROBLAST_STROMA",
-    "NUCLEUS_AVG_AREA_CARCINOMA_CELL",
-    "NUCLEUS_AVG_ROUNDNESS_CARCINOMA_CELL",
-    "NUCLEUS_CV_AREA_CARCINOMA_CELL",
-    "TISSUE_FRAGMENT_COUNT",
-    "FOCUS_SCORE",
-    "HEMATOXYLIN_OD_MEAN",
-    "EOSIN_OD_MEAN",
-)
-# Label, metric, and what its n counts.
+# Metric, and what its n counts; nothing where n is pixels of a map.
 _TILES = (
-    ("Tissue measured", "ABSOLUTE_AREA", "map pixels"),
-    ("Passed quality control", "RELATIVE_AREA_VALID_TISSUE", "map pixels"),
-    ("Carcinoma, share of tissue", "RELATIVE_AREA_CARCINOMA", "map pixels"),
-    ("Cells", "CELL_N_TOTAL", "cells"),
-    ("Lymphocytes in carcinoma", "CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "cells"),
-    ("Lymphocytes in stroma", "CELL_DENSITY_LYMPHOCYTE_STROMA", "cells"),
+    ("ABSOLUTE_AREA", ""),
+    ("CELL_N_TOTAL", ""),
+    ("RELATIVE_AREA_CARCINOMA", ""),
+    ("CELL_PERCENTAGE_LYMPHOCYTE", "cells of all classes"),
+    ("CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "lymphocytes"),
+    ("CELL_DENSITY_LYMPHOCYTE_STROMA", "lymphocytes"),
 )
 _MORPHOLOGY = (
     ("Mean area", "NUCLEUS_AVG_AREA_{}"),
@@ -73,34 +40,49 @@ _MORPHOLOGY = (
 
 
 def headline(metrics: MetricTable) -> list[dict[str, Any]]:
-    """Return the few numbers at the top of the page."""
-    return [{"label": label, "shown": metrics.formatted(name), "of": noun} for label, name, noun in _TILES]
+    """Return the few numbers at the top of the page; `without` says why one has no interval."""
+    return [
+        {
+            "label": plain_name_of(name),
+            "shown": metrics.formatted(name),
+            "of": noun,
+            "without": _no_interval(metrics, name),
+        }
+        for name, noun in _TILES
+    ]
+
+
+def _no_interval(metrics: MetricTable, name: str) -> str:
+    """Why a number has no interval; empty where it has one, or needs none: the whole slide was measured."""
+    row = metrics.get(name)
+    reason = "" if row is None or row.low is not None else (row.method or "").removeprefix("none: ")
+    return "" if "not sampled" in reason else reason
 
 
 def composition(metrics: MetricTable) -> dict[str, Any]:
-    """Return the charts of tissue, quality and cells."""
-    tissue = bars(
-        metrics,
-        "ABSOLUTE_AREA_{}",
-        palette.TISSUE_COLORS,
-        labels=palette.TISSUE_LABELS,
-        beside=("RELATIVE_AREA_{}",),
-    )
-    quality = bars(
-        metrics, "ABSOLUTE_AREA_{}", palette.QC_COLORS, labels=palette.QC_LABELS, beside=("RELATIVE_AREA_{}",)
-    )
-    cells = bars(
-        metrics,
-        "CELL_COUNT_{}",
-        palette.CELL_COLORS,
-        labels=palette.CELL_LABELS,
-        beside=("CELL_PERCENTAGE_{}", "CELL_DENSITY_{}"),
-    )
-    return {
-        "tissue": {"chart": tissue, "slices": stacked(tissue)},
-        "quality": {"chart": [bar for bar in quality if bar.key != "NO_TISSUE"]},
-        "cells": {"chart": cells, "slices": stacked(cells)},
+    """Return the charts of tissue, quality and cells: the classes that are there, the names of the others."""
+    forms = {
+        "tissue": ("ABSOLUTE_AREA_{}", ("RELATIVE_AREA_{}",), palette.TISSUE_COLORS, palette.TISSUE_LABELS),
+        "quality": ("ABSOLUTE_AREA_{}", ("RELATIVE_AREA_{}",), palette.QC_COLORS, palette.QC_LABELS),
+        "cells": (
+            "CELL_COUNT_{}",
+            ("CELL_PERCENTAGE_{}", "CELL_DENSITY_{}"),
+            palette.CELL_COLORS,
+            palette.CELL_LABELS,
+        ),
     }
+    charts = {
+        key: bars(metrics, pattern, colors, labels=labels, beside=beside)
+        for key, (pattern, beside, colors, labels) in forms.items()
+    }
+    return {key: _present([bar for bar in chart if bar.key != "NO_TISSUE"]) for key, chart in charts.items()}
+
+
+def _present(chart: Sequence[Bar]) -> dict[str, Any]:
+    """Bars that are not zero, the same end to end, and the labels of those that are."""
+    there = [bar for bar in chart if bar.numbers[0].raw != 0]
+    absent = [bar.label.lower() for bar in chart if bar.numbers[0].raw == 0]
+    return {"chart": there, "slices": stacked(there), "absent": absent}
 
 
 def density_table(metrics: MetricTable) -> dict[str, Any]:
@@ -110,7 +92,7 @@ def density_table(metrics: MetricTable) -> dict[str, Any]:
     }
     largest = max((metrics.value(f"CELL_DENSITY_{name}") for name in names.values()), default=0.0)
     rows = []
-    for cell in CELL_CLASSES:
+    for cell in (name for name in CELL_CLASSES if metrics.value(f"CELL_COUNT_{name.upper()}", 1.0)):
         shown = [metrics.formatted(f"CELL_DENSITY_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
         counts = [metrics.formatted(f"CELL_COUNT_{names[cell, tissue]}") for tissue in NUCLEATED_TISSUES]
         entries = [
@@ -124,16 +106,28 @@ def density_table(metrics: MetricTable) -> dict[str, Any]:
 
 
 def key_table(metrics: MetricTable, confident: MetricTable) -> list[dict[str, Any]]:
-    """Return the key metrics that this profile has, with the catalogue's definition."""
+    """Return the key metrics that this profile has, with the catalogue's definition.
+
+    `confident` is None for those that do not change when cells are left out.
+    """
     return [
         {
+            "label": plain_name_of(name),
             "shown": metrics.formatted(name),
-            "confident": confident.formatted(name),
+            "confident": confident.formatted(name) if _of_cells(name) else None,
             "definition": definition(name),
         }
         for name in KEY_METRICS
         if name in metrics
     ]
+
+
+def _of_cells(name: str) -> bool:
+    """Whether a metric changes when cells are left out."""
+    try:
+        return FAMILIES[find_metric(name).family].of_cells
+    except UsageError:
+        return True
 
 
 def definition(name: str) -> str:
@@ -145,14 +139,14 @@ def definition(name: str) -> str:
     return f"{formula[:1].upper()}{formula[1:]}."
 
 
-def confident_table(table: pa.Table) -> MetricTable:
+def confident_table(table: pa.Table) -> EnoughTable:
     """Return the metrics without the abstained cells; as they are where the table has no such columns."""
     if "value_confident" not in table.column_names:
-        return MetricTable(table)
+        return EnoughTable(table)
     given = {"name": "name", "value": "value_confident", "unit": "unit", "n": "n_confident"}
     given |= {"reason": "reason_confident", "evidence": "evidence"}
     kept = {name: table.column(column) for name, column in given.items() if column in table.column_names}
-    return MetricTable(pa.table(kept))
+    return EnoughTable(pa.table(kept))
 
 
 def family_table(metrics: MetricTable) -> list[dict[str, str]]:
@@ -194,6 +188,8 @@ def confidence_table(metrics: MetricTable, cells: CellArrays) -> dict[str, Any]:
     everything = np.ones(len(cells), bool)
     rows = [{"label": "All cells", "color": "", **_certainty("ALL", everything, metrics, cells)}]
     for code, name in enumerate(CELL_CLASSES):
+        if not (cells.codes == code).any():
+            continue
         numbers = _certainty(name.upper(), cells.codes == code, metrics, cells)
         rows.append({"label": palette.CELL_LABELS[name], "color": palette.CELL_COLORS[name], **numbers})
     columns = histogram(cells.confidence, cells.abstained)
@@ -226,7 +222,8 @@ def _certainty(whose: str, mine: np.ndarray, metrics: MetricTable, cells: CellAr
 def morphology_table(metrics: MetricTable) -> dict[str, Any]:
     """Return the means of nuclear shape of each class: those of the wanted metrics that this profile has."""
     kept = [(head, form) for head, form in _MORPHOLOGY if form.format(CELL_CLASSES[0].upper()) in metrics]
-    rows = [_morphology_row(name, kept, metrics) for name in CELL_CLASSES]
+    there = [name for name in CELL_CLASSES if metrics.value(f"CELL_COUNT_{name.upper()}", 1.0)]
+    rows = [_morphology_row(name, kept, metrics) for name in there]
     units = [_unit(form, metrics) for _, form in kept]
     heads = [f"{head}, {unit}" if unit else head for (head, _), unit in zip(kept, units, strict=True)]
     return {"heads": heads, "rows": rows}
