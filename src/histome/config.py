@@ -139,6 +139,25 @@ class SlideConfig(Settings):
         return {name: value for name, value in told.items() if value is not None}
 
 
+class RoiConfig(Settings):
+    """Which regions of a slide are measured; all of it without a file.
+
+    Attributes
+    ----------
+    file : str or None
+        GeoJSON (QuPath), GeoParquet, or XML (Aperio, ASAP), in px of level 0; or a folder with a file a
+        slide, each called like it.
+    include : tuple of str
+        Names or classes of regions, or globs; empty for all that are not left out.
+    exclude : tuple of str
+        The same, of what is left out, besides QuPath's class Ignore* and Aperio's negative regions.
+    """
+
+    file: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
 class QcConfig(Settings):
     """Quality control.
 
@@ -178,10 +197,14 @@ class CellsConfig(Settings):
         Name of a model that is shipped, registered or installed, or a path to a card or its folder.
     abstain_below : float, 0-1, or None
         Confidence under which a cell's class is marked abstained; None for the model's own.
+    nuclei : str or None
+        File of nuclei that are classified and measured where they are, or a folder with a file a slide; None
+        to find them.
     """
 
     model: str = "nuclei"
     abstain_below: float | None = Field(default=None, ge=0.0, le=1.0)
+    nuclei: str | None = None
 
 
 Backend = Literal["auto", "openvino", "cuda", "cpu"]
@@ -316,6 +339,7 @@ class Config(Settings):
 
     runtime: RuntimeConfig = RuntimeConfig()
     slide: SlideConfig = SlideConfig()
+    roi: RoiConfig = RoiConfig()
     qc: QcConfig = QcConfig()
     tissue: TissueConfig = TissueConfig()
     cells: CellsConfig = CellsConfig()

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import histome
 from histome.config import Config
 from histome.errors import BrokenTilesError, NoTissueError, UsageError
-from histome.store.files import CELLS, METRICS, NARRATIVE, NUCLEI, QUALITY, REPORT, TISSUE
+from histome.store.files import (
+    CELLS,
+    METRICS,
+    NARRATIVE,
+    NUCLEI,
+    NUCLEI_READ,
+    PARTS,
+    QUALITY,
+    REPORT,
+    TISSUE,
+    Parts,
+)
 from histome.store.graph import Stage, with_ancestors
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run
@@ -24,6 +35,7 @@ from histome.threads import available_cpus, check_address_space, limited
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from histome.interop.given import RunFiles
     from histome.models.card import Card
     from histome.models.runtime import Predictor
     from histome.qc import Quality
@@ -39,6 +51,7 @@ _GRAPH = (
     Stage("tissue", after=("qc",), code=("tissue", "qc", "models", *_PIXELS)),
     Stage("cells", after=("tissue",), code=_CELLS),
     Stage("metrics", after=("qc", "tissue", "cells"), code=("metrics", *_CELLS)),
+    Stage("parts", after=("qc", "tissue", "cells"), code=("metrics", *_CELLS)),
     Stage("narrative", after=("metrics",), code=_WORDS),
     Stage(
         "report",
@@ -117,19 +130,19 @@ def profile(
     check_address_space()  # before the libraries are loaded
     from histome.slide import open_slide
 
-    config = config or Config()
-    wanted, workers = _wanted(stages), _workers(workers)
+    config, wanted, workers = config or Config(), _wanted(stages), _workers(workers)
     with open_slide(slide_path, mpp=mpp, allow_estimated_mpp=config.slide.allow_estimated_mpp) as slide:
-        cards = _cards(config)
-        plan, about = _plan(config, cards), _about(config, cards)
-        folder = Path(out) / slide.id
-        run = Run(folder, slide, plan, wanted=wanted, about=about, overwrite=overwrite, progress=progress)
-        with run:
-            work = _Work(slide, config, cards, workers, run, progress or (lambda *_: None))
+        cards, files = _cards(config), _files(config, slide)
+        plan, about = _plan(config, cards, files), _about(config, cards)
+        folder, wanted = Path(out) / slide.id, _possible(wanted, files)
+        options = {"wanted": wanted, "about": about, "overwrite": overwrite, "progress": progress}
+        with Run(folder, slide, plan, **options) as run:
+            work = _Work(slide, config, cards, files, workers, run, progress or (lambda *_: None))
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
             cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), CELLS)
             metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), METRICS)
+            run.stage("parts", lambda: work.measure_parts(tissue(), cells()), PARTS)
             run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)
             run.stage("report", work.render_report, REPORT)
         return load_profile(folder)
@@ -153,6 +166,7 @@ class _Work:
     slide: "Slide"
     config: Config
     cards: "Mapping[str, Card]"
+    files: "RunFiles | None"
     workers: int
     run: Run
     progress: Progress
@@ -161,8 +175,11 @@ class _Work:
     def assess(self) -> "Quality":
         from histome.qc import assess
 
+        regions = self.files and self.files.regions
+        if self.files and regions:
+            self.run.tell(roi=self.files.roi_about)
         try:
-            quality = assess(self.slide, self.config.qc)
+            quality = assess(self.slide, self.config.qc, regions)
         except NoTissueError as refusal:
             self._check_broken(partial(getattr, refusal, "quality"), self.slide.broken.boxes)
             raise
@@ -175,7 +192,9 @@ class _Work:
         from histome.tissue import segment_tissue
 
         network, config = self._network("tissue"), self.config.tissue
-        tissue = segment_tissue(self.slide, quality(), network, config, workers=self.workers)
+        options = {"workers": self.workers, "progress": self._progress("tissue")}
+        regions = self.files and self.files.regions
+        tissue = segment_tissue(self.slide, quality(), network, config, regions=regions, **options)
         self._check_broken(quality)
         self.run.tell(tissue=tissue.summary())
         return tissue
@@ -184,13 +203,30 @@ class _Work:
     def find_cells(self, tissue: "Tissue", quality: "Callable[[], Quality]") -> "pa.Table":
         from histome.cells import find_cells, summarize_cells
 
-        network, config = self._network("cells"), self.config.cells
-        told, kept = self._progress("cells"), self.run.checkpoint("cells", NUCLEI)
-        cells = find_cells(
-            self.slide, tissue, network, config, workers=self.workers, progress=told, kept=kept
-        )
+        network, config, told = self._network("cells"), self.config.cells, self._progress("cells")
+        if self.files and self.files.nuclei:
+            cells = self._classify(tissue, network, told)
+        else:
+            kept = self.run.checkpoint("cells", NUCLEI)
+            cells = find_cells(
+                self.slide, tissue, network, config, workers=self.workers, progress=told, kept=kept
+            )
         self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)
+        return cells
+
+    def _classify(self, tissue: "Tissue", network: "Predictor", told: Callable[..., object]) -> "pa.Table":
+        """Classify and measure the nuclei of a file."""
+        from histome.cells.classify import classify_cells
+        from histome.cells.windows import start_search
+
+        assert self.files is not None
+        assert self.files.nuclei is not None
+        search, given = start_search(self.slide, tissue.map, network), self.files.nuclei()
+        kept = self.run.checkpoint("cells", NUCLEI_READ)
+        options = {"workers": self.workers, "progress": told, "kept": kept}
+        cells = classify_cells(search, tissue.zones, given, self.config.cells, **options)
+        self.run.tell(nuclei={**self.files.nuclei_about, "count": len(given), "measured": len(cells)})
         return cells
 
     @_limited
@@ -200,6 +236,20 @@ class _Work:
         metrics = measure(tissue, cells, quality, self.config.metrics, workers=self.workers)
         self.run.tell(metrics=count_metrics(metrics)._asdict())
         return metrics
+
+    @_limited
+    def measure_parts(self, tissue: "Tissue", cells: "pa.Table") -> Parts:
+        from histome.metrics.subregions import measure_subregions
+        from histome.tissue.zones import zone_rule
+
+        assert self.files is not None
+        assert self.files.regions is not None
+        rule = zone_rule(self.config.tissue)
+        options = {"config": self.config.metrics, "rule": rule, "workers": self.workers}
+        metrics = measure_subregions(
+            tissue.map, cells, "region", polygons=self.files.regions.shapes, **options
+        )
+        return Parts(metrics, self.files.outlines(self.slide))
 
     @_limited
     def narrate(self, metrics: "pa.Table") -> dict[str, Any]:
@@ -261,6 +311,11 @@ def _wanted(stages: Sequence[str]) -> tuple[str, ...]:
     return with_ancestors(stages, _GRAPH)
 
 
+def _possible(wanted: tuple[str, ...], files: "RunFiles | None") -> tuple[str, ...]:
+    """Return the stages but for the parts of a slide that has no regions of interest."""
+    return wanted if files and files.regions else tuple(name for name in wanted if name != "parts")
+
+
 def _workers(workers: int | None) -> int:
     """Return the number of threads."""
     count = available_cpus() if workers is None else workers
@@ -279,19 +334,33 @@ def _cards(config: Config) -> "dict[str, Card]":
     }
 
 
-def _plan(config: Config, cards: "Mapping[str, Card]") -> list[Stage]:
+def _files(config: Config, slide: "Slide") -> "RunFiles | None":
+    """Return the files that settings name beside the slide; None where they name none."""
+    if config.roi.file is None and config.cells.nuclei is None:
+        return None
+    from histome.interop.given import RunFiles
+
+    return RunFiles.of(config, slide)
+
+
+def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None") -> list[Stage]:
     """Return the stages with all that decides their results."""
     from histome.models.registry import arithmetic
 
-    settings = config.model_dump(mode="json", exclude={"tissue": {"model"}, "cells": {"model"}})
+    named = {"tissue": {"model"}, "cells": {"model", "nuclei"}}  # decided by what they name
+    settings = config.model_dump(mode="json", exclude=named)
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
     read = ("allow_estimated_mpp", "broken_tiles_at_most")
     inputs["qc"]["slide"] = {name: settings["slide"][name] for name in read}
+    inputs["parts"]["settings"] = {name: settings[name] for name in ("metrics", "tissue")}
     inputs["narrative"]["stated"] = config.slide.stated
     inputs["report"]["warnings"] = settings["warnings"]
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
         inputs[name]["model"] = card.model_dump(mode="json")
         inputs[name]["arithmetic"] = arithmetic(card, config.runtime)
+    for name, key in (files.keys if files else {}).items():
+        chosen = {"include": config.roi.include, "exclude": config.roi.exclude} if name == "qc" else {}
+        inputs[name] |= key | chosen
     return [stage._replace(inputs=inputs[stage.name]) for stage in _GRAPH]
 
 
@@ -301,8 +370,12 @@ def _about(config: Config, cards: "Mapping[str, Card]") -> Callable[[Mapping[str
 
     from histome.caveats import Observed, find_caveats
 
+    settings = config.model_dump(mode="json")
+    for group, name in (("roi", "file"), ("cells", "nuclei")):  # not where they lie
+        path = settings[group][name]
+        settings[group][name] = path and Path(path).name
     about = {
-        "config": config.model_dump(mode="json"),
+        "config": settings,
         "models": [
             {"name": card.name, "version": card.version, "sha256": card.sha256, "license": card.license}
             for card in cards.values()

@@ -21,6 +21,7 @@ CELLS = {
     "in_carcinoma": 390,
     "stain": {"hematoxylin_od_mean": 0.5, "eosin_od_mean": 0.3},
 }
+ROI = {"file": "drawn.xml", "regions": [{"name": "A", "class": "Tumor", "mm2": 1.0}]}
 COLORS = {"spread": 0.05, "red_to_blue": 1.8, "red_with_green": -0.9, "green_most": 1.0}
 GOOD: dict[str, Any] = {
     "slide": {"mpp": MPP, "notes": [], "broken_tiles": {"count": 0}},
@@ -54,7 +55,7 @@ def card(**changes: object) -> Card:
 
 def found(run: dict[str, Any] | None = None, **changes: object) -> list[Caveat]:
     """Warnings of a good run with some of its parts changed, and of a card with some fields changed."""
-    changed = {name: {**GOOD[name], **part} for name, part in (run or {}).items()}
+    changed = {name: {**GOOD.get(name, {}), **part} for name, part in (run or {}).items()}
     return find_caveats(Observed({**GOOD, **changed}, (card(**changes),), WarningsConfig()))
 
 
@@ -75,6 +76,10 @@ CASES: list[tuple[dict[str, Any], dict[str, object], str]] = [
     ({"slide": {"broken_tiles": {"count": 3}}}, {}, "BROKEN_TILES"),
     ({"slide": {"notes": ["palette colors were converted to RGB"]}}, {}, "FILE_NOTE"),
     ({"stages": {"cells": {"warnings": ["no GPU; running on the CPU"]}}}, {}, "RUN_NOTE"),
+    ({"roi": {**ROI, "not_measured": []}}, {}, "REGIONS_OF_INTEREST"),
+    ({"roi": {**ROI, "not_measured": ["off, which lies off the slide"]}}, {}, "REGIONS_NOT_MEASURED"),
+    ({"nuclei": {"file": "cells.geojson", "count": 10, "measured": 8}}, {}, "NUCLEI_GIVEN"),
+    ({"nuclei": {"file": "cells.geojson", "count": 10, "measured": 7}}, {}, "NUCLEI_LEFT_OUT"),
     ({"quality": {"valid_percent": 61.0}}, {}, "MUCH_EXCLUDED"),
     ({"config": {"slide": {"organ": None}}}, {}, "ORGAN_NOT_STATED"),
     ({"config": {"slide": {"organ": "skin"}}}, {"organs": ("colorectum", "lung")}, "ORGAN_NOT_SEEN"),

@@ -5,19 +5,21 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rich.console
 import rich.progress
 import tifffile
+import typer
 from helpers.cli import Cli
 from helpers.tiny_models import dark_detector, tiny_settings
 from PIL import Image
 
-from histome.cli import console
+from histome.cli import app, console
 from histome.cli.profile import summary
 from histome.store.profile import load_profile
 
@@ -438,16 +440,68 @@ def test_profiles_go_to_a_folder_of_ours_by_default(
     assert (tmp_path / "histome-out" / "field" / "run.json").is_file()
 
 
-@pytest.mark.parametrize(
-    "words", [["profile"], ["info"], ["metrics", "run"], ["metrics", "search"], ["metrics", "explain"]]
-)
-def test_help_has_examples_that_are_commands(cli: Cli, words: list[str]) -> None:
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name)
+
+
+@pytest.mark.parametrize("words", list(commands(typer.main.get_command(app))), ids=" ".join)
+def test_help_has_examples_that_are_commands(cli: Cli, words: tuple[str, ...]) -> None:
     out = cli(*words, "--help")[1]
     examples = out.partition("Examples:\n")[2].splitlines()
     assert examples
     assert all(line.split()[: len(words) + 1] == ["histome", *words] for line in examples)
     known = set(re.findall(r"--[a-z-]+", out.partition("Examples:")[0]))
     assert set(re.findall(r"--[a-z-]+", "\n".join(examples))) <= known
+
+
+def test_where_there_is_no_terminal_each_stage_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (False, True):
+        console.configure(quiet=quiet, debug=False, log=None)
+        with console.bars(2) as watch:
+            told = watch(Path("a.svs"))
+            for stage in ("qc", "tissue", "cells"):
+                told(stage, 0, 0)
+                told(stage, 1, 2)
+                told(stage, 1, 1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "a.svs (slide 1 of 2): qc took 0 s, now tissue",
+        "a.svs (slide 1 of 2): tissue took 0 s, now cells",
+    ]
+
+
+def test_info_guesses_minutes_and_memory(cli: Cli, tmp_path: Path) -> None:
+    """From the tissue of a slide with smaller copies; of a plain picture, whose pixels are not read, all."""
+    from helpers.phantoms import small_phantom
+
+    small_phantom(tmp_path / "ph.tif", size_px=(2400, 2000))
+    told = json.loads(cli("info", tmp_path / "ph.tif", "--json")[1])["estimate"]
+    assert 0.2 < told["tissue_mm2"] < 1.2  # of 1.2
+    assert 0 < told["minutes"] < 5
+    assert 0.5 < told["memory_gb"] < 16
+    plain = json.loads(cli("info", white(tmp_path / "field.png"), "--mpp", 1, "--json")[1])["estimate"]
+    assert plain["tissue_mm2"] == round(64 * 64 / 1e6, 3)
+    assert "profile would take    about " in cli("info", tmp_path / "ph.tif")[1]
+
+
+def test_profile_as_json_is_one_document_for_all_slides(cli: Cli, tmp_path: Path, settings: Path) -> None:
+    slides = [white(tmp_path / "white.png"), empty(tmp_path)]
+    words = ("profile", *slides, "-o", tmp_path / "out", "--mpp", 0.5, "--config", settings, "--json")
+    code, out, err = cli(*words)
+    told = json.loads(out)
+    assert code == 1
+    assert err.count("histome: error: ") == 2
+    assert [(slide["slide"], slide["exit_code"], slide["profile"]) for slide in told] == [
+        ("white.png", 3, None),
+        ("empty.svs", 1, None),
+    ]
+    assert "no valid tissue" in told[0]["error"]
+    assert cli("-q", *words)[1] == out  # a result
 
 
 def test_bars_say_which_of_the_slides_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ def test_a_profile_in_words(cli: Cli, tmp_path: Path) -> None:
     assert code == 0
     assert "Immune cells make up" in out
     assert "    IMMUNE_CELL_FRACTION = 0.5 1" in out
+    assert cli("-q", "narrative", tmp_path)[1] == out  # a result
     _, short, _ = cli("narrative", tmp_path, "--no-sources")
     assert "IMMUNE_CELL_FRACTION" not in short
 

@@ -133,7 +133,13 @@ def test_a_linked_stage_is_made_again_and_what_it_led_to_stays(tmp_path: Path) -
     (tmp_path / "p" / "cells").rename(tmp_path / "big disk")
     (tmp_path / "p" / "cells").symlink_to(tmp_path / "big disk")
     assert run_texts(tmp_path / "p") == []
-    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == ["cells", "metrics", "narrative", "report"]
+    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == [
+        "cells",
+        "metrics",
+        "parts",
+        "narrative",
+        "report",
+    ]
     assert (tmp_path / "big disk" / "value.txt").is_file()
 
 

@@ -112,7 +112,13 @@ def test_a_row_that_is_not_that_of_the_run_is_written_again(tmp_path: Path, dama
 
 def test_a_changed_setting_redoes_its_stage_and_what_follows(tmp_path: Path) -> None:
     run_texts(tmp_path / "p")
-    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == ["cells", "metrics", "narrative", "report"]
+    assert run_texts(tmp_path / "p", inputs={"cells": 1}) == [
+        "cells",
+        "metrics",
+        "parts",
+        "narrative",
+        "report",
+    ]
 
 
 def test_another_slide_redoes_everything(tmp_path: Path) -> None:
@@ -465,7 +471,7 @@ except OutputError as error:
     assert out.count("\n") == 1
     assert sorted(entry.name for entry in (tmp_path / "p").iterdir()) == ["qc", "run.json", "tissue"]
     assert told(tmp_path / "p")["state"] == "failed"
-    assert run_texts(tmp_path / "p") == ["cells", "metrics", "narrative", "report"]
+    assert run_texts(tmp_path / "p") == ["cells", "metrics", "parts", "narrative", "report"]
 
 
 def test_a_full_disk_in_the_first_stage_leaves_nothing(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
+import shapely
 from helpers.drawn_tissue import glass, tissue_texture, write_field
 from helpers.phantoms import numbered, tiled_tiff
 from helpers.tissue_models import MeanColor
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import QcConfig, TissueConfig
-from histome.errors import ModelError
+from histome.errors import ModelError, NoTissueError
+from histome.geometry.interest import RegionsOfInterest
+from histome.geometry.shapes import Shapes
 from histome.qc import Quality, assess
 from histome.qc.stain import Stain
 from histome.slide import ClassMap, open_slide
@@ -175,3 +178,46 @@ def test_holes_of_the_tumor_are_filled_as_far_as_the_settings_say(tmp_path):
     for mm2, zone in ((0.2, "INNER_INVASIVE_MARGIN"), (0.1, "OUTER_INVASIVE_MARGIN")):
         tissue = segment_tissue(slide, quality_of(slide), network, TissueConfig(largest_hole_mm2=mm2))
         assert tissue.zones.classes[tissue.zones.array[250, 250] - 1] == zone
+
+
+def regions_of(*boxes_um):
+    shapes = np.array([shapely.box(*box) for box in boxes_um], object)
+    names = np.array([f"r{k}" for k in range(len(shapes))], object)
+    return RegionsOfInterest(Shapes(shapes, names), ("",) * len(shapes), shapely.union_all(shapes))
+
+
+def test_in_regions_the_map_is_that_of_the_slide_and_no_window_runs_outside(slide):
+    """To the pixel of 2 um, though quality is known to 8 um: its pixels may lie partly in a region."""
+    whole_model, model = (MeanColor(window_px=96, halo_px=16) for _ in range(2))
+    whole = segment_tissue(slide, quality_of(slide), whole_model, TissueConfig())
+    regions = regions_of((11.0, 21.0, 43.0, 79.0), (290.0, 30.0, 330.0, 50.0))
+    valid = regions.mask(slide.shape_at(8.0), mpp=8.0)
+    quality = quality_of(slide)
+    quality.map.array[~valid] = 0
+    done = []
+    part = segment_tissue(
+        slide, quality, model, TissueConfig(), regions=regions, progress=lambda *at: done.append(at)
+    )
+    inside = regions.mask(part.map.array.shape, mpp=2.0)
+    np.testing.assert_array_equal(part.map.array, np.where(inside, whole.map.array, 0))
+    assert inside.sum() == 16 * 29 + 20 * 10
+    # Cores are 64 um wide: the first region touches two of them, the second two more.
+    assert (model.windows, whole_model.windows) == (4, 7 * 5)
+    assert done[-1] == (part.map.array.shape[0],) * 2
+    assert done == sorted(set(done))
+
+
+def test_in_regions_quality_is_that_of_the_slide(tmp_path):
+    rgb = np.concatenate([tissue_texture(600, 600, mpp=1.0), glass(600, 600)], axis=1)
+    regions = regions_of((100.0, 100.0, 400.0, 300.0), (700.0, 100.0, 900.0, 200.0))
+    with write_field(tmp_path / "half.png", rgb, 1.0) as field:
+        whole, part = assess(field, QcConfig()), assess(field, QcConfig(), regions)
+        inside = regions.mask(part.map.array.shape, mpp=8.0)
+        np.testing.assert_array_equal(part.map.array, np.where(inside, whole.map.array, 0))
+        assert part.map.area_um2("VALID_TISSUE") == pytest.approx(300 * 200, rel=0.05)
+        # Focus is looked for in tissue of the regions alone.
+        assert 0 < np.isfinite(part.focus).sum() < 0.4 * np.isfinite(whole.focus).sum()
+        with pytest.raises(
+            NoTissueError, match=r"half.png: no valid tissue found in the regions of interest"
+        ):
+            assess(field, QcConfig(), regions_of((700.0, 100.0, 900.0, 200.0)))

@@ -69,6 +69,30 @@ CODES: dict[str, Code] = {
     ),
     "FILE_NOTE": Code("note", "About the file", "Colors were converted while the file was read.", ()),
     "RUN_NOTE": Code("caution", "From the run", "What a stage had to tell while it ran.", ("stage",)),
+    "REGIONS_OF_INTEREST": Code(
+        "note",
+        "Regions of interest were measured",
+        "What lies outside of the regions of `--roi` is as if it were not on the slide.",
+        ("regions", "file"),
+    ),
+    "REGIONS_NOT_MEASURED": Code(
+        "caution",
+        "Some of the file of regions was not measured",
+        "Points and lines enclose nothing; regions may lie off the slide or in what is left out.",
+        ("regions", "file", "not_measured"),
+    ),
+    "NUCLEI_GIVEN": Code(
+        "note",
+        "The nuclei were given",
+        "They were read from the file of `--nuclei`; the model classified them and found none.",
+        ("file", "count", "measured"),
+    ),
+    "NUCLEI_LEFT_OUT": Code(
+        "caution",
+        "Many of the given nuclei were left out",
+        "More than a fifth of the nuclei of the file of `--nuclei` lie outside of valid tissue.",
+        ("file", "count", "measured"),
+    ),
     "MUCH_EXCLUDED": Code(
         "caution",
         "Much of the tissue was excluded",

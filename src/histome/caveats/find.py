@@ -32,7 +32,8 @@ _MEASURED = {
     "hematoxylin_od_sd": "the standard deviation of hematoxylin within a nucleus",
     "eosin_od_mean": "the eosin of nuclei (optical density)",
 }
-_MANY_NOT_COUNTED = 0.2
+_MANY_NOT_COUNTED = _MANY_LEFT_OUT = 0.2
+_FEW_NAMES = 3
 _GRAVEST_FIRST = ("alarm", "caution", "note")
 
 
@@ -150,6 +151,30 @@ def _file(observed: Observed) -> Iterator[Caveat]:
     yield from (caveat("FILE_NOTE", f"{note}.") for note in slide.get("notes", ()))
     for name, stage in observed.part("stages").items():
         yield from (caveat("RUN_NOTE", line, stage=name) for line in stage.get("warnings", ()))
+
+
+def _given(observed: Observed) -> Iterator[Caveat]:
+    """What was read beside the slide."""
+    if roi := observed.part("roi"):
+        file, names = roi["file"], [region["name"] for region in roi["regions"]]
+        told = f"Only {', '.join(names[:_FEW_NAMES])}" if names else "All but what is to be left out"
+        more = f" and {len(names) - _FEW_NAMES} more regions" if len(names) > _FEW_NAMES else ""
+        text = f"{told}{more} of {file} was measured; numbers on the slide are of all of it together."
+        if lines := roi["not_measured"]:
+            text = f"{text} Not measured: {'; '.join(lines)}."
+            yield caveat("REGIONS_NOT_MEASURED", text, regions=names, file=file, not_measured=lines)
+        else:
+            yield caveat("REGIONS_OF_INTEREST", text, regions=names, file=file)
+    if nuclei := observed.part("nuclei"):
+        values = {name: nuclei[name] for name in ("file", "count", "measured")}
+        measured, every = (format_count(values[name]) for name in ("measured", "count"))
+        told = f"{measured} of {every} nuclei of {values['file']}"
+        if values["measured"] < (1 - _MANY_LEFT_OUT) * values["count"]:
+            text = f"Only {told} lie in valid tissue: are they in px of level 0, and of this slide?"
+            yield caveat("NUCLEI_LEFT_OUT", text, **values)
+        else:
+            text = f"{told} lie in valid tissue and were classified there; no others were looked for."
+            yield caveat("NUCLEI_GIVEN", text, **values)
 
 
 def _quality(observed: Observed) -> Iterator[Caveat]:
@@ -280,6 +305,7 @@ RULES: tuple[Rule, ...] = (
     _implausible,
     _resolution,
     _file,
+    _given,
     _quality,
     _specimen,
     _tissue,

@@ -1,6 +1,7 @@
 """Every cell of a slide: windows in, one table out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 from histome.cells.stitch import settle_seams
 from histome.cells.table import cells_table
 from histome.cells.windows import (
-    CellSearch,
+    Columns,
     Nuclei,
     find_in_window,
     join,
@@ -32,14 +33,14 @@ Progress = Callable[[float, float], object]
 PART_WINDOWS = 256
 
 
-class KeptParts(Protocol):
+class KeptParts(Protocol[Columns]):
     """Where finished windows are kept, part by part, so that a search that was cut off goes on there."""
 
-    def load(self) -> list[Nuclei]:
+    def load(self) -> list[Columns]:
         """Return the parts that were kept, in order."""
         ...
 
-    def add(self, part: Nuclei, /) -> None:
+    def add(self, part: Columns, /) -> None:
         """Keep one part more."""
         ...
 
@@ -52,7 +53,7 @@ def find_cells(
     *,
     workers: int = 1,
     progress: Progress | None = None,
-    kept: KeptParts | None = None,
+    kept: KeptParts[Nuclei] | None = None,
 ) -> pa.Table:
     """Find, measure and classify every nucleus in valid tissue, be it necrosis or blood by the tissue map.
 
@@ -108,7 +109,9 @@ def find_cells(
     tissue_map = tissue.map if tissue else whole_field(slide)
     zones = tissue.zones if tissue else find_zones(tissue_map, workers=workers)
     search = start_search(slide, tissue_map, network)
-    nuclei = _find_all(search, workers, progress or (lambda done_mm2, total_mm2: None), kept)
+    windows, told = tissue_windows(search), progress or (lambda done_mm2, total_mm2: None)
+    parts = look_through(partial(find_in_window, search), windows, workers=workers, progress=told, kept=kept)
+    nuclei = join([no_nuclei(network.card), *parts])
     settled = nuclei.select(settle_seams(nuclei, overlap=network.card.thresholds.nms))
     return cells_table(settled, search, zones, config or CellsConfig(), workers=workers)
 
@@ -121,26 +124,39 @@ def check_card(card: Card) -> None:
         raise ModelError(f"{card.name}: {problem}")
 
 
-def _find_all(search: CellSearch, workers: int, progress: Progress, kept: KeptParts | None) -> Nuclei:
-    windows = tissue_windows(search)
+def look_through(
+    look: Callable[[Tile], Columns],
+    windows: Sequence[tuple[Tile, float]],
+    *,
+    workers: int,
+    progress: Progress,
+    kept: KeptParts[Columns] | None,
+) -> list[Columns]:
+    """Return what is found in windows (each with its mm2 of tissue), joined to parts, in order.
+
+    What `kept` has is not looked for again; whole parts are added to it.
+    """
     parts = [] if kept is None else kept.load()
-    found = _search(search, windows, PART_WINDOWS * len(parts), workers, progress)
+    found = _looks(look, windows, PART_WINDOWS * len(parts), workers, progress)
     while part := list(islice(found, PART_WINDOWS)):
         parts.append(join(part))
         if kept is not None and len(part) == PART_WINDOWS:
             kept.add(parts[-1])
-    return join([no_nuclei(search.network.card), *parts])
+    return parts
 
 
-def _search(
-    search: CellSearch, windows: Sequence[tuple[Tile, float]], start: int, workers: int, progress: Progress
-) -> Iterator[Nuclei]:
-    """Yield the nuclei of each window from the `start`-th on."""
+def _looks(
+    look: Callable[[Tile], Columns],
+    windows: Sequence[tuple[Tile, float]],
+    start: int,
+    workers: int,
+    progress: Progress,
+) -> Iterator[Columns]:
+    """Yield what is found in each window from the `start`-th on."""
     total_mm2 = sum(mm2 for _, mm2 in windows)
     done_mm2 = sum(mm2 for _, mm2 in windows[:start])
     todo = windows[start:]
-    found = ordered_map(lambda tile: find_in_window(search, tile), [tile for tile, _ in todo], workers)
-    for nuclei, (_, mm2) in zip(found, todo, strict=True):
+    for found, (_, mm2) in zip(ordered_map(look, [tile for tile, _ in todo], workers), todo, strict=True):
         done_mm2 += mm2
         progress(done_mm2, total_mm2)
-        yield nuclei
+        yield found

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import shapely
 from numba import njit
 from numpy.typing import NDArray
 
@@ -56,6 +57,19 @@ def measure_shapes(outlines_um: Float64) -> NuclearShapes:
     """
     columns = np.empty((len(NuclearShapes._fields), len(outlines_um)))
     _measure(np.ascontiguousarray(outlines_um, dtype=np.float64), columns)
+    return NuclearShapes(*columns)
+
+
+def measure_polygons(polygons: NDArray[np.object_], um_per_px: tuple[float, float]) -> NuclearShapes:
+    """Measure shapely polygons in px (n,) without their holes; NaN for one without area."""
+    rings = shapely.get_exterior_ring(polygons)
+    corners = shapely.get_num_coordinates(rings) - 1
+    columns = np.full((len(NuclearShapes._fields), len(polygons)), np.nan)
+    for count in np.unique(corners[corners >= 3]):
+        rows = np.flatnonzero(corners == count)
+        points = shapely.get_coordinates(rings[rows]).reshape(len(rows), count + 1, 2)[:, :-1]
+        columns[:, rows] = np.array(measure_shapes(points * np.array(um_per_px)))
+    columns[:, ~(columns[2] > 0)] = np.nan
     return NuclearShapes(*columns)
 
 

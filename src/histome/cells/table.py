@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 from numpy.typing import NDArray
 
+from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains
 from histome.cells.shape import NuclearShapes
 from histome.cells.windows import CellSearch, Nuclei
@@ -102,16 +104,39 @@ SCHEMA = geo_schema(
 )
 
 
+_NAMED_BY_FILE = (
+    described("given_id", pa.string(), "", "id of the nucleus in the file that it was read from", null=True),
+    described("given_class", pa.string(), "", "class of the nucleus in that file, in its words", null=True),
+)
+# Of nuclei that were read from a file: what it says of each, and no shape where it gave a point.
+GIVEN_SCHEMA = pa.schema(
+    [
+        *(field.with_nullable(field.nullable or field.name in _SHAPE_UNITS) for field in list(SCHEMA)[:-2]),
+        *_NAMED_BY_FILE,
+        *list(SCHEMA)[-2:],
+    ]
+)
+
+
 def cells_table(
-    nuclei: Nuclei, search: CellSearch, zones: ClassMap, config: CellsConfig, *, workers: int = 1
+    nuclei: Nuclei,
+    search: CellSearch,
+    zones: ClassMap,
+    config: CellsConfig,
+    *,
+    workers: int = 1,
+    given: GivenNuclei | None = None,
 ) -> pa.Table:
     """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
+
+    `given` are the same nuclei where they were read from a file: then it is of `GIVEN_SCHEMA`.
 
     Its metadata hold how the model learned each class, too: see `models.label_support`.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
-    nuclei = nuclei.select(np.lexsort((nuclei.window, x_um, y_um)))
+    order = np.lexsort((nuclei.window, x_um, y_um))
+    nuclei = nuclei.select(order)
     columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
     columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
     columns |= dict(
@@ -120,10 +145,17 @@ def cells_table(
         )
     )
     columns |= _surroundings(nuclei, search.tissue, workers)
-    columns |= {"geometry": _polygons(nuclei.outline_px)}
-    bounds = np.concatenate([nuclei.outline_px.min(axis=1), nuclei.outline_px.max(axis=1)], axis=1)
+    if given is None:
+        columns |= {"geometry": _polygons(nuclei.outline_px)}
+        bounds = np.concatenate([nuclei.outline_px.min(axis=1), nuclei.outline_px.max(axis=1)], axis=1)
+    else:
+        given = given.select(order)
+        columns |= {"given_id": given.ids, "given_class": given.labels}
+        columns |= {"geometry": shapely.to_wkb(given.outlines)}
+        bounds = shapely.bounds(given.outlines)
+    schema = SCHEMA if given is None else GIVEN_SCHEMA
     support = support_metadata(search.network.card)
-    return geo_table(columns, bounds, SCHEMA, slide=search.slide.id, metadata=support)
+    return geo_table(columns, bounds, schema, slide=search.slide.id, metadata=support)
 
 
 def class_codes(table: pa.Table) -> NDArray[np.int64]:

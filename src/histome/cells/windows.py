@@ -1,6 +1,6 @@
 """Nuclei of one window: read, network, decode, shape, stain, class; nothing here knows other windows."""
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ CORNER_STEPS_PER_PX = 8
 # 0.5 um/px: the reach of two large nuclei); within the second the winning grid cell of one nucleus may jump
 # over the border from window to window (8 um: the radius of a large nucleus), and 48 px of context are left.
 CONFLICT_SHARE, JUMP_SHARE = 0.5, 0.25
+
+Columns = TypeVar("Columns", bound=tuple[Any, ...])  # a NamedTuple of arrays with one row each
 
 
 class Nuclei(NamedTuple):
@@ -74,9 +76,9 @@ def no_nuclei(card: Card) -> Nuclei:
     )
 
 
-def join(parts: list[Nuclei]) -> Nuclei:
-    """Return all nuclei of at least one part, in order."""
-    return Nuclei._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+def join(parts: list[Columns]) -> Columns:
+    """Return all rows of at least one part, in order."""
+    return type(parts[0])(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 class CellSearch(NamedTuple):

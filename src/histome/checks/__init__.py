@@ -7,7 +7,19 @@ from histome.faces import opened
 if TYPE_CHECKING:
     from histome.checks.demo import Demo, Score, match_cells, run_demo, score_phantom
     from histome.checks.doctor import Finding, examine
+    from histome.checks.estimate import Cost, estimate_cost
     from histome.checks.model import check_model
 
-__all__ = ["Demo", "Finding", "Score", "check_model", "examine", "match_cells", "run_demo", "score_phantom"]
+__all__ = [
+    "Cost",
+    "Demo",
+    "Finding",
+    "Score",
+    "check_model",
+    "estimate_cost",
+    "examine",
+    "match_cells",
+    "run_demo",
+    "score_phantom",
+]
 __getattr__ = opened(__name__, __file__)

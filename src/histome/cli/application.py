@@ -38,20 +38,22 @@ _PROFILE_EXAMPLES = console.examples(
     "profile slide.svs",
     "profile *.svs -o out --organ breast",
     "profile field.png --mpp 0.25 --config settings.toml",
+    "profile slide.svs --roi annotations.geojson --roi-exclude Necrosis",
+    "profile slide.svs --nuclei cells.geojson --cells-model my-nuclei",
 )
 _INFO_EXAMPLES = console.examples("info slide.svs", "info field.png --mpp 0.25 --json")
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=_PROFILE_EXAMPLES)(profile)
-app.command()(demo)
-app.command()(narrative)
+app.command(epilog=console.examples("demo", "demo -o out/demo"))(demo)
+app.command(epilog=console.examples("narrative out/slide", "narrative out/slide --no-sources"))(narrative)
 app.command(epilog=_INFO_EXAMPLES)(info)
 app.add_typer(models, name="models")
 app.add_typer(metrics, name="metrics")
 app.add_typer(tme, name="tme")
 app.add_typer(train, name="train")
 app.add_typer(validate, name="validate")
-app.command()(doctor)
+app.command(epilog=console.examples("doctor", "doctor --json"))(doctor)
 
 
 @app.callback(invoke_without_command=True)

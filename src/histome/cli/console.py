@@ -5,11 +5,13 @@ import json
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +142,7 @@ def extra(name: str) -> Iterator[None]:
 
 @contextmanager
 def bars(slides: int = 1) -> Iterator[Callable[[Path], Progress]]:
-    """Show a bar per stage on a terminal; yields what makes the progress of the next slide from its path."""
+    """Show a bar per stage on a terminal, else a line; yields what makes a slide's progress of its path."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Display
@@ -159,8 +161,9 @@ def bars(slides: int = 1) -> Iterator[Callable[[Path], Progress]]:
     with _terminal_may_be_gone():
         display.start()
     number = itertools.count(1)
+    kind = partial(_Bars, display) if screen.is_terminal else _Lines
     try:
-        yield lambda path: _Bars(display, _titled(shown(path.name), next(number), slides))
+        yield lambda path: kind(_titled(shown(path.name), next(number), slides))
     finally:
         with _terminal_may_be_gone():
             display.stop()
@@ -173,6 +176,26 @@ def _titled(name: str, number: int, slides: int) -> str:
 def _terminal_may_be_gone() -> suppress:
     """Go on where a closed terminal takes no more: the signal that it sends ends the run in order."""
     return suppress(OSError)
+
+
+class _Lines:
+    """A plain line a stage that begins after another one, on stderr: a slide that is refused has none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._stage = ""
+        self._started = 0.0
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        """Say, when a stage begins, how long the one before it took."""
+        if stage == self._stage:
+            return
+        now = time.monotonic()
+        if self._stage and not _voice.quiet:
+            with _terminal_may_be_gone():
+                line = f"{self._name}: {self._stage} took {now - self._started:.0f} s, now {stage}"
+                print(line, file=sys.stderr, flush=True)
+        self._stage, self._started = stage, now
 
 
 class _Bars:
@@ -192,7 +215,7 @@ class _Bars:
         if stage not in self._tasks:
             self._tasks[stage] = self._display.add_task(f"{self._name}: {stage}", total=None, amount="")
         known = total > 0
-        amount = f"{done:.1f} of {total:.1f} mm²" if stage == "cells" and known else ""
+        amount = f"{done:.1f} of {total:.1f} mm²" if stage == "cells" else f"{done / (total or 1):.0%}"
         self._display.update(
-            self._tasks[stage], completed=done, total=total if known else None, amount=amount
+            self._tasks[stage], completed=done, total=total if known else None, amount=amount if known else ""
         )

@@ -24,5 +24,5 @@ def demo(
         "tissue is in the models' cards."
     )
     for score in scores:
-        console.say(f"  {score.name:<34}{score.text}")
+        console.print_result(f"  {score.name:<34}{score.text}")
     console.say(f"report: {profile.report}")

@@ -19,14 +19,16 @@ def info(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Print a slide's format, size, resolution and levels."""
+    """Print a slide's format, size, resolution and levels, and about how long a profile takes here."""
+    from histome.checks import estimate_cost
     from histome.slide import open_slide
 
     with open_slide(slide, mpp=mpp, allow_estimated_mpp=allow_estimated_mpp) as opened:
+        cost = estimate_cost(opened)
         if json:
-            console.print_json(_document(opened))
+            console.print_json({**_document(opened), "estimate": cost._asdict()})
             return
-        for name, value in _facts(opened):
+        for name, value in [*_facts(opened), ("profile would take", cost.line())]:
             console.print_result(f"{name:<22}{value}")
 
 

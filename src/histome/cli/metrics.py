@@ -19,7 +19,7 @@ _FIRST = 40
 metrics = typer.Typer(help="What is measured, with definitions.")
 
 
-@metrics.command("list")
+@metrics.command("list", epilog=console.examples("metrics list", "metrics list all-cells --long"))
 def list_(
     families: Annotated[list[str] | None, typer.Argument(metavar="[FAMILY]...", help="Only these.")] = None,
     long: Annotated[bool, typer.Option("--long", help="Print unit and family too, after tabs.")] = False,
@@ -34,7 +34,7 @@ def list_(
         console.print_result(f"{metric.name}\t{metric.unit}\t{metric.family}" if long else metric.name)
 
 
-@metrics.command("families")
+@metrics.command("families", epilog=console.examples("metrics families"))
 def families_() -> None:
     """List the families with the number of their metrics."""
     from histome.metrics.catalogue import FAMILIES, list_metrics
@@ -43,7 +43,7 @@ def families_() -> None:
         console.print_result(f"{family.id:<22}{len(list_metrics([family.id])):>6}  {family.title}")
 
 
-@metrics.command()
+@metrics.command(epilog=console.examples("metrics schema --format markdown"))
 def schema(
     format_: Annotated[str, typer.Option("--format", help="json or markdown.")] = "json",
 ) -> None:

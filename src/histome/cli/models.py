@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 models = typer.Typer(help="The models there are, and what is known of them.")
 
 
-@models.command("list")
+@models.command("list", epilog=console.examples("models list", "models list --json"))
 def list_(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -37,7 +37,7 @@ def _summary(found: "Card | ModelError") -> dict[str, Any]:
     return {name: getattr(found, name) for name in names} if hasattr(found, "task") else {"error": str(found)}
 
 
-@models.command()
+@models.command(epilog=console.examples("models show nuclei", "models show my-models/nuclei --toml"))
 def show(
     name: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")],
     toml: Annotated[bool, typer.Option("--toml", help="Print the card itself.")] = False,
@@ -55,7 +55,7 @@ def show(
     console.print_result(card_to_toml(card) if toml else describe_card(card))
 
 
-@models.command()
+@models.command(epilog=console.examples("models check nuclei", "models check my-models/nuclei"))
 def check(model: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")]) -> int:
     """Hold a model against its card: shapes, ranges, repeatability, seams, a blank slide, its reference."""
     from histome.checks import check_model

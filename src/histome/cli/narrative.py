@@ -22,6 +22,6 @@ def narrative(
     if found.note:
         console.warn(found.note)
     for sentence in found.sentences:
-        console.say(sentence.text)
+        console.print_result(sentence.text)
         for source in sentence.sources if sources else ():
-            console.say(f"    {source.name} = {source.value} {source.unit}".rstrip())
+            console.print_result(f"    {source.name} = {source.value} {source.unit}".rstrip())

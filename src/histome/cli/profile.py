@@ -1,12 +1,13 @@
 """histome profile: slides in, profiles out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from histome.cli import console
 from histome.config import Config
+from histome.errors import error_line
 from histome.names import shown
 from histome.pipeline import STAGES
 
@@ -32,6 +33,26 @@ def profile(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads; by default all CPUs allowed.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings that differ.")] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measure these regions alone: GeoJSON (QuPath), Aperio or ASAP XML, in px of level 0; or a "
+            "folder with a file a slide."
+        ),
+    ] = None,
+    roi_include: Annotated[
+        list[str] | None, typer.Option(help="Only regions of this name or class; may be repeated.")
+    ] = None,
+    roi_exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out regions of this name or class; may be repeated.")
+    ] = None,
+    nuclei: Annotated[
+        Path | None,
+        typer.Option(
+            help="Classify and measure these nuclei and find none: GeoJSON (QuPath, CellViT), label image, "
+            "points; or a folder with a file a slide."
+        ),
+    ] = None,
     cells_model: Annotated[
         str | None, typer.Option(help="Model that finds the cells: a name, or a card or its folder.")
     ] = None,
@@ -43,6 +64,9 @@ def profile(
     ] = None,
     site: Annotated[str | None, typer.Option(help="primary or metastasis.")] = None,
     specimen: Annotated[str | None, typer.Option(help="biopsy, resection or cytology.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, a list with an entry a slide.")
+    ] = False,
 ) -> int:
     """Measure slides: quality, tissues, cells, metrics, narrative, report.
 
@@ -54,21 +78,49 @@ def profile(
     settings = Config.from_toml(config) if config else Config()
     estimated = allow_estimated_mpp or None
     stated = {"allow_estimated_mpp": estimated, "organ": organ, "site": site, "specimen": specimen}
-    settings = settings.updated(
-        slide=settings.slide.updated(**{name: value for name, value in stated.items() if value is not None}),
-        cells=settings.cells.updated(model=cells_model or settings.cells.model),
-    )
+    chosen = {
+        "slide": stated,
+        "cells": {"model": cells_model, "nuclei": nuclei and str(nuclei)},
+        "roi": {"file": roi and str(roi), "include": _names(roi_include), "exclude": _names(roi_exclude)},
+    }
+    settings = settings.updated(**{name: _updated(settings, name, told) for name, told in chosen.items()})
     names = STAGES if stages is None else [name.strip() for name in stages.split(",")]
-    codes = []
+    ended = []
     options = {"config": settings, "stages": names, "workers": workers, "overwrite": overwrite}
     with console.bars(len(slides)) as watch:
         for outcome in profile_slides(slides, out, watch=watch, mpp=mpp, **options):
-            codes.append(outcome.exit_code)
-            _tell(outcome)
-    return worst_exit_code(codes)
+            ended.append(outcome)
+            _tell(outcome, told=not json)
+    if json:
+        console.print_json([_document(outcome) for outcome in ended])
+    return worst_exit_code([outcome.exit_code for outcome in ended])
 
 
-def _tell(outcome: "Outcome") -> None:
+def _names(given: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(given) if given else None
+
+
+def _updated(settings: Config, group: str, told: dict[str, Any]) -> Any:
+    """Return a group of settings with what options say of it."""
+    return getattr(settings, group).updated(**{name: it for name, it in told.items() if it is not None})
+
+
+def _document(outcome: "Outcome") -> dict[str, Any]:
+    """Return how a slide ended, as JSON."""
+    found, error = outcome.profile, outcome.error
+    run = found.run if found else {}
+    return {
+        "slide": outcome.slide_path.name,
+        "exit_code": outcome.exit_code,
+        "error": None if error is None else error_line(error),
+        "profile": found and str(found.path),
+        "report": str(found.report) if found and "report" in run["stages"] else None,
+        **{name: run.get(name) for name in ("quality", "tissue", "cells", "roi", "nuclei")},
+        "warnings": [warning._asdict() for warning in found.warnings] if found else [],
+    }
+
+
+def _tell(outcome: "Outcome", *, told: bool) -> None:
     if outcome.error is not None:
         console.fail(outcome.error)
     if outcome.profile is not None:
@@ -76,12 +128,16 @@ def _tell(outcome: "Outcome") -> None:
         for warning in outcome.profile.warnings:
             if warning.severity != "note":
                 console.warn(f"{name}: {warning.code}: {warning.title}. {warning.text}")
-        console.say(f"{name}: {summary(outcome.profile)}")
+        if told:
+            console.say(f"{name}: {summary(outcome.profile)}")
 
 
 def summary(profile: "Profile") -> str:
     """Return a profile in one line: tissue, cells, warnings and where to look."""
     parts = []
+    if roi := profile.run.get("roi"):
+        count = len(roi["regions"])
+        parts.append(f"{count} regions of interest" if count != 1 else "1 region of interest")
     if quality := profile.run.get("quality"):
         parts.append(f"{quality['valid_mm2']:.4g} mm2 of valid tissue")
     if cells := profile.run.get("cells"):

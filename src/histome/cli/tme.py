@@ -15,7 +15,7 @@ def tme_group() -> None:
     """Features, phenotype labels and tokens of a tumor's microenvironment."""
 
 
-@tme.command()
+@tme.command(epilog=console.examples("tme patch patch.npz --mpp 0.25", "tme patch field.png --mpp 0.5"))
 def patch(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz of two masks, or an image.")],
     mpp: Annotated[float | None, typer.Option(help="um/px of the masks or the image.")] = None,
@@ -38,7 +38,7 @@ def patch(
     console.print_json(document)
 
 
-@tme.command()
+@tme.command(epilog=console.examples("tme tiles out/slide --tiles 500um -o tiles.parquet"))
 def tiles(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="A folder that histome profile wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .csv.")],

@@ -17,7 +17,7 @@ def train_group() -> None:
     """Train models on your own data (needs the `train` extra)."""
 
 
-@train.command()
+@train.command(epilog=console.examples("train nuclei --from nuclei --data mine=my-labels -o my-nuclei"))
 def nuclei(
     data: Annotated[
         list[str],
@@ -45,10 +45,10 @@ def nuclei(
 
         pairs = [_pair(text) for text in data]
         card = train_nuclei(pairs, out, Plan(steps=steps, start=start, seed=seed, device=device))
-    console.say(describe_card(card))
+    console.print_result(describe_card(card))
 
 
-@train.command()
+@train.command(epilog=console.examples("train curriculum -c curriculum.toml -o out"))
 def curriculum(
     config: Annotated[Path, typer.Option("--config", "-c", help="TOML file; see docs/curriculum.md.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stages and the model.")],
@@ -64,11 +64,11 @@ def curriculum(
 
         results = run_curriculum(CurriculumConfig.from_toml(config), out)
     for result in results:
-        console.say(result.verdict())
-    console.say(table(results))
+        console.print_result(result.verdict())
+    console.print_result(table(results))
 
 
-@train.command()
+@train.command(epilog=console.examples("train narrative pairs.jsonl --model my-models/writer -o out"))
 def narrative(
     data: Annotated[
         Path, typer.Argument(metavar="PAIRS", help="JSONL: prompt or facts, and narrative, on each line.")

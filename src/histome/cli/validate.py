@@ -51,7 +51,9 @@ def validate_group() -> None:
     """Compare results with what people said."""
 
 
-@validate.command()
+@validate.command(
+    epilog=console.examples("validate narrative cases.jsonl", "validate narrative --raters labels.csv")
+)
 def narrative(
     cases: Annotated[
         Path | None,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from histome.config import Config
 from histome.errors import HistomeError, UsageError
 from histome.names import slide_id
 from histome.pipeline import profile
@@ -37,10 +38,12 @@ def profile_slides(
     """Profile slides one after the other and yield how each ended; one that fails does not end the others.
 
     `options` are those of `profile`; `watch` makes the progress of one slide. Raises UsageError where two
-    slides would share a folder.
+    slides would share a folder, or regions of interest or nuclei.
     """
     paths = [Path(path) for path in slide_paths]
     _refuse_shared_folders(paths)
+    if len(paths) > 1 and options.get("config") is not None:
+        _refuse_shared_files(options["config"])
     for path in paths:
         progress = watch(path) if watch else None
         try:
@@ -60,6 +63,15 @@ def _refuse_shared_folders(paths: Sequence[Path]) -> None:
         if other is not path:
             raise UsageError(
                 f"{other} and {path} would share the folder {name}; profile them into two folders"
+            )
+
+
+def _refuse_shared_files(config: Config) -> None:
+    """Refuse one file of regions or nuclei for several slides."""
+    for path, what in ((config.roi.file, "regions"), (config.cells.nuclei, "nuclei")):
+        if path is not None and not Path(path).is_dir():
+            raise UsageError(
+                f"{path}: the {what} of one slide; for several give a folder with a file a slide"
             )
 
 

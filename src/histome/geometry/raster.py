@@ -20,9 +20,9 @@ def _columns(begin, end, width):  # pragma: no cover (compiled)
 
 
 def paint_polygons(
-    array: NDArray[np.uint8],
+    array: NDArray[np.uint8] | Int32,
     geometry: NDArray[np.object_],
-    codes: NDArray[np.uint8],
+    codes: NDArray[np.uint8] | Int32,
     *,
     unit_px: float = 1.0,
     origin_px: tuple[int, int] = (0, 0),
@@ -34,11 +34,11 @@ def paint_polygons(
 
     Parameters
     ----------
-    array : (h, w) uint8
+    array : (h, w) uint8 or int32
         What is painted on.
     geometry : (n,) object
         Shapely polygons or multipolygons.
-    codes : (n,) uint8
+    codes : (n,) of the same kind
         What is written for each.
     unit_px : float, px
         Pixels per unit of the polygons' coordinates.

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from histome.cells.shape import NuclearShapes, measure_shapes
+from histome.cells.shape import NuclearShapes, measure_polygons
 from histome.classes import CELL_CLASSES
 from histome.errors import HistomeError
 from histome.geometry.shapes import Shapes
@@ -52,7 +52,8 @@ _FARTHEST_UM = 1e6  # a meter: no slide is as long
 class ForeignCells(NamedTuple):
     """Cells of a file: position in px, label, outline where there is one, columns taken over.
 
-    `metadata` is what a table of our own says of its model, None for any other.
+    `metadata` is what a table of our own says of its model, None for any other. `ids` are those of the file,
+    None where it has none.
     """
 
     x: NDArray[np.float64]
@@ -61,6 +62,7 @@ class ForeignCells(NamedTuple):
     outlines: NDArray[np.object_] | None
     columns: Mapping[str, Any]
     metadata: Mapping[bytes, bytes] | None = None
+    ids: NDArray[np.object_] | None = None
 
 
 def cells_table(found: ForeignCells, mapping: Mapping[str, str], path: Path, mpp: float) -> pa.Table:
@@ -69,7 +71,7 @@ def cells_table(found: ForeignCells, mapping: Mapping[str, str], path: Path, mpp
     Raises HistomeError for unmapped labels (all listed), for positions that are not finite or a meter away,
     and for cells that are there twice (the first named).
     """
-    _check_positions(found, path, mpp)
+    check_positions(found, path, mpp)
     code = map_labels(found.label, mapping, CELL_CLASSES, path)
     columns: dict[str, Any] = {
         "cell_id": np.arange(1, len(found.x) + 1),
@@ -84,7 +86,7 @@ def cells_table(found: ForeignCells, mapping: Mapping[str, str], path: Path, mpp
     return table.replace_schema_metadata(None if found.metadata is None else dict(found.metadata))
 
 
-def _check_positions(found: ForeignCells, path: Path, mpp: float) -> None:
+def check_positions(found: ForeignCells, path: Path, mpp: float) -> None:
     """Refuse what is no position, and one cell twice; raises HistomeError."""
     bad = np.flatnonzero(~np.isfinite(found.x + found.y))
     if len(bad):
@@ -111,9 +113,7 @@ def _check_positions(found: ForeignCells, path: Path, mpp: float) -> None:
 def cells_of_table(table: pa.Table, path: Path, mpp: float) -> ForeignCells:
     """Return cells as points: positions in px, or in um where only those are there."""
     lower = {name.lower(): name for name in table.column_names}
-    for name in _ID_NAMES:
-        if name in lower:
-            check_ids(table[lower[name]].to_pylist(), lower[name], path)
+    ids = table_ids(table, path)
     px, um = (_first_pair(names, lower) for names in (_PX_NAMES, _UM_NAMES))
     if px:
         check_columns(table, path, mpp)
@@ -121,7 +121,17 @@ def cells_of_table(table: pa.Table, path: Path, mpp: float) -> ForeignCells:
         found = ", ".join(table.column_names[:12])
         raise HistomeError(f"{path}: no columns x and y (px) or x_um and y_um; there are {found}.")
     x, y = (_numbers(table, name, path) / (1 if px else mpp) for name in px or um)
-    return ForeignCells(x, y, label_column(table, path), None, taken_columns(table, path))
+    return ForeignCells(x, y, label_column(table, path), None, taken_columns(table, path), ids=ids)
+
+
+def table_ids(table: pa.Table, path: Path) -> NDArray[np.object_] | None:
+    """Return the ids of a table's rows, None without a column of them; raises HistomeError for one twice."""
+    name = next((name for name in table.column_names if name.lower() in _ID_NAMES), None)
+    if name is None:
+        return None
+    ids = table[name].to_pylist()
+    check_ids(ids, name, path)
+    return np.array(ids, object)
 
 
 def _first_pair(names: Sequence[tuple[str, str]], lower: Mapping[str, str]) -> list[str]:
@@ -216,12 +226,5 @@ def _repaired(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
 
 def _measure(outlines: NDArray[np.object_], mpp: float) -> dict[str, NDArray[np.float64]]:
     """Measure the shapes of outlines, holes ignored; NaN for one without area."""
-    rings = shapely.get_exterior_ring(outlines)
-    corners = shapely.get_num_coordinates(rings) - 1
-    columns = np.full((len(NuclearShapes._fields), len(outlines)), np.nan)
-    for count in np.unique(corners[corners >= 3]):
-        rows = np.flatnonzero(corners == count)
-        points = shapely.get_coordinates(rings[rows]).reshape(len(rows), count + 1, 2)[:, :-1]
-        columns[:, rows] = np.array(measure_shapes(points * mpp))
-    columns[:, ~(columns[2] > 0)] = np.nan
-    return dict(zip(NuclearShapes._fields[2:], columns[2:], strict=True))
+    measured = measure_polygons(outlines, (mpp, mpp))._asdict()
+    return {name: measured[name] for name in NuclearShapes._fields[2:]}

@@ -23,13 +23,12 @@ from histome.metrics.subregions import measure_subregions
 from histome.slide.maps import ClassMap
 from histome.slide.mpp import check_coordinates_mpp
 from histome.store.disk import write_json, writing
-from histome.store.files import METRICS
+from histome.store.files import METRICS, PARTS_TABLE
 from histome.store.slide_row import ROW_HEAD, SLIDE_ROW, write_slide_row
 from histome.threads import available_cpus
 from histome.tissue import Tissue
 from histome.tissue.zones import DEFAULT_RULE, ZoneRule
 
-PARTS_TABLE = "parts.parquet"
 # Fewer cells on tissue, or more tissue claimed twice, is told.
 _MANY, _SMALL_OVERLAP = 0.8, 0.005
 

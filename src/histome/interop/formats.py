@@ -85,8 +85,13 @@ def read_foreign_cells(path: Path | str, mapping: Mapping[str, str], *, mpp: flo
         another resolution.
     """
     path = Path(path)
+    return cells_table(read_cells_of(path, mpp), mapping, path, mpp)
+
+
+def read_cells_of(path: Path, mpp: float) -> ForeignCells:
+    """Read cells as they are in their file; raises HistomeError as `read_foreign_cells`, not for labels."""
     read = _format_of(path).cells or _read_json_cells
-    return cells_table(read(path, mpp), mapping, path, mpp)
+    return read(path, mpp)
 
 
 def _read_json_cells(path: Path, mpp: float) -> ForeignCells:

@@ -19,6 +19,7 @@ from histome.interop.foreign_cells import (
     cells_of_shapes,
     cells_of_table,
     check_columns,
+    table_ids,
     taken_columns,
 )
 from histome.interop.foreign_shapes import check_shapes
@@ -34,6 +35,7 @@ def read_cells(path: Path, mpp: float) -> ForeignCells:
     else:
         check_columns(table, path, mpp)
         found = cells_of_shapes(_shapes(table, path), taken_columns(table, path), path)
+        found = found._replace(ids=table_ids(table, path))
     return found._replace(metadata=_class_labels(table.schema))
 
 

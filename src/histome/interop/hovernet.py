@@ -6,6 +6,8 @@ Reading; what writes it belongs here too.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from histome.interop.foreign_cells import ForeignCells, check_mpp
 from histome.interop.records import cells_of_records
 
@@ -24,4 +26,5 @@ def cells_of(data: dict[str, Any], path: Path, mpp: float) -> ForeignCells:
     """
     if isinstance(data.get("mag"), int | float) and data["mag"] > 0:
         check_mpp(path, 10 / data["mag"], mpp, _NOMINAL)
-    return cells_of_records(list(data["nuc"].values()), {}, path)
+    found = cells_of_records(list(data["nuc"].values()), {}, path)
+    return found._replace(ids=np.array(list(data["nuc"]), object))

@@ -19,23 +19,24 @@ from histome.interop.labels import LABEL_KEYS, NO_LABEL
 
 def cells_of(data: Any, path: Path, mpp: float) -> ForeignCells:
     """Return the cells of GeoJSON data: QuPath's detections, the nucleus where one has a cell round it."""
-    check_ids([feature.get("id") for feature in _features(data, path)], "id", path)
-    return cells_of_shapes(shapes_of(data, path), {}, path)
+    ids = [feature.get("id") for feature in features_of(data, path)]
+    check_ids(ids, "id", path)
+    return cells_of_shapes(shapes_of(data, path), {}, path)._replace(ids=np.array(ids, object))
 
 
 def shapes_of(data: Any, path: Path) -> Shapes:
     """Return the geometries of GeoJSON data, the nucleus where QuPath gives one; raises as `read_shapes`."""
-    features = _features(data, path)
+    features = features_of(data, path)
     given = [feature.get("nucleusGeometry") or feature.get("geometry") for feature in features]
     try:
         geometry = shapely.from_geojson([None if shape is None else json.dumps(shape) for shape in given])
     except (shapely.errors.GEOSException, TypeError) as error:
         raise HistomeError(f"{path}: a geometry is not valid GeoJSON ({error}).") from error
-    labels = [_label_of(feature.get("properties")) for feature in features]
+    labels = [label_of(feature.get("properties")) for feature in features]
     return check_shapes(Shapes(np.asarray(geometry, object), np.array(labels, object)), path)
 
 
-def _features(data: Any, path: Path) -> list[dict[str, Any]]:
+def features_of(data: Any, path: Path) -> list[dict[str, Any]]:
     """Return the features of a collection, of QuPath's bare list, or the only one."""
     if isinstance(data, dict):
         data = data.get("features", [data])
@@ -44,7 +45,7 @@ def _features(data: Any, path: Path) -> list[dict[str, Any]]:
     return data
 
 
-def _label_of(properties: Any) -> str:
+def label_of(properties: Any) -> str:
     """Return the class of a feature: QuPath's classification, or the first property called like one."""
     if not isinstance(properties, dict):
         return NO_LABEL

@@ -32,7 +32,8 @@ def cells_of_records(records: list[Any], names: Mapping[str, str], path: Path) -
     if not np.isfinite(corners).all():
         row = np.repeat(np.arange(len(sizes)), sizes)[~np.isfinite(corners).all(axis=1)][0]
         raise HistomeError(f"{path}: the contour of cell {row + 1} is not finite.")
-    rings = shapely.linearrings(corners, indices=np.repeat(np.arange(len(sizes)), sizes)) if sizes else []
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    rings = shapely.linearrings(corners, indices=owner) if sizes else np.empty(0, object)
     label = np.array([names.get(value, value) for value in labels], object)
     columns = {"confidence": np.array(confidence)} if np.isfinite(confidence).any() else {}
     return cells_of_shapes(Shapes(np.asarray(shapely.polygons(rings), object), label), columns, path)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from histome.classes import QC_CLASSES
 from histome.config import QcConfig
 from histome.errors import NoTissueError
+from histome.geometry.interest import RegionsOfInterest
 from histome.qc.artifacts import find_debris, find_ink
 from histome.qc.broken import box_mask
 from histome.qc.colors import DENSITY_STEP, GLASS_MPP, Evidence, Glass, color_evidence, find_glass
@@ -39,7 +40,7 @@ class Quality:
     ----------
     map : ClassMap
         QC_CLASSES at 8 um/px. Within tissue the worst thing said of a pixel wins: marker, artifact, out of
-        focus, valid. Ink and debris beside the tissue are marked too.
+        focus, valid. Ink and debris beside the tissue are marked too. 0 outside of the regions of interest.
     focus : float32
         On blocks of 32 um, ln of fine over nuclear structure (see `qc.focus`); nan where not judged.
     fragments : (h, w) uint16
@@ -90,10 +91,11 @@ class Quality:
         }
 
 
-def assess(slide: Slide, config: QcConfig) -> Quality:
+def assess(slide: Slide, config: QcConfig, regions: RegionsOfInterest | None = None) -> Quality:
     """Return the quality of a slide; raises NoTissueError where no valid tissue is found, or none of H&E.
 
     The map is made from the pyramid level nearest 8 um/px in strips; focus reads tissue windows at 1 um/px.
+    With regions of interest glass, ink and folds are told from the whole slide, focus and stain from them.
     """
     glass = find_glass(_thumbnail(slide))
     evidence = _read_evidence(slide, glass)
@@ -102,10 +104,12 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
     excluded = ink | debris | _broken(slide)
     tissue = find_tissue(evidence, excluded, mpp=MAP_MPP, glass_seen=glass.seen)
     folds = find_folds(evidence, tissue, mpp=MAP_MPP)
+    wanted = np.True_ if regions is None else regions.mask(tissue.shape, mpp=MAP_MPP)
+    tissue &= wanted
     focus = measure_focus(slide, tissue, mpp=MAP_MPP)
     soft = find_out_of_focus(focus, tissue, mpp=MAP_MPP, below=config.out_of_focus_below)
     found = {"VALID_TISSUE": tissue, "OUT_OF_FOCUS": soft, "TISSUE_ARTIFACT": folds | debris, "MARKER": ink}
-    quality_map = _compose(found, slide)
+    quality_map = _compose(found, wanted, slide)
     valid = quality_map.mask("VALID_TISSUE")
     quality = Quality(
         map=quality_map,
@@ -125,7 +129,8 @@ def assess(slide: Slide, config: QcConfig) -> Quality:
             quality=quality,
         )
     if not valid.any():
-        raise NoTissueError(f"{slide.path.name}: no valid tissue found; is it an H&E slide?", quality=quality)
+        where = "; is it an H&E slide?" if regions is None else " in the regions of interest"
+        raise NoTissueError(f"{slide.path.name}: no valid tissue found{where}", quality=quality)
     return quality
 
 
@@ -172,10 +177,11 @@ def _broken(slide: Slide) -> Mask:
     return box_mask(slide.broken.boxes, mpp, shape=shape, map_mpp=MAP_MPP)
 
 
-def _compose(found: dict[str, Mask], slide: Slide) -> ClassMap:
+def _compose(found: dict[str, Mask], wanted: Mask | np.bool_, slide: Slide) -> ClassMap:
     broken = _broken(slide)
     codes = np.full(broken.shape, _CODE["NO_TISSUE"])
     for name, mask in found.items():
         codes[mask] = _CODE[name]
     codes[broken] = _CODE["NO_TISSUE"]
+    codes *= wanted
     return ClassMap(codes, MAP_MPP, QC_CLASSES, frame=slide.frame)

@@ -22,6 +22,8 @@ _WHERE_IT_STANDS = (
     "more) and pass it with --mpp: a wrong one makes every area, density, nucleus and class wrong."
 )
 
+OVERRIDDEN = "given by the user"
+
 PixelSize = tuple[float, float]
 
 
@@ -133,7 +135,7 @@ def _overridden(hints: MppHints, override: float) -> Mpp:
         notes = (f"--mpp {override:g} replaces {said} um/px that the file states",)
     else:
         notes = ()
-    return Mpp(override, override, "given by the user", notes=notes)
+    return Mpp(override, override, OVERRIDDEN, notes=notes)
 
 
 def _stated(path: Path, hints: MppHints) -> Mpp | None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from histome.store.disk import read_json, write_json
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from histome.cells.classify import NucleiRead
     from histome.cells.windows import Nuclei
     from histome.qc import Quality
     from histome.slide import ClassMap
@@ -32,8 +33,17 @@ REGIONS = "regions.parquet"
 CELLS_TABLE = "cells.parquet"
 NUCLEI_COLUMNS = "nuclei.npz"
 METRICS_TABLE = "metrics.parquet"
+PARTS_TABLE = "parts.parquet"
+OUTLINES = "outlines.parquet"
 NARRATIVE_TEXT = "narrative.json"
 REPORT_PAGE = "index.html"
+
+
+class Parts(NamedTuple):
+    """Regions of interest: their metrics, a row a region and metric, and their outlines."""
+
+    metrics: "pa.Table"
+    outlines: "pa.Table"
 
 
 @dataclass(frozen=True)
@@ -151,23 +161,46 @@ def _load_cells(folder: Path) -> "pa.Table":
     return read_cells(folder / CELLS_TABLE)
 
 
-def _save_nuclei(nuclei: "Nuclei", folder: Path) -> None:
+def _save_columns(nuclei: "Nuclei | NucleiRead", folder: Path) -> None:
     import numpy as np
 
     np.savez(folder / NUCLEI_COLUMNS, **nuclei._asdict())
 
 
-def _load_nuclei(folder: Path) -> "Nuclei":
+def _load_columns(folder: Path) -> "dict[str, np.ndarray]":
     import numpy as np
 
+    with np.load(folder / NUCLEI_COLUMNS, allow_pickle=False) as columns:
+        return dict(columns)
+
+
+def _load_nuclei(folder: Path) -> "Nuclei":
     from histome.cells.windows import Nuclei
 
-    with np.load(folder / NUCLEI_COLUMNS, allow_pickle=False) as columns:
-        return Nuclei(**columns)
+    return Nuclei(**_load_columns(folder))
+
+
+def _load_read(folder: Path) -> "NucleiRead":
+    from histome.cells.classify import NucleiRead
+
+    return NucleiRead(**_load_columns(folder))
 
 
 def _save_metrics(table: "pa.Table", folder: Path) -> None:
     _write_table(table, folder / METRICS_TABLE)
+
+
+def _save_parts(parts: "Parts", folder: Path) -> None:
+    from histome.geotable import write_geo_table
+
+    _write_table(parts.metrics, folder / PARTS_TABLE)
+    write_geo_table(parts.outlines, folder / OUTLINES)
+
+
+def _load_parts(folder: Path) -> "Parts":
+    from histome.geotable import read_geo_table
+
+    return Parts(_read_table(folder / PARTS_TABLE), read_geo_table(folder / OUTLINES))
 
 
 def _save_narrative(narrative: dict[str, Any], folder: Path) -> None:
@@ -181,7 +214,10 @@ def _save_report(page: str, folder: Path) -> None:
 QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
 TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
-NUCLEI: "Files[Nuclei]" = Files(_save_nuclei, _load_nuclei)  # of some windows, on the way to the table
+# Of some windows, on the way to the table.
+NUCLEI: "Files[Nuclei]" = Files(_save_columns, _load_nuclei)
+NUCLEI_READ: "Files[NucleiRead]" = Files(_save_columns, _load_read)
 METRICS: "Files[pa.Table]" = Files(_save_metrics, lambda folder: _read_table(folder / METRICS_TABLE))
+PARTS: "Files[Parts]" = Files(_save_parts, _load_parts)
 NARRATIVE: Files[dict[str, Any]] = Files(_save_narrative, lambda folder: read_json(folder / NARRATIVE_TEXT))
 REPORT: Files[str] = Files(_save_report, lambda folder: (folder / REPORT_PAGE).read_text(encoding="utf-8"))

@@ -84,6 +84,11 @@ class Profile:
         return self._load("metrics", store.METRICS.load)
 
     @cached_property
+    def parts(self) -> "store.Parts":
+        """Regions of interest, of a profile that has some: `metrics` of each region, and `outlines`."""
+        return self._load("parts", store.PARTS.load)
+
+    @cached_property
     def narrative(self) -> dict[str, Any]:
         """The narrative as `histome.narrative.sentences.Narrative.to_json` wrote it."""
         return self._load("narrative", store.NARRATIVE.load)

@@ -1,12 +1,15 @@
 """What tissue is where: seven probabilities a pixel and the exclusive map of the most probable one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from histome.config import TissueConfig
+from histome.geometry.interest import RegionsOfInterest
 from histome.models.card import Card
 from histome.models.runtime import Predictor, checked_outputs
 from histome.qc import Quality
@@ -23,31 +26,47 @@ _FULL = 16
 
 
 def segment_tissue(
-    slide: Slide, quality: Quality, network: Predictor, config: TissueConfig, *, workers: int = 1
+    slide: Slide,
+    quality: Quality,
+    network: Predictor,
+    config: TissueConfig,
+    *,
+    regions: RegionsOfInterest | None = None,
+    workers: int = 1,
+    progress: Callable[[float, float], object] | None = None,
 ) -> Tissue:
-    """Return the tissue of a slide, from the network's fixed windows that hold valid tissue.
+    """Return the tissue of a slide, or of regions of interest, from the fixed windows that hold valid tissue.
 
     Its maps lie at the card's mpp times its stride.
 
     The windows form one lattice given by the card, so the result does not depend on `workers`. Where two
     meet, one fades into the other: their probabilities are averaged, weighted by a cosine that runs half a
     halo to either side of the line between their cores. Pixels outside the slide are its mirror image to the
-    network: a small field on white would look like a biopsy on glass.
+    network: a small field on white would look like a biopsy on glass. `progress` is called with the rows of
+    the map that are done and all rows.
     """
     card = network.card
     map_mpp = card.mpp * card.stride
     shape = slide.shape_at(map_mpp)
     probabilities = ProbabilityMap.empty(shape, map_mpp, card.classes)
     codes = np.zeros(shape, np.uint8)
-    wanted = [tile for tile in window_lattice(slide, card) if _has_valid(quality.map, tile, card)]
+    quality_map = quality.map if regions is None else _spread(quality.map)
+    inside = None if regions is None else regions.mask(shape, mpp=map_mpp)
+    wanted = [
+        tile
+        for tile in window_lattice(slide, card)
+        if _has_valid(quality_map, tile, card) and (inside is None or _core(inside, tile, card).any())
+    ]
     chunks = _ChunkRows(probabilities)
     top = 0
     for planes in blended_rows(slide, network, wanted, workers=workers):
         rows = slice(top, top + planes.shape[1])
-        valid = _valid_in(quality.map, (rows, slice(0, shape[1])), map_mpp)
-        codes[rows] = _exclusive(planes, valid)
+        valid = _valid_in(quality_map, (rows, slice(0, shape[1])), map_mpp)
+        codes[rows] = _exclusive(planes, valid if inside is None else valid & inside[rows])
         chunks.append(planes)
         top = rows.stop
+        if progress is not None:
+            progress(top, shape[0])
     chunks.close()
     tissue = ClassMap(codes, map_mpp, card.classes, frame=slide.frame)
     return Tissue.of(tissue, probabilities, rule=zone_rule(config), workers=workers)
@@ -152,6 +171,21 @@ def _mirrored(image: NDArray[np.uint8], slide: Slide, tile: Tile, card: Card) ->
         return image
     inside = image[top : side - bottom, left : side - right]
     return np.pad(inside, ((top, bottom), (left, right), (0, 0)), mode="symmetric")
+
+
+def _spread(quality_map: ClassMap) -> ClassMap:
+    """Give what was not analyzed the nearest quality: a pixel of 8 um may lie partly in a region."""
+    unknown = quality_map.array == 0
+    if not unknown.any() or unknown.all():
+        return quality_map
+    rows, columns = np.asarray(distance_transform_edt(unknown, return_distances=False, return_indices=True))
+    return replace(quality_map, array=quality_map.array[rows, columns])
+
+
+def _core(inside: NDArray[np.bool_], tile: Tile, card: Card) -> NDArray[np.bool_]:
+    """Return the pixels of a mask at the map's resolution in a window's core."""
+    x0, y0, x1, y1 = tile.core
+    return inside[y0 // card.stride : -(-y1 // card.stride), x0 // card.stride : -(-x1 // card.stride)]
 
 
 def _has_valid(quality_map: ClassMap, tile: Tile, card: Card) -> bool:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.cells.decode.by_task import DECODERS, decode, decode_window
+    from histome.cells.decode.by_task import DECODERS, decode, decode_window, read_classes
     from histome.cells.decode.decoded import Decoded, DecodeSettings
 
-__all__ = ["DECODERS", "DecodeSettings", "Decoded", "decode", "decode_window"]
+__all__ = ["DECODERS", "DecodeSettings", "Decoded", "decode", "decode_window", "read_classes"]
 __getattr__ = opened(__name__, __file__)

@@ -55,11 +55,40 @@ def decode_hover(maps: Maps, settings: DecodeSettings) -> Decoded:
     filled = paint_outlines(outlines, labels.shape)
     labels = np.where(labels > 0, labels, filled)
     area = np.maximum(_sums(labels, None), 1)
-    shares = np.stack([_sums(labels, plane) for plane in classes[1:]], axis=1)
     scores = _sums(labels, foreground) / area
-    total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
-    logits = log_shares(shares / total, settings.cell_classes)
+    logits = _class_logits(classes, labels, settings)
     return Decoded(outlines, scores.astype(np.float32), logits, labels)
+
+
+def read_hover(
+    maps: Maps, settings: DecodeSettings, labels: Int32, centers_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the logits (n, 9) of given nuclei as `decode_hover` gives them to those that it found.
+
+    Parameters
+    ----------
+    labels : (h, w) int32
+        Instance map, 1..n.
+    centers_px : (n, 2) float64, px
+        x, y: the pixel there stands for a nucleus that covers none.
+    """
+    classes = upsample(maps["classes"], settings.stride)
+    bare = np.bincount(labels.ravel(), minlength=len(centers_px) + 1)[1:] == 0
+    columns, rows = np.clip(centers_px[bare].astype(np.int64).T, 0, np.array(labels.shape[::-1])[:, None] - 1)
+    logits = _class_logits(classes, labels, settings, n=len(centers_px))
+    shares = classes[1:, rows, columns].T.astype(np.float64)
+    total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
+    logits[bare] = log_shares(shares / total, settings.cell_classes)
+    return logits
+
+
+def _class_logits(
+    classes: Float32, labels: Int32, settings: DecodeSettings, *, n: int | None = None
+) -> NDArray[np.float64]:
+    """Logarithm of each class' share of the probabilities over each instance, (n, 9)."""
+    shares = np.stack([_sums(labels, plane, n) for plane in classes[1:]], axis=1)
+    total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
+    return log_shares(shares / total, settings.cell_classes)
 
 
 def upsample(maps: Float32, stride: int) -> Float32:
@@ -244,10 +273,11 @@ def _drop_small(labels: Int32, pixels: float) -> Int32:
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
 
-def _sums(labels: Int32, plane: Float32 | None) -> NDArray[np.float64]:
-    """Sum of a plane over each instance; their pixels without one."""
+def _sums(labels: Int32, plane: Float32 | None, n: int | None = None) -> NDArray[np.float64]:
+    """Sum of a plane over each instance; their pixels without one. `n`: how many, else the largest label."""
     weights = None if plane is None else plane.ravel()
-    return np.bincount(labels.ravel(), weights, int(labels.max()) + 1)[1:].astype(np.float64)
+    count = int(labels.max()) if n is None else n
+    return np.bincount(labels.ravel(), weights, count + 1)[1:].astype(np.float64)
 
 
 def even_outlines(labels: Int32, corners: int) -> NDArray[np.float64]:

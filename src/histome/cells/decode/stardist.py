@@ -116,3 +116,10 @@ def decode_stardist(maps: Maps, settings: DecodeSettings) -> Decoded:
     if "mask" in maps:
         outlines, labels = sharpen(outlines, PixelMaps.of(maps))
     return Decoded(outlines, scores, mean_logits(maps["logits"], labels, centers), labels)
+
+
+def read_stardist(
+    maps: Maps, settings: DecodeSettings, labels: Int32, centers_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the logits (n, 9) of given nuclei as `decode_stardist` gives them to those that it found."""
+    return mean_logits(maps["logits"], labels, centers_px)
