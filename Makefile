@@ -2,6 +2,7 @@
 # make test    everything that needs no network and no GPU
 # make quick   the same without the slow ones: under a minute
 # make check   style, types, import order, size budget, documentation
+# make scverse  the tests that need AnnData, SpatialData and squidpy, in .venv-scverse
 # make docs    the documentation as a site, in site/ (site/index.html opens; search needs `python -m http.server -d site`)
 # Each makes .venv and installs into it first; a repeat does neither. Needs Python >= 3.11 and pip's registry.
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick check docs clean
+.PHONY: demo test quick check scverse docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -31,12 +32,18 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -s tests/test_budget.py tests/test_names.py
 	$(MAKE) --no-print-directory docs
 
+# In an environment of its own: anndata wants pandas under 3.
+scverse: | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)-scverse
+	$(VENV)-scverse/bin/python -m pip install --quiet --editable '.[test,scverse]' squidpy ome-zarr
+	$(VENV)-scverse/bin/python -m pytest tests/exports $(PYTEST_ARGS)
+
 # Strict: a broken link or an unknown page is an error.
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) build dist out site
+	rm -rf $(VENV) $(VENV)-scverse build dist out site
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "histome needs Python >= 3.11 with venv (Debian: apt install python3-venv)" >&2; exit 1; }

@@ -24,7 +24,8 @@ from histome.cells.decode.sharpen import polygons
 from histome.cells.decode.stardist import star_polygons
 from histome.cells.pixels import measure_stains
 from histome.cells.shape import measure_shapes
-from histome.cells.table import cells_table, outlines_to_wkb, write_cells
+from histome.cells.stored import stored_outlines
+from histome.cells.table import cells_table, write_cells
 from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
@@ -84,7 +85,7 @@ def bench_nuclei() -> None:
         outlines = polygons(centers, distances)
         measure_shapes(outlines * MPP)
         measure_stains(rgb, labels, n)
-        outlines_to_wkb(outlines.astype(np.float32))
+        stored_outlines(outlines.astype(np.float32), np.full(2, MPP))
 
     def usual() -> None:
         regionprops_table(labels, hematoxylin_eosin_od(rgb), properties=PROPERTIES)

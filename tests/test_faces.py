@@ -23,6 +23,7 @@ ROOMS = (
     "histome.report",
     "histome.render",
     "histome.interop",
+    "histome.exports",
 )
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from histome.tissue import Tissue
 
 # What each stage reads, and the code that decides its result; a test holds the latter against the imports.
-_PIXELS = ("slide", "geometry", "geotable.py", "classes.py", "store/files.py")
+_PIXELS = ("slide", "geometry", "geotable.py", "classes.py", "colors.py", "store/files.py")
 _CELLS = ("cells", "tissue", "qc", "models", *_PIXELS)
 _WORDS = ("narrative", "phenotype", "caveats", "metrics", "store", *_CELLS)
 _GRAPH = (

@@ -92,7 +92,7 @@ def test_cells_are_numbered_from_1_down_the_slide(cells):
 
 def test_probabilities_make_class_and_confidence(cells):
     p = np.stack([cells[f"p_{name}"].to_numpy() for name in CELL_CLASSES], axis=1)
-    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=len(CELL_CLASSES) / 8192 + 1e-6)
     np.testing.assert_array_equal(cells["confidence"].to_numpy(), p.max(axis=1))
     assert cells["class"].to_pylist() == [CELL_CLASSES[k] for k in p.argmax(axis=1)]
 
@@ -102,15 +102,15 @@ def test_outlines_lie_in_level_0_pixels_and_agree_with_the_measures(cells):
     polygons = shapely.from_wkb(cells["geometry"].to_numpy(zero_copy_only=False))
     assert shapely.is_valid(polygons).all()
     assert shapely.is_ccw(shapely.get_exterior_ring(polygons)).all()
-    area_um2 = shapely.area(polygons) * MPP[0] * MPP[1]
-    np.testing.assert_allclose(area_um2, cells["area_um2"].to_numpy(), rtol=1e-6)
-    centers = shapely.centroid(polygons)
-    np.testing.assert_allclose(shapely.get_x(centers), cells["x"].to_numpy(), atol=1e-6)
-    np.testing.assert_allclose(shapely.get_y(centers), cells["y"].to_numpy(), atol=1e-6)
     in_um = shapely.transform(polygons, lambda xy: xy * MPP)
-    np.testing.assert_allclose(shapely.length(in_um), cells["perimeter_um"].to_numpy(), rtol=1e-6)
+    np.testing.assert_allclose(shapely.area(in_um), cells["area_um2"].to_numpy(), rtol=0.02)
+    np.testing.assert_allclose(shapely.area(in_um).mean(), cells["area_um2"].to_numpy().mean(), rtol=2e-3)
+    centers = shapely.centroid(in_um)
+    np.testing.assert_allclose(shapely.get_x(centers), cells["x_um"].to_numpy(), atol=0.06)
+    np.testing.assert_allclose(shapely.get_y(centers), cells["y_um"].to_numpy(), atol=0.06)
+    np.testing.assert_allclose(shapely.length(in_um), cells["perimeter_um"].to_numpy(), rtol=0.03)
     hulls = shapely.area(shapely.convex_hull(in_um))
-    np.testing.assert_allclose(shapely.area(in_um) / hulls, cells["solidity"].to_numpy(), rtol=1e-6)
+    np.testing.assert_allclose(shapely.area(in_um) / hulls, cells["solidity"].to_numpy(), atol=0.03)
 
 
 def test_neighbors_are_those_of_brute_force(cells):

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains
 from histome.cells.shape import NuclearShapes
+from histome.cells.stored import kept_digits, placed, stored_outlines
 from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.config import CellsConfig
 from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
 from histome.geotable import (
-    ROW_GROUP,
     Column,
     described,
     geo_schema,
@@ -76,8 +76,8 @@ SCHEMA = geo_schema(
             "x", pa.float64(), "px", "centroid of the outline, level-0 px, right of the slide's left edge"
         ),
         _field("y", pa.float64(), "px", "centroid of the outline, level-0 px, below the slide's upper edge"),
-        _field("x_um", pa.float64(), "um", "x times the slide's um per px"),
-        _field("y_um", pa.float64(), "um", "y times the slide's um per px"),
+        _field("x_um", pa.float64(), "um", "x times the slide's um per px, in whole 1/256 um as x in px"),
+        _field("y_um", pa.float64(), "um", "y times the slide's um per px, in whole 1/256 um as y in px"),
         _field("class", _NAMES, "", "class with the largest probability"),
         _field("confidence", pa.float32(), "1", "that probability, calibrated, 0-1"),
         *(
@@ -99,8 +99,8 @@ SCHEMA = geo_schema(
             "from the centroid's tissue pixel to the nearest of carcinoma, 0 inside; null without carcinoma",
         ),
     ],
-    edge=pa.float32(),  # corners are kept to 1/8 px
-    shape="outline, a polygon",
+    edge=pa.float32(),  # corners lie on fractions of a px that are powers of two
+    shape="outline with as few corners as keep it within some 0.1 um, its area kept, a polygon",
 )
 
 
@@ -129,16 +129,20 @@ def cells_table(
 ) -> pa.Table:
     """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
 
-    `given` are the same nuclei where they were read from a file: then it is of `GIVEN_SCHEMA`.
+    `given` are the same nuclei where they were read from a file: then it is of `GIVEN_SCHEMA`, and the
+    outlines are as they were given.
 
-    Its metadata hold how the model learned each class, too: see `models.label_support`.
+    Its metadata hold how the model learned each class, too: see `models.label_support`. Digits and corners
+    are those of `cells.stored`; counts of neighbors and zone follow from what is stored, abstentions from
+    what was before.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
-    x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
-    order = np.lexsort((nuclei.window, x_um, y_um))
+    abstained = nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)
+    nuclei = kept_digits(nuclei)
+    order = np.lexsort((nuclei.window, nuclei.shape[:, 0], nuclei.shape[:, 1]))
     nuclei = nuclei.select(order)
     columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
-    columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
+    columns |= _place(nuclei, search, zones) | _class(nuclei) | {"abstained": abstained[order]}
     columns |= dict(
         zip(
             (*NuclearShapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True
@@ -146,8 +150,7 @@ def cells_table(
     )
     columns |= _surroundings(nuclei, search.tissue, workers)
     if given is None:
-        columns |= {"geometry": _polygons(nuclei.outline_px)}
-        bounds = np.concatenate([nuclei.outline_px.min(axis=1), nuclei.outline_px.max(axis=1)], axis=1)
+        columns["geometry"], bounds = stored_outlines(nuclei.outline_px, np.array(search.slide.mpp[:2]))
     else:
         given = given.select(order)
         columns |= {"given_id": given.ids, "given_class": given.labels}
@@ -184,8 +187,8 @@ def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Col
     mpp = search.slide.mpp
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
     return {
-        "x": x_um / mpp.x,
-        "y": y_um / mpp.y,
+        "x": placed(x_um / mpp.x),
+        "y": placed(y_um / mpp.y),
         "x_um": x_um,
         "y_um": y_um,
         "tissue": _named(nuclei.tissue, search.tissue.classes),
@@ -199,15 +202,17 @@ def _counted(codes: NDArray[np.uint8], tissue: ClassMap) -> NDArray[np.bool_]:
     return np.isin(codes, [tissue.code(name) for name in NUCLEATED_TISSUES])
 
 
-def _class(nuclei: Nuclei, search: CellSearch, config: CellsConfig) -> dict[str, Column]:
-    thresholds = search.network.card.thresholds
-    limit = thresholds.abstain if config.abstain_below is None else config.abstain_below
+def _abstain_below(search: CellSearch, config: CellsConfig) -> float:
+    limit = search.network.card.thresholds.abstain
+    return limit if config.abstain_below is None else config.abstain_below
+
+
+def _class(nuclei: Nuclei) -> dict[str, Column]:
     confidence = nuclei.probability.max(axis=1, initial=0)
     label = nuclei.probability.argmax(axis=1) + 1
     return {
         "class": _named(label, CELL_CLASSES),
         "confidence": confidence,
-        "abstained": confidence < limit,
         **{f"p_{name}": nuclei.probability[:, k] for k, name in enumerate(CELL_CLASSES)},
     }
 
@@ -243,27 +248,3 @@ def _named(codes: NDArray, names: tuple[str, ...]) -> pa.DictionaryArray:
     """Codes 1.. as names, 0 as null."""
     indices = pa.array(codes.astype(np.int16) - 1, pa.int8(), mask=codes == 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array(names))
-
-
-def _polygons(outline_px: NDArray[np.float32]) -> pa.ChunkedArray:
-    """Closed WKB polygons; in chunks, for one binary array ends at 2 GB."""
-    starts = range(0, len(outline_px), ROW_GROUP)
-    return pa.chunked_array([outlines_to_wkb(outline_px[at : at + ROW_GROUP]) for at in starts], pa.binary())
-
-
-def outlines_to_wkb(outline_px: NDArray[np.float32]) -> pa.Array:
-    """Return (n, corners, 2) open outlines as closed WKB polygons, binary (n,)."""
-    n, corners = outline_px.shape[:2]
-    layout = [
-        ("order", "u1"),
-        ("type", "<u4"),
-        ("rings", "<u4"),
-        ("points", "<u4"),
-        ("xy", "<f8", (corners + 1, 2)),
-    ]
-    records = np.empty(n, np.dtype(layout))
-    records["order"], records["type"], records["rings"], records["points"] = 1, 3, 1, corners + 1
-    records["xy"][:, :-1] = outline_px
-    records["xy"][:, -1] = outline_px[:, 0]
-    ends = np.arange(n + 1, dtype=np.int32) * records.itemsize
-    return pa.Array.from_buffers(pa.binary(), n, [None, pa.py_buffer(ends), pa.py_buffer(records)])

@@ -16,6 +16,7 @@ import histome
 from histome.cli import console
 from histome.cli.demo import demo
 from histome.cli.doctor import doctor
+from histome.cli.export import export
 from histome.cli.info import info
 from histome.cli.metrics import metrics
 from histome.cli.models import models
@@ -41,12 +42,17 @@ _PROFILE_EXAMPLES = console.examples(
     "profile slide.svs --roi annotations.geojson --roi-exclude Necrosis",
     "profile slide.svs --nuclei cells.geojson --cells-model my-nuclei",
 )
+_EXPORT_EXAMPLES = console.examples(
+    "export out/slide --to qupath",
+    "export out/slide --to xlsx -o core.xlsx",
+)
 _INFO_EXAMPLES = console.examples("info slide.svs", "info field.png --mpp 0.25 --json")
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=_PROFILE_EXAMPLES)(profile)
 app.command(epilog=console.examples("demo", "demo -o out/demo"))(demo)
 app.command(epilog=console.examples("narrative out/slide", "narrative out/slide --no-sources"))(narrative)
+app.command(epilog=_EXPORT_EXAMPLES)(export)
 app.command(epilog=_INFO_EXAMPLES)(info)
 app.add_typer(models, name="models")
 app.add_typer(metrics, name="metrics")

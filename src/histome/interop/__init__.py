@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from histome.interop.foreign_files import ForeignFiles, measure_files
     from histome.interop.formats import read_foreign_cells, read_shapes, read_tissue
     from histome.interop.labels import Labels, read_labels
+    from histome.interop.readouts import read_slide_readouts
 
 __all__ = [
     "ForeignCells",
@@ -18,6 +19,7 @@ __all__ = [
     "read_foreign_cells",
     "read_labels",
     "read_shapes",
+    "read_slide_readouts",
     "read_tissue",
 ]
 __getattr__ = opened(__name__, __file__)

@@ -13,6 +13,8 @@ from histome.errors import HistomeError
 from histome.interop.foreign_cells import ForeignCells, cells_of_table
 
 _HEADER_BYTES = 65_536
+# Published readouts begin with one.
+_COMMENTS = re.compile(rb"(?:#[^\n]*\n)*")
 _DECIMAL_COMMA = re.compile(rb"(?:^|;)-?\d+,\d+(?:;|\r?$)", re.MULTILINE)
 
 
@@ -24,11 +26,13 @@ def read_cells(path: Path, mpp: float) -> ForeignCells:
     try:
         with path.open("rb") as file:
             start = file.read(_HEADER_BYTES)
-        header = start.split(b"\n", 1)[0]
+        comments = len(_COMMENTS.match(start)[0])  # pyright: ignore[reportOptionalSubscript]
+        header = start[comments:].split(b"\n", 1)[0]
         mark = max(",;\t", key=lambda sign: header.count(sign.encode()))
         point = "," if mark == ";" and _DECIMAL_COMMA.search(start) else "."
         table = csv.read_csv(
             path,
+            read_options=csv.ReadOptions(skip_rows=start[:comments].count(b"\n")),
             parse_options=csv.ParseOptions(delimiter=mark),
             convert_options=csv.ConvertOptions(decimal_point=point),
         )

@@ -14,7 +14,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.errors import HistomeError, UsageError
 
 NO_LABEL = "(none)"
-LABEL_KEYS = ("class", "class_name", "label", "type", "cell_type", "classification", "name")
+LABEL_KEYS = ("class", "class_name", "label", "type", "cell_type", "cell_class", "classification", "name")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from histome.render.palette import rgb
+from histome.colors import rgb
 from histome.slide.maps import ClassMap
 
 VEIL_ALPHA = 165  # for pale colors, which tint little

@@ -17,6 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore
 
+from histome.colors import MAP_COLORS, rgb
 from histome.errors import HistomeError
 from histome.geometry.coverage import Shares, covered_counts, pixel_shares
 from histome.slide.mpp import Frame
@@ -135,7 +136,10 @@ class ClassMap:
         return replace(self, array=part, origin_px=(self.origin_px[0] + x0, self.origin_px[1] + y0))
 
     def save(self, path: Path | str) -> None:
-        """Write a tiled pyramidal OME-TIFF (deflate, nearest levels); equal maps give equal bytes."""
+        """Write a tiled pyramidal OME-TIFF (deflate, nearest levels); equal maps give equal bytes.
+
+        Its pixels are the codes; a palette of `histome.colors` draws them, the channel's name says them.
+        """
         levels = _nearest_levels(self.array)
         size = {"PhysicalSizeX": self.mpp, "PhysicalSizeY": self.mpp}
         notes = {"histome.classes": json.dumps(self.classes)}
@@ -143,8 +147,10 @@ class ClassMap:
             notes["histome.origin_px"] = json.dumps(self.origin_px)
         if self.frame:
             notes["histome.frame"] = json.dumps(self.frame)
-        metadata = {"axes": "YX", "UUID": _UUID, **size, "MapAnnotation": notes}
+        names = ", ".join(f"{code} {name}" for code, name in enumerate(self.classes, start=1))
+        metadata = {"axes": "YX", "UUID": _UUID, **size, "Channel": {"Name": names}, "MapAnnotation": notes}
         options = {"tile": (TILE_PX, TILE_PX), "compression": "zlib", "software": "histome"}
+        options |= {"photometric": "palette", "colormap": _palette(self.classes)}
         with tifffile.TiffWriter(path, ome=True, bigtiff=self.array.size > 2**31) as writer:
             for number, level in enumerate(levels):
                 pixels_per_cm = 10_000 / (self.mpp * 2**number)
@@ -225,6 +231,16 @@ class ProbabilityMap:
         if not isinstance(mpp, float | int) or not isinstance(classes, list):
             raise HistomeError(f"{path} is not a probability map that histome wrote (bad attributes).")
         return cls(array, float(mpp), tuple(str(name) for name in classes))
+
+
+def _palette(classes: tuple[str, ...]) -> NDArray[np.uint16]:
+    """Return red, green and blue of each code, (3, 256) uint16: 0 is white, a class without color a gray."""
+    grays = np.tile(np.linspace(64, 192, 256).astype(np.uint16), (3, 1))
+    grays[:, 0] = 255
+    for code, name in enumerate(classes, start=1):
+        if name in MAP_COLORS:
+            grays[:, code] = rgb(MAP_COLORS[name])
+    return grays * np.uint16(257)
 
 
 async def _keys(store: Store) -> list[str]:

@@ -1,5 +1,6 @@
 """What a run leaves behind, read part by part."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,13 @@ from histome.store.notebook import profile_html
 from histome.store.sealed import find_damage, read_record
 
 if TYPE_CHECKING:
+    import geopandas
+    import pandas
+    import polars
     import pyarrow as pa
+    from anndata import AnnData  # pyright: ignore[reportMissingImports]
+    from matplotlib.axes import Axes
+    from spatialdata import SpatialData  # pyright: ignore[reportMissingImports]
 
     from histome.qc import Quality
     from histome.tissue import Tissue
@@ -78,6 +85,11 @@ class Profile:
         """Table of the cells, one row each."""
         return self._load("cells", store.CELLS.load)
 
+    @property
+    def cells_file(self) -> Path:
+        """The file of that table, for what reads it by columns or in parts."""
+        return self._load("cells", lambda folder: folder / store.CELLS_TABLE)
+
     @cached_property
     def metrics(self) -> "pa.Table":
         """Table of the metrics: name, value, unit, n, reason."""
@@ -98,6 +110,34 @@ class Profile:
         """The report, one HTML file."""
         return self._load("report", lambda folder: folder / store.REPORT_PAGE)
 
+    def to_pandas(self, table: str = "cells") -> "pandas.DataFrame":
+        """Return a table (cells, tissue, quality, metrics) as pandas; see `histome.exports.to_pandas`."""
+        return _exports().to_pandas(self, table)
+
+    def to_polars(self, table: str = "cells") -> "polars.DataFrame":
+        """Return a table as polars; see `histome.exports.to_polars`."""
+        return _exports().to_polars(self, table)
+
+    def to_geopandas(self, table: str = "cells", *, unit: str = "px") -> "geopandas.GeoDataFrame":
+        """Return cells, tissue or quality with outlines in px or um; see `histome.exports.to_geopandas`."""
+        return _exports().to_geopandas(self, table, unit=unit)
+
+    def to_anndata(self) -> "AnnData":
+        """Return the cells as AnnData; see `histome.exports.to_anndata`."""
+        return _exports().to_anndata(self)
+
+    def to_spatialdata(self) -> "SpatialData":
+        """Return cells and regions as SpatialData; see `histome.exports.to_spatialdata`."""
+        return _exports().to_spatialdata(self)
+
+    def export(self, to: str, out: str | Path | None = None) -> Path:
+        """Write the profile for another program; see `histome.exports.export_profile`."""
+        return _exports().export_profile(self, to, out)
+
+    def plot(self, layers: tuple[str, ...] = ("tissue", "cells"), *, axes: "Axes | None" = None) -> "Axes":
+        """Draw the slide's maps and cells with matplotlib; see `histome.exports.plot_profile`."""
+        return _exports().plot_profile(self, layers, axes=axes)
+
     def _load(self, stage: str, load: Callable[[Path], T]) -> T:
         folder = self.path / stage
         if not folder.is_dir():
@@ -107,6 +147,11 @@ class Profile:
         if damage := find_damage(folder):
             raise OutputError(f"{folder}: {damage}; profile the slide again")
         return load_part(load, folder)
+
+
+def _exports() -> Any:
+    """Return the room of exports: by name, for it stands above this one and reads profiles."""
+    return importlib.import_module("histome.exports")
 
 
 def load_part(load: Callable[[Path], T], folder: Path) -> T:

@@ -66,12 +66,16 @@ def group_of_sets(sets: NDArray[np.integer], groups: Mapping[str, tuple[str, ...
 
 def found_from_table(cells: Table, mpp: float) -> Found:
     """The cells table of one field, in um."""
-    outlines = [
-        shapely.get_coordinates(shapely.from_wkb(g))[:-1] * mpp for g in cells["geometry"].to_pylist()
-    ]
+    rings = shapely.get_exterior_ring(shapely.from_wkb(cells["geometry"].to_numpy()))
+    corners, owner = shapely.get_coordinates(rings, return_index=True)
+    # Each ring ends where it starts; the shorter ones stay there.
+    counts = np.bincount(owner, minlength=len(rings))
+    ends = np.cumsum(counts) - 1
+    outlines = np.repeat(corners[ends][:, None], counts.max(initial=4) - 1, axis=1)
+    outlines[np.arange(outlines.shape[1]) < (counts - 1)[:, None]] = np.delete(corners, ends, axis=0)
     return Found(
         np.stack([cells["x_um"].to_numpy(), cells["y_um"].to_numpy()], axis=1),
-        np.stack(outlines) if outlines else np.empty((0, 32, 2)),
+        outlines * mpp,
         np.stack([cells[f"p_{name}"].to_numpy() for name in CELL_CLASSES], axis=1),
         cells["abstained"].to_numpy(zero_copy_only=False),
     )
