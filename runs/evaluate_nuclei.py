@@ -27,6 +27,7 @@ from histome.models.card import load_card, write_card
 from histome.models.runtime import Network, Predictor
 from histome.slide import open_slide
 from histome.slide.plain import array_slide
+from histome.validation.evidence import evidence
 from histome.validation.nuclei import (
     FieldScore,
     f1_by_coverage,
@@ -124,6 +125,7 @@ def evaluate(data: Path) -> dict:
     lower = Network(load_card(ZOO), precision="bf16", backend="openvino")
     return {
         "held_out": score_tables(held_out),
+        **evidence(held_out, load_card(ZOO).training["labels"]),
         "tuning": score_tables(tuning),
         "coverage": {name: f1_by_coverage([s for s in held_out if s.data_set == name]) for name in typed},
         "robustness": robustness(outlined, data, network, plain),

@@ -29,6 +29,7 @@ DOORS = (
     ("pipeline", "profile"),
     ("store.profile", "load_profile"),
     ("cells.find", "find_cells"),
+    ("datasets.organs", "organ_of"),
     ("metrics.measuring", "measure"),
     ("phenotype.features", "patch_features"),
     ("narrative.verifier", "verify"),

@@ -18,6 +18,7 @@ import shapely
 from helpers.fakes import snapshot
 from helpers.phantoms import small_phantom
 from helpers.tiny_models import tiny_settings
+from helpers.tissue_models import InkNetwork
 from PIL import Image
 
 import histome
@@ -25,6 +26,7 @@ from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.cohort.local import Outcome, profile_slides, worst_exit_code
 from histome.config import Config, RuntimeConfig, SlideConfig
 from histome.errors import ModelError, UsageError
+from histome.models.registry import register_model
 from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
 from histome.store.profile import Profile
@@ -198,6 +200,26 @@ def test_swapped_channels_are_told_though_only_quality_was_asked_for(case: Case,
     found = profile(tmp_path / "bgr.png", tmp_path, mpp=0.5, config=case.config, stages=("qc",))
     assert found.warnings[0].code == "NOT_H_AND_E"
     assert found.warnings[0].values["looks_like"] == "brown"
+
+
+def test_cells_of_what_is_not_h_and_e_are_all_left_open(case: Case, tmp_path: Path) -> None:
+    with histome.open_slide(case.slide) as slide:
+        Image.fromarray(slide.read(0, 0, size=slide.size_px)[..., ::-1].copy()).save(tmp_path / "bgr.png")
+    config = case.config.updated(cells=case.config.cells.updated(abstain_below=0.0))
+    swapped = profile(tmp_path / "bgr.png", tmp_path, mpp=0.5, config=config, stages=("cells",))
+    plain = profile(case.slide, tmp_path, config=config, stages=("cells",))
+    assert swapped.run["cells"]["abstained_percent"] == 100.0
+    assert plain.run["cells"]["abstained_percent"] == 0.0
+
+
+def test_a_quality_model_is_run_told_and_part_of_the_key(case: Case, tmp_path: Path) -> None:
+    register_model(InkNetwork())
+    config = case.config.updated(qc=case.config.qc.updated(model="ink"))
+    found = profile(case.slide, tmp_path, config=config, stages=("qc",))
+    assert [model["name"] for model in found.run["models"]] == ["ink", "tiny-tissue", "tiny-nuclei"]
+    assert found.run["qc_network"]["name"] == "ink"
+    plain = profile(case.slide, tmp_path, config=case.config, stages=("qc",))
+    assert "ink" not in [model["name"] for model in plain.run["models"]]
 
 
 def test_workers_change_no_byte(case: Case, tmp_path: Path) -> None:

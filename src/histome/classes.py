@@ -15,6 +15,12 @@ CELL_CLASSES = (
     "other",
     "plasma_cell",
 )
+# What a cell is reported as whose class has no held-out score -> the classes that it may be.
+UNDECIDED_CELLS = {
+    "immune, undecided": ("granulocyte", "lymphocyte", "macrophage", "plasma_cell"),
+    "stromal, undecided": ("endothelial_cell", "fibroblast"),
+    "epithelial, undecided": ("carcinoma_cell", "epithelial_cell"),
+}
 # PanNuke's classes (arXiv:2003.10778) in its order, and what each counts as among ours.
 PANNUKE_CLASSES = ("neoplastic", "inflammatory", "connective", "dead", "epithelial")
 PANNUKE_CELLS = ("carcinoma_cell", "lymphocyte", "fibroblast", "other", "epithelial_cell")

@@ -163,9 +163,14 @@ class QcConfig(Settings):
 
     Attributes
     ----------
+    model : str or None
+        Name of a quality model that is registered or installed, or a path to a card or its folder: what it
+        finds is excluded besides what the rules find. None: the rules alone.
     out_of_focus_below : float
         Focus (see `histome.qc.focus`) under which tissue is not measured.
     """
+
+    model: str | None = None
 
     # Between the sharpest of the blurred and the softest of the sharp, see histome.qc.focus.
     out_of_focus_below: float = -1.0
@@ -200,11 +205,15 @@ class CellsConfig(Settings):
     nuclei : str or None
         File of nuclei that are classified and measured where they are, or a folder with a file a slide; None
         to find them.
+    report_unscored : bool
+        Whether classes without a held-out score of the model are reported under their own names, and not as
+        "immune, undecided" and the like.
     """
 
     model: str = "nuclei"
     abstain_below: float | None = Field(default=None, ge=0.0, le=1.0)
     nuclei: str | None = None
+    report_unscored: bool = False
 
 
 Backend = Literal["auto", "openvino", "cuda", "cpu"]
@@ -325,6 +334,9 @@ class WarningsConfig(Settings):
         Share of the cells that the model abstained on, over which `MANY_ABSTAINED` is told.
     few_cells : int
         Number of cells under which `SMALL_SAMPLE` is told.
+    high_unfamiliar_percent : float, %
+        Share of the cells in surroundings unlike any that the model learned from, over which
+        `TYPES_UNFAMILIAR` is told.
     """
 
     low_valid_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 80.0
@@ -332,6 +344,8 @@ class WarningsConfig(Settings):
     high_abstained_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 20.0
     # Under this the 95 % interval of a share is wider than +-7 points.
     few_cells: Annotated[int, Field(ge=0)] = 200
+    # Kept-back fields are over their model's limit in one of twenty; of a slide only most of it is news.
+    high_unfamiliar_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
 
 
 class Config(Settings):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import histome
-from histome.config import Config
+from histome.config import CellsConfig, Config
 from histome.errors import BrokenTilesError, NoTissueError, UsageError
 from histome.store.files import (
     CELLS,
@@ -47,7 +47,7 @@ _PIXELS = ("slide", "geometry", "geotable.py", "classes.py", "colors.py", "store
 _CELLS = ("cells", "tissue", "qc", "models", *_PIXELS)
 _WORDS = ("narrative", "phenotype", "caveats", "metrics", "store", *_CELLS)
 _GRAPH = (
-    Stage("qc", code=("qc", *_PIXELS)),
+    Stage("qc", code=("qc", "models", *_PIXELS)),
     Stage("tissue", after=("qc",), code=("tissue", "qc", "models", *_PIXELS)),
     Stage("cells", after=("tissue",), code=_CELLS),
     Stage("metrics", after=("qc", "tissue", "cells"), code=("metrics", *_CELLS)),
@@ -119,7 +119,7 @@ def profile(
 
     >>> metrics = {row["name"]: row for row in profile.metrics.to_pylist()}
     >>> len(metrics)
-    8851
+    8853
     >>> metrics["CELL_N_TOTAL"]["value"] + metrics["CELL_N_NOT_COUNTED"]["value"] == len(profile.cells)
     True
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
@@ -179,7 +179,8 @@ class _Work:
         if self.files and regions:
             self.run.tell(roi=self.files.roi_about)
         try:
-            quality = assess(self.slide, self.config.qc, regions)
+            network = self._network("qc") if "qc" in self.cards else None
+            quality = assess(self.slide, self.config.qc, regions, network=network, workers=self.workers)
         except NoTissueError as refusal:
             self._check_broken(partial(getattr, refusal, "quality"), self.slide.broken.boxes)
             raise
@@ -204,18 +205,20 @@ class _Work:
         from histome.cells import find_cells, summarize_cells
 
         network, config, told = self._network("cells"), self.config.cells, self._progress("cells")
+        if quality().summary()["unlike_h_and_e"]:  # no type holds
+            config = config.updated(abstain_below=1.0)
         if self.files and self.files.nuclei:
-            cells = self._classify(tissue, network, told)
+            cells = self._classify(tissue, network, config, told)
         else:
-            kept = self.run.checkpoint("cells", NUCLEI)
-            cells = find_cells(
-                self.slide, tissue, network, config, workers=self.workers, progress=told, kept=kept
-            )
+            how = {"workers": self.workers, "progress": told, "kept": self.run.checkpoint("cells", NUCLEI)}
+            cells = find_cells(self.slide, tissue, network, config, **how)
         self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)
         return cells
 
-    def _classify(self, tissue: "Tissue", network: "Predictor", told: Callable[..., object]) -> "pa.Table":
+    def _classify(
+        self, tissue: "Tissue", network: "Predictor", config: CellsConfig, told: Callable[..., object]
+    ) -> "pa.Table":
         """Classify and measure the nuclei of a file."""
         from histome.cells.classify import classify_cells
         from histome.cells.windows import start_search
@@ -225,7 +228,7 @@ class _Work:
         search, given = start_search(self.slide, tissue.map, network), self.files.nuclei()
         kept = self.run.checkpoint("cells", NUCLEI_READ)
         options = {"workers": self.workers, "progress": told, "kept": kept}
-        cells = classify_cells(search, tissue.zones, given, self.config.cells, **options)
+        cells = classify_cells(search, tissue.zones, given, config, **options)
         self.run.tell(nuclei={**self.files.nuclei_about, "count": len(given), "measured": len(cells)})
         return cells
 
@@ -326,9 +329,10 @@ def _workers(workers: int | None) -> int:
 
 def _cards(config: Config) -> "dict[str, Card]":
     from histome.models.registry import find_model
-    from histome.models.tasks import CELL_TASKS, TISSUE_TASKS
+    from histome.models.tasks import CELL_TASKS, QC_TASKS, TISSUE_TASKS
 
-    return {
+    own = {} if config.qc.model is None else {"qc": find_model(config.qc.model, task=QC_TASKS)}
+    return own | {
         "tissue": find_model(config.tissue.model, task=TISSUE_TASKS),
         "cells": find_model(config.cells.model, task=CELL_TASKS),
     }
@@ -347,8 +351,8 @@ def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None")
     """Return the stages with all that decides their results."""
     from histome.models.registry import arithmetic
 
-    named = {"tissue": {"model"}, "cells": {"model", "nuclei"}}  # decided by what they name
-    settings = config.model_dump(mode="json", exclude=named)
+    named = {"qc": {"model"}, "tissue": {"model"}, "cells": {"model", "nuclei"}}
+    settings = config.model_dump(mode="json", exclude=named)  # decided by what they name
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
     read = ("allow_estimated_mpp", "broken_tiles_at_most")
     inputs["qc"]["slide"] = {name: settings["slide"][name] for name in read}

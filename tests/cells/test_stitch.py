@@ -19,6 +19,7 @@ def nuclei(*rows):
         np.zeros((n, 9)),
         np.zeros((n, 3)),
         np.zeros((n, 9), np.float32),
+        np.zeros(n, np.float32),
         score.astype(np.float32),
         np.ones(n, np.uint8),
         window.astype(np.int32),

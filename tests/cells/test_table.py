@@ -43,6 +43,8 @@ def test_the_columns_are_those_of_the_specification():
         *["slide", "cell_id", "x", "y", "x_um", "y_um", "class", "confidence"],
         *(f"p_{name}" for name in classes),
         *[
+            "reported",
+            "strangeness",
             "abstained",
             "tissue",
             "counted",

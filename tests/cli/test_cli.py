@@ -190,7 +190,7 @@ def test_a_failed_slide_does_not_end_the_others_and_the_worst_code_wins(
 def test_an_unexpected_error_is_one_line_and_debug_prints_where(
     cli: Cli, tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bug(*_: object) -> None:
+    def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("histome.qc.assess", bug)
@@ -335,7 +335,7 @@ def test_short_memory_is_one_line_that_says_what_to_do(
 ) -> None:
     import pyarrow as pa
 
-    def allocate(*_: object) -> None:
+    def allocate(*_: object, **__: object) -> None:
         raise pa.ArrowMemoryError("malloc of size 64 failed")
 
     monkeypatch.setattr("histome.qc.assess", allocate)

@@ -11,7 +11,7 @@ from histome.datasets.declaration import DataSet, tcga_patient
 from histome.datasets.declared import DECLARED, PUBLISHED, declaration_of, in_folder, set_of
 from histome.datasets.labelsets import members
 from histome.datasets.published import LAYOUTS
-from histome.datasets.tissue_labels import LABEL_SETS
+from histome.datasets.tissue_labels import CODES, TISSUE_LABELS
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -36,7 +36,9 @@ def test_groups_part_our_classes_and_each_label_lies_in_one(name):
 
 @pytest.mark.parametrize("about", [each for each in DECLARED.values() if each.tissue], ids=lambda d: d.name)
 def test_labels_of_tissue_are_known_sets_and_answers_are_tissue_classes(about):
-    assert set(about.tissue.labels.values()) | set(about.tissue.by_eye.values()) <= LABEL_SETS.keys()
+    assert (
+        set(about.tissue.labels.values()) | set(about.tissue.by_eye.values()) <= TISSUE_LABELS.labels.keys()
+    )
     assert about.tissue.answers.keys() <= about.tissue.labels.keys()
     assert {name for names in about.tissue.answers.values() for name in names} <= set(TISSUE_CLASSES)
 
@@ -97,8 +99,7 @@ def test_a_name_of_a_face_has_a_home(room):
 
 
 def test_label_sets_have_their_own_code_each():
-    from histome.datasets.tissue_labels import CODES, label_table
 
-    allowed, _, weights = label_table()
-    assert sorted(CODES.values()) == list(range(1, len(LABEL_SETS) + 1))
+    allowed, _, weights = TISSUE_LABELS.table()
+    assert sorted(CODES.values()) == list(range(1, len(TISSUE_LABELS.labels) + 1))
     assert np.array_equal(allowed.any(1), weights[:, 0] > 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histome.datasets.fields import FieldId, instance_field
-from histome.datasets.splits import part_of, split_by_source, split_fields
+from histome.datasets.splits import part_of, split_by_source, split_fields, split_labeled
 
 
 def make_field(data_set, source, name="a"):
@@ -68,3 +68,25 @@ def test_a_name_of_no_barcode_is_kept_back_in_its_own_data_set_only():
     assert part_of("crchistophenotypes", "img10") == "held-out"
     assert part_of("mine", "img10") == "train"
     assert part_of("nucls15", "TCGA-A2-A0SX-DX1") == part_of("nucls", "TCGA-A2-A0SX") == "held-out"
+
+
+def test_declared_sources_stay_kept_back_and_the_rest_is_drawn():
+    names = ("train_1", "train_3", "train_2", "train_4", "train_5")
+    consep = [make_field("consep", name) for name in names]
+    mine = [make_field("mine", f"p{k}") for k in range(10)]
+    # A patient that monuseg holds out, in data of one's own.
+    known = make_field("mine", "TCGA-B0-5698")
+    split = split_labeled([*consep, *mine, known])
+    assert sources_of(split.tuning) & set(names) == {"train_1"}
+    assert sources_of(split.held_out) & {*names, known.source} == {"train_3", known.source}
+    assert len(sources_of(split.held_out) & sources_of(mine)) == 2
+    assert sources_of(split.train) | sources_of(split.tuning) | sources_of(split.held_out) == {
+        *names,
+        *sources_of(mine),
+        known.source,
+    }
+
+
+def test_a_part_of_a_declared_set_without_what_it_keeps_back_is_drawn():
+    split = split_labeled([make_field("consep", f"train_{k}") for k in (2, 4, 5, 7)])
+    assert len(split.held_out) == len(split.tuning) == 1

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from histome.classes import TISSUE_CLASSES
+from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.models.card import Card
+
+_MARKER, _VALID = (QC_CLASSES.index(name) for name in ("MARKER", "VALID_TISSUE"))
 
 
 def segmenter_card(**changes):
@@ -24,3 +26,27 @@ class MeanColor:
         mean = image[0].reshape(side, 2, side, 2, 3).mean(axis=(1, 3)) / 255
         mix = np.random.default_rng(0).dirichlet(np.ones(3), 7)
         return {"probabilities": np.einsum("kc,ijc->kij", mix, mean)[None].astype(np.float32)}
+
+
+class InkNetwork:
+    """Calls ink what is darker than 60 in green, all else valid."""
+
+    def __init__(self, mpp=1.0):
+        self.card = Card(
+            name="ink",
+            task="quality",
+            description="d",
+            classes=QC_CLASSES,
+            mpp=mpp,
+            window_px=256,
+            halo_px=32,
+            stride=2,
+            sha256="0" * 64,
+        )
+
+    def __call__(self, image):
+        green = image[0, 1::2, 1::2, 1]
+        probabilities = np.full((1, 5, *green.shape), 0.1, np.float32)
+        probabilities[0, _MARKER] = np.where(green < 60, 0.9, 0.1)
+        probabilities[0, _VALID] = np.where(green < 60, 0.1, 0.9)
+        return {"probabilities": probabilities}

@@ -66,8 +66,8 @@ def test_metrics_row_and_run_are_written(files, tmp_path):
     assert (about["mpp_x"], about["warnings"]) == ("0.5", "0")
     assert len(values) == len(names)
     run = json.loads((out / "run.json").read_text())
-    assert run["metrics"]["declared"] == 8851
-    assert 0 < run["metrics"]["finite"] < 8851
+    assert run["metrics"]["declared"] == 8853
+    assert 0 < run["metrics"]["finite"] < 8853
     named = {"cells": "cells.geojson", "tissue": "tissue.geojson", "classes": "map.toml"}
     assert {name: run["input"][name]["file"] for name in named} == named
     assert run["input"]["mpp"] == 0.5
@@ -94,7 +94,7 @@ def test_parts_are_written_too(files, tmp_path, per, parts):
     where = f"{per}:{files.tissue}" if per == "region" else per
     measure_files(files, tmp_path / "out", per=where)
     table = pq.read_table(tmp_path / "out" / "parts.parquet")
-    assert len(table) == parts * 8851
+    assert len(table) == parts * 8853
     if per == "region":
         assert table["part"].unique().to_pylist() == ["tumor", "stroma"]
 
@@ -139,7 +139,7 @@ def test_holes_in_the_tumor_are_kept_on_request(files, tmp_path):
 def test_command_line(files, tmp_path, capsys):
     words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0
-    assert "8,851 metrics" in capsys.readouterr().out
+    assert "8,853 metrics" in capsys.readouterr().out
     assert (tmp_path / "out" / "metrics.parquet").exists()
     assert run("metrics", "run", *words, "--mpp", 99, "-o", tmp_path / "no") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -216,4 +216,4 @@ def test_the_check_of_frames_can_be_overridden(files, tmp_path):
     files.cells.write_text(json.dumps(features))
     with pytest.raises(HistomeError, match=r"not at one resolution.*--any-frame"):
         measure_files(files, tmp_path / "out")
-    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8851
+    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8853

@@ -11,6 +11,7 @@ from histome.classes import TISSUE_CLASSES
 from histome.models.card import Thresholds
 from histome.models.tasks import (
     CELL_TASKS,
+    QC_TASKS,
     TASKS,
     TISSUE_TASKS,
     Task,
@@ -22,7 +23,7 @@ from histome.models.tasks import (
 
 
 def test_each_task_of_a_card_has_a_row():
-    assert get_args(Task) == tuple(TASKS) == (*TISSUE_TASKS, *CELL_TASKS)
+    assert get_args(Task) == tuple(TASKS) == (*QC_TASKS, *TISSUE_TASKS, *CELL_TASKS)
 
 
 def test_each_task_of_cells_has_a_decoder():

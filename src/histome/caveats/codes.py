@@ -141,6 +141,14 @@ CODES: dict[str, Code] = {
         "There are fewer cells than `few_cells` of `[warnings]`: a few percent more or less mean nothing.",
         ("cells",),
     ),
+    "TYPES_UNFAMILIAR": Code(
+        "alarm",
+        "The cell types are not to be trusted here",
+        "Stain, sizes of nuclei and certainty around most of the cells are unlike any that the model learned "
+        "from or was tried on: an organ, a scanner or a stain that it does not know. These cells are left "
+        "open. More than `high_unfamiliar_percent` of `[warnings]`.",
+        ("unfamiliar_percent", "strangeness_median"),
+    ),
     "LOW_CONFIDENCE": Code(
         "caution",
         "The cell classes are uncertain",
@@ -165,6 +173,13 @@ CODES: dict[str, Code] = {
         "The stain is unlike what the model learned from",
         "Mean optical densities of the nuclei lie outside the range of the slides in training.",
         ("model", "outside"),
+    ),
+    "TYPES_UNDECIDED": Code(
+        "note",
+        "Cells that are reported without a type",
+        "The model has no held-out score of their class; the column `reported` has the group that it is sure "
+        "of, `report_unscored` of `[cells]` the class itself.",
+        ("undecided",),
     ),
     "FEW_LABELS": Code(
         "note",

@@ -79,7 +79,8 @@ def _colors(observed: Observed) -> Iterator[Caveat]:
     if looks := quality.get("unlike_h_and_e"):
         yield caveat(
             "NOT_H_AND_E",
-            f"{_LOOKS[looks]} The models know hematoxylin and eosin only: nothing here holds.",
+            f"{_LOOKS[looks]} The models know hematoxylin and eosin only: nothing here holds, and every "
+            "cell is left open.",
             looks_like=looks,
             colors=quality["colors"],
         )
@@ -223,6 +224,10 @@ def _tissue(observed: Observed) -> Iterator[Caveat]:
 def _cells(observed: Observed) -> Iterator[Caveat]:
     cells, limits = observed.part("cells"), observed.limits
     every, count = cells.get("count", 0), cells.get("counted")
+    if undecided := {name: n for name, n in cells.get("undecided", {}).items() if n}:
+        told = "; ".join(f"{format_count(n)} {name}" for name, n in undecided.items())
+        text = f"The model has no held-out score of the classes of {told} (column “reported”)."
+        yield caveat("TYPES_UNDECIDED", text, undecided=undecided)
     if every and every - count > _MANY_NOT_COUNTED * every:
         yield caveat(
             "CELLS_NOT_COUNTED",
@@ -239,6 +244,17 @@ def _cells(observed: Observed) -> Iterator[Caveat]:
     if count < limits.few_cells:
         text = f"Shares rest on {format_count(count)} cells; a difference of a few percent means nothing."
         yield caveat("SMALL_SAMPLE", text, cells=count)
+    if (strange := cells["unfamiliar_percent"]) is not None and strange > limits.high_unfamiliar_percent:
+        median = cells["strangeness_median"]
+        yield caveat(
+            "TYPES_UNFAMILIAR",
+            f"Around {format_number(strange)} % of the cells stain, sizes of nuclei and certainty are unlike "
+            f"what the model learned from (median distance {format_number(median)}, its limit is 1): an "
+            "organ, scanner or stain that it does not know. Do not use numbers by cell type; these cells are "
+            "left open.",
+            unfamiliar_percent=strange,
+            strangeness_median=median,
+        )
     mean, left_open = cells["confidence_mean"], cells["abstained_percent"]
     if mean < limits.low_confidence:
         text = f"The mean confidence is {format_number(mean, 2)}: at best that share of the classes is right."

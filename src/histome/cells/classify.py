@@ -94,6 +94,7 @@ def classify_cells(
         given.shape[read.row],
         read.stain,
         read.probability,
+        np.full(n, np.nan, np.float32),  # nobody scored them as objects: how strange they are is not known
         np.ones(n, np.float32),
         codes[read.row],
         owner[read.row].astype(np.int32),

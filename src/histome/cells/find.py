@@ -10,6 +10,7 @@ import pyarrow as pa
 from histome.cells.stitch import settle_seams
 from histome.cells.table import cells_table
 from histome.cells.windows import (
+    CellSearch,
     Columns,
     Nuclei,
     find_in_window,
@@ -109,11 +110,22 @@ def find_cells(
     tissue_map = tissue.map if tissue else whole_field(slide)
     zones = tissue.zones if tissue else find_zones(tissue_map, workers=workers)
     search = start_search(slide, tissue_map, network)
+    nuclei = find_nuclei(search, workers=workers, progress=progress, kept=kept)
+    return cells_table(nuclei, search, zones, config or CellsConfig(), workers=workers)
+
+
+def find_nuclei(
+    search: CellSearch,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    kept: KeptParts[Nuclei] | None = None,
+) -> Nuclei:
+    """Return every nucleus of a search once, as its windows measured it."""
     windows, told = tissue_windows(search), progress or (lambda done_mm2, total_mm2: None)
     parts = look_through(partial(find_in_window, search), windows, workers=workers, progress=told, kept=kept)
-    nuclei = join([no_nuclei(network.card), *parts])
-    settled = nuclei.select(settle_seams(nuclei, overlap=network.card.thresholds.nms))
-    return cells_table(settled, search, zones, config or CellsConfig(), workers=workers)
+    nuclei = join([no_nuclei(search.network.card), *parts])
+    return nuclei.select(settle_seams(nuclei, overlap=search.network.card.thresholds.nms))
 
 
 def check_card(card: Card) -> None:

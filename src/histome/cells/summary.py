@@ -7,13 +7,15 @@ import pyarrow as pa
 
 from histome.cells.pixels import Stains
 from histome.cells.table import counted_cells
+from histome.classes import UNDECIDED_CELLS
 
 
 def summarize_cells(cells: pa.Table) -> dict[str, Any]:
     """Return how many cells there are and count, and of those that count certainty, size, stain and place.
 
     `nuclear_contrast` is the median standard deviation of hematoxylin within a nucleus over the median mean.
-    Means and medians are None without cells or values.
+    `unfamiliar_percent` is the share of those with a strangeness over 1; `undecided` counts those that are
+    reported as a group of classes. Means and medians are None without cells or values.
     """
     found, cells = len(cells), counted_cells(cells)
     carcinoma = _is(cells["class"], "carcinoma_cell")
@@ -22,6 +24,9 @@ def summarize_cells(cells: pa.Table) -> dict[str, Any]:
         "counted": len(cells),
         "confidence_mean": _mean(cells["confidence"]),
         "abstained_percent": _mean(cells["abstained"], 100.0),
+        "strangeness_median": _median(cells["strangeness"]),
+        "unfamiliar_percent": _percent_over(cells["strangeness"], 1.0),
+        "undecided": {name: int(_is(cells["reported"], name).sum()) for name in UNDECIDED_CELLS},
         "median_nucleus_um2": _median(cells["area_um2"]),
         "nuclear_contrast": _quotient(
             _median(cells["hematoxylin_od_sd"]), _median(cells["hematoxylin_od_mean"])
@@ -49,6 +54,11 @@ def _mean(values: pa.ChunkedArray, factor: float = 1.0) -> float | None:
 def _median(values: pa.ChunkedArray) -> float | None:
     known = _known(values)
     return float(np.median(known)) if known.size else None
+
+
+def _percent_over(values: pa.ChunkedArray, limit: float) -> float | None:
+    known = _known(values)
+    return 100.0 * float((known > limit).mean()) if known.size else None
 
 
 def _quotient(above: float | None, below: float | None) -> float | None:

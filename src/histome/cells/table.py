@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
+from histome.cells.familiarity import strangeness, surroundings
 from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains
 from histome.cells.shape import NuclearShapes
 from histome.cells.stored import kept_digits, placed, stored_outlines
-from histome.cells.windows import CellSearch, Nuclei
-from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
+from histome.cells.windows import CellSearch, Nuclei, signs_of
+from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, UNDECIDED_CELLS
 from histome.config import CellsConfig
 from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
@@ -25,7 +26,7 @@ from histome.geotable import (
     read_geo_table,
     write_geo_table,
 )
-from histome.models.label_support import support_metadata
+from histome.models.label_support import support_metadata, unscored_classes
 from histome.slide import ClassMap
 from histome.tissue.zones import ZONE_CLASSES
 
@@ -52,7 +53,7 @@ _STAIN_UNITS = {
 
 
 def _field(name: str, kind: pa.DataType, unit: str, description: str) -> pa.Field:
-    null = name in ("zone", "distance_to_carcinoma_um", *_STAIN_UNITS)
+    null = name in ("zone", "strangeness", "distance_to_carcinoma_um", *_STAIN_UNITS)
     return described(name, kind, unit, description, null=null)
 
 
@@ -84,7 +85,26 @@ SCHEMA = geo_schema(
             _field(f"p_{name}", pa.float32(), "1", f"calibrated probability of {name}, 0-1")
             for name in CELL_CLASSES
         ),
-        _field("abstained", pa.bool_(), "", "whether the confidence is under the model's threshold"),
+        _field(
+            "reported",
+            _NAMES,
+            "",
+            "the class; where the model has no held-out score of it, what it is sure of: "
+            f"{', '.join(UNDECIDED_CELLS)}",
+        ),
+        _field(
+            "strangeness",
+            pa.float32(),
+            "1",
+            "how far the cells around lie from what the model learned, 1 at its limit; null where the model "
+            "cannot tell",
+        ),
+        _field(
+            "abstained",
+            pa.bool_(),
+            "",
+            "whether the confidence is under the model's threshold, or the strangeness over 1",
+        ),
         _field("tissue", _NAMES, "", "tissue class at the centroid"),
         _field(
             "counted", pa.bool_(), "", "whether that tissue holds nuclei; metrics are of such cells alone"
@@ -133,16 +153,18 @@ def cells_table(
     outlines are as they were given.
 
     Its metadata hold how the model learned each class, too: see `models.label_support`. Digits and corners
-    are those of `cells.stored`; counts of neighbors and zone follow from what is stored, abstentions from
-    what was before.
+    are those of `cells.stored`; counts of neighbors and zone follow from what is stored, strangeness and
+    abstentions from what was before.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
-    abstained = nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)
+    strange = _strangeness(nuclei, search)
+    unsure = nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)
     nuclei = kept_digits(nuclei)
     order = np.lexsort((nuclei.window, nuclei.shape[:, 0], nuclei.shape[:, 1]))
     nuclei = nuclei.select(order)
     columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
-    columns |= _place(nuclei, search, zones) | _class(nuclei) | {"abstained": abstained[order]}
+    columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
+    columns |= {"strangeness": strange[order], "abstained": (unsure | (strange > 1))[order]}
     columns |= dict(
         zip(
             (*NuclearShapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True
@@ -207,14 +229,34 @@ def _abstain_below(search: CellSearch, config: CellsConfig) -> float:
     return limit if config.abstain_below is None else config.abstain_below
 
 
-def _class(nuclei: Nuclei) -> dict[str, Column]:
+def _class(nuclei: Nuclei, search: CellSearch, config: CellsConfig) -> dict[str, Column]:
     confidence = nuclei.probability.max(axis=1, initial=0)
     label = nuclei.probability.argmax(axis=1) + 1
     return {
         "class": _named(label, CELL_CLASSES),
         "confidence": confidence,
+        "reported": _reported(label, search, config),
         **{f"p_{name}": nuclei.probability[:, k] for k, name in enumerate(CELL_CLASSES)},
     }
+
+
+def _strangeness(nuclei: Nuclei, search: CellSearch) -> NDArray[np.float64]:
+    """Return how strange the cells around each are; NaN where the card does not say what is known."""
+    known = search.network.card.familiarity
+    if known is None:
+        return np.full(len(nuclei.score), np.nan)
+    return strangeness(surroundings(nuclei.shape[:, 0], nuclei.shape[:, 1], signs_of(nuclei)), known)
+
+
+def _reported(label: NDArray, search: CellSearch, config: CellsConfig) -> pa.DictionaryArray:
+    """Name classes, codes 1..; a group of them in place of one without a held-out score."""
+    names = (*CELL_CLASSES, *UNDECIDED_CELLS)
+    codes = np.arange(len(CELL_CLASSES) + 1)
+    unscored = () if config.report_unscored else unscored_classes(search.network.card)
+    for place, members in enumerate(UNDECIDED_CELLS.values(), start=len(CELL_CLASSES) + 1):
+        for name in set(unscored) & set(members):
+            codes[CELL_CLASSES.index(name) + 1] = place
+    return _named(codes[label], names)
 
 
 def _surroundings(nuclei: Nuclei, tissue: ClassMap, workers: int) -> dict[str, Column]:

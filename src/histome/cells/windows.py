@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.cells.decode.by_task import decode_window
+from histome.cells.familiarity import CellSigns, free_energy
 from histome.cells.pixels import Stains, class_probabilities, measure_stains
 from histome.cells.shape import NuclearShapes, measure_shapes
 from histome.classes import CELL_CLASSES
@@ -36,6 +37,8 @@ class Nuclei(NamedTuple):
         Fields of `Stains`.
     probability : (n, classes) float32, 0-1
         Calibrated.
+    energy : (n,) float32
+        Of the class logits, see `familiarity.free_energy`.
     score : (n,) float32, 0-1
         Object probability.
     tissue : (n,) uint8
@@ -50,6 +53,7 @@ class Nuclei(NamedTuple):
     shape: NDArray[np.float64]
     stain: NDArray[np.float64]
     probability: NDArray[np.float32]
+    energy: NDArray[np.float32]
     score: NDArray[np.float32]
     tissue: NDArray[np.uint8]
     window: NDArray[np.int32]
@@ -61,6 +65,17 @@ class Nuclei(NamedTuple):
         return self._make(column[rows] for column in self)
 
 
+def signs_of(nuclei: Nuclei) -> CellSigns:
+    """Return what familiarity is judged by."""
+    area_um2 = nuclei.shape[:, NuclearShapes._fields.index("area_um2")]
+    confidence = nuclei.probability.max(axis=1, initial=0)
+    return CellSigns(
+        *nuclei.stain.T,
+        np.log(np.maximum(area_um2, 1.0)),
+        *(column.astype(np.float64) for column in (nuclei.energy, confidence, nuclei.score)),
+    )
+
+
 def no_nuclei(card: Card) -> Nuclei:
     """Return the nuclei of a slide that has none."""
     return Nuclei(
@@ -68,6 +83,7 @@ def no_nuclei(card: Card) -> Nuclei:
         np.empty((0, len(NuclearShapes._fields))),
         np.empty((0, len(Stains._fields))),
         np.empty((0, len(CELL_CLASSES)), np.float32),
+        np.empty(0, np.float32),
         np.empty(0, np.float32),
         np.empty(0, np.uint8),
         np.empty(0, np.int32),
@@ -131,6 +147,7 @@ def find_in_window(search: CellSearch, tile: Tile) -> Nuclei:
         np.stack(shapes, axis=1),
         np.stack(measure_stains(rgb, found.labels, len(codes)), axis=1),
         class_probabilities(found.logits, card.temperature).astype(np.float32),
+        free_energy(found.logits, card.temperature).astype(np.float32),
         found.scores.astype(np.float32),
         codes,
         np.full(len(codes), tile.index, np.int32),

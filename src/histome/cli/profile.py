@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from histome.cohort.local import Outcome
     from histome.store.profile import Profile
 
+_TissueModel = Annotated[
+    str | None, typer.Option(help="Model that maps the tissue: a name, or a card or its folder.")
+]
+
 
 def profile(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE", help="Slides or fields of view.")],
@@ -56,6 +60,7 @@ def profile(
     cells_model: Annotated[
         str | None, typer.Option(help="Model that finds the cells: a name, or a card or its folder.")
     ] = None,
+    tissue_model: _TissueModel = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the profile of another slide of the same name.")
     ] = False,
@@ -80,6 +85,7 @@ def profile(
     stated = {"allow_estimated_mpp": estimated, "organ": organ, "site": site, "specimen": specimen}
     chosen = {
         "slide": stated,
+        "tissue": {"model": tissue_model},
         "cells": {"model": cells_model, "nuclei": nuclei and str(nuclei)},
         "roi": {"file": roi and str(roi), "include": _names(roi_include), "exclude": _names(roi_exclude)},
     }

@@ -1,13 +1,16 @@
 """histome train: make models of your own labels; needs the `train` extra."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from histome.cli import console
 from histome.datasets.declared import PUBLISHED
 from histome.errors import UsageError
+
+if TYPE_CHECKING:
+    from histome.training.tissue.from_labels import MapKind
 
 train = typer.Typer(help="Train models on your own data (needs the `train` extra).")
 
@@ -32,6 +35,9 @@ def nuclei(
         str | None, typer.Option("--from", help="Begin with this model: a name, or a card or its folder.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 0.5 um/px.")] = 7600,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file with widths, mix, steps, rates ..., in place of --steps.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
 ) -> None:
@@ -41,10 +47,68 @@ def nuclei(
     """
     with console.extra("train"):
         from histome.models.describe import describe_card
-        from histome.training.nuclei.from_labels import Plan, train_nuclei
+        from histome.training.nuclei.from_labels import Plan, read_recipe, train_nuclei
 
-        pairs = [_pair(text) for text in data]
-        card = train_nuclei(pairs, out, Plan(steps=steps, start=start, seed=seed, device=device))
+        given = read_recipe(recipe) if recipe else None
+        plan = Plan(steps=steps, start=start, seed=seed, device=device, recipe=given)
+        card = train_nuclei([_pair(text) for text in data], out, plan)
+    console.print_result(describe_card(card))
+
+
+_Labeled = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME=FOLDER",
+        help="Labeled data; may be repeated. A folder with images.csv (mask, polygons or label of each "
+        "image), or of folders of tiles that are labels: NAME nct, starc9, or any for our classes.",
+    ),
+]
+_Mpp = Annotated[float | None, typer.Option(help="um/px of images whose resolution nothing else says.")]
+
+
+@train.command(
+    epilog=console.examples("train tissue --data nct=NCT-CRC-HE-100K --data mine=my-masks -o my-tissue")
+)
+def tissue(
+    data: _Labeled,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
+    start: Annotated[str | None, typer.Option("--from", help="Begin with this tissue model.")] = None,
+    mpp: _Mpp = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 1 um/px.")] = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
+) -> None:
+    """Train a tissue model on masks, polygons or labeled tiles: split by source, train, score, write a card.
+
+    Run the same line again after an interruption. Then: histome profile SLIDE --tissue-model OUT.
+    """
+    _train_maps(
+        "tissue", data, out, {"steps": steps, "start": start, "mpp": mpp, "seed": seed, "device": device}
+    )
+
+
+@train.command(epilog=console.examples("train qc --data mine=my-artifacts --mpp 0.5 -o my-qc"))
+def qc(
+    data: _Labeled,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
+    mpp: _Mpp = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 1 um/px.")] = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
+) -> None:
+    """Train a quality model on masks, polygons or labeled tiles; it excludes besides what the rules do.
+
+    Run the same line again after an interruption. Then set model = "OUT" under [qc] in a settings file.
+    """
+    _train_maps("qc", data, out, {"steps": steps, "mpp": mpp, "seed": seed, "device": device})
+
+
+def _train_maps(kind: "MapKind", data: list[str], out: Path, plan: dict[str, Any]) -> None:
+    with console.extra("train"):
+        from histome.models.describe import describe_card
+        from histome.training.tissue.from_labels import MapPlan, train_maps
+
+        card = train_maps(kind, [_pair(text) for text in data], out, MapPlan(**plan))
     console.print_result(describe_card(card))
 
 

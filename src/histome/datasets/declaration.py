@@ -41,6 +41,8 @@ class TissueLabels:
         Images, or labels of tiles, in which red cells are found by color.
     by_eye : Mapping[str, str]
         Images that a person looked at -> name in `LABEL_SETS` of what has no label there.
+    tile_mpp : float or None, um/px
+        Of its tiles as published, in folders that are labels.
     zoom : tuple[float, float]
         Range of the scale of crops; wider where the resolution is doubtful.
     mirrored : bool
@@ -56,6 +58,7 @@ class TissueLabels:
     stratum: str = ""
     red_cells: tuple[str, ...] = ()
     by_eye: Mapping[str, str] = field(default_factory=dict)
+    tile_mpp: float | None = None
     zoom: tuple[float, float] = (0.7, 1.4)
     mirrored: bool = False
 
@@ -70,6 +73,11 @@ class DataSet:
         As people call it, and as its publishers say; empty terms are the owner's to state.
     source : str
         What a source is, the unit of every split: a slide, a patient.
+    organ : str
+        Name out of `classes.ORGANS` of all its sources; "source" where the source names it; "" where their
+        TCGA codes do, or nothing.
+    site : "primary", "metastasis" or ""
+        Of the tumors, where all are alike.
     published : bool
         Whether `datasets.published` reads it as its publishers give it.
     labels : Mapping[str, int] or None
@@ -102,6 +110,8 @@ class DataSet:
     license: str = ""
     citation: str = ""
     source: str = ""
+    organ: str = ""
+    site: Literal["primary", "metastasis", ""] = ""
     published: bool = False
     labels: Mapping[str, int] | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

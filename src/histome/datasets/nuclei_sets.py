@@ -31,6 +31,8 @@ _PUMA_LABELS = {
 NUCLEI_SETS: tuple[DataSet, ...] = (
     DataSet(
         name="consep",
+        organ="colorectum",
+        site="primary",
         license="research use, cite Graham et al. 2019 (HoVer-Net)",
         citation="arXiv:1812.06499",
         source="tile of the official training part; patients unknown",
@@ -66,6 +68,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="monuseg",
+        site="primary",
         license=_CC_BY_NC_SA,
         citation="Kumar et al. 2017, doi:10.1109/TMI.2017.2677499",
         source=_TCGA,
@@ -79,6 +82,8 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="tnbc",
+        organ="breast",
+        site="primary",
         license="CC BY 4.0 (Naylor et al. 2018)",
         citation="doi:10.1109/TMI.2018.2865709",
         source="patient",
@@ -94,6 +99,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="monusac",
+        site="primary",
         license=_CC_BY_NC_SA,
         citation="Verma et al. 2021, doi:10.1109/TMI.2021.3085712",
         source=_TCGA,
@@ -124,6 +130,8 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="crchistophenotypes",
+        organ="colorectum",
+        site="primary",
         license="research use (Sirinukunwattana et al. 2016)",
         citation="doi:10.1109/TMI.2016.2525803",
         source="field; patients unknown",
@@ -161,6 +169,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="pannuke",
+        organ="source",
         license=_CC_BY_NC_SA,
         citation="Gamper et al. 2020, arXiv:2003.10778",
         source="organ: slides are not published",
@@ -177,6 +186,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="lizard",
+        organ="colorectum",
         license="CC BY-NC-SA 4.0, research use only",
         citation="Graham et al. 2021, arXiv:2108.11195",
         source="region; patients are not published",
@@ -185,6 +195,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="conic",
+        organ="colorectum",
         license="CC BY-NC-SA 4.0, research use only",
         citation="Graham et al. 2021, arXiv:2111.14485",
         source="region of Lizard that the patch was cut from",
@@ -193,6 +204,8 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="nucls",
+        organ="breast",
+        site="primary",
         license="CC0 1.0",
         citation="Amgad et al. 2022, doi:10.1093/gigascience/giac037",
         source=_TCGA,
@@ -230,6 +243,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="puma",
+        organ="skin",
         license="CC0 1.0",
         citation="Schuiveling et al. 2025, doi:10.1093/gigascience/giaf011",
         source="region, one a specimen",
@@ -240,6 +254,7 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     # slightly softer than the originals. Adrenal gland and testis have no carcinoma in the strict sense.
     DataSet(
         name="pannuke_figures",
+        organ="source",
         license=_CC_BY_NC_SA,
         citation="Gamper et al. 2020, arXiv:2003.10778",
         source="organ: slides are not published",
@@ -268,6 +283,8 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="nucls15",
+        organ="breast",
+        site="primary",
         license="CC0 1.0",
         citation="Amgad et al. 2022, doi:10.1093/gigascience/giac037",
         source="TCGA slide",
@@ -297,6 +314,8 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
     # One region: it can only be trained on, or only be scored on.
     DataSet(
         name="puma_roi094",
+        organ="skin",
+        site="metastasis",
         license="CC0 1.0",
         citation="Schuiveling et al. 2025, doi:10.1093/gigascience/giaf011",
         source="region",

@@ -83,14 +83,41 @@ def split_by_source(fields: Sequence[Field], seed: int = 0) -> Split:
     At least one source each where a data set has three; one with fewer trains only. The same seed gives the
     same split, whatever else is trained on; a source that two data sets share stays in one part.
     """
+    part = parts_by_source([(f.data_set, f.source) for f in fields], seed)
+    return _split(fields, lambda f: part[f.source])
+
+
+def parts_by_source(of: Sequence[tuple[str, str]], seed: int = 0) -> dict[str, PartName]:
+    """Return the part of each source, as `split_by_source` splits; `of` are data sets and their sources."""
     part: dict[str, PartName] = {}
-    for name in sorted({f.data_set for f in fields}):
-        own = sorted({f.source for f in fields if f.data_set == name} - part.keys())
+    for name in sorted({data_set for data_set, _ in of}):
+        own = sorted({source for data_set, source in of if data_set == name} - part.keys())
         rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
         held_out, tuning = (max(1, round(len(own) * share)) if len(own) >= 3 else 0 for share in (0.2, 0.125))
         for k, source in enumerate(rng.permutation(own).tolist()):
             part[source] = "held-out" if k < held_out else "tuning" if k < held_out + tuning else "train"
-    return _split(fields, lambda f: part[f.source])
+    return part
+
+
+def split_labeled(fields: Sequence[Field], seed: int = 0) -> Split:
+    """Split as the data sets declare it where they do and their kept-back sources are there, else by source.
+
+    So what the shipped models keep back stays kept back, a patient of theirs in other data too, and their
+    scores and a new model's compare.
+    """
+    declared = {
+        name
+        for name in {f.data_set for f in fields}
+        if {part_of(name, f.source) for f in fields if f.data_set == name} >= {"tuning", "held-out"}
+    }
+    kept = [f.data_set in declared or part_of(f.data_set, f.source) != "train" for f in fields]
+    as_declared = split_fields(f for f, is_kept in zip(fields, kept, strict=True) if is_kept)
+    drawn = split_by_source([f for f, is_kept in zip(fields, kept, strict=True) if not is_kept], seed)
+    return Split(
+        as_declared.train + drawn.train,
+        as_declared.tuning + drawn.tuning,
+        as_declared.held_out + drawn.held_out,
+    )
 
 
 def sources(fields: Sequence[Field]) -> dict[str, list[str]]:

@@ -1,11 +1,13 @@
 """The labels of the tissue network: sets of our seven classes, what is likeliest in them, and their trust."""
 
+from collections.abc import Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.classes import TISSUE_CLASSES
+from histome.classes import QC_CLASSES, TISSUE_CLASSES
 
 _SOFT = ("STROMA", "VESSEL", "BLOOD")
 _NOT_TUMOR = ("EPITHELIAL_TISSUE", *_SOFT, "OTHER")
@@ -63,16 +65,39 @@ LABEL_SETS: dict[str, LabelSet] = {
     # Fibroblasts, endothelium and muscle in one word.
     "connective nuclei": LabelSet(("STROMA", "VESSEL", "OTHER"), ("STROMA",), 0.3, 0.7),
 }
-CODES = {name: code for code, name in enumerate(LABEL_SETS, start=1)}
 
 
-def label_table() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Rows by code: allowed and preferred memberships (codes, 7), weight and preference (codes, 2)."""
-    allowed, preferred = (np.zeros((len(CODES) + 1, len(TISSUE_CLASSES)), np.float32) for _ in range(2))
-    weights = np.zeros((len(CODES) + 1, 2), np.float32)
-    for name, code in CODES.items():
-        label = LABEL_SETS[name]
-        allowed[code] = [c in label.allowed for c in TISSUE_CLASSES]
-        preferred[code] = [c in label.preferred for c in TISSUE_CLASSES]
-        weights[code] = label.weight, label.weight * label.preference
-    return allowed, preferred, weights
+def own_labels(classes: tuple[str, ...]) -> dict[str, LabelSet]:
+    """Return every set of the classes by its names, `CARCINOMA` or `STROMA|VESSEL`: what people say."""
+    sizes = range(1, len(classes) + 1)
+    return {"|".join(names): LabelSet(names) for size in sizes for names in combinations(classes, size)}
+
+
+class Vocabulary(NamedTuple):
+    """The classes of a map and the labels that are sets of them, by name; code k is the k-th label."""
+
+    classes: tuple[str, ...]
+    labels: Mapping[str, LabelSet]
+
+    def code(self, label: str) -> int | None:
+        """Return the code of a label; names of classes may stand in any order, joined by | or +."""
+        names = label.replace("+", "|").split("|")
+        ordered = "|".join(name for name in self.classes if name in names)
+        found = label if label in self.labels else ordered if len(ordered.split("|")) == len(names) else ""
+        return list(self.labels).index(found) + 1 if found else None
+
+    def table(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Rows by code: allowed and preferred members (codes, classes), weight and preference (codes, 2)."""
+        rows = len(self.labels) + 1
+        allowed, preferred = (np.zeros((rows, len(self.classes)), np.float32) for _ in range(2))
+        weights = np.zeros((rows, 2), np.float32)
+        for code, label in enumerate(self.labels.values(), start=1):
+            allowed[code] = [name in label.allowed for name in self.classes]
+            preferred[code] = [name in label.preferred for name in self.classes]
+            weights[code] = label.weight, label.weight * label.preference
+        return allowed, preferred, weights
+
+
+TISSUE_LABELS = Vocabulary(TISSUE_CLASSES, LABEL_SETS | own_labels(TISSUE_CLASSES))
+QUALITY_LABELS = Vocabulary(QC_CLASSES, own_labels(QC_CLASSES))
+CODES = {name: code for code, name in enumerate(TISSUE_LABELS.labels, start=1)}

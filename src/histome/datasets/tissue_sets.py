@@ -73,6 +73,7 @@ TISSUE_SETS: tuple[DataSet, ...] = (
                 "ADI": ("OTHER",),
                 "DEB": ("NECROSIS", "BLOOD"),
             },
+            tile_mpp=0.5,
             mirrored=True,
         ),
     ),
@@ -92,6 +93,24 @@ TISSUE_SETS: tuple[DataSet, ...] = (
                 "03_COMPLEX": "complex stroma",
                 "04_LYMPHO": "LYM",
                 **{"05_DEBRIS": "debris", "06_MUCOSA": "NORM", "07_ADIPOSE": "other"},
+            },
+            tile_mpp=0.495,
+            mirrored=True,
+        ),
+    ),
+    DataSet(
+        name="starc9",
+        license="CC BY 4.0",
+        citation="Subramanian et al. 2025, arXiv:2511.00383",
+        source="tile",
+        organ="colorectum",
+        tissue=TissueLabels(
+            layout="tiles",
+            note="colon; one word a tile",
+            # FCT is fibrous connective tissue, NCS necrosis, BLD blood.
+            labels={
+                **{"TUM": "tumor", "FCT": "STR", "NOR": "NORM", "MUS": "MUS", "LYM": "LYM"},
+                **{"MUC": "other", "ADI": "other", "NCS": "NECROSIS", "BLD": "blood"},
             },
             mirrored=True,
         ),

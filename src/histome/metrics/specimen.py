@@ -32,7 +32,8 @@ class Cells:
 
     `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside);
     `features` are columns of NUCLEUS_FEATURES that were measured, NaN where one cell lacks a value;
-    `class_labels` says how the model learned each class, empty where that is not known.
+    `class_labels` says how the model learned each class, empty where that is not known; `strangeness` is NaN
+    where the model cannot tell.
     """
 
     x_um: NDArray[np.float64]
@@ -43,6 +44,7 @@ class Cells:
     abstained: NDArray[np.bool_] | None
     features: Mapping[str, NDArray[np.float64]]
     class_labels: Mapping[str, Support] = field(default_factory=dict)
+    strangeness: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -59,6 +61,7 @@ class Cells:
             None if self.abstained is None else self.abstained[rows],
             {name: column[rows] for name, column in self.features.items()},
             self.class_labels,
+            None if self.strangeness is None else self.strangeness[rows],
         )
 
 
@@ -190,6 +193,7 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
         _booleans(table, "abstained") if "abstained" in table.column_names else None,
         columns,
         table_support(table.schema),
+        _floats(table, "strangeness") if "strangeness" in table.column_names else None,
     )
     # Sums of floats depend on their order: a canonical one makes every metric independent of the rows' order.
     area = columns.get("area_um2", np.zeros(len(x_um)))

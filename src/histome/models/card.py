@@ -49,6 +49,28 @@ class Thresholds(_Strict):
     min_area_um2: Annotated[float, Field(ge=0.0)] = 8.0
 
 
+class Familiarity(_Strict):
+    """What the surroundings of the cells were like that a model learned from (see `cells.familiarity`).
+
+    Attributes
+    ----------
+    mean : tuple of float
+        Of the features over the labeled fields.
+    whitening : tuple of tuple of float
+        Rows that make of a difference from the mean one whose root mean square is 1 at the limit: the
+        distance that 95 % of the fields stay within, those that training kept back or those it saw.
+    """
+
+    mean: tuple[float, ...]
+    whitening: tuple[tuple[float, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_square(self) -> Self:
+        if any(len(row) != len(self.mean) for row in (self.whitening, *self.whitening)):
+            raise ValueError("whitening must have as many rows and columns as mean")
+        return self
+
+
 class DataSource(_Strict):
     """One data set the weights learned from, with its license as far as known."""
 
@@ -93,6 +115,8 @@ class Card(_Strict):
         Data sets with licenses.
     organs : tuple of str
         Organs that it learned from, names out of `classes.ORGANS`; empty where that is not known.
+    familiarity : Familiarity or None
+        What is known to it; None: it cannot tell what is strange.
     reference : dict of tuple of float
         Means of the outputs for a drawn window (`models.reference.summarize`), for `check_model`.
     scores, training : dict
@@ -119,6 +143,7 @@ class Card(_Strict):
     thresholds: Thresholds = Thresholds()
     training_data: tuple[DataSource, ...] = ()
     organs: tuple[Organ, ...] = ()
+    familiarity: Familiarity | None = None
     reference: dict[str, tuple[float, ...]] = {}
     scores: dict[str, Any] = {}
     training: dict[str, Any] = {}

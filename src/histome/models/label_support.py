@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from histome.classes import CELL_CLASSES
 from histome.models.card import Card
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Fewer labels of its own than this, all data sets together, and a class' numbers are marked.
 FEW_LABELS = 100
+# Fewer held-out nuclei of a class than this are no score of it.
+FEW_SCORED = 20
 CLASS_LABELS = b"histome.class_labels"
 _DIRECT = re.compile(r"direct, n = ([\d,]+)")
 
@@ -80,6 +83,17 @@ def support_texts(support: Mapping[str, Support]) -> dict[str, str]:
 def card_support(card: Card) -> dict[str, Support]:
     """Return how a model learned each of its classes; empty where its card does not say."""
     return read_support(card.training.get("labels"))
+
+
+def unscored_classes(card: Card) -> tuple[str, ...]:
+    """Return the classes of cells without a held-out score (`scores.classes`); none where the card has none.
+
+    A score is of `FEW_SCORED` nuclei or more that are labeled as that class alone.
+    """
+    scored = card.scores.get("classes")
+    if not isinstance(scored, Mapping):
+        return ()
+    return tuple(name for name in CELL_CLASSES if scored.get(name, {}).get("n_scored", 0) < FEW_SCORED)
 
 
 def support_metadata(card: Card) -> dict[bytes, bytes]:

@@ -10,12 +10,12 @@ from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 
 if TYPE_CHECKING:
     from histome.models.card import Card
 
-Task = Literal["segmenter", "stardist", "hover"]
+Task = Literal["quality", "segmenter", "stardist", "hover"]
 Shape = tuple[int, ...]
 
 
@@ -54,7 +54,7 @@ class ModelTask:
 
     Attributes
     ----------
-    finds : "tissue" or "cells"
+    finds : "quality", "tissue" or "cells"
         What the pipeline uses such a model for.
     outputs : tuple of ModelOutput
         Those it must have.
@@ -69,7 +69,7 @@ class ModelTask:
         other counted as one of our cell classes (`cell_classes` of the card).
     """
 
-    finds: Literal["tissue", "cells"]
+    finds: Literal["quality", "tissue", "cells"]
     outputs: tuple[ModelOutput, ...]
     decoder: str
     optional: tuple[ModelOutput, ...] = ()
@@ -79,6 +79,12 @@ class ModelTask:
 
 TASKS: Mapping[Task, ModelTask] = MappingProxyType(
     {
+        "quality": ModelTask(
+            finds="quality",
+            outputs=(ModelOutput("probabilities", "classes", 0.0, 1.0),),
+            decoder="each pixel is of its most probable class, or of what the rules say against it",
+            classes=QC_CLASSES,
+        ),
         "segmenter": ModelTask(
             finds="tissue",
             outputs=(ModelOutput("probabilities", "classes", 0.0, 1.0),),
@@ -105,6 +111,7 @@ TASKS: Mapping[Task, ModelTask] = MappingProxyType(
         ),
     }
 )
+QC_TASKS: tuple[Task, ...] = tuple(name for name, task in TASKS.items() if task.finds == "quality")
 TISSUE_TASKS: tuple[Task, ...] = tuple(name for name, task in TASKS.items() if task.finds == "tissue")
 CELL_TASKS: tuple[Task, ...] = tuple(name for name, task in TASKS.items() if task.finds == "cells")
 

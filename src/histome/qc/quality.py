@@ -10,6 +10,7 @@ from histome.classes import QC_CLASSES
 from histome.config import QcConfig
 from histome.errors import NoTissueError
 from histome.geometry.interest import RegionsOfInterest
+from histome.models.runtime import Predictor
 from histome.qc.artifacts import find_debris, find_ink
 from histome.qc.broken import box_mask
 from histome.qc.colors import DENSITY_STEP, GLASS_MPP, Evidence, Glass, color_evidence, find_glass
@@ -17,6 +18,7 @@ from histome.qc.focus import find_out_of_focus, measure_focus
 from histome.qc.folds import find_folds
 from histome.qc.foreground import find_tissue, read_strip, strips
 from histome.qc.fragments import label_fragments
+from histome.qc.learned import find_learned
 from histome.qc.stain import Stain, measure_stain, unlike_h_and_e
 from histome.slide import ClassMap, Slide
 
@@ -29,6 +31,8 @@ _COVERED = 0.8
 # has a median of 2.31 (purple by normalization), the next 2.13 (dark lymphocytes); DAPI on black has 3.19,
 # all that a byte holds.
 DARKEST_DENSITY = 2.7
+# The later ones win.
+_WORSE = ("NO_TISSUE", "OUT_OF_FOCUS", "TISSUE_ARTIFACT", "MARKER")
 _CODE = {name: np.uint8(code) for code, name in enumerate(QC_CLASSES, start=1)}
 
 
@@ -91,11 +95,19 @@ class Quality:
         }
 
 
-def assess(slide: Slide, config: QcConfig, regions: RegionsOfInterest | None = None) -> Quality:
+def assess(
+    slide: Slide,
+    config: QcConfig,
+    regions: RegionsOfInterest | None = None,
+    *,
+    network: Predictor | None = None,
+    workers: int = 1,
+) -> Quality:
     """Return the quality of a slide; raises NoTissueError where no valid tissue is found, or none of H&E.
 
     The map is made from the pyramid level nearest 8 um/px in strips; focus reads tissue windows at 1 um/px.
     With regions of interest glass, ink and folds are told from the whole slide, focus and stain from them.
+    What a network finds in the tissue is excluded besides what the rules find, never measured in their place.
     """
     glass = find_glass(_thumbnail(slide))
     evidence = _read_evidence(slide, glass)
@@ -109,6 +121,9 @@ def assess(slide: Slide, config: QcConfig, regions: RegionsOfInterest | None = N
     focus = measure_focus(slide, tissue, mpp=MAP_MPP)
     soft = find_out_of_focus(focus, tissue, mpp=MAP_MPP, below=config.out_of_focus_below)
     found = {"VALID_TISSUE": tissue, "OUT_OF_FOCUS": soft, "TISSUE_ARTIFACT": folds | debris, "MARKER": ink}
+    if network is not None:
+        learned = find_learned(slide, tissue, network, mpp=MAP_MPP, workers=workers)
+        found = {"VALID_TISSUE": tissue, **{name: learned[name] | found.get(name, False) for name in _WORSE}}
     quality_map = _compose(found, wanted, slide)
     valid = quality_map.mask("VALID_TISSUE")
     quality = Quality(

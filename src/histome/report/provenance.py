@@ -75,7 +75,7 @@ def _pixel_size(slide: Slide) -> str:
 def load_cards(run: Mapping[str, Any]) -> dict[str, Card]:
     """Return the cards of the run's models by name: those still here with the checksum that was recorded."""
     settings = run.get("config", {})
-    chosen = [settings.get(stage, {}).get("model") for stage in ("tissue", "cells")]
+    chosen = [settings.get(stage, {}).get("model") for stage in ("qc", "tissue", "cells")]
     used = {entry.get("sha256") for entry in _models(run)}
     cards = {}
     for model in filter(None, chosen):

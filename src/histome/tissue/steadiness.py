@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from histome.models.blended import predict_field
 from histome.models.runtime import Predictor
-from histome.tissue.segment import predict_field
 
 # Of the same pixels, at any two places.
 LEAST_AGREEMENT = 0.95

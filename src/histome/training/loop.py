@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from histome.threads import ordered_map
 from histome.training.checkpoint import CHECKPOINT, Stateful, load, save
+from histome.training.progress import Pace, say_now
 
 Batch = TypeVar("Batch", covariant=True)
 
@@ -163,13 +164,16 @@ def run(
     """Update with each batch; every `every` steps and at step `last`, evaluate, log and save.
 
     A row of the log is step, seconds since this call, the mean losses since the last row, and what `evaluate`
-    says; `save_every` saves more often.
+    says; `save_every` saves more often. Between the rows a line now and then says how far it is.
     """
     sums, summed, began = dict[str, float](), 0, time.monotonic()
+    pace = Pace(trainer.step, last)
     for batch in ready:
-        for name, loss in trainer.update(batch).items():
+        losses = trainer.update(batch)
+        for name, loss in losses.items():
             sums[name] = sums.get(name, 0.0) + loss
         summed += 1
+        pace.step(trainer.step, losses)
         if trainer.step % every == 0 or trainer.step == last:
             row = {"step": trainer.step, "seconds": round(time.monotonic() - began)}
             row |= {name: round(total / summed, 4) for name, total in sums.items()} | dict(evaluate())
@@ -202,4 +206,4 @@ def log_row(path: Path, row: Mapping[str, float]) -> None:
         if new:
             writer.writeheader()
         writer.writerow(row)
-    print(dict(row), flush=True)
+    say_now(", ".join(f"{name} {value}" for name, value in row.items()))

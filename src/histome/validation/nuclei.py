@@ -93,12 +93,16 @@ class Answers:
         Probability of the given group.
     malignant : (4,) float
         (2, 2) confusion of {carcinoma cell} and {epithelial cell}, raveled, where the label says which.
+    sets, said : (m,) int64
+        Label set and likeliest class of every matched nucleus whose type is known.
     """
 
     true: NDArray[np.int64]
     guess: NDArray[np.int64]
     confidence: NDArray[np.floating]
     malignant: NDArray[np.floating]
+    sets: NDArray[np.int64]
+    said: NDArray[np.int64]
 
 
 def answers(found: Found, field: "Field", groups: Mapping[str, tuple[str, ...]]) -> Answers:
@@ -113,7 +117,15 @@ def answers(found: Found, field: "Field", groups: Mapping[str, tuple[str, ...]])
     grades = confusion_parts(
         (sets[sure] == 1 << epithelial[1]).astype(int), p[sure][:, epithelial].argmax(1), 2
     )
-    return Answers(true[known], merged.argmax(1), merged.max(1, initial=0.0), grades)
+    typed = sets > 0
+    return Answers(
+        true[known],
+        merged.argmax(1),
+        merged.max(1, initial=0.0),
+        grades,
+        sets[typed].astype(np.int64),
+        p[typed].argmax(1),
+    )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from histome.models.reference import reference_window
 from histome.models.runtime import Network
 from histome.training.networks import scale_pixels
 from histome.training.nuclei.calibrate import first_window
-from histome.training.nuclei.from_labels import Plan, train_nuclei
+from histome.training.nuclei.from_labels import Plan, read_recipe, train_nuclei
 from histome.training.nuclei.from_onnx import network_of
 from histome.training.nuclei.ship import support_of
 from histome.training.nuclei.train import Recipe
@@ -80,6 +80,32 @@ def test_the_card_says_split_marks_scores_and_data(trained):
     assert trained.training_data[0].note == "3 fields, 36 nuclei"
     assert trained.thresholds.prob < 0.7
     assert trained == load_card(trained.weights_path.parent)
+
+
+def test_the_settled_network_is_scored_on_the_tuning_sources(trained):
+    head, row = (trained.weights_path.parent / "stages.csv").read_text().splitlines()
+    assert head.split(",")[:2] == ["step", "mine_detection_f1"]
+    assert row.split(",")[0] == "4"
+
+
+def test_the_evidence_is_that_of_the_held_out_nuclei(trained):
+    classes = trained.scores["classes"]
+    assert classes["plasma_cell"]["trained"] == "direct, n = 12"
+    assert classes["macrophage"]["n_scored"] == 0
+    assert trained.familiarity is None  # three fields are no sample
+
+
+def test_a_recipe_takes_the_place_of_the_plan(tmp_path, folder):
+    path = tmp_path / "recipe.toml"
+    path.write_text("steps = 12\nrestarts = [4]\nwidths = [8, 8, 16]\n[mix]\nother = 1.0\n")
+    recipe = read_recipe(path)
+    assert (recipe.steps, recipe.restarts, recipe.mix) == (12, (4,), {"other": 1.0})
+    assert recipe.ema == Recipe().ema
+    with pytest.raises(UsageError, match="no share for mine"):
+        train_nuclei([("mine", folder)], tmp_path / "out", replace(PLAN, recipe=recipe))
+    path.write_text("stepz = 12\n")
+    with pytest.raises(UsageError, match="did you mean steps"):
+        read_recipe(path)
 
 
 def test_the_same_line_again_goes_on_and_changes_nothing(trained, folder):

@@ -10,7 +10,7 @@ from helpers.tissue_models import segmenter_card
 from histome.classes import TISSUE_CLASSES
 from histome.datasets import tissue_fields
 from histome.datasets.tissue_fields import TissueField, load_tissue_fields
-from histome.datasets.tissue_labels import CODES, LABEL_SETS, label_table
+from histome.datasets.tissue_labels import CODES, TISSUE_LABELS
 from histome.models.runtime import weights_sha256
 from histome.training.checkpoint import load_average, write_average
 from histome.training.networks import export_onnx
@@ -33,18 +33,18 @@ def loss_of(label, **probabilities):
     p = torch.full((1, 7, 1, 1), 1e-4)
     for name, value in probabilities.items():
         p[0, K[name]] = value
-    table = tuple(torch.from_numpy(part) for part in label_table())
+    table = tuple(torch.from_numpy(part) for part in TISSUE_LABELS.table())
     codes = torch.full((1, 1, 1), CODES[label] if label else 0)
     return float(tissue.tissue_loss(torch.logit(p), codes, table, torch.zeros(7)))
 
 
 def test_the_label_table_names_our_classes_only():
-    allowed, preferred, weights = label_table()
-    assert allowed.shape == (len(LABEL_SETS) + 1, 7)
+    allowed, preferred, weights = TISSUE_LABELS.table()
+    assert allowed.shape == (len(TISSUE_LABELS.labels) + 1, 7)
     assert not allowed[0].any()
     assert not weights[0].any()
     assert (preferred <= allowed).all()
-    for name, label in LABEL_SETS.items():
+    for name, label in TISSUE_LABELS.labels.items():
         assert {TISSUE_CLASSES[k] for k in np.flatnonzero(allowed[CODES[name]])} == set(label.allowed)
 
 

@@ -12,6 +12,7 @@ from histome.narrative.writers.words import cell_words, tissue_words
 
 # Under these a sentence says that there is little to go by.
 _LITTLE_VALID_PERCENT, _LITTLE_VALID_MM2, _FEW_CELLS = 80.0, 1.0, 20
+_MOSTLY_UNFAMILIAR = 0.5
 
 
 def find_doubts(facts: Facts) -> Iterator[Sentence]:
@@ -30,6 +31,18 @@ def _little_tissue(facts: Facts) -> Iterator[Sentence]:
         yield _tell(facts, "Only {RELATIVE_AREA_VALID_TISSUE} of the tissue passed quality control.")
     if area is not None and area < _LITTLE_VALID_MM2:
         yield _tell(facts, "Only {VALID_AREA} of valid tissue was there to measure, a small sample.")
+
+
+def _unfamiliar(facts: Facts) -> Iterator[Sentence]:
+    """Yield that the surroundings of most cells are unlike any that the model learned from."""
+    name = "UNFAMILIAR_FRACTION_ALL"
+    share = facts.get(name)
+    if share is not None and share > _MOSTLY_UNFAMILIAR:
+        yield _tell(
+            facts,
+            f"The surroundings of {{{name}:%}} of the cells are unlike those that the model learned from: "
+            "the cell types are not to be trusted.",
+        )
 
 
 def _abstained(facts: Facts) -> Iterator[Sentence]:
@@ -131,6 +144,7 @@ def _never_seen(facts: Facts) -> Iterator[Sentence]:
 
 DOUBTS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (
     _little_tissue,
+    _unfamiliar,
     _abstained,
     _disagreement,
     _classes,

@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import create_model
 
+from histome.config import Settings, read_settings
 from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field
 from histome.datasets.published import load_labeled
-from histome.datasets.splits import Split, split_by_source
+from histome.datasets.splits import Split, split_labeled
 from histome.errors import DataError, UsageError
 from histome.models.card import CARD_NAME, Card, DataSource, Thresholds, load_card
 from histome.models.label_support import card_support
@@ -42,6 +44,8 @@ class Plan:
         Channels of the network, those of `start` where it is given.
     window_px : int
         Side of the exported window.
+    recipe : Recipe or None
+        In place of all of the plan but `start`, `device` and `window_px`; `read_recipe` reads one.
     """
 
     steps: int = 7600
@@ -52,14 +56,27 @@ class Plan:
     window_px: int = 1024
     crop_px: int = 256
     batch: int = 8
+    recipe: Recipe | None = None
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe of a TOML file: fields of `Recipe`, those that it leaves out as they are there."""
+    given = read_settings(_RecipeFile, path)
+    return replace(Recipe(), **given.model_dump(exclude_unset=True))
+
+
+_FIELDS: dict[str, Any] = {each.name: (each.type, None) for each in fields(Recipe)}
+_RecipeFile = create_model("_RecipeFile", __base__=Settings, **_FIELDS)
 
 
 def train_nuclei(data: Sequence[tuple[str, Path]], out: Path, plan: Plan | None = None) -> Card:
     """Train a nuclei model on labeled folders; write checkpoint, log, model.onnx and card.toml to `out`.
 
-    Sources (slides, patients) are split with the seed: a fifth of each data set is only scored, an eighth
-    chooses thresholds and temperature. Called again with the same settings it goes on where it was
-    interrupted. The folder is a model: `histome profile --cells-model OUT`.
+    Sources (slides, patients) of data sets that declare them are split as the shipped model's were. The
+    others are split with the seed: a fifth of each data set is only scored, an eighth chooses thresholds and
+    temperature. stages.csv has the tuning scores of each settled network on the way. Called again with the
+    same settings it goes on where it was interrupted. The folder is a model: `histome profile --cells-model
+    OUT`.
 
     Parameters
     ----------
@@ -97,8 +114,7 @@ def _finished(out: Path) -> Card | None:
 
 
 def _split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool) -> Split:
-    fields = [field for name, folder in data for field in load_labeled(name, folder)]
-    split = split_by_source(fields, plan.seed)
+    split = split_labeled([f for name, folder in data for f in load_labeled(name, folder)], plan.seed)
     for name in dict.fromkeys(name for name, _ in data):
         mine = [field for field in split.train if field.data_set == name]
         if not sum(len(field.points_px) for field in mine):
@@ -113,10 +129,12 @@ def _split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool
     return split
 
 
-def _recipe(fields: Sequence[Field], plan: Plan, parent: Card | None) -> Recipe:
+def _recipe(labeled: Sequence[Field], plan: Plan, parent: Card | None) -> Recipe:
     """Data sets share the crops by the root of their numbers of nuclei; a started model learns slower."""
+    if plan.recipe is not None:
+        return _given(plan.recipe, labeled)
     nuclei: dict[str, int] = {}
-    for field in fields:
+    for field in labeled:
         nuclei[field.data_set] = nuclei.get(field.data_set, 0) + len(field.points_px)
     widths = plan.widths or Recipe.widths
     if parent is not None:
@@ -132,6 +150,12 @@ def _recipe(fields: Sequence[Field], plan: Plan, parent: Card | None) -> Recipe:
         seed=plan.seed + 1,
         mix={name: round(n**0.5, 3) for name, n in nuclei.items()},
     )
+
+
+def _given(recipe: Recipe, labeled: Sequence[Field]) -> Recipe:
+    if missing := {field.data_set for field in labeled} - recipe.mix.keys():
+        raise UsageError(f"the recipe's mix has no share for {', '.join(sorted(missing))}")
+    return recipe
 
 
 def _keep_settings(path: Path, data: Sequence[tuple[str, Path]], plan: Plan, recipe: Recipe) -> None:

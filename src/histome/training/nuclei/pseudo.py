@@ -22,7 +22,7 @@ from histome.datasets.fields import IMAGE_MPP, Field, read_image, read_rows
 from histome.datasets.labelsets import label_set
 from histome.geometry.polygons import centroids
 from histome.models.card import Thresholds
-from histome.training.nuclei.train import predict
+from histome.training.nuclei.follow import predict
 from histome.training.pseudo import entropy, surest
 
 KEPT_SHARE = 0.7

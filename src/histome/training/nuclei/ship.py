@@ -27,9 +27,11 @@ from histome.training.nuclei.calibrate import (
     run_network,
     stain_range,
 )
+from histome.training.nuclei.familiarity import fit_familiarity
 from histome.training.nuclei.targets import RAYS, STRIDE
 from histome.training.nuclei.train import Recipe, make_network
-from histome.validation.nuclei import found_from_table, rounded, score_field, score_tables
+from histome.validation.evidence import evidence
+from histome.validation.nuclei import FieldScore, found_from_table, rounded, score_field, score_tables
 
 # The cells of a field and um per pixel of their outlines, through the code that profiles a slide.
 FindInField = Callable[[Field, Network], tuple[pa.Table, float]]
@@ -54,8 +56,8 @@ def ship(
     """Write model.onnx and card.toml of trained weights into `out`; the scores come last.
 
     Export, thresholds, temperature and logit adjustment (on the tuning fields alone), the range of the stain,
-    the reference, the scores: each is written when it is known, for the next step runs the model that the
-    card describes.
+    what is familiar, the reference, the scores: each is written when it is known, for the next step runs the
+    model that the card describes.
 
     Parameters
     ----------
@@ -81,8 +83,10 @@ def ship(
         "held_out_sources": sources(split.held_out),
         "stain": stain_range([find(field, network)[0] for field in outlined]),
     }
-    card = rewrite_card(card, out, training=training, reference=reference_of(card))
-    scores = _scores(split, network, find) if score is None else score(network)
+    known = fit_familiarity(split, network)
+    card = rewrite_card(card, out, training=training, familiarity=known, reference=reference_of(card))
+    network = Network(card, precision="f32")
+    scores = _scores(split, network, find, training.get("labels", {})) if score is None else score(network)
     return rewrite_card(card, out, scores=rounded(scores))
 
 
@@ -110,13 +114,15 @@ def _calibrated(card: Card, split: Split, recipe: Recipe, out: Path) -> Card:
     )
 
 
-def _scores(split: Split, network: Network, find: FindInField) -> dict[str, Any]:
-    def tables(fields: Sequence[Field]) -> Mapping[str, Any]:
-        return score_tables([score_field(found_from_table(*find(f, network)), f) for f in fields])
+def _scores(split: Split, network: Network, find: FindInField, labels: Mapping[str, str]) -> dict[str, Any]:
+    def scored(fields: Sequence[Field]) -> list[FieldScore]:
+        return [score_field(found_from_table(*find(f, network)), f) for f in fields]
 
+    held_out = scored(split.held_out)
     return {
-        "held_out": tables(split.held_out),
-        "tuning": tables(split.tuning),
+        "held_out": score_tables(held_out),
+        "tuning": score_tables(scored(split.tuning)),
+        **evidence(held_out, labels),
         "interval": "95 % percentile bootstrap over sources (fields when < 5)",
         "note": "thresholds and temperature were chosen on the tuning sources: those figures flatter",
     }

@@ -9,14 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from histome.cells.decode.sharpen import polygons
-from histome.cells.decode.stardist import star_polygons
 from histome.classes import CELL_CLASSES
 from histome.datasets.fields import IMAGE_MPP, Field
-from histome.geometry.polygons import centroids
 from histome.training.augment import appearance, similarity, warp
 from histome.training.checkpoint import load_average
-from histome.training.loop import Trainer, batches, flushed_subnormals, learning_rate, run
+from histome.training.loop import Trainer, batches, flushed_subnormals, learning_rate, log_row, run
 from histome.training.networks import (
     OFFSET_PX,
     UNet,
@@ -25,9 +22,9 @@ from histome.training.networks import (
     scale_pixels,
     star_distance,
 )
+from histome.training.nuclei.follow import score_stage, tuning_f1
 from histome.training.nuclei.losses import label_set_loss, mask_loss, object_loss, offset_loss, polar_iou_loss
 from histome.training.nuclei.targets import RAYS, sample_targets
-from histome.validation.matching import DetectionCounts, detection_counts
 
 N_SETS = 1 << len(CELL_CLASSES)
 
@@ -155,46 +152,6 @@ def losses(out: dict[str, Tensor], parts: list[Tensor], set_weight: Tensor) -> d
     return parts_of_loss
 
 
-def predict(net: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Outputs of a field, padded white to 64 px, as the exported network gives them without the batch axis.
-
-    prob (h, w), dist (32, h, w), logits (9, h, w), and where the network has them mask (2 h, 2 w), offset
-    (2, h, w); h and w are half the image's, rounded up.
-    """
-    h, w = image.shape[:2]
-    padded = np.full((-(-h // 64) * 64, -(-w // 64) * 64, 3), 255, np.uint8)
-    padded[:h, :w] = image
-    device = next(net.parameters()).device
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-        out = net(scale_pixels(torch.from_numpy(padded)[None].to(device)))
-    rows, cols = -(-h // 2), -(-w // 2)
-    maps = {
-        "prob": torch.sigmoid(out["prob"].float())[0, 0, :rows, :cols],
-        "dist": star_distance(out["dist"].float())[0, :, :rows, :cols],
-        "logits": out["logits"].float()[0, :, :rows, :cols],
-    }
-    if "mask" in out:
-        maps["mask"] = torch.sigmoid(full_resolution(out["mask"].float()))[0, : 2 * rows, : 2 * cols]
-        maps["offset"] = OFFSET_PX * out["offset"].float()[0, :, :rows, :cols]
-    return {name: part.cpu().numpy() for name, part in maps.items()}
-
-
-def tuning_f1(net: nn.Module, fields: Sequence[Field], *, prob_threshold: float = 0.3) -> dict[str, float]:
-    """Detection F1 (3 um) of each data set with outlines, to follow the training."""
-    counts: dict[str, DetectionCounts] = {}
-    net.eval()
-    for f in fields:
-        if not f.shapes or f.weight.min() == 0:  # where labels are partial, what is found beside is not false
-            continue
-        out = predict(net, f.image)
-        found = star_polygons(out["prob"], out["dist"], prob_threshold=prob_threshold, nms_threshold=0.3)
-        places = centroids(polygons(found.centers, found.distances))
-        new = detection_counts(f.points_px * f.label_mpp, places * IMAGE_MPP)
-        counts[f.data_set] = counts.get(f.data_set, DetectionCounts(0, 0, 0)) + new
-    net.train()
-    return {name: round(c.f1, 4) for name, c in counts.items()}
-
-
 class NucleiTrainer(Trainer):
     """Trains the nuclei network; a new run begins with the averaged weights of the run in `start`."""
 
@@ -246,7 +203,7 @@ def train(
     A new run begins with the averaged weights of the run in `start`, as far as the two networks share them.
 
     Writes folder/checkpoint.pt and a line of folder/log.csv every `every` steps: step, seconds, losses,
-    tuning F1.
+    tuning F1; where the learning rate has fallen to 0, a line of folder/stages.csv: all scores of the stage.
     """
     sampler = Sampler(fields, recipe)
     trainer = NucleiTrainer(recipe, folder, sampler.set_weight, device, start=start)
@@ -254,6 +211,9 @@ def train(
     ready = batches(sampler, trainer.step, recipe.steps, recipe.seed)
 
     def evaluate() -> dict[str, float]:
+        if trainer.step in (*recipe.restarts, recipe.steps):
+            row = {"step": trainer.step} | score_stage(trainer.averaged.eval(), tuning)
+            log_row(folder / "stages.csv", row)
         return {f"f1_{name}": score for name, score in tuning_f1(trainer.averaged, tuning).items()}
 
     log = folder / "log.csv"

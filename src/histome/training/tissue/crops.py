@@ -8,12 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from histome.datasets.tissue_fields import TissueField, tissue_labels_of
+from histome.datasets.declaration import TissueLabels
+from histome.datasets.declared import declaration_of
+from histome.datasets.tissue_fields import TissueField
 from histome.training.augment import appearance, similarity, warp
 from histome.training.tissue.network import STRIDE
 from histome.training.tissue.recipe import TissueRecipe
 
 Pixels = NDArray[np.uint8]
+# Of data sets that nobody declared; tiles that end are mirrored, not set on white.
+_OWN = TissueLabels(layout="masks", note="", labels={}, mirrored=True)
 
 
 class TissueSampler:
@@ -68,7 +72,7 @@ class TissueSampler:
         groups = self.groups[self.names[rng.choice(len(self.names), p=self.share)]]
         group = groups[list(groups)[rng.integers(len(groups))]]
         f = group[rng.integers(len(group))]
-        size, labels = self.recipe.crop_px, tissue_labels_of(f.data_set)
+        size, labels = self.recipe.crop_px, declaration_of(f.data_set).tissue or _OWN
         extent = np.array(f.image.shape[1::-1], np.float64)
         margin = np.minimum(0.4 * size, extent / 2)
         center = np.clip(rng.uniform(0, extent), margin, extent - margin)

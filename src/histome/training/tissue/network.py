@@ -31,7 +31,7 @@ def _encoder(pretrained: bool) -> nn.Module:
 
 
 class TissueNetwork(nn.Module):
-    """uint8 (N, H, W, 3) -> logits (N, 7, H/2, W/2); H and W multiples of 32.
+    """uint8 (N, H, W, 3) -> logits (N, classes, H/2, W/2); H and W multiples of 32.
 
     Parameters
     ----------
@@ -44,7 +44,12 @@ class TissueNetwork(nn.Module):
     """
 
     def __init__(
-        self, widths: Sequence[int] = (128, 80, 56), *, pretrained: bool = True, smooth: bool = False
+        self,
+        widths: Sequence[int] = (128, 80, 56),
+        *,
+        pretrained: bool = True,
+        smooth: bool = False,
+        classes: int = len(TISSUE_CLASSES),
     ) -> None:
         super().__init__()
         whole = _encoder(pretrained)
@@ -56,7 +61,7 @@ class TissueNetwork(nn.Module):
             nn.Sequential(conv_block(a + s, w), conv_block(w, w))
             for a, s, w in zip(inputs, skips, widths, strict=False)
         )
-        self.head = nn.Conv2d(widths[-1], len(TISSUE_CLASSES), 1)
+        self.head = nn.Conv2d(widths[-1], classes, 1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
         self.upsampling = "bilinear" if smooth else "nearest"
         if smooth:

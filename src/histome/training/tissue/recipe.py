@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from histome.classes import TISSUE_CLASSES
+
 # Share of the crops from each data set: by how well its labels fit ours, not by how many pixels it has.
 SHARES = {
     **{"wsss4luad": 0.22, "glas": 0.20, "consep": 0.08, "nct": 0.16, "kather": 0.03, "osteosarcoma": 0.14},
@@ -26,6 +28,8 @@ class TissueRecipe:
         Share of the views whose tissue ends on glass.
     smooth : bool
         The smooth form of the network (`TissueNetwork`).
+    classes : tuple of str
+        Of the map: those of tissue or those of quality.
     """
 
     steps: int = 3050
@@ -43,3 +47,4 @@ class TissueRecipe:
     consistency: float = 0.0
     glass: float = 0.0
     smooth: bool = False
+    classes: tuple[str, ...] = TISSUE_CLASSES

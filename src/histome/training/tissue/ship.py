@@ -28,12 +28,12 @@ def ship_tissue(
     ----------
     about : Mapping[str, Any]
         Fields of the card that are known beforehand: name, description, license, window_px, halo_px, limits,
-        training_data, training.
+        training_data, training; of a model of quality its task and classes too.
     score : callable()
         Scores of the model in `out`.
     """
     smooth = not any(name.endswith("running_mean") for name in weights)
-    net = TissueNetwork(pretrained=False, smooth=smooth)
+    net = TissueNetwork(pretrained=False, smooth=smooth, classes=len(weights["head.bias"]))
     net.load_state_dict(dict(weights))
     out.mkdir(parents=True, exist_ok=True)
     export_onnx(TissueExport(net.eval()), str(out / "model.onnx"), about["window_px"], ["probabilities"])

@@ -15,6 +15,7 @@ _NO_CONFIDENCE_AT_ALL = "there are no cells with a confidence"
 _FEWER_THAN_TWO = "there are fewer than two cells with a confidence"
 _NOTHING_SAID = "the cells say nothing about abstention"
 _NO_GROUP = "there are no {group}"
+_NOT_JUDGED = "the model does not say what is strange to it, or there are too few cells at one place"
 
 TEMPLATES = (
     *in_loops(
@@ -72,12 +73,29 @@ TEMPLATES = (
         smallest_sample=2,
         counts="cells with a confidence",
     ),
+    Template(
+        "STRANGENESS_MEDIAN_ALL",
+        "1",
+        "median distance of the surroundings of all cells from what the model learned, 1 at its limit",
+        (_NOT_JUDGED,),
+        smallest_sample=1,
+        counts="cells whose strangeness is known",
+    ),
+    Template(
+        "UNFAMILIAR_FRACTION_ALL",
+        "1",
+        "share of all cells whose strangeness is over 1",
+        (_NOT_JUDGED,),
+        SHARE,
+        smallest_sample=1,
+        counts="cells whose strangeness is known",
+    ),
 )
 
 
 def certainty(specimen: Specimen) -> Mapping[str, Result]:
     """Measure confidence and abstention per class and over all cells; n is the number of cells."""
-    return {**_confidence(specimen), **_abstention(specimen)}
+    return {**_confidence(specimen), **_abstention(specimen), **_strangeness(specimen)}
 
 
 def _certainty_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
@@ -89,6 +107,9 @@ def _certainty_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, Blo
         "CONFIDENCE_MEAN_{group}": BlockSums(mean, (n, first)),
         "CONFIDENCE_SD_ALL": BlockSums(sd, (n[:, -1], first[:, -1], second[:, -1])),
     }
+    if (strange := cells.strangeness) is not None:
+        familiar = blocks.count(np.where(np.isfinite(strange), strange > 1, -1).astype(np.int64), (2,))
+        sums["UNFAMILIAR_FRACTION_ALL"] = ratio(familiar[:, 1], familiar.sum(axis=1))
     # Where only the others are measured, the abstained lie in no block.
     if cells.abstained is None or specimen.origin:
         return sums
@@ -154,4 +175,16 @@ def _abstention(specimen: Specimen) -> dict[str, Result]:
     return {
         names[0]: result(counts, n),
         names[1]: result(quotient(counts, n), n, (n == 0, _NO_GROUP)),
+    }
+
+
+def _strangeness(specimen: Specimen) -> dict[str, Result]:
+    """Return the median strangeness of the cells and the share of those over the model's limit."""
+    strange = specimen.cells.strangeness
+    known = np.empty(0) if strange is None else strange[np.isfinite(strange)]
+    n, none = len(known), (len(known) == 0, _NOT_JUDGED)
+    median, share = (float(np.median(known)), float((known > 1).mean())) if n else (np.nan, np.nan)
+    return {
+        "STRANGENESS_MEDIAN_ALL": result(median, n, none),
+        "UNFAMILIAR_FRACTION_ALL": result(share, n, none),
     }

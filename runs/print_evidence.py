@@ -1,0 +1,87 @@
+"""Print what stands behind each class and each organ of a model, as Markdown, from its card.
+
+    python runs/print_evidence.py            # the shipped nuclei and tissue models
+    python runs/print_evidence.py FOLDER
+
+The figures are those that shipping wrote (`histome.validation.evidence`): held-out sources only. A row
+without any says "no evidence".
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.models.card import Card, load_card
+from histome.models.label_support import FEW_SCORED, card_support
+from histome.models.tasks import CELL_TASKS
+
+# Asked of every model, beside the organs that it was scored on.
+ROWS = (
+    "bladder",
+    "breast",
+    "colorectum",
+    "liver",
+    "lung",
+    "pancreas",
+    "prostate",
+    "stomach",
+    "primary",
+    "metastasis",
+)
+
+
+def figure(entry: Mapping[str, Any] | None) -> str:
+    """A value with its interval."""
+    if not entry:
+        return "-"
+    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows as Markdown."""
+    print("|", " | ".join(heads), "|\n|" + "---|" * len(heads))
+    for row in rows:
+        print("|", " | ".join(map(str, row)), "|")
+    print()
+
+
+def print_classes(card: Card) -> None:
+    """Each class: how it was learned, held-out nuclei labeled as it alone, F1 of the matched ones."""
+    scored, support = card.scores.get("classes", {}), card_support(card)
+    rows = []
+    for name in CELL_CLASSES if card.task in CELL_TASKS else TISSUE_CLASSES:
+        entry = scored.get(name, {})
+        n = entry.get("n_scored", 0)
+        told = figure(entry.get("f1")) if n >= FEW_SCORED else "no evidence"
+        rows.append((name, support.get(name, "not known"), n, told))
+    print_table((card.name, "trained", "n scored", "F1"), rows)
+
+
+def print_organs(card: Card) -> None:
+    """Each organ: held-out fields, nuclei, detection F1, share of types that the label allows."""
+    scored = card.scores.get("organs", {})
+    rows = []
+    for name in (*ROWS, *sorted(set(scored) - set(ROWS))):
+        entry = scored.get(name)
+        if entry is None:
+            rows.append((name, 0, 0, "no evidence", "no evidence"))
+        else:
+            figures = (figure(entry.get(key)) for key in ("detection_f1", "type_allowed"))
+            rows.append((name, entry["fields"], entry["nuclei"], *figures))
+    print_table((card.name, "fields", "nuclei", "detection F1", "type allowed by the label"), rows)
+
+
+def main() -> None:
+    """Print the tables of each model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["nuclei", "tissue"])
+    for name in parser.parse_args().models:
+        card = load_card(name)
+        print_classes(card)
+        if card.task in CELL_TASKS:
+            print_organs(card)
+
+
+if __name__ == "__main__":
+    main()
