@@ -1,8 +1,8 @@
 """How fast the metrics are, how their cost grows, and how they compare with the usual libraries.
 
     python benchmarks/bench_metrics.py slide --data FOLDER   all metrics of one whole slide, by family; the
-                                                             folder holds hgsc_nuclei_wsi.parquet and
-                                                             hgsc_tissue_wsi.parquet
+        [--copies N]                                         folder holds hgsc_nuclei_wsi.parquet and
+                                                             hgsc_tissue_wsi.parquet; or of N side by side
     python benchmarks/bench_metrics.py growth [--most N]     CPU-seconds of 10,000 to 4,000,000 cells, and the
                                                              slope of the log-log fit
     python benchmarks/bench_metrics.py peers [--cells N]     neighbor counts, nearest neighbors, contacts and
@@ -92,7 +92,21 @@ def warm_up() -> None:
     measure(Tissue.of(tissue), cells)
 
 
-def bench_slide(data: Path, workers: int) -> None:
+def side_by_side(tissue: ClassMap, cells: pa.Table, copies: int) -> tuple[ClassMap, pa.Table]:
+    """Copies of a slide in a row, 100 um apart."""
+    height, width = tissue.array.shape
+    gap = round(100 / tissue.mpp)
+    array = np.zeros((height, copies * (width + gap) - gap), np.uint8)
+    moved = []
+    for k in range(copies):
+        first = k * (width + gap)
+        array[:, first : first + width] = tissue.array
+        x = pa.array(cells["x_um"].to_numpy() + first * tissue.mpp)
+        moved.append(cells.set_column(cells.column_names.index("x_um"), "x_um", x))
+    return ClassMap(array, tissue.mpp, tissue.classes, tissue.origin_px), pa.concat_tables(moved)
+
+
+def bench_slide(data: Path, workers: int, copies: int) -> None:
     warm_up()
     steps: dict[str, Any] = {}
     print(
@@ -113,6 +127,7 @@ def bench_slide(data: Path, workers: int) -> None:
             )
         ),
     )
+    steps["map"], steps["cells"] = side_by_side(steps["map"], steps["cells"], copies)
     print(
         f"{'regions and zones':<24}",
         "{:7.2f} s CPU {:7.2f} s wall".format(
@@ -246,6 +261,7 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("slide", "growth", "peers", "once"))
     parser.add_argument("--data", type=Path, help="folder of hgsc_cells")
+    parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--most", type=int, default=SIZES[-1])
     parser.add_argument("--workers", type=int, default=available_cpus())
@@ -255,7 +271,7 @@ def main() -> None:
     if given.what == "slide":
         if given.data is None:
             parser.error("slide needs --data")
-        bench_slide(given.data, given.workers)
+        bench_slide(given.data, given.workers, given.copies)
     elif given.what == "growth":
         bench_growth(given.most, given.workers)
     elif given.what == "once":

@@ -119,7 +119,7 @@ def profile(
 
     >>> metrics = {row["name"]: row for row in profile.metrics.to_pylist()}
     >>> len(metrics)
-    8853
+    8875
     >>> metrics["CELL_N_TOTAL"]["value"] + metrics["CELL_N_NOT_COUNTED"]["value"] == len(profile.cells)
     True
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]

@@ -423,6 +423,21 @@ def test_explain_tells_n_and_null_model(cli: Cli) -> None:
     told = dict(line.split("  ", 1) for line in out.splitlines())
     assert told["n counts"].strip() == "fibroblasts at least 20 um inside the nucleated tissue"
     assert "spatial randomness" in told["compared with"]
+    assert "bootstrap of blocks of tissue" in told["interval"]
+    assert "bands" in told["function of"]
+
+
+def test_explain_tells_tests_and_what_a_number_was_before(cli: Cli) -> None:
+    def told(name: str) -> dict[str, str]:
+        _, out, _ = cli("metrics", "explain", name)
+        return dict(line.split("  ", 1) for line in out.splitlines())
+
+    assert "Benjamini-Hochberg" in told("ENRICHMENT_Z_LYMPHOCYTE_AROUND_FIBROBLAST")["tested"]
+    assert "pixel edges" in told("INVASIVE_FRONT_DENSITY")["since"]
+    assert "necrosis" in told("TUMOR_PURITY")["since"]
+    total = told("ABSOLUTE_AREA")
+    assert total["interval"].strip() == "no interval: measured on the whole slide, not sampled"
+    assert not total.keys() & {"since", "tested", "function of"}
 
 
 def test_completion_knows_the_commands() -> None:

@@ -66,8 +66,8 @@ def test_metrics_row_and_run_are_written(files, tmp_path):
     assert (about["mpp_x"], about["warnings"]) == ("0.5", "0")
     assert len(values) == len(names)
     run = json.loads((out / "run.json").read_text())
-    assert run["metrics"]["declared"] == 8853
-    assert 0 < run["metrics"]["finite"] < 8853
+    assert run["metrics"]["declared"] == 8875
+    assert 0 < run["metrics"]["finite"] < 8875
     named = {"cells": "cells.geojson", "tissue": "tissue.geojson", "classes": "map.toml"}
     assert {name: run["input"][name]["file"] for name in named} == named
     assert run["input"]["mpp"] == 0.5
@@ -94,7 +94,7 @@ def test_parts_are_written_too(files, tmp_path, per, parts):
     where = f"{per}:{files.tissue}" if per == "region" else per
     measure_files(files, tmp_path / "out", per=where)
     table = pq.read_table(tmp_path / "out" / "parts.parquet")
-    assert len(table) == parts * 8853
+    assert len(table) == parts * 8875
     if per == "region":
         assert table["part"].unique().to_pylist() == ["tumor", "stroma"]
 
@@ -139,7 +139,7 @@ def test_holes_in_the_tumor_are_kept_on_request(files, tmp_path):
 def test_command_line(files, tmp_path, capsys):
     words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0
-    assert "8,853 metrics" in capsys.readouterr().out
+    assert "8,875 metrics" in capsys.readouterr().out
     assert (tmp_path / "out" / "metrics.parquet").exists()
     assert run("metrics", "run", *words, "--mpp", 99, "-o", tmp_path / "no") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -216,4 +216,25 @@ def test_the_check_of_frames_can_be_overridden(files, tmp_path):
     files.cells.write_text(json.dumps(features))
     with pytest.raises(HistomeError, match=r"not at one resolution.*--any-frame"):
         measure_files(files, tmp_path / "out")
-    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8853
+    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8875
+
+
+@pytest.mark.parametrize("degrees", [0, 15, 37, 45])
+def test_shapes_are_those_of_the_polygons_and_not_of_their_pixels(tmp_path, degrees):
+    """A bar of 60 x 10 um: on pixels of 2 um its outline is 5 % off."""
+    bar = shapely.affinity.rotate(shapely.box(400, 400, 520, 420), degrees)
+    around = shapely.box(0, 0, 1000, 1000)
+    tissue = [("STROMA", around), ("CARCINOMA", bar)]
+    features = [
+        {"type": "Feature", "geometry": shapely.geometry.mapping(shape), "properties": {"class": name}}
+        for name, shape in tissue
+    ]
+    (tmp_path / "tissue.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (tmp_path / "cells.csv").write_text("x,y,class\n460,410,lymphocyte\n10,10,fibroblast\n")
+    files = ForeignFiles(tmp_path / "cells.csv", tmp_path / "tissue.geojson", 0.5)
+    table = measure_files(files, tmp_path / "out", any_frame=True)
+    value = dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
+    assert value["LARGEST_PERIMETER_CARCINOMA"] == pytest.approx(140, rel=1e-6)
+    assert value["LARGEST_ROUNDNESS_CARCINOMA"] == pytest.approx(4 * np.pi * 600 / 140**2, rel=1e-6)
+    assert value["LARGEST_FILLED_AREA_STROMA"] == pytest.approx(250_000, rel=1e-6)
+    assert value["LARGEST_MAJ_AXIS_CARCINOMA"] == pytest.approx(4 * 60 / np.sqrt(12), rel=1e-6)

@@ -193,3 +193,21 @@ def test_our_own_class_map_keeps_what_it_knows_of_its_picture(tmp_path):
     made.save(tmp_path / "tissue.ome.tif")
     read = read_tissue(tmp_path / "tissue.ome.tif", {}, mpp=1.0).map
     assert read.area_um2("STROMA") == made.area_um2("STROMA") == 6.5 * 4.5
+
+
+def test_polygons_that_are_called_glands_are_glands(tmp_path):
+    mapping = MAPPING | {
+        "Gland": "EPITHELIAL_TISSUE",
+        "malignant gland": "CARCINOMA",
+        "glandular stroma": "STROMA",
+    }
+    boxes = [("Gland", shapely.box(0, 0, 50, 50)), ("malignant gland", shapely.box(50, 0, 90, 50)), *BOXES]
+    boxes.append(("glandular stroma", shapely.box(300, 0, 310, 10)))
+    (tmp_path / "t.geojson").write_text(json.dumps(collection(boxes)))
+    glands = read_tissue(tmp_path / "t.geojson", mapping, mpp=0.5).glands
+    assert sorted(zip(shapely.area(glands.shape).tolist(), glands.tissue.tolist(), strict=True)) == [
+        (20 * 25, "CARCINOMA"),
+        (25 * 25, "EPITHELIAL_TISSUE"),
+    ]
+    (tmp_path / "t.geojson").write_text(json.dumps(collection()))
+    assert read_tissue(tmp_path / "t.geojson", MAPPING, mpp=0.5).glands is None

@@ -56,6 +56,7 @@ FAMILY_SIZES = {
     "pairs-by-distance": 216,
     "tile-dispersion": 108,
     "tile-overlap": 72,
+    "glands": 22,
 }
 
 
@@ -76,7 +77,7 @@ def test_core_names_equal_the_published_list():
 def test_families_have_the_promised_sizes():
     assert {family: len(names(family)) for family in FAMILIES} == FAMILY_SIZES
     assert len(list_metrics(["core"])) == 4544
-    assert len(list_metrics()) == 8853
+    assert len(list_metrics()) == 8875
 
 
 def test_names_are_unique():

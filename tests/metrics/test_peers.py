@@ -1,13 +1,15 @@
-"""Where they are installed, esda, pointpats and squidpy give the same numbers."""
+"""Where they are installed, esda, pointpats and squidpy give the same numbers; scipy does."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.cells import cell_table
 from helpers.scenes import family, one_tissue
+from scipy.stats import false_discovery_control
 
 from histome.classes import CELL_CLASSES
 from histome.metrics.families.patterns.clustering import getis_ord, morans_i
+from histome.metrics.uncertainty.significance import benjamini_hochberg
 
 # What they warn of at import and in use is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,6 +44,20 @@ def test_nearest_distances_equal_pointpats(rng):
     found = family("nearest-distances", one_tissue(), cell_table(x, y, "OTHER"))
     expected = pointpats.PointPattern(np.column_stack([x, y])).mean_nnd
     assert found["NN_DISTANCE_MEAN_OF_OTHER_FROM_OTHER"] == pytest.approx(expected)
+
+
+def test_cross_g_equals_pointpats_where_nothing_is_cut_off(rng):
+    pointpats = pytest.importorskip("pointpats")
+    x, y = rng.uniform(0, 1000, (2, 700))
+    found = family("cross-g", one_tissue(), cell_table(x, y, "OTHER"))
+    # Its shares are of what lies within the support.
+    _, share = pointpats.g(np.column_stack([x, y]), support=np.array([0.0, 20.0, 1e6]))
+    assert found["CROSS_G_OTHER_FROM_OTHER_20"] == pytest.approx(share[1])
+
+
+def test_q_equals_scipys(rng):
+    p = rng.random(200) ** 3
+    assert np.allclose(benjamini_hochberg(p), false_discovery_control(p), rtol=1e-12)
 
 
 def test_enrichment_is_the_limit_of_squidpys(rng):

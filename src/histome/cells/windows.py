@@ -69,8 +69,11 @@ def signs_of(nuclei: Nuclei) -> CellSigns:
     """Return what familiarity is judged by."""
     area_um2 = nuclei.shape[:, NuclearShapes._fields.index("area_um2")]
     confidence = nuclei.probability.max(axis=1, initial=0)
+    hematoxylin, spread, eosin = nuclei.stain.T
     return CellSigns(
-        *nuclei.stain.T,
+        hematoxylin,
+        spread,
+        eosin,
         np.log(np.maximum(area_um2, 1.0)),
         *(column.astype(np.float64) for column in (nuclei.energy, confidence, nuclei.score)),
     )

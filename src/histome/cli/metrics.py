@@ -136,7 +136,7 @@ def search(
 
 @metrics.command(epilog=console.examples("metrics explain CELL_DENSITY_LYMPHOCYTE"))
 def explain(name: Annotated[str, typer.Argument(help="A metric's exact name.")]) -> None:
-    """Print a metric's definition: formula, unit, range, what n counts, estimator, null model, nulls."""
+    """Print a metric's definition: formula, unit, range, n, estimator, null model, interval, nulls."""
     from histome.metrics.catalogue import FAMILIES, find_metric
 
     metric = find_metric(name)
@@ -145,6 +145,8 @@ def explain(name: Annotated[str, typer.Argument(help="A metric's exact name.")])
 
 
 def _definition(metric: "Metric", family: "Family") -> list[tuple[str, str]]:
+    from histome.metrics.schema import TEST_WORDS, interval_words, since_of
+
     low, high = metric.template.range
     facts = [
         ("name", metric.name),
@@ -159,6 +161,10 @@ def _definition(metric: "Metric", family: "Family") -> list[tuple[str, str]]:
         ("defined as", family.definition),
         ("source", family.source),
         ("compared with", family.null_model),
+        ("interval", interval_words(family)),
+        ("tested", TEST_WORDS if family.tests else ""),
+        ("function of", metric.template.along and "distance: bands hold it as a whole"),
+        ("since", since_of(family.id, metric.template.pattern)),
         ("between scanners", family.scanners),
     ]
     return [(label, text) for label, text in facts if text]

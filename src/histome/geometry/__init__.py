@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from histome.geometry.borders import border_length_px, perimeter_px
     from histome.geometry.contours import outline
     from histome.geometry.discs import union_area
-    from histome.geometry.distance import DistanceField, distance_to
+    from histome.geometry.distance import DistanceField, distance_to, distance_to_codes
     from histome.geometry.grid import build_grid, neighbor_counts
     from histome.geometry.hull import hull_area_px
     from histome.geometry.kdtree import build_tree, nearest_rows, nearest_squared
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         fill_small_holes,
         keep_large,
     )
-    from histome.geometry.polygons import centroids, polygon_areas
+    from histome.geometry.polygons import center_and_axes, centroids, polygon_areas
     from histome.geometry.raster import paint_outlines, paint_polygons
     from histome.geometry.runs import find_runs
 
@@ -29,11 +29,13 @@ __all__ = [
     "border_length_px",
     "build_grid",
     "build_tree",
+    "center_and_axes",
     "centroids",
     "close_gaps",
     "components",
     "dilate",
     "distance_to",
+    "distance_to_codes",
     "erode",
     "fill_small_holes",
     "find_runs",

@@ -92,6 +92,38 @@ class DistanceField:
         )
         return np.sum([np.zeros(len(limits) - 1), *counts], axis=0)
 
+    def histogram_by_tile(
+        self,
+        codes: NDArray[np.uint8],
+        code_set: tuple[int, ...],
+        edges_px: NDArray[np.float64],
+        tiles: tuple[NDArray[np.int64], NDArray[np.int64]],
+        *,
+        shares: Shares | None = None,
+    ) -> NDArray[np.float64]:
+        """Count pixels as `histogram` does, by tile: (tile rows, tile columns, bands).
+
+        `tiles` are the tile of each row of pixels (h,) and of each column (w,), ascending.
+        """
+        chosen = np.zeros(256, np.bool_)
+        chosen[list(code_set)] = True
+        limits = np.asarray(edges_px, np.float64) ** 2
+        rows, columns = tiles
+        total = np.zeros((int(rows[-1]) + 1, int(columns[-1]) + 1, len(limits) - 1))
+        pixels = (codes, chosen, *self._shares(shares))
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        spans = zip(first.tolist(), [*first[1:].tolist(), len(rows)], strict=True)
+        # A row of tiles is one thread's.
+        for _ in ordered_map(
+            lambda span: _tile_counts(
+                self.vertical, self.outside, pixels, limits, (span, rows, columns), total
+            ),
+            spans,
+            self.workers,
+        ):
+            pass
+        return total
+
     def tail(
         self, codes: NDArray[np.uint8], code_set: tuple[int, ...], *, shares: Shares | None = None
     ) -> NDArray[np.float64]:
@@ -119,19 +151,32 @@ class DistanceField:
 
 def distance_to(mask: NDArray[np.bool_], *, workers: int = 1, outside: bool = False) -> DistanceField:
     """Return the distances to the True pixels of a mask (h, w), and to all beyond its array if `outside`."""
-    return DistanceField(_vertical(np.ascontiguousarray(mask), outside), workers, outside)
+    codes = np.ascontiguousarray(mask).view(np.uint8)
+    return distance_to_codes(codes, np.array([False, True]), workers=workers, outside=outside)
+
+
+def distance_to_codes(
+    codes: NDArray[np.uint8], chosen: NDArray[np.bool_], *, workers: int = 1, outside: bool = False
+) -> DistanceField:
+    """Return the distances to the pixels of a map (h, w) whose codes are chosen, (codes,) bool.
+
+    No mask is made: of a slide it is 200 MB.
+    """
+    return DistanceField(_vertical(np.ascontiguousarray(codes), chosen, outside), workers, outside)
 
 
 @njit(cache=True, nogil=True)
-def _vertical(mask, outside):
-    """Distance to the nearest True pixel of the same column, or beyond its ends if `outside`."""
-    height, width = mask.shape
+def _vertical(codes, chosen, outside):
+    """Distance to the nearest pixel of a chosen code in its column, or beyond its ends if `outside`."""
+    height, width = codes.shape
     out = np.empty((height, width), np.uint16)
     none = np.uint16(_NONE)
     for r in range(height):
         for c in range(width):
             above = out[r - 1, c] if r > 0 else (np.uint16(0) if outside else none)
-            out[r, c] = np.uint16(0) if mask[r, c] else (above if above == none else above + np.uint16(1))
+            out[r, c] = (
+                np.uint16(0) if chosen[codes[r, c]] else (above if above == none else above + np.uint16(1))
+            )
     for r in range(height - 1, -1, -1):
         for c in range(width):
             below = out[r + 1, c] if r < height - 1 else (np.uint16(0) if outside else none)
@@ -246,6 +291,25 @@ def _band_counts(vertical, outside, pixels, limits, span):
             if d2 >= 0 and chosen[codes[r, c]] and limits[0] < d2 <= limits[bands]:
                 counts[np.searchsorted(limits, d2, side="left") - 1] += row_share[r] * column_share[c]
     return counts
+
+
+@njit(cache=True, nogil=True)
+def _tile_counts(vertical, outside, pixels, limits, place, total):
+    """Add the pixels of rows `span` to their tiles' bands of squared distance; `place` is (span, tiles)."""
+    codes, chosen, row_share, column_share = pixels
+    span, row_tile, column_tile = place
+    width = vertical.shape[1]
+    work = np.empty((2, width), np.int64)
+    squared = np.empty(width, np.int64)
+    bands = len(limits) - 1
+    reach = min(np.sqrt(limits[bands]), _NONE - 1)
+    for r in range(span[0], span[1]):
+        _row_distance(vertical[r], outside, reach, work, squared)
+        for c in range(width):
+            d2 = squared[c]
+            if d2 >= 0 and chosen[codes[r, c]] and limits[0] < d2 <= limits[bands]:
+                band = np.searchsorted(limits, d2, side="left") - 1
+                total[row_tile[r], column_tile[c], band] += row_share[r] * column_share[c]
 
 
 @njit(cache=True, nogil=True)

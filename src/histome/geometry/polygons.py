@@ -1,6 +1,7 @@
-"""Areas and centers of many outlines at once: (n, k, 2) x, y of open polygons with k corners each."""
+"""Areas, centers and moments of polygons; many outlines at once are (n, k, 2), open, with k corners each."""
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 
@@ -14,6 +15,26 @@ def centroids(outlines: NDArray[np.float64]) -> NDArray[np.float64]:
 def polygon_areas(outlines: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, k, 2) open outlines -> (n,) areas, unit squared."""
     return 0.5 * np.abs(_cross(outlines).sum(1))
+
+
+def center_and_axes(polygon: shapely.Polygon) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return x, y of the center of area, and the long and short full axis of the equal-moment ellipse.
+
+    Holes are left out. The polygon has an area.
+    """
+    first = shapely.get_coordinates(polygon)[0]  # moments of far-away coordinates would cancel
+    area2, center, second = 0.0, np.zeros(2), np.zeros((2, 2))
+    for ring in shapely.get_rings(shapely.orient_polygons(polygon)):
+        corners = shapely.get_coordinates(ring) - first
+        a, b = corners[:-1], corners[1:]
+        cross = a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1]
+        area2 += cross.sum()
+        center += cross @ (a + b)
+        second += np.einsum("k,ki,kj->ij", cross, a + b, a + b) + (a.T * cross) @ a + (b.T * cross) @ b
+    center /= 3 * area2
+    spread = np.linalg.eigvalsh(second / (12 * area2) - np.outer(center, center))
+    minor, major = 4 * np.sqrt(np.maximum(spread, 0.0))
+    return (float(first[0] + center[0]), float(first[1] + center[1])), (float(major), float(minor))
 
 
 def _cross(outlines: NDArray[np.float64]) -> NDArray[np.float64]:

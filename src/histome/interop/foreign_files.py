@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,13 @@ def measure_files(
     check_coordinates_mpp(files.mpp)
     labels = read_labels(files.classes) if files.classes else Labels()
     cells = read_foreign_cells(files.cells, labels.cells, mpp=files.mpp)
-    tissue_map, overlap_um2 = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
+    found = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
+    tissue_map = found.map
     if not any_frame:
         check_same_frame(cells, tissue_map)
-    placed = _placed(cells, tissue_map, overlap_um2)
-    tissue = Tissue.of(tissue_map, rule=rule, workers=workers or available_cpus())
+    placed = _placed(cells, tissue_map, found.overlap_um2)
+    tissue = Tissue.of(tissue_map, regions=found.regions, rule=rule, workers=workers or available_cpus())
+    tissue = replace(tissue, glands=found.glands)
     table = measure(tissue, cells, None, config, facts={"mpp_used": files.mpp}, workers=workers)
     parts = None
     if per is not None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import shapely
+from numpy.typing import NDArray
 
 from histome.classes import TISSUE_CLASSES
 from histome.errors import HistomeError
@@ -15,13 +17,21 @@ from histome.interop.foreign_shapes import POLYGONS, check_kinds
 from histome.interop.label_image import MAX_MAP_PX
 from histome.interop.labels import map_labels
 from histome.slide.maps import ClassMap
+from histome.tissue.drawn_regions import are_staircases, drawn_regions
+from histome.tissue.glands import LININGS, DrawnGlands
 
 
 class ForeignTissue(NamedTuple):
-    """Tissue of a file as a class map, and the um2 that polygons of different classes both claimed."""
+    """Tissue of a file as a class map, and the um2 that polygons of different classes both claimed.
+
+    `regions` are those of its polygons, None where the file holds pixels, or outlines of pixels; `glands` the
+    polygons that are called so, None where none is.
+    """
 
     map: ClassMap
     overlap_um2: float = 0.0
+    regions: pa.Table | None = None
+    glands: DrawnGlands | None = None
 
 
 def paint_tissue(
@@ -46,10 +56,23 @@ def paint_tissue(
         )
     array, origin = np.zeros((int(height), int(width)), np.uint8), (int(left), int(top))
     order = _largest_first(shapes, codes)
-    changed = paint_polygons(
-        array, shapes.geometry[order], codes[order], unit_px=mpp / map_mpp, origin_px=origin
-    )
-    return ForeignTissue(ClassMap(array, map_mpp, TISSUE_CLASSES, origin), changed * map_mpp**2)
+    polygons, codes = shapes.geometry[order], codes[order]
+    changed = paint_polygons(array, polygons, codes, unit_px=mpp / map_mpp, origin_px=origin)
+    painted = ClassMap(array, map_mpp, TISSUE_CLASSES, origin)
+    in_um = shapely.transform(polygons, lambda xy: xy * mpp)
+    regions = None if are_staircases(polygons) else drawn_regions(in_um, codes)
+    glands = _glands(in_um, shapes.label[order], codes)
+    return ForeignTissue(painted, changed * map_mpp**2, regions, glands)
+
+
+def _glands(
+    polygons_um: NDArray[np.object_], labels: NDArray[np.object_], codes: NDArray[np.uint8]
+) -> DrawnGlands | None:
+    """Return the polygons of epithelium or carcinoma whose label has gland in it; None without any."""
+    called = np.array(["gland" in str(label).casefold() for label in labels], np.bool_)
+    tissue = np.array(TISSUE_CLASSES, object)[codes - 1]
+    called &= np.isin(tissue, LININGS)
+    return DrawnGlands(polygons_um[called], tissue[called]) if called.any() else None
 
 
 def _largest_first(shapes: Shapes, codes: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import combinations, combinations_with_replacement
 
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, QC_CLASSES, TISSUE_CLASSES
+from histome.tissue.glands import LININGS
 
 CELL_NAMES = tuple(name.upper() for name in CELL_CLASSES)
 ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN", "EXTRATUMORAL_TISSUE")
@@ -75,6 +76,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "tile": tuple(str(size) for size in TILE_SIZES_UM),
     "read_pair": READ_PAIRS,
     "far_radius": tuple(str(radius) for radius in FAR_RADII_UM),
+    "lining": LININGS,
     "ring": tuple(f"{low}_{high}" for low, high in RINGS_UM),
 }
 

@@ -57,6 +57,7 @@ _MODULES = (
     "nulls.pairs_by_distance",
     "nulls.tile_dispersion",
     "nulls.tile_overlap",
+    "areas.glands",
 )
 
 

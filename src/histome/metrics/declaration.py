@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from histome.metrics.axes import AXES, words_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from histome.metrics.results import Result
     from histome.metrics.specimen import Specimen
     from histome.metrics.uncertainty.blocks import Blocks, BlockSums
@@ -41,6 +44,8 @@ class Template:
         Whether exchanging the values of the first two axes changes nothing.
     counts : str
         What the column n counts; it may name the axes.
+    along : str
+        The axis of distances that the template is a function of, for bands that hold a whole function.
     """
 
     pattern: str
@@ -52,6 +57,7 @@ class Template:
     derived: str = ""
     symmetric: bool = False
     counts: str = ""
+    along: str = ""
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
@@ -98,6 +104,8 @@ class Family:
         Gives, by pattern, the sums over blocks of tissue behind those templates that have an interval.
     no_interval : str
         Why the others have none.
+    tests : callable(results) or None
+        Gives, by pattern, the two-sided p of those templates that test the null model, from all results.
     """
 
     id: str
@@ -113,6 +121,7 @@ class Family:
     alias: str = ""
     block_sums: "Callable[[Specimen, Blocks], Mapping[str, BlockSums]] | None" = None
     no_interval: str = "not a function of sums over blocks of tissue"
+    tests: "Callable[[Mapping[str, Result]], Mapping[str, NDArray[np.float64]]] | None" = None
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def format_metric(row: MetricValue) -> Formatted:
     factor, label = _UNITS.get(unit, (1.0, row.unit or ""))
     if unit == "um2" and not row.name.startswith("NUCLEUS_"):
         factor, label = 1e-6, "mm²"
-    counted = unit in ("count", "cells", "regions", "aggregates", "pieces", "classes")
+    counted = unit in ("count", "cells", "regions", "aggregates", "glands", "pieces", "classes")
     text, *ends = (
         "" if number is None else format_count(number) if counted else format_number(number * factor)
         for number in (row.value, row.low, row.high)

@@ -10,9 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
-from histome.geometry.distance import DistanceField, distance_to
+from histome.geometry.distance import DistanceField, distance_to_codes
 from histome.metrics.axes import BORDER_BANDS_UM
 from histome.slide.maps import ClassMap
+from histome.tissue.glands import DrawnGlands
 from histome.tissue.zones import find_zones
 
 T = TypeVar("T")
@@ -28,7 +29,8 @@ class TissueMaps:
     """What lies under the cells. `tissue` is cropped to the analyzed pixels and knows where it lies.
 
     `facts` are numbers about the slide that only its pixels tell (family `scan`); `quality` and `regions` are
-    None where nobody looked. `drawn_zones` are the zones where they are known already.
+    None where nobody looked. `drawn_zones` are the zones where they are known already, `drawn_glands`
+    are what somebody drew as glands.
     """
 
     tissue: ClassMap
@@ -37,6 +39,7 @@ class TissueMaps:
     facts: Mapping[str, float] = field(default_factory=dict)
     workers: int = 1
     drawn_zones: ClassMap | None = None
+    drawn_glands: DrawnGlands | None = None
     _derived: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def once(self, derive: Callable[..., T], *args: Hashable) -> T:
@@ -88,7 +91,8 @@ class TissueMaps:
 
     def distance_to_tissue(self, name: str) -> DistanceField:
         """Return the distances to a tissue class; not kept: 400 MB for a slide of 200 million pixels."""
-        return distance_to(self.tissue.mask(name), workers=self.workers)
+        chosen = np.arange(len(self.tissue.classes) + 1) == self.tissue.code(name)
+        return distance_to_codes(self.tissue.array, chosen, workers=self.workers)
 
     @cached_property
     def border_px(self) -> NDArray[np.float64]:
@@ -106,7 +110,8 @@ class TissueMaps:
 
     def distance_to_border(self) -> DistanceField:
         """Return the distances to what is not nucleated tissue, beyond the map too; not kept."""
-        return distance_to((NUCLEATED_OF_CODE < 0)[self.tissue.array], workers=self.workers, outside=True)
+        chosen = NUCLEATED_OF_CODE < 0
+        return distance_to_codes(self.tissue.array, chosen, workers=self.workers, outside=True)
 
     def has(self, tissue: str) -> bool:
         """Whether there is any of a tissue class."""
@@ -138,6 +143,7 @@ def make_tissue_maps(
     quality: ClassMap | None = None,
     regions: pa.Table | None = None,
     zones: ClassMap | None = None,
+    glands: DrawnGlands | None = None,
     facts: Mapping[str, float] | None = None,
     workers: int = 1,
 ) -> TissueMaps:
@@ -150,4 +156,4 @@ def make_tissue_maps(
         left, right = int(columns[0]), int(columns[-1]) + 1
     box = (left, top, right - left, bottom - top)
     drawn = None if zones is None else zones.crop(*box)
-    return TissueMaps(tissue.crop(*box), quality, regions, facts or {}, workers, drawn)
+    return TissueMaps(tissue.crop(*box), quality, regions, facts or {}, workers, drawn, glands)

@@ -14,6 +14,7 @@ from histome.metrics.families.areas.scan import scan_facts
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
+from histome.metrics.uncertainty.discoveries import columns_of_tests
 from histome.metrics.uncertainty.intervals import interval_columns, intervals_of
 from histome.models.label_support import Support, weakly_supported
 from histome.qc import Quality
@@ -37,6 +38,12 @@ METRIC_SCHEMA = pa.schema(
         ("low", pa.float64()),
         ("high", pa.float64()),
         ("method", pa.string()),
+        # Of a function of distance: 95 % that it lies between these at all its distances at once.
+        ("band_low", pa.float64()),
+        ("band_high", pa.float64()),
+        # Of a test of a null model: two-sided p, and q over the tests of its family (Benjamini-Hochberg).
+        ("p", pa.float64()),
+        ("q", pa.float64()),
     ]
 )
 
@@ -83,7 +90,8 @@ def measure(
         three again for the confident cells only; with `confident_only` the first three hold those already.
         Families that measure no cells repeat their value. `evidence` marks the metrics of classes that the
         model had no or few labels of (see `metrics.evidence`), where the cells table says so. `low` and
-        `high` are the 95 % interval of the value, null where `method` says why (see `metrics.uncertainty`).
+        `high` are the 95 % interval of the value, null where `method` says why (see `metrics.uncertainty`);
+        `band_low` and `band_high` hold a function of distance as a whole; `p` and `q` are those of tests.
 
     Raises
     ------
@@ -119,6 +127,7 @@ def measure(
         quality=quality and quality.map,
         regions=tissue.regions,
         zones=tissue.zones,
+        glands=tissue.glands,
         facts=measured | dict(facts or {}),
         workers=workers,
     )
@@ -139,6 +148,7 @@ def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:
         sure = {**everything, **_compute(confident, [family for family in wanted if family.of_cells])}
     columns = _columns_of(chosen, everything, sure, weakly_supported(specimen.cells.class_labels))
     columns |= interval_columns(list_metrics(chosen), everything, intervals_of(specimen, wanted, config))
+    columns |= columns_of_tests(list_metrics(chosen), everything)
     return pa.table({name: columns[name] for name in METRIC_SCHEMA.names}, schema=METRIC_SCHEMA)
 
 

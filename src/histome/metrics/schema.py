@@ -9,6 +9,48 @@ from histome.metrics.axes import AXES
 from histome.metrics.catalogue import FAMILIES, list_metrics
 from histome.metrics.declaration import Family, Template, templates_of
 
+# Numbers whose definition changed: the version that brought the present one, and what it was before.
+_VERSION = "0.1.0"
+_COUNTED = (
+    f"{_VERSION}, of the cells in nucleated tissue; before, those in necrosis, in blood and beyond the "
+    "tissue counted too"
+)
+_ZONES = (
+    f"{_VERSION}, holes of the tumor filled up to 0.8 mm2 of other living tissue; before, holes of any size"
+)
+_BOTH = f"{_COUNTED}; and {_ZONES.removeprefix(f'{_VERSION}, ')}"
+
+# By family, or by the pattern of a template where it alone changed.
+SINCE: Mapping[str, str] = {
+    "tissue-regions": f"{_VERSION}, lengths by Crofton's formula, given polygons measured exactly; before, "
+    "lengths of pixel edges",
+    "INVASIVE_FRONT_DENSITY": f"{_VERSION}, length of the front by Crofton's formula; before, pixel edges x "
+    "pi / 4",
+    "tumor-zones": _ZONES,
+    "tissues-in-zones": _ZONES,
+    "cells-in-zones": _BOTH,
+    "tumor-neighborhoods": f"{_BOTH}; null without a tumor, where some were 0",
+    "lymphoid-aggregates": _BOTH,
+    "distance-to-carcinoma": f"{_VERSION}, of the cells in nucleated tissue; before, of all in its box",
+    **dict.fromkeys(
+        (
+            "all-cells",
+            "cells-per-class",
+            "neighborhood-centers",
+            "neighborhood-pairs",
+            "nuclei-per-class",
+            "nearest-distances",
+            "cross-g",
+            "enrichment",
+            "contacts",
+            "diversity",
+            "ratios",
+            "certainty",
+        ),
+        _COUNTED,
+    ),
+}
+
 
 def whole_catalogue() -> dict[str, Any]:
     """Return the whole catalogue: axes with their values, families, templates with formatter strings.
@@ -39,7 +81,11 @@ def _family(family: Family) -> dict[str, Any]:
         "changes_with_abstained_cells": family.of_cells,
         "intervals": family.block_sums is not None,
         "no_interval": family.no_interval,
-        "templates": [_template(template) for template in templates_of(family.templates)],
+        "tests": family.tests is not None,
+        "templates": [
+            _template(template) | {"since": since_of(family.id, template.pattern)}
+            for template in templates_of(family.templates)
+        ],
     }
 
 
@@ -55,6 +101,7 @@ def _template(template: Template) -> dict[str, Any]:
         "smallest_sample": template.smallest_sample,
         "derived": template.derived,
         "symmetric": template.symmetric,
+        "function_of": template.along,
     }
 
 
@@ -96,7 +143,9 @@ def _section(family: Family) -> list[str]:
     lines += [f"Source: {family.source}.", ""] if family.source else []
     lines += [f"Compared with: {family.null_model}.", ""] if family.null_model else []
     lines += [f"Comparable between scanners: {family.scanners}.", ""]
-    lines += [_intervals(family), ""]
+    lines += [f"{_capital(interval_words(family))}.", ""]
+    lines += [f"{_capital(TEST_WORDS)}.", ""] if family.tests else []
+    lines += [f"Defined so since {SINCE[family.id]}.", ""] if family.id in SINCE else []
     lines += [
         "| name | unit | range | formula | n counts | null when | smallest sample | follows from |",
         "|" + "---|" * 8,
@@ -104,11 +153,26 @@ def _section(family: Family) -> list[str]:
     return [*lines, *(_row(template) for template in templates_of(family.templates)), ""]
 
 
-def _intervals(family: Family) -> str:
-    """Return the line on the intervals of a family."""
+def interval_words(family: Family) -> str:
+    """Return how the intervals of a family are made, or why it has none."""
     if family.block_sums is None:
-        return f"No interval: {family.no_interval}."
-    return f"95 % intervals by blocks of tissue; a metric of these that has none: {family.no_interval}."
+        return f"no interval: {family.no_interval}"
+    bands = any(template.along for template in templates_of(family.templates))
+    band = "; band_low and band_high hold the function at all distances at once (sup-t)" if bands else ""
+    return (
+        f"95 % intervals by bootstrap of blocks of tissue (BCa with quantiles of t){band}; "
+        f"a metric of these that has none: {family.no_interval}"
+    )
+
+
+TEST_WORDS = (
+    "tests of the null model: columns p (two-sided, normal) and q over the tests of the family "
+    "(Benjamini-Hochberg); cells that come in clusters make both too small"
+)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _row(template: Template) -> str:
@@ -136,3 +200,8 @@ FORMATS: Mapping[str, Callable[[], str]] = {
     "json": schema_json,
     "markdown": reference_page,
 }
+
+
+def since_of(family: str, pattern: str) -> str:
+    """Return since when a number is defined so, and what it was before; empty where it never changed."""
+    return SINCE.get(pattern, SINCE.get(family, ""))

@@ -39,6 +39,14 @@ class Lattice(NamedTuple):
     left_um: float
 
 
+def centers_of(lattice: Lattice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x and y of the centers of the tiles, (rows, columns) each."""
+    x = lattice.left_um + (np.arange(lattice.columns, dtype=np.float64) + 0.5) * lattice.size_um
+    y = lattice.top_um + (np.arange(lattice.rows, dtype=np.float64) + 0.5) * lattice.size_um
+    shape = (lattice.rows, lattice.columns)
+    return np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape)
+
+
 class Tiles(NamedTuple):
     """What lies in the tiles of a lattice; all (rows, columns, ...)."""
 
@@ -86,6 +94,9 @@ class Tiling(NamedTuple):
 
     counts: NDArray[np.int64]  # (tiles, 9): cells per class in nucleated tissue
     mm2: NDArray[np.float64]  # (tiles,): nucleated tissue
+    x_um: NDArray[np.float64]  # (tiles,): centers
+    y_um: NDArray[np.float64]
+    size_um: float
 
     def crowding(self) -> float:
         """Return the probability that two points of the tissue share a tile: sum of squared area shares."""
@@ -102,7 +113,7 @@ def four_tilings(specimen: Specimen, size_um: float) -> list[Tiling]:
 
     `size_um` is a multiple of 250.
     """
-    counts, mm2 = specimen.once(_squares)
+    counts, mm2, (top_um, left_um) = specimen.once(_squares)
     side = round(size_um / _SQUARE_UM)
     lattice = lattice_over(specimen.maps, size_um)
     tilings = []
@@ -114,13 +125,17 @@ def four_tilings(specimen: Specimen, size_um: float) -> list[Tiling]:
             )
         )
         of_tiles = _merge(mm2[cut], side)
-        used = _is_used(of_tiles, size_um)
-        tilings.append(Tiling(_merge(counts[cut], side)[used], of_tiles[used]))
+        row, column = np.nonzero(_is_used(of_tiles, size_um))
+        x, y = (
+            start + first.start * _SQUARE_UM + (place + 0.5) * size_um
+            for start, first, place in zip((left_um, top_um), cut[::-1], (column, row), strict=True)
+        )
+        tilings.append(Tiling(_merge(counts[cut], side)[row, column], of_tiles[row, column], x, y, size_um))
     return tilings
 
 
-def _squares(specimen: Specimen) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return cells (rows, columns, 9) and mm2 of nucleated tissue in squares of 125 um round the middle.
+def _squares(specimen: Specimen) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[float, float]]:
+    """Return cells (rows, columns, 9) and mm2 of nucleated tissue in squares of 125 um, and their top left.
 
     They reach a largest tile beyond the tissue, so that the tiles of every size are made of whole squares.
     """
@@ -131,6 +146,7 @@ def _squares(specimen: Specimen) -> tuple[NDArray[np.int64], NDArray[np.float64]
     return (
         np.pad(_cells_per_tile(specimen, lattice), ((beyond, beyond), (beyond, beyond), (0, 0))),
         np.pad(areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1), beyond),
+        (whole.top_um - beyond * _SQUARE_UM, whole.left_um - beyond * _SQUARE_UM),
     )
 
 

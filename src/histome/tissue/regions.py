@@ -1,6 +1,6 @@
 """Regions: connected pieces of one tissue class, with their shapes and polygons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -48,7 +48,7 @@ REGION_SCHEMA = geo_schema(
 )
 
 # Of a map that is of no known picture.
-_UNKNOWN = Frame("", (2**31, 2**31), (1.0, 1.0))
+NO_FRAME = Frame("", (2**31, 2**31), (1.0, 1.0))
 
 
 class _Region(NamedTuple):
@@ -73,14 +73,20 @@ def find_regions(tissue_map: ClassMap, *, min_um2: float = MIN_REGION_UM2) -> pa
     level-0 px counts as 1 um.
     """
     runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / tissue_map.mpp**2)))
+    rows = [
+        _shape(region, tissue_map.mpp) | {"class": tissue_map.classes[region.code - 1]}
+        for region in _regions(runs, tissue_map)
+    ]
+    return region_table(rows, tissue_map.frame or NO_FRAME)
+
+
+def region_table(rows: Sequence[Mapping[str, Any]], frame: Frame) -> pa.Table:
+    """Return the table of regions given as rows, in um: numbers, class and `geometry`, without id and px."""
     columns: dict[str, list] = {name: [] for name in ("region_id", "class", *_NUMBERS, "geometry")}
-    frame = tissue_map.frame or _UNKNOWN
-    for number, region in enumerate(_regions(runs, tissue_map), start=1):
-        row = _shape(region, tissue_map.mpp)
-        row |= {"x": row["x_um"] / frame.mpp[0], "y": row["y_um"] / frame.mpp[1]}
-        row |= {"region_id": number, "class": tissue_map.classes[region.code - 1]}
+    for number, row in enumerate(rows, start=1):
+        placed = {"region_id": number, "x": row["x_um"] / frame.mpp[0], "y": row["y_um"] / frame.mpp[1]}
         for name, values in columns.items():
-            values.append(row[name])
+            values.append(placed[name] if name in placed else row[name])
     polygons = _in_frame(columns["geometry"], frame)
     columns["geometry"] = shapely.to_wkb(polygons).tolist()
     bounds = shapely.bounds(polygons).reshape(-1, 4)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, ProbabilityMap, Slide
+from histome.tissue.glands import DrawnGlands
 from histome.tissue.regions import find_regions
 from histome.tissue.zones import DEFAULT_RULE, ZoneRule, find_zones
 
@@ -23,19 +24,22 @@ class Tissue:
     map : ClassMap
         TISSUE_CLASSES; the most probable class where quality control found valid tissue, 0 elsewhere.
     regions : pa.Table
-        One row a region of the map, see `find_regions`.
+        One row a region of the map, see `find_regions`, or of polygons, see `drawn_regions`.
     zones : ClassMap
         ZONE_CLASSES round the tumor, of the map's shape, see `find_zones`.
     probabilities : ProbabilityMap or None
         round(255 p) of every class at the same resolution, 0 in windows without valid tissue. The classes are
         not exclusive (a vessel lies in stroma): the probabilities of a pixel need not add up to 1. None where
         the map did not come from probabilities.
+    glands : DrawnGlands or None
+        None where nobody drew glands; the metrics then look for them on the map.
     """
 
     map: ClassMap
     regions: pa.Table
     zones: ClassMap
     probabilities: ProbabilityMap | None = None
+    glands: DrawnGlands | None = None
 
     @classmethod
     def of(
@@ -43,11 +47,14 @@ class Tissue:
         tissue: ClassMap,
         probabilities: ProbabilityMap | None = None,
         *,
+        regions: pa.Table | None = None,
         rule: ZoneRule = DEFAULT_RULE,
         workers: int = 1,
     ) -> Self:
-        """Return the tissue of a map, its regions and zones found."""
-        return cls(tissue, find_regions(tissue), find_zones(tissue, rule, workers=workers), probabilities)
+        """Return the tissue of a map, its zones found, and its regions where they are not known already."""
+        if regions is None:
+            regions = find_regions(tissue)
+        return cls(tissue, regions, find_zones(tissue, rule, workers=workers), probabilities)
 
     def summary(self) -> dict[str, Any]:
         """Return what run.json tells of it: mm2 of each class of the map."""

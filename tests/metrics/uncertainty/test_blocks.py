@@ -74,5 +74,7 @@ def test_the_totals_of_the_sums_are_the_metrics(scene, name, size_um):
             total = given.value(*(column.sum(axis=0)[None] for column in given.sums))[0]
         expected = results[pattern].value
         assert total.shape == expected.shape, pattern
-        known = np.isfinite(expected)
+        # Tiles larger than a block belong to none.
+        known = np.isfinite(expected) & (np.isfinite(total) | ("{tile}" not in pattern))
+        assert known.any() or not np.isfinite(expected).any(), pattern
         np.testing.assert_allclose(total[known], expected[known], rtol=1e-8, atol=1e-12, err_msg=pattern)

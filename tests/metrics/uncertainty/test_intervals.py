@@ -17,7 +17,7 @@ def table():
 
 
 def test_every_metric_has_an_interval_or_says_why_not(table):
-    with_interval = 0
+    with_interval = bands = 0
     for row in table.to_pylist():
         none = row["method"].startswith("none: ")
         assert none == (row["low"] is None) == (row["high"] is None), row["name"]
@@ -28,7 +28,12 @@ def test_every_metric_has_an_interval_or_says_why_not(table):
             assert row["low"] < row["high"], row["name"]
             assert lowest is None or row["low"] >= lowest - 1e-9, row["name"]
             assert highest is None or row["high"] <= highest + 1e-9, row["name"]
+            if row["band_low"] is not None:
+                assert row["band_low"] <= row["low"] + 1e-9, row["name"]
+                assert row["band_high"] >= row["high"] - 1e-9, row["name"]
+                bands += 1
     assert with_interval > 800
+    assert bands > 400
 
 
 @pytest.mark.parametrize(

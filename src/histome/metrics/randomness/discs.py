@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.signal import oaconvolve
 
 # Pixels of a side of a transform: the memory is this much, whatever the size of the slide.
 _BLOCK_PX = 512
@@ -46,6 +47,16 @@ def sums_in_discs(fields: NDArray[np.float64], radii_px: Sequence[float]) -> NDA
         for k, disc in enumerate(discs):
             total[k] += (here * disc) @ there.T
     return total
+
+
+def within_discs(fields: NDArray[np.float64], radius_px: float) -> Iterator[NDArray[np.float64]]:
+    """Yield for each field the sum of its pixels within the radius of each pixel, (h, w).
+
+    Pairs of pixels count as in `sums_in_discs`: of a field times these sums, the sum over all pixels is it.
+    """
+    weights = _weights(radius_px, _POINTS)
+    for field in fields:
+        yield oaconvolve(field, weights, mode="same")
 
 
 def _transform(fields: NDArray[np.float64]) -> NDArray[np.complex128]:

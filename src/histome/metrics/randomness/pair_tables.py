@@ -1,5 +1,6 @@
 """How many pairs of cells, and how much tissue, lie within distances of 20 to 500 um of each other."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +17,10 @@ from histome.metrics.tiles import Lattice, lattice_over, tile_of, tissue_mm2_per
 
 N_TISSUES = len(NUCLEATED_TISSUES)
 # Up to here cells are paired one by one; the neighbors of a cell grow with the square of the radius.
-_NEAR_UM = tuple(radius for radius in FAR_RADII_UM if radius <= 100)
-_FAR_UM = FAR_RADII_UM[len(_NEAR_UM) :]
+NEAR_UM = tuple(radius for radius in FAR_RADII_UM if radius <= 100)
+FAR_UM = FAR_RADII_UM[len(NEAR_UM) :]
 # Pixels of the sums beyond: an eighth of the smallest radius there.
-_PIXEL_UM = 25.0
+PIXEL_UM = 25.0
 
 
 class PairTables(NamedTuple):
@@ -35,7 +36,7 @@ class PairTables(NamedTuple):
 
 def pair_tables(specimen: Specimen) -> PairTables:
     """Count the pairs of a specimen; near-linear in cells, linear in area."""
-    near = _near(specimen).reshape(len(_NEAR_UM), N_CELL_CLASSES, N_TISSUES, N_CELL_CLASSES, N_TISSUES)
+    near = _near(specimen).reshape(len(NEAR_UM), N_CELL_CLASSES, N_TISSUES, N_CELL_CLASSES, N_TISSUES)
     far = _far(specimen)
     first, last = slice(0, N_CELL_CLASSES), slice(N_CELL_CLASSES, None)
     return PairTables(
@@ -47,20 +48,40 @@ def pair_tables(specimen: Specimen) -> PairTables:
 
 def point_pairs(maps: TissueMaps) -> NDArray[np.float64]:
     """Return the integrals of the tissues' set cross-covariances over discs, um4, (radii, 5, 5)."""
-    coarse = lattice_over(maps, _PIXEL_UM)
-    fine = Lattice(_PIXEL_UM / 2, 2 * coarse.rows, 2 * coarse.columns, coarse.top_um, coarse.left_um)
+    return np.concatenate(
+        [
+            sums_in_discs(fields, [radius / lattice.size_um for radius in radii])
+            for lattice, fields, radii in point_fields(maps)
+        ]
+    )
+
+
+def point_fields(
+    maps: TissueMaps,
+) -> Iterator[tuple[Lattice, NDArray[np.float64], tuple[int, ...]]]:
+    """Yield the pixels that points are paired on, um2 of each tissue in them, and for which radii."""
+    coarse = lattice_over(maps, PIXEL_UM)
+    fine = Lattice(PIXEL_UM / 2, 2 * coarse.rows, 2 * coarse.columns, coarse.top_um, coarse.left_um)
     area_mm2 = tissue_mm2_per_tile(maps, fine)
     tissues = np.array([1e6 * area_mm2[..., code] for code in maps.nucleated_codes])
     del area_mm2
-    near = sums_in_discs(tissues, [radius / fine.size_um for radius in _NEAR_UM])
+    yield fine, tissues, NEAR_UM
     merged = tissues.reshape(N_TISSUES, coarse.rows, 2, coarse.columns, 2).sum(axis=(2, 4))
-    far = sums_in_discs(merged, [radius / coarse.size_um for radius in _FAR_UM])
-    return np.concatenate([near, far])
+    yield coarse, merged, FAR_UM
 
 
 def _far(specimen: Specimen) -> NDArray[np.float64]:
     """Return the pairs beyond 100 um by class and, behind the classes, by tissue, (radii, 14, 14)."""
-    lattice = lattice_over(specimen.maps, _PIXEL_UM)
+    _, fields = cell_fields(specimen)
+    pairs = sums_in_discs(fields, [radius / PIXEL_UM for radius in FAR_UM])
+    each = np.arange(len(fields))
+    pairs[:, each, each] -= fields.sum(axis=(1, 2))  # no cell is its own neighbor
+    return pairs.round(3)  # the rounding errors of the transform
+
+
+def cell_fields(specimen: Specimen) -> tuple[Lattice, NDArray[np.float64]]:
+    """Return the pixels that far cells are paired on, and the cells of each class, then tissue, in them."""
+    lattice = lattice_over(specimen.maps, PIXEL_UM)
     inside = specimen.nucleated >= 0
     row, column = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
     pixel, pixels = row * lattice.columns + column, lattice.rows * lattice.columns
@@ -69,11 +90,7 @@ def _far(specimen: Specimen) -> NDArray[np.float64]:
         [np.bincount(kind[inside] * pixels + pixel, minlength=n * pixels) for kind, n in kinds]
     )
     shape = (N_CELL_CLASSES + N_TISSUES, lattice.rows, lattice.columns)
-    fields = fields.astype(np.float64).reshape(shape)
-    pairs = sums_in_discs(fields, [radius / _PIXEL_UM for radius in _FAR_UM])
-    each = np.arange(len(fields))
-    pairs[:, each, each] -= fields.sum(axis=(1, 2))  # no cell is its own neighbor
-    return pairs.round(3)  # the rounding errors of the transform
+    return lattice, fields.astype(np.float64).reshape(shape)
 
 
 def _near(specimen: Specimen) -> NDArray[np.float64]:
@@ -81,8 +98,8 @@ def _near(specimen: Specimen) -> NDArray[np.float64]:
     inside = specimen.nucleated >= 0
     cells = specimen.cells.select(inside)
     code = cells.label * N_TISSUES + NUCLEATED_OF_CODE[cells.tissue]
-    grid = build_grid(cells.x_um, cells.y_um, _NEAR_UM[-1] / 4)
-    limits = np.asarray(_NEAR_UM, float) ** 2
+    grid = build_grid(cells.x_um, cells.y_um, NEAR_UM[-1] / 4)
+    limits = np.asarray(NEAR_UM, float) ** 2
     kinds = N_CELL_CLASSES * N_TISSUES
     parts = run_chunks(
         lambda lo, hi: _later_pairs(grid, code[grid.order], limits, (lo, hi), kinds),

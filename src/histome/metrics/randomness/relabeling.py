@@ -89,6 +89,37 @@ def relabeled(
     return mean, sd
 
 
+def expected_pairs(
+    pairs: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    across: NDArray[np.float64],
+    inside: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the expected ordered pairs of classes, (..., radii, classes, classes).
+
+    A pair between tissues s, t is of classes a, b by counts[a, s] counts[b, t] / (across[s] across[t]), one
+    inside s by counts[a, s] counts[b, s] / inside[s], in one class with one fewer: with the cells of the
+    tissues as `across` the mean under relabeling, with areas that of classes scattered evenly.
+
+    Parameters
+    ----------
+    pairs : (..., radii, tissues, tissues)
+        Ordered pairs of all cells, or points, by tissue; `radii` may be missing.
+    counts : (..., classes, tissues)
+        Cells of each class.
+    across, inside : (..., tissues)
+        Cells, or area, of each tissue, and the ordered pairs of them.
+    """
+    if pairs.ndim == counts.ndim:
+        return expected_pairs(pairs[..., None, :, :], counts, across, inside)[..., 0, :, :]
+    share = np.nan_to_num(quotient(counts, across[..., None, :]))[..., None, :, :]
+    own = np.einsum("...tt->...t", pairs)
+    between = share @ (pairs * (1 - np.eye(pairs.shape[-1]))) @ np.swapaxes(share, -1, -2)
+    rest = counts[..., None, :, :] - np.eye(counts.shape[-2])[:, :, None]
+    ways = np.nan_to_num(quotient(counts[..., :, None, :] * rest, inside[..., None, None, :]))
+    return between + np.einsum("...abs,...rs->...rab", ways, own)
+
+
 def _edge_events(edges: list) -> _Events:
     """Count the ordered edges by the tissues of their cells."""
     every = range(len(edges))

@@ -10,10 +10,18 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from histome.metrics.results import quotient
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
-from histome.metrics.tiles import lattice_over, tile_of, tissue_mm2_per_tile, zone_mm2_per_tile
+from histome.metrics.tiles import (
+    Lattice,
+    centers_of,
+    lattice_over,
+    tile_of,
+    tissue_mm2_per_tile,
+    zone_mm2_per_tile,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -43,6 +51,8 @@ class Blocks:
         Area of each code of the tissue map and of the map of zones.
     pairs : (pairs, 2) int64
         Blocks that share a side.
+    lattice, number : Lattice, (rows, columns) int64
+        Where the blocks lie, and which they are; -1 where there is none.
     """
 
     size_um: float
@@ -50,6 +60,8 @@ class Blocks:
     tissue_mm2: Floats
     zone_mm2: Floats
     pairs: Ints
+    lattice: Lattice | None = None
+    number: Ints | None = None
     _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
 
     def once(self, derive: "Callable[[Specimen, Blocks], T]", specimen: Specimen) -> T:
@@ -61,6 +73,33 @@ class Blocks:
     def __len__(self) -> int:
         """Return the number of blocks."""
         return len(self.tissue_mm2)
+
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Where on the lattice there is a block, (rows, columns)."""
+        return np.asarray(self._places()[1] >= 0)
+
+    def _places(self) -> tuple[Lattice, Ints]:
+        if self.lattice is None or self.number is None:
+            raise ValueError("blocks that were not cut from a specimen lie nowhere")
+        return self.lattice, self.number
+
+    def at(self, x_um: Floats, y_um: Floats) -> Ints:
+        """Return the block of each point (n,), the nearest where it lies in none."""
+        lattice, number = self._places()
+        found = number[tile_of(lattice, x_um, y_um)]
+        if len(self) and (found < 0).any():
+            centers = [each[self.held] for each in centers_of(lattice)]
+            tree = KDTree(np.column_stack(centers))
+            off = np.column_stack([x_um, y_um])[found < 0]
+            found[found < 0] = number[self.held][tree.query(off, p=np.inf)[1]]
+        return found
+
+    def add(self, block: Ints, weights: NDArray[Any]) -> NDArray[Any]:
+        """Sum rows of weights (n, ...) by their blocks (n,): (blocks, ...)."""
+        total = np.zeros((len(self), *weights.shape[1:]), weights.dtype)
+        np.add.at(total, block, weights)
+        return total
 
     def count(self, code: Ints, shape: tuple[int, ...], weights: NDArray[Any] | None = None) -> NDArray[Any]:
         """Count the cells per block and code, or sum their weights: (blocks, *shape).
@@ -116,7 +155,7 @@ def blocks_of(specimen: Specimen, size_um: float) -> Blocks:
     sides = ((grid[1:], grid[:-1]), (grid[:, 1:], grid[:, :-1]))
     pairs = np.concatenate([np.column_stack([a.ravel(), b.ravel()]) for a, b in sides])
     pairs = pairs[(pairs >= 0).all(axis=1)]
-    return Blocks(size_um, number[place], areas[0][held], areas[1][held], pairs)
+    return Blocks(size_um, number[place], areas[0][held], areas[1][held], pairs, lattice, grid)
 
 
 def ratio(above: NDArray[Any], below: NDArray[Any], *, scale: float = 1.0) -> BlockSums:

@@ -7,13 +7,14 @@ import pyarrow as pa
 
 from histome.config import MetricsConfig
 from histome.metrics.catalogue import FAMILIES
-from histome.metrics.declaration import Family, Metric
+from histome.metrics.declaration import Family, Metric, Template, templates_of
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen
 from histome.metrics.uncertainty.blocks import Blocks, blocks_of
 from histome.metrics.uncertainty.bootstrap import (
     FEW_BLOCKS,
     FEWEST_BLOCKS,
+    UNTOLD,
     Interval,
     block_interval,
     draw_blocks,
@@ -33,8 +34,10 @@ def intervals_of(
     found = {}
     for family in wanted:
         if family.block_sums is not None:
+            along = {template.pattern: _axis_along(template) for template in templates_of(family.templates)}
             for pattern, sums in family.block_sums(specimen, blocks).items():
-                found[pattern] = block_interval(sums, drawn, workers=specimen.maps.workers)
+                workers = specimen.maps.workers
+                found[pattern] = block_interval(sums, drawn, along=along[pattern], workers=workers)
     return blocks, found
 
 
@@ -43,9 +46,9 @@ def interval_columns(
     results: Mapping[str, Result],
     intervals: tuple[Blocks, Mapping[str, Interval]],
 ) -> dict[str, pa.Array]:
-    """Return low, high and method of every metric."""
+    """Return low, high, method and the ends of the band of every metric."""
     blocks, found = intervals
-    low, high = np.full(len(metrics), np.nan), np.full(len(metrics), np.nan)
+    low, high, band_low, band_high = np.full((4, len(metrics)), np.nan)
     method = [f"block bootstrap, {len(blocks)} blocks of {blocks.size_um:g} um"] * len(metrics)
     for k, metric in enumerate(metrics):
         pattern = metric.template.pattern
@@ -53,12 +56,25 @@ def interval_columns(
             method[k] = f"none: {why}"
         else:
             low[k], high[k] = (end[metric.index] for end in found[pattern][:2])
-    none = np.isnan(low)
-    return {
-        "low": pa.array(low, mask=none),
-        "high": pa.array(high, mask=none),
-        "method": pa.array(method),
+            if metric.template.along:
+                band_low[k], band_high[k] = _band(metric, results[pattern], found[pattern])
+    ends = {"low": low, "high": high, "band_low": band_low, "band_high": band_high}
+    return {name: pa.array(end, mask=np.isnan(end)) for name, end in ends.items()} | {
+        "method": pa.array(method)
     }
+
+
+def _axis_along(template: Template) -> int | None:
+    """Return the place of the axis that a template is a function of."""
+    return template.axes.index(template.along) if template.along else None
+
+
+def _band(metric: Metric, result: Result, interval: Interval) -> tuple[float, float]:
+    """Return the ends of the band at one distance: those of the interval, farther off by `wider`."""
+    value, wider = result.value[metric.index], interval.wider[metric.index]
+    low, high = (value + wider * (end[metric.index] - value) for end in interval[:2])
+    least, most = metric.template.range
+    return max(low, -np.inf if least is None else least), min(high, np.inf if most is None else most)
 
 
 def _why_none(metric: Metric, result: Result, blocks: Blocks, interval: Interval | None) -> str:
@@ -70,4 +86,5 @@ def _why_none(metric: Metric, result: Result, blocks: Blocks, interval: Interval
         return _NO_VALUE
     if len(blocks) < FEWEST_BLOCKS:
         return FEW_BLOCKS
-    return family.no_interval if interval is None else interval.reason[metric.index]
+    why = UNTOLD if interval is None else interval.reason[metric.index]
+    return family.no_interval if why == UNTOLD else why

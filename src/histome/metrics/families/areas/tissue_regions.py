@@ -111,8 +111,9 @@ FAMILY = Family(
     "Number and shape of the connected regions (8-neighbors) of each tissue class; LARGEST is the region "
     "of the largest area, AVG the plain mean over regions. Perimeters by Crofton's formula in 12 "
     "directions on whole pixels: within 0.7 % of the truth for a straight border of any direction, about 1 % "
-    "for regions of 0.3 mm and more; corners make a square of 0.1 mm 2 % short, one of 0.04 mm 4 %. Polygons "
-    "that were given are painted first.",
+    "for regions of 0.3 mm and more; corners make a square of 0.1 mm 2 % short, one of 0.04 mm 4 %. Where "
+    "polygons were given, regions and shapes are exactly theirs: what touches along a side in one class is "
+    "one region, of what overlaps the smallest polygon counts.",
     TEMPLATES,
     tissue_regions,
     of_cells=False,

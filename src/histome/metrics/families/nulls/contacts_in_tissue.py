@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.metrics.axes import PAIR_CODES
 from histome.metrics.declaration import Family
 from histome.metrics.families.patterns.contacts import contact_pairs, contact_table
 from histome.metrics.randomness.relabeling import NULL_MODEL, log2_templates, log2_within_tissues
 from histome.metrics.results import Result
-from histome.metrics.specimen import Specimen, cross_count
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.pair_sums import log2_sums
+from histome.metrics.uncertainty.significance import two_sided, z_of_log2
 
 TEMPLATES = log2_templates("CONTACT_IN_TISSUE_LOG2", pairs="contacts", which="contacts between {touching}")
 
@@ -17,10 +24,29 @@ def contacts_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
     n is the number of contacts expected. Contacts as in the family contacts.
     """
     edges, tissue = specimen.once(contact_pairs), specimen.nucleated
-    shape = (len(tissue), specimen.tissue_counts.shape[1])
-    degree = cross_count(edges[:, 0], tissue[edges[:, 1]], shape)
-    degree += cross_count(edges[:, 1], tissue[edges[:, 0]], shape)
+    degree = _touched(edges, tissue, specimen.tissue_counts.shape[1])
     return log2_within_tissues(TEMPLATES, specimen, specimen.once(contact_table), degree)
+
+
+def _touched(edges: NDArray[np.int64], kind: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
+    """Count the contacts of each cell by the kind of the other cell, (n, kinds)."""
+    shape = (len(kind), kinds)
+    touched = cross_count(edges[:, 0], kind[edges[:, 1]], shape)
+    touched += cross_count(edges[:, 1], kind[edges[:, 0]], shape)
+    return touched
+
+
+def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    edges = specimen.once(contact_pairs)
+    near = _touched(edges, specimen.cells.label, N_CELL_CLASSES)
+    degree = _touched(edges, specimen.nucleated, specimen.tissue_counts.shape[1])
+    sums = log2_sums(specimen, blocks, near, degree, tuple(PAIR_CODES.values()))
+    return {"CONTACT_IN_TISSUE_LOG2_{touching}": sums}
+
+
+def _tests(results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
+    fold, sd = (results[f"CONTACT_IN_TISSUE_LOG2_{name}{{touching}}"] for name in ("", "NULL_SD_"))
+    return {"CONTACT_IN_TISSUE_LOG2_{touching}": two_sided(z_of_log2(fold.value, sd.value))}
 
 
 FAMILY = Family(
@@ -33,4 +59,7 @@ FAMILY = Family(
     contacts_in_tissue,
     source="Join counts without replacement: Cliff and Ord 1981, Spatial Processes; here within strata",
     null_model=NULL_MODEL,
+    block_sums=_contacts_per_block,
+    tests=_tests,
+    no_interval="the SD under the null model is exact",
 )

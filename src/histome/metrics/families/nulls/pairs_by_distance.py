@@ -1,6 +1,6 @@
 """Pair correlation, L and enrichment by distance, up to 500 um, against what the tissues explain."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from histome.metrics.axes import FAR_RADII_UM, PAIR_CODES, READ_PAIRS
 from histome.metrics.declaration import UNBOUNDED, Family, Template, in_loops
 from histome.metrics.randomness.pair_tables import pair_tables
+from histome.metrics.randomness.relabeling import expected_pairs
 from histome.metrics.results import Result, quotient, result
-from histome.metrics.specimen import N_CELL_CLASSES, Specimen
+from histome.metrics.specimen import Specimen
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.distance_sums import block_pairs
 
 # The SD of 25 independent pairs is a fifth of them.
 _FEWEST_PAIRS = 25
@@ -19,31 +22,39 @@ _FEW_PAIRS = f"fewer than {_FEWEST_PAIRS} such pairs are expected"
 _UNSEEN = "no such pair is seen"
 _PLACES = tuple(PAIR_CODES[pair] for pair in READ_PAIRS)
 
+# Of one class each pair is seen in both orders.
+_ORDERS = np.array([1 + (a == b) for a, b in _PLACES])
+_CORRELATION = "PAIR_CORRELATION_IN_TISSUE_{read_pair}_{ring}"
+_FOLD = "RING_ENRICHMENT_IN_TISSUE_LOG2_{read_pair}_{ring}"
+_WITHIN = "L_IN_TISSUE_{read_pair}_{far_radius}"
+
 TEMPLATES = (
     *in_loops(
         ("read_pair", "ring"),
         Template(
-            "PAIR_CORRELATION_IN_TISSUE_{read_pair}_{ring}",
+            _CORRELATION,
             "1",
             "pairs of {read_pair} at {ring} um / those of classes scattered evenly over each tissue",
             (_FEW_CELLS, _FEW_PAIRS),
             smallest_sample=_FEWEST_PAIRS,
             counts="pairs expected of classes scattered evenly, rounded down",
+            along="ring",
         ),
         Template(
-            "RING_ENRICHMENT_IN_TISSUE_LOG2_{read_pair}_{ring}",
+            _FOLD,
             "1",
             "log2 of the pairs of {read_pair} at {ring} um / their mean under relabeling within each tissue",
             (_FEW_CELLS, _FEW_PAIRS, _UNSEEN),
             UNBOUNDED,
             smallest_sample=_FEWEST_PAIRS,
             counts="pairs expected under relabeling, rounded down",
+            along="ring",
         ),
     ),
     *in_loops(
         ("read_pair", "far_radius"),
         Template(
-            "L_IN_TISSUE_{read_pair}_{far_radius}",
+            _WITHIN,
             "um",
             "{far_radius} um x (sqrt(pairs of {read_pair} within {far_radius} um / those of classes "
             "scattered evenly over each tissue) - 1)",
@@ -51,6 +62,7 @@ TEMPLATES = (
             UNBOUNDED,
             smallest_sample=_FEWEST_PAIRS,
             counts="pairs expected of classes scattered evenly, rounded down",
+            along="far_radius",
         ),
     ),
 )
@@ -65,24 +77,34 @@ def pairs_by_distance(specimen: Specimen) -> Mapping[str, Result]:
     classes exchanged among the cells of one tissue.
     """
     tables = specimen.once(pair_tables)
-    counts = specimen.tissue_counts.astype(float)
-    cells, area_um2 = counts.sum(axis=0), specimen.maps.nucleated_um2
+    counts, area_um2 = specimen.tissue_counts.astype(float), specimen.maps.nucleated_um2
     seen = _of_pairs(tables.of_classes)
-    scattered = _of_pairs(_expected(tables.of_points_um4, counts, area_um2, area_um2**2))
-    exchanged = _of_pairs(_expected(tables.of_tissues, counts, cells, cells * (cells - 1)))
+    scattered, exchanged = _nulls(tables.of_points_um4, tables.of_tissues, counts, area_um2)
     total = counts.sum(axis=1)
     few = np.array([min(total[a], total[b]) < _FEWEST_CELLS for a, b in _PLACES])[:, None]
-    with np.errstate(divide="ignore"):
-        fold = np.log2(quotient(_rings(seen), _rings(exchanged)))
-    within = np.asarray(FAR_RADII_UM) * (np.sqrt(quotient(seen, scattered)) - 1)
+    correlation, fold, within = _against(seen, scattered, exchanged)
     unseen = (_rings(seen) <= 0, _UNSEEN)
     return {
-        "PAIR_CORRELATION_IN_TISSUE_{read_pair}_{ring}": _result(
-            quotient(_rings(seen), _rings(scattered)), _rings(scattered), few
-        ),
-        "RING_ENRICHMENT_IN_TISSUE_LOG2_{read_pair}_{ring}": _result(fold, _rings(exchanged), few, unseen),
-        "L_IN_TISSUE_{read_pair}_{far_radius}": _result(within, scattered, few),
+        _CORRELATION: _result(correlation, _rings(scattered), few),
+        _FOLD: _result(fold, _rings(exchanged), few, unseen),
+        _WITHIN: _result(within, scattered, few),
     }
+
+
+def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    found = block_pairs(specimen, blocks, _PLACES)
+    area_um2 = 1e6 * blocks.tissue_mm2[:, list(specimen.maps.nucleated_codes)]
+    sums = (*found, blocks.per_tissue(specimen), area_um2)
+
+    def number(which: int) -> Callable[..., NDArray[np.float64]]:
+        def value(seen, tissues, points, counts, area_um2):
+            nulls = _nulls(points, tissues.round(3), counts, area_um2)
+            unordered = (seen * _ORDERS).round(3) / _ORDERS
+            return _against(np.swapaxes(unordered, -1, -2), *nulls)[which]
+
+        return value
+
+    return {name: BlockSums(number(k), sums) for k, name in enumerate((_CORRELATION, _FOLD, _WITHIN))}
 
 
 FAMILY = Family(
@@ -100,38 +122,43 @@ FAMILY = Family(
     "Ohser 1983 (translation correction); join counts: Cliff and Ord 1981",
     null_model="classes scattered evenly over each tissue (pair correlation, L); exchange "
     "of the classes among the cells of one tissue (ring enrichment)",
+    block_sums=_pairs_per_block,
 )
 
 
-def _expected(
-    pairs: NDArray[np.float64],
+def _nulls(
+    points_um4: NDArray[np.float64],
+    tissues: NDArray[np.float64],
     counts: NDArray[np.float64],
-    across: NDArray[np.float64],
-    inside: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the expected ordered pairs of classes, (radii, 9, 9).
+    area_um2: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the pairs expected of classes scattered evenly, and of exchanged ones, (..., pairs, radii)."""
+    cells = counts.sum(axis=-2)
+    return (
+        _of_pairs(expected_pairs(points_um4, counts, area_um2, area_um2**2)),
+        _of_pairs(expected_pairs(tissues, counts, cells, cells * (cells - 1))),
+    )
 
-    `pairs` (radii, 5, 5) are those of all cells or points by tissue, `counts` (9, 5) the cells of each class;
-    a pair between tissues s, t is of classes a, b by counts[a, s] counts[b, t] / (across[s] across[t]), one
-    inside s by counts[a, s] counts[b, s] / inside[s], in one class with one fewer.
-    """
-    share = np.nan_to_num(quotient(counts, across))
-    own = np.diagonal(pairs, axis1=1, axis2=2)
-    between = share @ (pairs * (1 - np.eye(pairs.shape[1]))) @ share.T
-    rest = counts[None] - np.eye(N_CELL_CLASSES)[:, :, None]
-    ways = np.nan_to_num(quotient(counts[:, None] * rest, inside))
-    return between + np.einsum("abs,rs->rab", ways, own)
+
+def _against(
+    seen: NDArray[np.float64], scattered: NDArray[np.float64], exchanged: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Return pair correlation, log2 fold change and L - R of pairs seen, all (..., pairs, radii)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fold = np.log2(quotient(_rings(seen), _rings(exchanged)))
+        within = np.asarray(FAR_RADII_UM) * (np.sqrt(quotient(seen, scattered)) - 1)
+    return quotient(_rings(seen), _rings(scattered)), fold, within
 
 
 def _of_pairs(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the unordered pairs of the classes that are looked at, (pairs, radii)."""
-    return np.array([table[:, a, b] / (1 + (a == b)) for a, b in _PLACES])
+    """Return the unordered pairs of the classes that are looked at, (..., pairs, radii)."""
+    return np.stack([table[..., a, b] for a, b in _PLACES], axis=-2) / _ORDERS[:, None]
 
 
 def _rings(within: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what lies between the radii, of what lies within them, (pairs, rings)."""
+    """Return what lies between the radii, of what lies within them, (..., pairs, rings)."""
     # Transforms leave rounding errors where there is nothing.
-    return np.maximum(np.diff(within, axis=1, prepend=0.0), 0)
+    return np.maximum(np.diff(within, axis=-1, prepend=0.0), 0)
 
 
 def _result(

@@ -18,6 +18,8 @@ from histome.metrics.tiles import (
     four_tilings,
     gini,
 )
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.tile_sums import excess_sums, morisita_sums
 
 _FEW_CELLS = (
     f"the tiles of {{tile}} um hold too few {{cell}}: fewer than {FEWEST_SHARING} pairs would share a tile "
@@ -100,6 +102,14 @@ def tile_dispersion(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _tiles_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    sizes = [four_tilings(specimen, float(size_um)) for size_um in TILE_SIZES_UM]
+    return {
+        "HETEROGENEITY_CV2_EXCESS_{cell}_{tile}": excess_sums(blocks, sizes),
+        "HETEROGENEITY_MORISITA_{cell}_{tile}": morisita_sums(blocks, sizes),
+    }
+
+
 FAMILY = Family(
     "tile-dispersion",
     "Heterogeneity beyond chance",
@@ -113,6 +123,9 @@ FAMILY = Family(
     source="Morisita 1959, Mem. Fac. Sci. Kyushu Univ. E 2:215-235, for tiles of unequal area; negative "
     "binomial 1/k: Bliss and Fisher 1953, doi:10.2307/3001850",
     null_model="as many cells scattered evenly over the nucleated tissue",
+    block_sums=_tiles_per_block,
+    no_interval="what is expected at random is no estimate of the tissue, and tiles larger than a block "
+    "belong to none",
 )
 
 

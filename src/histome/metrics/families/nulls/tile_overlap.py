@@ -18,6 +18,8 @@ from histome.metrics.tiles import (
     Tiling,
     four_tilings,
 )
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.tile_sums import overlap_sums
 
 _ABSENT = "one of the classes is absent"
 _FEW_CELLS = (
@@ -77,6 +79,11 @@ def tile_overlap(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _tiles_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    tilings = four_tilings(specimen, SMALL_TILE_UM)
+    return {"COLOCALIZATION_MORISITA_{pair}": overlap_sums(blocks, tilings, _FIRST, _SECOND)}
+
+
 FAMILY = Family(
     "tile-overlap",
     "Co-localization beyond chance",
@@ -89,6 +96,8 @@ FAMILY = Family(
     tile_overlap,
     source="Morisita 1959, Mem. Fac. Sci. Kyushu Univ. E 3:65-80; Horn 1966, doi:10.1086/282436",
     null_model="as many cells scattered evenly over the nucleated tissue",
+    block_sums=_tiles_per_block,
+    no_interval="what is expected at random is no estimate of the tissue",
 )
 
 

@@ -21,6 +21,7 @@ from histome.metrics.tiles import (
     is_flat,
     small_tiles,
 )
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 
 # Two-sided 5 % of the normal distribution, the usual cut for Gi*.
 _HOT = 1.96
@@ -93,6 +94,20 @@ def clustering(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _tiles_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    distance, weight = specimen.once(_hanisch)
+    window = blocks.tissue_mm2[:, list(specimen.maps.nucleated_codes)].sum(axis=1)[:, None] * 1e6
+    sure, label = weight > 0, specimen.cells.label
+    own = np.where(sure, label, -1)
+    sums = [blocks.count(own, (N_CELL_CLASSES,), each) for each in (weight * distance, weight)]
+    return {
+        "CLARK_EVANS_{cell}": BlockSums(
+            lambda top, bottom, n, area: quotient(top, bottom) * 2 * np.sqrt(quotient(n, area)),
+            (*sums, blocks.per_class(specimen), window),
+        ),
+    }
+
+
 FAMILY = Family(
     "clustering",
     "Clustering of one class",
@@ -106,6 +121,9 @@ FAMILY = Family(
     "clustered); Moran's I: densities exchanged among the tiles (-1 / (tiles - 1)); Gi*: a standard normal, "
     "one-sided and not corrected for the number of tiles (2.5 % of them are hot by chance); Gini: none",
     alias="S7",
+    block_sums=_tiles_per_block,
+    no_interval="Gini coefficients and hot spots are no function of sums over blocks of tissue; intervals of "
+    "Moran's I from blocks hold the truth too seldom (88 % where cells are random)",
 )
 
 
@@ -150,22 +168,32 @@ def _around(field: NDArray[np.float64]) -> NDArray[np.float64]:
 def _clark_evans(specimen: Specimen) -> Result:
     """Return the Clark-Evans ratio per class, from the distances that end before the border does."""
     window_um2 = specimen.maps.nucleated_um2.sum()
-    left_um2 = specimen.maps.once(_eroded_um2)
-    border = specimen.per_cell(to_border)
+    distance, weight = specimen.once(_hanisch)
     ratio, n = np.full(N_CELL_CLASSES, np.nan), np.zeros(N_CELL_CLASSES, np.int64)
     for k in range(N_CELL_CLASSES):
-        rows = (specimen.cells.label == k) & (specimen.nucleated >= 0)
-        distance = np.sqrt(specimen.nearest_squared[k, rows])
-        sure = distance <= border[rows]
+        rows = specimen.cells.label == k
+        sure = rows & (weight > 0)
         n[k] = np.count_nonzero(sure)
         if n[k] >= _FEWEST_CELLS:
-            # Hanisch: a distance d could only be seen in the window eroded by d, so it weighs 1 / that area.
-            weight = 1 / np.interp(
-                distance[sure] / specimen.maps.tissue.mpp, np.arange(len(left_um2)), left_um2
-            )
-            mean = np.average(distance[sure], weights=weight)
-            ratio[k] = mean * 2 * np.sqrt(np.count_nonzero(rows) / window_um2)
+            mean = np.average(distance[sure], weights=weight[sure])
+            ratio[k] = mean * 2 * np.sqrt(np.count_nonzero(rows & (specimen.nucleated >= 0)) / window_um2)
     return result(ratio, n, (n < _FEWEST_CELLS, _FEW_CELLS))
+
+
+def _hanisch(specimen: Specimen) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each cell's distance to the next of its class and its weight, 0 where it is not sure.
+
+    A distance d could only be seen in the window eroded by d, so it weighs 1 / that area.
+    """
+    left_um2, border = specimen.maps.once(_eroded_um2), specimen.per_cell(to_border)
+    distance = np.sqrt(specimen.nearest_squared[specimen.cells.label, np.arange(len(specimen.cells))])
+    sure = (specimen.nucleated >= 0) & (distance <= border)
+    weight = np.zeros(len(distance))
+    if sure.any():
+        weight[sure] = 1 / np.interp(
+            distance[sure] / specimen.maps.tissue.mpp, np.arange(len(left_um2)), left_um2
+        )
+    return np.where(sure, distance, 0.0), weight
 
 
 def _eroded_um2(maps: TissueMaps) -> NDArray[np.float64]:

@@ -9,9 +9,12 @@ from histome.metrics.declaration import SHARE, Family, Template, in_loops
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 from histome.metrics.tiles import FEW_TILES, FEWEST_TILES, USED_TILES, is_flat, small_tiles
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.tile_sums import horn_sums, pearson_sums
 
 _ABSENT = "one of the classes is absent"
 _LEVEL = "a density is the same everywhere"
+_FIRST, _SECOND = np.array(list(combinations(range(N_CELL_CLASSES), 2))).T
 
 TEMPLATES = in_loops(
     ("pair",),
@@ -44,7 +47,6 @@ def colocalization(specimen: Specimen) -> Mapping[str, Result]:
     """
     tiles = specimen.once(small_tiles)
     counts, density = tiles.counts[tiles.used].astype(float), tiles.density[tiles.used]
-    first, second = np.array(list(combinations(range(N_CELL_CLASSES), 2))).T
     products = counts.T @ counts
     share = quotient(np.diag(products), counts.sum(axis=0) ** 2)
     with np.errstate(invalid="ignore"):
@@ -60,17 +62,25 @@ def colocalization(specimen: Specimen) -> Mapping[str, Result]:
     level = is_flat(density)
     return {
         "COLOCALIZATION_MORISITA_HORN_{pair}": result(
-            overlap[first, second].clip(0, 1),
+            overlap[_FIRST, _SECOND].clip(0, 1),
             n,
             few,
-            (absent[first] | absent[second], _ABSENT),
+            (absent[_FIRST] | absent[_SECOND], _ABSENT),
         ),
         "COLOCALIZATION_PEARSON_{pair}": result(
-            correlation[first, second],
+            correlation[_FIRST, _SECOND],
             n,
             few,
-            (level[first] | level[second], _LEVEL),
+            (level[_FIRST] | level[_SECOND], _LEVEL),
         ),
+    }
+
+
+def _tiles_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    tiles = specimen.once(small_tiles)
+    return {
+        "COLOCALIZATION_MORISITA_HORN_{pair}": horn_sums(blocks, tiles, _FIRST, _SECOND),
+        "COLOCALIZATION_PEARSON_{pair}": pearson_sums(blocks, tiles, _FIRST, _SECOND),
     }
 
 
@@ -85,4 +95,5 @@ FAMILY = Family(
     null_model="none: at random, too, the Morisita-Horn index falls as cells get fewer, and two classes "
     "that share a tissue correlate",
     alias="S6",
+    block_sums=_tiles_per_block,
 )

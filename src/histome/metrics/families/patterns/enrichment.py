@@ -11,6 +11,7 @@ from histome.metrics.declaration import UNBOUNDED, Family, Template, in_loops
 from histome.metrics.results import Result, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.significance import two_sided
 
 RADIUS_UM = 40.0
 _UNEXPECTED = "no such pair is expected"
@@ -60,6 +61,11 @@ def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSu
     return {"ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}": BlockSums(_log2_fold, sums)}
 
 
+def _tests(results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
+    pattern = "ENRICHMENT_Z_{neighbor}_AROUND_{center}"
+    return {pattern: two_sided(results[pattern].value)}
+
+
 FAMILY = Family(
     "enrichment",
     "Neighborhood enrichment",
@@ -74,6 +80,7 @@ FAMILY = Family(
     "cells",
     alias="S4",
     block_sums=_pairs_per_block,
+    tests=_tests,
     no_interval="z tests one slide, its size grows with it",
 )
 

@@ -17,6 +17,8 @@ from histome.metrics.tiles import (
     small_tiles,
     tiles_of,
 )
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums
+from histome.metrics.uncertainty.tile_sums import cv_sums, empty_sums
 
 _COUNTS = "tiles of {tile} um that are at least a quarter nucleated tissue"
 
@@ -84,6 +86,14 @@ def heterogeneity(specimen: Specimen) -> Mapping[str, Result]:
     }
 
 
+def _tiles_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    sizes = [tiles_of(specimen, float(size_um)) for size_um in TILE_SIZES_UM]
+    return {
+        "HETEROGENEITY_CV_{cell}_{tile}": cv_sums(blocks, sizes),
+        "HETEROGENEITY_EMPTY_SHARE_{cell}_{tile}": empty_sums(blocks, sizes),
+    }
+
+
 FAMILY = Family(
     "heterogeneity",
     "Heterogeneity between tiles",
@@ -95,4 +105,7 @@ FAMILY = Family(
     null_model="none: at random, too, the CV and the Gini coefficient grow as cells get fewer (CV^2 about "
     "1 / mean cells a tile), so they compare between classes and slides of like abundance only",
     alias="H1",
+    block_sums=_tiles_per_block,
+    no_interval="Gini coefficients and quantiles are no function of sums over blocks of tissue, and tiles "
+    "larger than a block belong to none",
 )

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histome.metrics.axes import BORDER_BANDS_UM
 from histome.metrics.declaration import Family, Template, in_loops
 from histome.metrics.distances import to_carcinoma, to_stroma
+from histome.metrics.maps import TissueMaps
 from histome.metrics.reasons import NO_CARCINOMA, NO_STROMA
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
+from histome.metrics.tiles import Lattice
+from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
 
 _EDGES_UM = np.array([0.0, *(high for _, high in BORDER_BANDS_UM)])
 _EMPTY = "the band is empty"
@@ -33,12 +37,9 @@ def tumor_border(specimen: Specimen) -> Mapping[str, Result]:
     carcinoma.
     """
     maps = specimen.maps
-    bands = len(BORDER_BANDS_UM)
-    counts = np.zeros((N_CELL_CLASSES, 2, bands), np.int64)
-    for side, (distance_of, here) in enumerate(((to_stroma, "CARCINOMA"), (to_carcinoma, "STROMA"))):
-        band = np.searchsorted(_EDGES_UM, specimen.per_cell(distance_of), side="left") - 1
-        band[(band >= bands) | (specimen.cells.tissue != maps.tissue.code(here))] = -1
-        counts[:, side] = cross_count(specimen.cells.label, band, (N_CELL_CLASSES, bands))
+    band = specimen.once(_band_of_cells)
+    counts = cross_count(specimen.cells.label, band, (N_CELL_CLASSES, 2 * len(BORDER_BANDS_UM)))
+    counts = counts.reshape(N_CELL_CLASSES, 2, -1)
     area_mm2 = maps.mm2_of(maps.border_px)
     nulls = (
         (not maps.has("CARCINOMA"), NO_CARCINOMA),
@@ -46,6 +47,53 @@ def tumor_border(specimen: Specimen) -> Mapping[str, Result]:
         (area_mm2 == 0, _EMPTY),
     )
     return {"CELL_DENSITY_{cell}_AT_BORDER_{side}_{band}": result(quotient(counts, area_mm2), counts, *nulls)}
+
+
+def _band_of_cells(specimen: Specimen) -> NDArray[np.int64]:
+    """Return the band of each cell, those outside behind those inside, -1 in none, (n,)."""
+    bands, tissue = len(BORDER_BANDS_UM), specimen.cells.tissue
+    found = np.full(len(tissue), -1, np.int64)
+    for side, (distance_of, here) in enumerate(((to_stroma, "CARCINOMA"), (to_carcinoma, "STROMA"))):
+        band = np.searchsorted(_EDGES_UM, specimen.per_cell(distance_of), side="left") - 1
+        held = (band >= 0) & (band < bands) & (tissue == specimen.maps.tissue.code(here))
+        found[held] = side * bands + band[held]
+    return found
+
+
+def _bands_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
+    bands = len(BORDER_BANDS_UM)
+    code = specimen.once(_band_of_cells)
+    code = np.where(code >= 0, specimen.cells.label * 2 * bands + code, -1)
+    counts = blocks.count(code, (N_CELL_CLASSES, 2, bands))
+    area = specimen.maps.once(_bands_by_tile, blocks.lattice)[blocks.held]
+    return {"CELL_DENSITY_{cell}_AT_BORDER_{side}_{band}": ratio(counts, area[:, None])}
+
+
+def _bands_by_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
+    """Return the area of each band in each tile of a lattice, mm2, (rows, columns, 2, bands)."""
+    tiles = tuple(
+        np.clip(
+            ((first + np.arange(count) + 0.5) * maps.tissue.mpp - start) // lattice.size_um, 0, most - 1
+        ).astype(np.int64)
+        for first, count, start, most in zip(
+            maps.tissue.origin_px[::-1],
+            maps.tissue.array.shape,
+            (lattice.top_um, lattice.left_um),
+            lattice[1:3],
+            strict=True,
+        )
+    )
+    area = np.zeros((lattice.rows, lattice.columns, 2, len(BORDER_BANDS_UM)))
+    for side, (here, there) in enumerate((("CARCINOMA", "STROMA"), ("STROMA", "CARCINOMA"))):
+        counts = maps.distance_to_tissue(there).histogram_by_tile(
+            maps.tissue.array,
+            (maps.tissue.code(here),),
+            _EDGES_UM / maps.tissue.mpp,
+            tiles,
+            shares=maps.tissue.shares,
+        )
+        area[: counts.shape[0], : counts.shape[1], side] = maps.mm2_of(counts)
+    return area
 
 
 FAMILY = Family(
@@ -58,4 +106,5 @@ FAMILY = Family(
     tumor_border,
     source="Exact distance transform: Meijster et al. 2000, doi:10.1007/0-306-47025-X_36",
     alias="I1",
+    block_sums=_bands_per_block,
 )
