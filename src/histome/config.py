@@ -1,6 +1,7 @@
 """Every setting in one frozen tree."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -8,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from histome.classes import ORGANS
 from histome.errors import HistomeError, UsageError
@@ -277,18 +278,41 @@ class NarrativeConfig(Settings):
     model : str or None
         The language model's folder, or its name at the endpoint.
     endpoint : str or None
-        Base address, such as http://localhost:8000/v1.
+        Base address, such as http://localhost:8000/v1; no name, password or query in it.
     timeout_s : float, s
-        How long an endpoint is waited for, at each read.
-    on_unsupported : "refuse" or "drop"
-        Where the text claims what the numbers do not, the grounded text is taken, or the sentences go.
+        How long a language model is waited for, an answer in all.
+    max_tokens : int
+        The longest text that is asked for.
+    retry : bool
+        Whether a model is told once which of its sentences failed, and why.
+    device, dtype : str
+        Where and in what precision a model on this machine runs, such as "cuda" and "bfloat16".
+    on_unsupported : "drop" or "refuse"
+        Where a sentence is contradicted or refused it goes and the rest stays, or the grounded text is taken.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     writer: WriterName = "grounded"
     model: str | None = None
     endpoint: str | None = None
     timeout_s: Annotated[float, Field(gt=0.0, le=3600.0)] = 60.0
-    on_unsupported: Literal["refuse", "drop"] = "refuse"
+    max_tokens: Annotated[int, Field(ge=16, le=8192)] = 600
+    retry: bool = True
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?|mps)$")] = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    on_unsupported: Literal["drop", "refuse"] = "drop"
+
+    @field_validator("endpoint")
+    @classmethod
+    def _holds_no_secret(cls, value: str | None) -> str | None:
+        """Settings are written to run.json: an address with a password or key in it is refused unseen."""
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
+            raise ValueError(
+                "give an address such as http://localhost:8000/v1, without name, password or query; "
+                "a key goes into the environment variable HISTOME_API_KEY"
+            )
+        return value
 
 
 class ReportConfig(Settings):

@@ -43,7 +43,8 @@ def test_scores_and_raters(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("validate", "narrative", cases, "--raters", raters, "--quiet")  # these are results
     assert code == 0
     assert "BLEU-4              100.00" in out
-    assert "hallucination rate  0.000  (no interval, n = 1)" in out
+    assert "supported           1.000  (no interval, n = 1)" in out
+    assert "not checkable       0.000" in out
     assert "Cohen's kappa       0.400  (95 % " in out
 
 

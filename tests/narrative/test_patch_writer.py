@@ -24,7 +24,9 @@ def test_the_worked_example_in_words() -> None:
         "no epithelial cell was found",
         "Tumor purity is low (immune-dominant and lymphocyte-rich).",
         "It is immune hot (heavy infiltrate)",
-        "lies 136 px from the nearest neoplastic cell; the closest lies 30.9 px away, and 257 of 3 133",
+        "lies 136 px from the nearest neoplastic cell; the closest lies 30.9 px away.",
+        "257 of the 3 133 inflammatory cells are engaged.",
+        "The infiltrate is excluded (immune exclusion, restricted to stroma and bystander immune cells).",
         "stroma-free (non-desmoplastic and lack of fibrosis)",
         "segregated (homogeneous and compartmentalized), with a mean spatial entropy of 0.268 bits",
         "large/pleomorphic (nuclear enlargement and anisocytosis)",
@@ -44,7 +46,7 @@ def test_every_token_of_the_example_is_told() -> None:
 def test_the_verifier_finds_nothing_false_in_it(seed: int) -> None:
     facts = Facts.from_json(make_texts(2, seed)[1].facts)
     sentences = describe_patch(facts)
-    verdict = verify(" ".join(s.text for s in sentences), facts)
+    verdict = verify("\n".join(s.text for s in sentences), facts)
     assert len(verdict.sentences) == len(sentences)
     assert verdict.unsupported == []
     assert verdict.claims > 15

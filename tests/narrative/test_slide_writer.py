@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.given_facts import CARDS, metrics
+from helpers.drawn_profiles import SLIDES, facts_of
+from helpers.given_facts import CARDS
 from helpers.phantoms import small_phantom
 
-from histome.metrics.format import MetricTable, MetricValue
+from histome.metrics.format import MetricTable
 from histome.narrative.facts import Facts, ModelNotes
 from histome.narrative.sentences import Narrative
 from histome.narrative.verifier import verify
@@ -17,17 +18,7 @@ from histome.narrative.writers.slide import describe_slide
 from histome.pipeline import profile
 from histome.store.profile import Profile
 
-pytestmark = pytest.mark.slow
-
 NUMBER = re.compile(r"\d+(?:\N{NARROW NO-BREAK SPACE}\d{3})*(?:\.\d+)?")
-
-
-def text_of(**changes: float | None) -> str:
-    return " ".join(sentence.text for sentence in describe_slide(made(metrics(**changes))))
-
-
-def made(rows: dict[str, MetricValue]) -> Facts:
-    return replace(Facts.of_slide(rows, {}), models=CARDS)
 
 
 def plain(text: str) -> str:
@@ -61,23 +52,26 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     return profile(folder / "drawn.tif", folder / "out", stages=["narrative"], workers=1)
 
 
+@pytest.mark.slow
 def test_every_number_of_a_drawn_slide_is_in_its_metrics(drawn: Profile) -> None:
     narrative = Narrative.from_json(drawn.narrative)
-    assert assert_every_number_is_a_metric(narrative, MetricTable(drawn.metrics)) > 20
-    assert narrative.claims > 20
+    assert assert_every_number_is_a_metric(narrative, MetricTable(drawn.metrics)) > 5
+    assert narrative.claims > 5
     assert narrative.hallucination_rate == 0.0
 
 
+@pytest.mark.slow
 def test_every_number_of_a_real_slide_is_in_its_metrics(
     data_dir: Callable[[str], Path], tmp_path: Path
 ) -> None:
     slide = data_dir("slides") / "CMU-1-Small-Region.svs"
     found = profile(slide, tmp_path, stages=["narrative"], workers=1)
     narrative = Narrative.from_json(found.narrative)
-    assert assert_every_number_is_a_metric(narrative, MetricTable(found.metrics)) > 30
+    assert assert_every_number_is_a_metric(narrative, MetricTable(found.metrics)) > 10
     assert narrative.unsupported == 0
 
 
+@pytest.mark.slow
 def test_the_narrative_is_kept_and_not_written_again(drawn: Profile) -> None:
     before = (drawn.path / "narrative" / "narrative.json").read_bytes()
     again = profile(
@@ -86,26 +80,34 @@ def test_the_narrative_is_kept_and_not_written_again(drawn: Profile) -> None:
     assert (again.path / "narrative" / "narrative.json").read_bytes() == before
 
 
+def told(profile: str) -> str:
+    return plain(" ".join(sentence.text for sentence in describe_slide(facts_of(profile))))
+
+
 def test_it_reads_as_meant() -> None:
-    text = plain(text_of())
+    text = told("A")
     for part in (
-        "Of 2.50 mm² of measured tissue, 60.0 % is stroma and 40.0 % carcinoma.",
-        "It holds 12 000 cells: 50.0 % carcinoma cells, 37.5 % lymphocytes and 12.5 % macrophages.",
-        "The tumor reads as immune-excluded: 25.0 % of the tiles with tumor are inflamed, ",
-        "62.5 % excluded and 12.5 % desert (n = 24).",
-        "Lymphocytes are sparser in carcinoma (400 per mm²) than in stroma (2 700 per mm²).",
-        "No lymphoid aggregate was found.",
-        "Carcinoma has 0.667 times the area of stroma: stroma-rich tissue.",
-        "Lymphocytes are clustered",
-        "Only 61.2 % of the tissue passed quality control.",
-        "The model abstained on 900 cells (7.50 %)",
-        "Plasma cells were learned without labels of their own: that the model named none is no sign of",
-        "Macrophages were learned from few labels: their numbers are tentative.",
-        "No blood was segmented, which the model hardly learned",
-        "The nuclei model never saw brain, skin: of such tissue nothing here holds.",
+        "The section holds 12 000 cells on 7.00 mm² of tissue.",
+        "Stroma covers 57.1 %, carcinoma 28.6 %, normal epithelium 7.14 %,",
+        "The carcinoma forms 5 regions; the largest region measures 1.20 mm².",
+        "Of the cells, 50.0 % are carcinoma cells, 25.0 % lymphocytes,",
+        "60.0 % of the 40 tiles with tumor are inflamed, 30.0 % excluded and 10.0 % desert.",
+        "Lymphocytes are sparser in carcinoma (300 per mm²) than in stroma (525 per mm²).",
+        "Carcinoma has 0.500 times the area of stroma: stroma-rich tissue.",
+        "Lymphocytes are clustered, with a Clark-Evans index of 0.720.",
+        "Carcinoma nuclei measure 62.4 µm² on average and lymphocyte nuclei 27.8 µm².",
     ):
         assert part in text
-    assert "3 other organs" not in text  # no number that is not a metric
+
+
+@pytest.mark.parametrize("profile", list(SLIDES))
+def test_it_is_a_paragraph_in_order(profile: str) -> None:
+    sentences = describe_slide(facts_of(profile))
+    assert 8 <= len(sentences) <= 12
+    topics = list(dict.fromkeys(sentence.topic for sentence in sentences))
+    order = ["measured", "uncertain", "composition", "immune", "stroma", "architecture", "morphology"]
+    assert topics == [topic for topic in order if topic in topics]
+    assert all(sentence.sources for sentence in sentences)
 
 
 @pytest.mark.parametrize(
@@ -119,19 +121,13 @@ def test_it_reads_as_meant() -> None:
         ({"site": "primary"}, "Stated by the user: specimen of a primary tumor."),
     ],
 )
-def test_what_was_stated_is_said_first(stated: dict[str, str], sentence: str) -> None:
-    facts = replace(made(metrics()), stated=stated)
-    first = describe_slide(facts)[0]
-    assert first.text == sentence
-    assert [source.value for source in first.sources] == list(stated.values())
-    assert verify(first.text, facts).unsupported == []
-    assert "Stated" not in text_of()
-
-
-def test_a_metastasis_that_nobody_stated_is_a_claim_without_support() -> None:
-    facts = replace(made(metrics()), stated={"site": "metastasis"})
-    for told, facts_told in (("This is a metastasis.", made(metrics())), ("This is no metastasis.", facts)):
-        assert [claim.text for claim in verify(told, facts_told).unsupported] == ["metastasis"]
+def test_what_was_stated_is_said_and_known(stated: dict[str, str], sentence: str) -> None:
+    facts = replace(facts_of("A"), stated=stated)
+    (found,) = (one for one in describe_slide(facts) if "Stated" in one.text)
+    assert found.text == sentence
+    assert [source.value for source in found.sources] == list(stated.values())
+    assert verify(sentence, facts).tally.supported == 1
+    assert verify(sentence, facts_of("A")).tally.not_checkable == 1
 
 
 def test_an_organ_that_a_model_never_saw_is_told_of_that_model_only() -> None:
@@ -140,62 +136,68 @@ def test_an_organ_that_a_model_never_saw_is_told_of_that_model_only() -> None:
         "tissue": ModelNotes({}, (), ("skin",)),
         "own": ModelNotes({}, ()),
     }
-    facts = replace(made(metrics()), models=cards, stated={"organ": "skin"})
-    text = " ".join(sentence.text for sentence in describe_slide(facts))
+    facts = replace(facts_of("A"), models=cards, stated={"organ": "skin"})
+    text = "\n".join(sentence.text for sentence in describe_slide(facts))
     assert "The nuclei model never saw skin, the organ that was stated: no number here holds." in text
     assert verify(text, facts).unsupported == []
 
 
+def test_what_holds_for_every_slide_is_left_to_the_cards() -> None:
+    facts = replace(facts_of("A"), models=CARDS)
+    assert describe_slide(facts) == describe_slide(facts_of("A"))
+
+
 def test_one_is_one() -> None:
-    text = plain(text_of(CELL_N_TOTAL=1.0, ABSTAINED_COUNT_ALL=1.0))
-    assert "It holds 1 cell:" in text
-    assert "abstained on 1 cell (" in text
-
-
-def test_the_verifier_finds_nothing_false_in_it() -> None:
-    facts = made(metrics())
-    for sentence in describe_slide(facts):
-        assert verify(sentence.text, facts).unsupported == []
-
-
-def test_every_sentence_rests_on_something() -> None:
-    for sentence in describe_slide(made(metrics())):
-        assert sentence.sources
-        assert sentence.topic
-
-
-def test_without_carcinoma_nothing_is_said_of_a_tumor() -> None:
-    nothing = dict.fromkeys(
-        ("IMMUNE_INFLAMED_SHARE", "IMMUNE_EXCLUDED_SHARE", "IMMUNE_DESERT_SHARE", "INTRATUMORAL_TIL"), None
+    text = plain(
+        " ".join(s.text for s in describe_slide(changed("A", CELL_N_TOTAL=1.0, REGION_COUNT_CARCINOMA=1.0)))
     )
-    changes = nothing | {
-        "REGION_COUNT_CARCINOMA": 0.0,
-        "ABSOLUTE_AREA_CARCINOMA": 0.0,
-        "RELATIVE_AREA_CARCINOMA": 0.0,
-        "LARGEST_FILLED_AREA_CARCINOMA": None,
-        "CELL_DENSITY_LYMPHOCYTE_CARCINOMA": None,
-        "TUMOR_STROMA_RATIO": 0.0,
-    }
-    text = text_of(**changes)
-    assert "No carcinoma was segmented" in text
-    assert "No immune phenotype is given" in text
-    for word in ("purity", "immune-", "stroma-rich", "times the area", "Stromal TILs"):
+    assert "holds 1 cell on" in text
+    assert "forms 1 region." in text
+
+
+def changed(profile: str, **values: float | None) -> Facts:
+    rows = SLIDES[profile].metrics()
+    rows |= {name: rows[name]._replace(value=value) for name, value in values.items()}
+    return Facts.of_slide(rows, {})
+
+
+def test_without_carcinoma_nothing_is_said_of_it() -> None:
+    sentences = [sentence.text for sentence in describe_slide(facts_of("C"))]
+    (only,) = (text for text in sentences if "carcinoma" in text.lower())
+    assert only == "No carcinoma was segmented."
+    assert not [text for text in sentences if "tumor" in text.lower()]
+
+
+def test_nothing_is_said_of_few_tiles_or_few_cells() -> None:
+    rows = SLIDES["A"].metrics()
+    rows["IMMUNE_INFLAMED_SHARE"] = rows["IMMUNE_INFLAMED_SHARE"]._replace(n=9)
+    assert "inflamed" not in " ".join(s.text for s in describe_slide(Facts.of_slide(rows, {})))
+    assert "lymphocyte" not in told_of(changed("A", CELL_COUNT_LYMPHOCYTE=19.0)).lower()
+    assert "Lymphocytes are" in told_of(changed("A", CELL_COUNT_LYMPHOCYTE=20.0))
+
+
+def told_of(facts: Facts) -> str:
+    return plain(" ".join(sentence.text for sentence in describe_slide(facts)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"CELL_COUNT_CARCINOMA_CELL_CARCINOMA": 1000.0},  # most of them lie elsewhere
+        {"CELL_COUNT_LYMPHOCYTE_CARCINOMA": 30_000.0},  # carcinoma holds hardly any of them
+    ],
+)
+def test_where_the_models_disagree_nothing_is_said_of_infiltration(values: dict[str, float]) -> None:
+    text = told_of(changed("A", **values))
+    assert "The models of cells and of tissue disagree here" in text
+    for word in ("immune-inflamed", "denser", "sparser", "purity", "median lymphocyte"):
         assert word not in text
+    assert "disagree" not in told("A")
 
 
-def test_few_tiles_are_said_to_be_few() -> None:
-    rows = metrics()
-    rows["IMMUNE_INFLAMED_SHARE"] = rows["IMMUNE_INFLAMED_SHARE"]._replace(n=2)
-    text = " ".join(sentence.text for sentence in describe_slide(made(rows)))
-    assert "In the few tiles there are, the tumor reads as immune-excluded" in text
-
-
-def test_two_models_that_disagree_are_told() -> None:
-    assert "models disagree" not in text_of()
-    assert (
-        "Only 1\N{NARROW NO-BREAK SPACE}000 of the 6\N{NARROW NO-BREAK SPACE}000 cells classed as carcinoma"
-        in text_of(CELL_COUNT_CARCINOMA_CELL_CARCINOMA=1000.0)
-    )
+def test_none_in_both_is_not_about_as_dense() -> None:
+    facts = changed("A", CELL_DENSITY_LYMPHOCYTE_CARCINOMA=0.0, CELL_DENSITY_LYMPHOCYTE_STROMA=0.0)
+    assert "as dense" not in told_of(facts)
 
 
 def test_nothing_measured_gives_nothing_said() -> None:
@@ -203,17 +205,29 @@ def test_nothing_measured_gives_nothing_said() -> None:
 
 
 def test_no_clinical_word_and_no_advice() -> None:
-    assert not re.search(r"prognos|surviv|therap|treat|recommend|diagnos|patient", text_of(), re.I)
+    assert not re.search(r"prognos|surviv|therap|treat|recommend|diagnos|patient", told("A"), re.I)
 
 
 def test_labels_come_from_their_metrics() -> None:
-    labels = Facts.of_slide(metrics(), {}).labels
-    assert labels == {
+    assert facts_of("A").labels == {
         "composition": "Intermediate",
-        "immune": "Immune Excluded",
+        "immune": "Immune Inflamed",
         "stroma": "Stroma-rich",
         "architecture": "Clustered lymphocytes",
     }
-    null = Facts.of_slide(metrics(TUMOR_STROMA_RATIO=None, CLARK_EVANS_LYMPHOCYTE=None), {}).labels
+    null = changed("A", TUMOR_STROMA_RATIO=None, CLARK_EVANS_LYMPHOCYTE=None).labels
     assert null["stroma"] is None
     assert null["architecture"] is None
+
+
+def test_cells_unlike_those_learned_from_are_told_and_the_verifier_knows_the_sentence() -> None:
+    def of_share(share: float) -> Facts:
+        rows = SLIDES["A"].metrics()
+        rows["UNFAMILIAR_FRACTION_ALL"] = rows["ABSTAINED_FRACTION_ALL"]._replace(value=share)
+        return Facts.of_slide(rows, {})
+
+    facts = of_share(0.83)
+    (sentence,) = [each for each in describe_slide(facts) if "unlike those" in each.text]
+    assert "83" in sentence.text
+    assert [checked.state for checked in verify(sentence.text, facts).sentences] == ["supported"]
+    assert "unlike those" not in told_of(of_share(0.2))

@@ -1,67 +1,36 @@
-"""Who writes, and what happens to a language model's text that is empty, false or cannot be had."""
+"""Who writes, and what happens to a language model's text that is empty, false, hostile or cannot be had."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from helpers.given_facts import CARDS, example, metrics
+from helpers.drawn_profiles import facts_of
+from helpers.given_facts import example
+from helpers.hostile_endpoint import HOSTILE, replies, served
 
 from histome.config import NarrativeConfig, WriterName
-from histome.errors import ModelError, UsageError
+from histome.errors import UsageError
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Narrative
-from histome.narrative.writers.language_models import API_KEY, WriterError, ask_endpoint, prompt_of
+from histome.narrative.writers.endpoint import API_KEY
+from histome.narrative.writers.language_models import cleaned, prompt_of
 from histome.narrative.writers.table import WRITERS
 from histome.narrative.writers.verified import write
 
 EXAMPLE = Facts.of_patch(example())
-TRUE = "Inflammatory cells make up 69.6 %. The patch is immune hot."
+TRUE = "Inflammatory cells make up 69.6 % of the cells. The patch is immune hot."
+FALSE = "Dead cells make up 40 % of the cells."
 OPENAI = NarrativeConfig(writer="openai", model="m", endpoint="http://localhost:1/v1", timeout_s=5.0)
-
-
-@contextmanager
-def endpoint(reply: str | bytes, status: int = 200, **headers: str) -> Iterator[tuple[str, list[Any]]]:
-    """A server on this machine that answers every question alike and keeps what it was asked."""
-    asked: list[Any] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.path, dict(self.headers), json.loads(body)))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply if isinstance(reply, bytes) else answer(reply))
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def answer(text: str | None) -> bytes:
-    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
 
 
 def asked_of(url: str, **changes: Any) -> NarrativeConfig:
     return OPENAI.model_copy(update={"endpoint": url, **changes})
 
 
-def test_the_prompt_is_that_of_the_paper() -> None:
+def test_the_prompt_is_the_published_one() -> None:
     facts = {"raw_data": {"a": 1}, "interpretation": {"b": "c"}, "generated_tokens": ["d"]}
     assert prompt_of(Facts.from_json(facts)) == (
         "TME features: {'a': 1}\nPhenotype labels: {'b': 'c'}\nBiological tokens: ['d']\nNarrative:"
@@ -71,73 +40,130 @@ def test_the_prompt_is_that_of_the_paper() -> None:
 def test_grounded_is_the_default_and_always_the_same() -> None:
     first, second = write(EXAMPLE), write(EXAMPLE)
     assert first == second
-    assert (first.asked, first.writer, first.note, first.hallucination_rate) == (
-        "grounded",
-        "grounded",
-        "",
-        0.0,
-    )
+    assert (first.asked, first.writer, first.note) == ("grounded", "grounded", "")
+    assert (first.supported, first.hallucination_rate) == (len(first.sentences), 0.0)
 
 
 def test_a_true_text_of_an_endpoint_stands_with_its_sources() -> None:
-    with endpoint(TRUE) as (url, asked):
-        found = write(EXAMPLE, asked_of(url))
+    with served(replies(TRUE)) as (url, asked):
+        found = write(EXAMPLE, asked_of(url, max_tokens=321))
     assert found.writer == "openai"
     assert found.text.startswith(TRUE)
     assert found.sentences[0].sources[0].name == "raw_data.ratio_Inflammatory"
     assert found.sentences[0].sources[0].value == pytest.approx(3133 / 4501)
-    assert (found.claims, found.unsupported) == (2, 0)
-    path, _, body = asked[0]
+    assert (found.supported, found.contradicted, found.not_checkable) == (2, 0, 0)
+    ((path, _, body),) = asked
     assert path == "/v1/chat/completions"
     assert body["messages"] == [{"role": "user", "content": prompt_of(EXAMPLE)}]
+    assert body["max_tokens"] == 321
 
 
 def test_doubts_are_added_to_a_language_models_text() -> None:
-    facts = replace(Facts.of_slide(metrics(), {}), models=CARDS)
-    with endpoint("Lymphocytes make up 37.5 % of the cells.") as (url, _):
+    facts = replace(facts_of("A"), values={**facts_of("A").values, "RELATIVE_AREA_VALID_TISSUE": 40.0})
+    with served(replies("Lymphocytes make up 25 % of the cells.")) as (url, _):
         found = write(facts, asked_of(url))
     assert found.writer == "openai"
-    assert "Plasma cells were learned without labels" in found.text
+    assert "of the tissue passed quality control" in found.text
     assert "added by the grounded writer" in found.note
 
 
-@pytest.mark.parametrize(
-    ("reply", "reason"),
-    [
-        ("", "it wrote nothing"),
-        ("Inflammatory cells make up 96.9 %.", "it claimed '96.9 %'"),
-        ("The patch is immune cold.", "'immune cold' (phenotype"),
-        ("It is what it is.", "no sentence of it can be kept"),
-        (b"<html>", "not that of an OpenAI-compatible server"),
-        (b'{"choices": []}', "not that of an OpenAI-compatible server"),
-        (answer(None), "it wrote nothing"),
-    ],
-)
-def test_otherwise_the_grounded_text_stands_and_says_so(reply: str | bytes, reason: str) -> None:
-    with endpoint(reply) as (url, _):
+def test_one_false_sentence_goes_and_the_rest_stays() -> None:
+    with served(replies(f"{TRUE} {FALSE} Neoplastic cells are radioresistant.")) as (url, _):
         found = write(EXAMPLE, asked_of(url))
+    assert found.writer == "openai"
+    assert found.text.startswith(TRUE)
+    assert "40 %" not in found.text
+    assert (found.supported, found.contradicted, found.not_checkable) == (2, 1, 1)
+    assert found.hallucination_rate == 0.5
+    assert [dropped.text for dropped in found.dropped] == [FALSE, "Neoplastic cells are radioresistant."]
+    assert found.dropped[0].reason.startswith("contradicted: ")
+    assert "refused" in found.dropped[1].reason
+
+
+def test_a_whole_text_can_be_refused_instead() -> None:
+    with served(replies(f"{TRUE} {FALSE}")) as (url, _):
+        found = write(EXAMPLE, asked_of(url, on_unsupported="refuse"))
     assert (found.asked, found.writer) == ("openai", "grounded")
     assert found.sentences == write(EXAMPLE).sentences
-    assert reason in found.note
-    assert "This is the grounded text." in found.note
+    assert FALSE in found.note
+    with served(replies(f"{TRUE} It is calm.")) as (url, _):
+        assert write(EXAMPLE, asked_of(url, on_unsupported="refuse")).writer == "openai"
 
 
-def test_an_invented_number_is_counted_and_listed() -> None:
-    with endpoint(f"{TRUE} Dead cells make up 40 %.") as (url, _):
+def test_a_model_is_told_once_what_failed_and_why() -> None:
+    with served(replies(f"{TRUE} {FALSE}", f"{TRUE} Dead cells make up 0.16 % of the cells.")) as (
+        url,
+        asked,
+    ):
         found = write(EXAMPLE, asked_of(url))
-    assert (found.claims, found.unsupported, found.hallucination_rate) == (3, 1, pytest.approx(1 / 3))
-    assert [dropped.text for dropped in found.dropped] == ["Dead cells make up 40 %."]
+    assert (found.supported, found.contradicted) == (3, 0)
+    assert len(asked) == 2
+    roles = [message["role"] for message in asked[1][2]["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    told = asked[1][2]["messages"][-1]["content"]
+    assert FALSE in told
+    assert "contradicted (the facts say otherwise" in told
 
 
-def test_sentences_can_be_dropped_instead() -> None:
-    with endpoint(f"{TRUE} Dead cells make up 40 %. It is calm.") as (url, _):
-        found = write(EXAMPLE, asked_of(url, on_unsupported="drop"))
-    assert found.writer == "openai"
-    assert "40 %" not in found.text
-    assert [dropped.reason for dropped in found.dropped] == [
-        "'40 %' (number: no value is this number)",
-        "nothing in it can be checked",
-    ]
+def test_a_worse_second_text_is_not_taken() -> None:
+    for second in ("Nothing.", b"<html>"):
+        with served(replies(f"{TRUE} {FALSE}", second)) as (url, _):
+            assert write(EXAMPLE, asked_of(url)).text.startswith(TRUE)
+
+
+def test_a_model_that_need_not_be_told_is_not_asked_again() -> None:
+    with served(replies(FALSE)) as (url, asked):
+        write(EXAMPLE, asked_of(url, retry=False))
+    assert len(asked) == 1
+
+
+def test_thoughts_are_no_text() -> None:
+    with served(replies(f"<think>Is it {FALSE}</think>{TRUE}")) as (url, _):
+        found = write(EXAMPLE, asked_of(url))
+    assert (found.supported, found.dropped) == (2, ())
+    assert cleaned("a <thinking>b</thinking> c <think>d") == "a   c"
+    assert cleaned("b</think> c") == "c"
+    assert cleaned("\ud83d a").encode() == b"? a"
+
+
+def test_the_same_sentence_again_is_said_once() -> None:
+    with served(replies(f"{TRUE} " * 100)) as (url, _):
+        found = write(EXAMPLE, asked_of(url))
+    assert found.supported == 2
+
+
+@pytest.mark.parametrize("how", list(HOSTILE))
+def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> None:
+    started = time.monotonic()
+    with served(HOSTILE[how]) as (url, _):
+        found = write(EXAMPLE, asked_of(url, timeout_s=1.0))
+    assert time.monotonic() - started < 10  # a drip, if it were waited for, lasts 30 s
+    assert (found.asked, found.writer) == ("openai", "grounded")
+    assert found.sentences == write(EXAMPLE).sentences
+    assert "is not shown: " in found.note
+    assert len(found.note) < 1500
+    json.dumps(found.to_json()).encode("utf-8")
+    found.text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("slow body", "no whole answer in 1 s"),
+        ("slow headers", "no whole answer in 1 s"),
+        ("500", "answered 500"),
+        ("redirect", "answered 302"),
+        ("5 MB", "larger than"),
+        ("500 kB", "characters"),
+        ("nested JSON", "not that of an OpenAI-compatible server"),
+        ("only thoughts", "it wrote nothing"),
+        ("loop", "characters"),
+        ("short loop", "no sentence of it can be kept"),
+    ],
+)
+def test_the_reason_is_the_right_one(how: str, reason: str) -> None:
+    with served(HOSTILE[how]) as (url, _):
+        assert reason in write(EXAMPLE, asked_of(url, timeout_s=1.0)).note
 
 
 def test_an_endpoint_that_is_not_there() -> None:
@@ -146,19 +172,14 @@ def test_an_endpoint_that_is_not_there() -> None:
     assert "cannot be reached" in found.note
 
 
-def test_an_endpoint_that_fails() -> None:
-    with endpoint("no", status=503) as (url, _):
-        assert "answered 503" in write(EXAMPLE, asked_of(url)).note
-
-
 def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(API_KEY, "sesame")
     caplog.set_level("DEBUG")
     with (
-        endpoint("elsewhere") as (other, seen),
-        endpoint("no", status=302, Location=f"{other}/x") as (url, asked),
+        served(replies("elsewhere")) as (other, seen),
+        served(replies("no", status=302, Location=f"{other}/x")) as (url, asked),
     ):
         found = write(EXAMPLE, asked_of(url))
     assert asked[0][1]["Authorization"] == "Bearer sesame"
@@ -167,27 +188,50 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
     assert "sesame" not in caplog.text + json.dumps(found.to_json())
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://me:sesame@localhost/v1",
+        "http://localhost/v1?key=sesame",
+        "http://localhost/v1#sesame",
+        "file:///sesame",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        NarrativeConfig().updated(endpoint=address)
+    with pytest.raises(ValueError, match="give an address") as raised:
+        NarrativeConfig(endpoint=address)
+    assert "sesame" not in f"{refused.value} {raised.value}"
+
+
 def test_wrong_settings_are_told() -> None:
     for config, match in (
         (NarrativeConfig(writer="openai"), "narrative.model"),
         (NarrativeConfig(writer="openai", model="m"), "narrative.endpoint"),
         (NarrativeConfig(writer="transformers"), "a model's folder"),
-        (OPENAI.model_copy(update={"endpoint": "file:///etc/passwd"}), "give an address"),
     ):
         with pytest.raises(UsageError, match=match):
             write(EXAMPLE, config)
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Any) -> None:
-    with pytest.raises(ModelError, match="no language model here"):
-        write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
+def test_a_folder_without_a_model_gives_the_grounded_text(tmp_path: Path) -> None:
+    found = write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
+    assert (found.asked, found.writer) == ("transformers", "grounded")
+    assert "no language model here" in found.note
 
 
-def test_slow_endpoints_are_not_waited_for() -> None:
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:  # accepts, never answers
-        url = f"http://127.0.0.1:{silent.server_address[1]}/v1"
-        with pytest.raises(WriterError, match="cannot be reached"):
-            ask_endpoint("p", url, "m", timeout_s=0.2)
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", b"\xff" * 64])
+def test_weights_that_are_none_give_the_grounded_text(tmp_path: Path, weights: bytes) -> None:
+    pytest.importorskip("transformers", reason="needs the [train] extra")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": 8})
+    )
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    found = write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
+    assert found.writer == "grounded"
+    assert "cannot be loaded" in found.note
 
 
 def test_json_and_back() -> None:

@@ -62,14 +62,14 @@ def test_a_language_model_that_failed_is_told(slide: Slide) -> None:
     made = Narrative(
         (Sentence("Quiet.", (Source("A", 1.0),), "immune"),),
         asked="openai",
-        claims=4,
-        unsupported=1,
+        supported=3,
+        contradicted=1,
         dropped=(Dropped("Dead cells make up 40 %.", "'40 %' (number)"),),
         note="The text of the writer 'openai' is not shown: it claimed '40 %'. This is the grounded text.",
     )
     words = Page(section(render(slide, made.to_json()))).words()
     assert "The text of the writer 'openai' is not shown: it claimed '40 %'." in words
-    assert "hallucination rate 25 %" in words
+    assert "of 4 sentences 3 supported, 1 contradicted, 0 not checkable (hallucination rate 25 %)" in words
     assert "Dead cells make up 40 %." in words
 
 

@@ -20,8 +20,8 @@ def test_equal_texts_have_full_scores() -> None:
     found = score_narratives([Case(text, text, None)] * 3, rng=RNG)
     assert found.bleu_4 == pytest.approx(100.0)
     assert found.rouge_l.value == pytest.approx(1.0)
-    assert found.hallucination_rate is None
-    assert (found.cases, found.claims) == (3, 0)
+    assert found.supported is None
+    assert (found.cases, found.sentences) == (3, 0)
 
 
 def test_scores_counted_by_hand() -> None:
@@ -34,18 +34,19 @@ def test_scores_counted_by_hand() -> None:
     assert "nrefs:1" in found.bleu_signature
 
 
-def test_the_hallucination_rate_pools_claims() -> None:
+def test_the_rates_are_of_all_sentences() -> None:
     facts = example()
     cases = [
         Case("a", "Inflammatory cells make up 69.6 %. The patch is immune hot.", facts),
-        Case("a", "Inflammatory cells make up 12 %. The patch is immune cold.", facts),
+        Case("a", "Inflammatory cells make up 12 %. Neoplastic cells are radioresistant.", facts),
         Case("a", "No facts here: 12 %.", None),
     ]
     found = score_narratives(cases, rng=RNG)
-    assert found.claims == 4
-    assert found.hallucination_rate is not None
-    assert found.hallucination_rate.value == 0.5
-    assert found.hallucination_rate.units == 2
+    assert found.sentences == 4
+    rates = (found.supported, found.contradicted, found.not_checkable)
+    assert [rate and rate.value for rate in rates] == [0.5, 0.25, 0.25]
+    assert found.supported is not None
+    assert found.supported.units == 2
 
 
 def test_cases_of_a_file(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def narrative(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Score narratives: BLEU-4, ROUGE-L, hallucination rate; and Cohen's kappa of two raters."""
+    """Score narratives: BLEU-4, ROUGE-L, sentences that facts support; and Cohen's kappa of two raters."""
     if cases is None and raters is None:
         raise UsageError("give CASES, --raters or both")
     with console.extra("validate"):
@@ -77,9 +77,11 @@ def narrative(
             console.print_result(f"cases               {found.cases}")
             console.print_result(f"BLEU-4              {found.bleu_4:.2f}  ({found.bleu_signature})")
             console.print_result(f"ROUGE-L             {_with_interval(found.rouge_l)}")
-            rate = found.hallucination_rate
-            told = "no facts were given" if rate is None else _with_interval(rate)
-            console.print_result(f"hallucination rate  {told}, {found.claims} claims")
+            for state in ("supported", "contradicted", "not_checkable"):
+                rate = getattr(found, state)
+                told = "no facts were given" if rate is None else _with_interval(rate)
+                console.print_result(f"{state.replace('_', ' '):<18}  {told}")
+            console.print_result(f"sentences           {found.sentences}")
         if raters is not None:
             two = scores.rater_agreement(*scores.read_ratings(raters), rng=np.random.default_rng(seed))
             kappa = _with_interval(two.kappa)

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.narrative.facts import Fact, Facts, ModelNotes
+    from histome.narrative.facts import Facts, ModelNotes
     from histome.narrative.sentences import Narrative, Sentence, Source
-    from histome.narrative.verifier import Claim, Verdict, verify
+    from histome.narrative.verifier import Checked, Claim, Tally, Verdict, verify
     from histome.narrative.writers.table import WRITERS
     from histome.narrative.writers.verified import write
 
 __all__ = [
     "WRITERS",
+    "Checked",
     "Claim",
-    "Fact",
     "Facts",
     "ModelNotes",
     "Narrative",
     "Sentence",
     "Source",
+    "Tally",
     "Verdict",
     "verify",
     "write",

@@ -5,9 +5,8 @@ model's prompt all take `Facts`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from string import Formatter
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -19,8 +18,7 @@ from histome.models.card import Card
 from histome.models.label_support import card_support, support_texts
 from histome.narrative.sentences import Sentence, Source
 from histome.narrative.slide_labels import narrated_metrics, slide_labels
-from histome.narrative.subjects import Subjects, about_feature, about_metric
-from histome.narrative.units import dimension, print_feature, print_metric, print_share
+from histome.narrative.units import print_feature, print_metric, print_share
 from histome.phenotype.axes import PANNUKE_CLASSES
 
 
@@ -32,64 +30,30 @@ class FactsKind:
     ----------
     prefix : str
         Stands before a value's name in a source.
-    about : callable(name)
-        Gives what the value is about.
     printed : callable(name, value, unit)
         Gives the text.
     counts : mapping of str to str
         The value that counts the cells of each class.
-    findings : mapping of str to str
-        The value that says whether a finding is there.
     """
 
     name: Literal["slide", "patch"]
     prefix: str
-    about: Callable[[str], tuple[Subjects, ...]]
     printed: Callable[[str, float, str], str]
     counts: Mapping[str, str]
-    findings: Mapping[str, str] = field(default_factory=dict)
 
 
 SLIDE = FactsKind(
     "slide",
     prefix="",
-    about=about_metric,
     printed=print_metric,
     counts={name: f"CELL_COUNT_{name.upper()}" for name in CELL_CLASSES},
-    findings={
-        "necrosis": "ABSOLUTE_AREA_NECROSIS",
-        "blood": "ABSOLUTE_AREA_BLOOD",
-        "vessels": "ABSOLUTE_AREA_VESSEL",
-        "lymphoid aggregates": "LYMPHOID_AGGREGATE_COUNT",
-    },
 )
 PATCH = FactsKind(
     "patch",
     prefix="raw_data.",
-    about=about_feature,
     printed=print_feature,
     counts={name: f"count_{name}" for name in PANNUKE_CLASSES},
 )
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One number: its `path` in sources, its `value` in `unit` as stored, what it is about (alternatives)."""
-
-    path: str
-    value: float
-    unit: str
-    about: tuple[Subjects, ...]
-
-    @property
-    def dimension(self) -> str:
-        """What the number measures: share, count, area, length, density ..."""
-        return dimension(self.unit)[0]
-
-    @property
-    def base(self) -> float:
-        """The value in the base unit of its dimension."""
-        return self.value * dimension(self.unit)[1]
 
 
 class ModelNotes(NamedTuple):
@@ -217,39 +181,6 @@ class Facts:
             "stated": dict(self.stated),
         }
 
-    @cached_property
-    def numbers(self) -> tuple[Fact, ...]:
-        """Every number that a text may print: the values that are none are none of them."""
-        return tuple(self._numbers())
-
-    def _numbers(self) -> Iterator[Fact]:
-        about, prefix = self.kind.about, self.kind.prefix
-        for name in self.values:
-            value = self.get(name)
-            if value is not None:
-                yield Fact(prefix + name, value, self.units[name], about(name))
-        for name, n in self.samples.items():
-            yield Fact(f"{prefix}{name}.n", float(n), "cells", (*about(name), frozenset()))
-
-    @cached_property
-    def counts(self) -> Mapping[str, float]:
-        """Number of cells of each class of which it is known."""
-        return self._known(self.kind.counts)
-
-    @cached_property
-    def findings(self) -> Mapping[str, float]:
-        """How much there is of each finding that a value tells of."""
-        return self._known(self.kind.findings)
-
-    def _known(self, names: Mapping[str, str]) -> dict[str, float]:
-        found = {key: self.get(name) for key, name in names.items()}
-        return {key: value for key, value in found.items() if value is not None}
-
-    @cached_property
-    def phrases(self) -> frozenset[str]:
-        """Every label and token, in lower case."""
-        return frozenset(text.lower() for text in (*self.labels.values(), *self.tokens) if text)
-
     def get(self, name: str) -> float | None:
         """Return a value; None where it is null, no number or not there."""
         value = self.values.get(name)
@@ -262,7 +193,7 @@ class Facts:
         return all(self.get(name) is not None for name in names)
 
     def source(self, path: str, text: str = "") -> Source:
-        """Return the source that `path` names (as `Fact.path`), with its value as it was given."""
+        """Return the source that `path` names, with its value as it was given."""
         name = path.removeprefix(self.kind.prefix)
         if name.endswith(".n"):
             return Source(path, self.samples.get(name.removesuffix(".n")), "", text)

@@ -36,13 +36,18 @@ class Dropped(NamedTuple):
     reason: str
 
 
+_TALLY = ("supported", "contradicted", "not_checkable")
+
+
 @dataclass(frozen=True)
 class Narrative:
     """Sentences about one slide or patch.
 
-    `asked` is the writer that was asked for, `writer` the one whose sentences these are. `claims` were
-    checked in what `asked` wrote, `unsupported` of them trace to no fact; `dropped` says which sentences went
-    and why; `note` tells in a line where the grounded text stands in for another writer's; else it is empty.
+    `asked` is the writer that was asked for, `writer` the one whose sentences these are. Of the sentences
+    that `asked` wrote, `supported`, `contradicted` and `not_checkable` are as many as the verifier calls so.
+    `claims` were read in them, a sentence that cannot be read counting as one; `unsupported` of them are not
+    supported. `dropped` says which sentences went and why; `note` tells in a line where the grounded text
+    stands in for another writer's; else it is empty.
     """
 
     sentences: tuple[Sentence, ...]
@@ -50,6 +55,9 @@ class Narrative:
     writer: str = "grounded"
     claims: int = 0
     unsupported: int = 0
+    supported: int = 0
+    contradicted: int = 0
+    not_checkable: int = 0
     dropped: tuple[Dropped, ...] = ()
     note: str = ""
 
@@ -60,8 +68,9 @@ class Narrative:
 
     @property
     def hallucination_rate(self) -> float | None:
-        """Unsupported claims / claims of what the asked writer wrote; None where it claimed nothing."""
-        return self.unsupported / self.claims if self.claims else None
+        """Sentences of the asked writer that are not supported / all of them; None where it wrote none."""
+        checked = self.supported + self.contradicted + self.not_checkable
+        return 1 - self.supported / checked if checked else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the narrative as plain Python, ready for a JSON file."""
@@ -71,6 +80,7 @@ class Narrative:
             "writer": self.writer,
             "claims": self.claims,
             "unsupported": self.unsupported,
+            **{name: getattr(self, name) for name in _TALLY},
             "hallucination_rate": self.hallucination_rate,
             "note": self.note,
             "sentences": [
@@ -88,7 +98,9 @@ class Narrative:
                 Sentence(s["text"], tuple(Source(**source) for source in s["sources"]), s["topic"])
                 for s in content["sentences"]
             )
-            kept = {name: content[name] for name in ("asked", "writer", "claims", "unsupported", "note")}
+            kept = {
+                name: content[name] for name in ("asked", "writer", "claims", "unsupported", "note", *_TALLY)
+            }
             return cls(sentences, dropped=tuple(Dropped(**d) for d in content["dropped"]), **kept)
         except (KeyError, TypeError) as error:
             raise OutputError(

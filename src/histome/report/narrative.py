@@ -10,6 +10,7 @@ from histome.narrative.units import NO_BREAK
 from histome.narrative.writers.table import WRITERS
 
 _TOPICS = {
+    "measured": "Measured",
     "composition": "Composition",
     "immune": "Immune infiltrate",
     "stroma": "Stroma",
@@ -45,8 +46,10 @@ def narrative_page(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "writer": WRITERS[narrative.writer].description,
         "asked": narrative.asked,
         "note": narrative.note,
-        "claims": narrative.claims,
-        "unsupported": narrative.unsupported,
+        "checked": narrative.supported + narrative.contradicted + narrative.not_checkable,
+        "supported": narrative.supported,
+        "contradicted": narrative.contradicted,
+        "not_checkable": narrative.not_checkable,
         "rate": None
         if narrative.hallucination_rate is None
         else f"{100 * narrative.hallucination_rate:.3g} %",

@@ -1,4 +1,4 @@
-"""Scores of narratives: BLEU-4, ROUGE-L, hallucination rate, and the agreement of two raters.
+"""Scores of narratives: BLEU-4, ROUGE-L, sentences that the facts support, and the agreement of two raters.
 
 BLEU: Papineni et al. 2002 (doi:10.3115/1073083.1073135), by sacrebleu; ROUGE-L: Lin 2004, by rouge-score.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from histome.errors import UsageError
 from histome.narrative.facts import Facts
-from histome.narrative.verifier import verify
+from histome.narrative.verifier import Tally, verify
 from histome.validation.agreement import cohen_kappa
 from histome.validation.resampling import Estimate, bootstrap, ratio
 
@@ -37,16 +37,18 @@ class NarrativeScores(NamedTuple):
         Sacrebleu's signature.
     rouge_l : Estimate, 0-1
         Mean F1 of the longest common subsequence.
-    hallucination_rate : Estimate or None
-        Unsupported / all claims of the cases with facts; None without.
+    supported, contradicted, not_checkable : Estimate or None, 0-1
+        Such sentences / all sentences of the cases with facts; None without.
     """
 
     cases: int
     bleu_4: float
     bleu_signature: str
     rouge_l: Estimate
-    hallucination_rate: Estimate | None
-    claims: int
+    supported: Estimate | None
+    contradicted: Estimate | None
+    not_checkable: Estimate | None
+    sentences: int
 
 
 def read_cases(path: str | Path) -> list[Case]:
@@ -86,15 +88,22 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
     verdicts = [
         verify(case.hypothesis, Facts.from_json(case.facts)) for case in cases if case.facts is not None
     ]
-    parts = np.array([[len(v.unsupported), v.claims] for v in verdicts], float).reshape(-1, 2)
-    claims = int(parts[:, 1].sum())
+    tallies = [verdict.tally for verdict in verdicts]
+    sentences = sum(tally.sentences for tally in tallies)
+    parts = np.array([[*tally, tally.sentences] for tally in tallies], float).reshape(-1, 4)
+    supported, contradicted, not_checkable = (
+        bootstrap(parts[:, [k, 3]], names[: len(parts)], ratio, rng=rng) if sentences else None
+        for k in range(len(Tally._fields))
+    )
     return NarrativeScores(
         len(cases),
         float(total.score),
         str(bleu.get_signature()),
         bootstrap(np.array([[score, 1.0] for score in rouge]), names, ratio, rng=rng),
-        bootstrap(parts, names[: len(parts)], ratio, rng=rng) if claims else None,
-        claims,
+        supported,
+        contradicted,
+        not_checkable,
+        sentences,
     )
 
 

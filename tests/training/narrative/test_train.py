@@ -57,7 +57,7 @@ def taught(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_writes_what_it_was_taught(taught: Path) -> None:
     for pair in PAIRS:
-        assert ask_folder(pair.prompt, taught / MODEL) == pair.completion
+        assert ask_folder([pair.prompt], taught / MODEL) == pair.completion
 
 
 def test_weights_are_safetensors_and_nothing_else(taught: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_model_too_short_for_every_prompt(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="longer than the 8 tokens"):
         train_narrative(PAIRS, folder, tmp_path / "out")
     with pytest.raises(WriterError, match="the model reads 8"):
-        ask_folder(PAIRS[0].prompt, folder)
+        ask_folder([PAIRS[0].prompt], folder)
 
 
 def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:

@@ -1,22 +1,20 @@
 """Language models as writers: a folder on this machine, or an OpenAI-compatible endpoint.
 
-Both get the prompt of SegTME-UNI2 (arXiv:2606.17702) and nothing else: no picture, no name of a slide.
+Both get the prompt of SegTME-UNI2 (arXiv:2606.17702) and, where sentences failed, what failed and why; no
+picture, no name of a slide.
 """
 
-import json
-import os
-from http.client import HTTPException
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from typing import Any
 
 from histome.errors import ModelError, UsageError
 from histome.narrative.facts import Facts
 
-API_KEY = "HISTOME_API_KEY"
-_MOST_BYTES = 1_000_000
-_MOST_TOKENS = 400
+_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.S | re.I)
+_CASTS = {"float32": "float", "bfloat16": "bfloat16", "float16": "half"}  # methods of a model
+MOST_CHARACTERS = 20_000  # of a text; a longer one is no narrative
 
 
 class WriterError(Exception):
@@ -31,13 +29,36 @@ def prompt_of(facts: Facts) -> str:
     )
 
 
-def ask_folder(prompt: str, folder: str | Path) -> str:
-    """Return what a causal language model on this machine writes after the prompt, word by likeliest word.
+def cleaned(text: str) -> str:
+    """Return a model's text without its thoughts, and without code points that no file can hold.
 
-    Nothing is downloaded, no code of the folder is run.
+    Raises WriterError for a text that is too long to be a narrative.
+    """
+    text = _THOUGHTS.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
+    text = re.split(r"</(?:think|thinking|reasoning)>", text, flags=re.I)[-1]
+    text = re.split(r"<(?:think|thinking|reasoning)>", text, flags=re.I)[0].strip()
+    if len(text) > MOST_CHARACTERS:
+        raise WriterError(f"the text has {len(text)} characters, {MOST_CHARACTERS} are read")
+    return text
+
+
+def ask_folder(
+    turns: Sequence[str],
+    folder: str | Path,
+    *,
+    max_tokens: int = 600,
+    timeout_s: float = 600.0,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> str:
+    """Return what a causal language model on this machine writes, word by likeliest word.
+
+    Nothing is downloaded, no code of the folder is run. A chat template of the tokenizer is used.
 
     Parameters
     ----------
+    turns : sequence of str
+        The prompt; then, in turn, what the model wrote and what it is answered.
     folder : str or Path
         Holds config.json, tokenizer and weights as safetensors.
 
@@ -48,26 +69,43 @@ def ask_folder(prompt: str, folder: str | Path) -> str:
     UsageError
         The `train` extra is missing.
     WriterError
-        The prompt is longer than the model reads.
+        The prompt is longer than the model reads, or the model fails.
     """
-    model, tokenizer = load_folder(folder)
-    tokens = tokenizer(prompt, return_tensors="pt")
+    model, tokenizer = load_folder(folder, dtype=dtype)
+    tokens = _tokens(tokenizer, turns)
     length = tokens["input_ids"].shape[1]
-    room = getattr(model.config, "max_position_embeddings", None) or length + _MOST_TOKENS
+    room = getattr(model.config, "max_position_embeddings", None) or length + max_tokens
     if length >= room:
         raise WriterError(f"the prompt has {length} tokens, the model reads {room}")
     end = tokenizer.eos_token_id
-    out = model.generate(
-        input_ids=tokens["input_ids"],
-        attention_mask=tokens["attention_mask"],
-        max_new_tokens=min(_MOST_TOKENS, room - length),
-        do_sample=False,
-        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end,
-    )
+    try:
+        out = model.to(device).generate(
+            input_ids=tokens["input_ids"].to(device),
+            attention_mask=tokens["attention_mask"].to(device),
+            max_new_tokens=min(max_tokens, room - length),
+            max_time=timeout_s,
+            do_sample=False,
+            pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end,
+        )
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        raise WriterError(f"the language model failed ({type(error).__name__})") from error
     return tokenizer.decode(out[0, length:], skip_special_tokens=True).strip()
 
 
-def load_folder(folder: str | Path) -> tuple[Any, Any]:
+def _tokens(tokenizer: Any, turns: Sequence[str]) -> Any:
+    """Return the tokens of a conversation: by the chat template, else one turn after another."""
+    if getattr(tokenizer, "chat_template", None):
+        text = tokenizer.apply_chat_template(messages(turns), tokenize=False, add_generation_prompt=True)
+        return tokenizer(text, return_tensors="pt", add_special_tokens=False)
+    return tokenizer("\n".join(turns), return_tensors="pt")
+
+
+def messages(turns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the turns of a conversation, the user's first, as chat messages."""
+    return [{"role": ("user", "assistant")[k % 2], "content": text} for k, text in enumerate(turns)]
+
+
+def load_folder(folder: str | Path, *, dtype: str = "float32") -> tuple[Any, Any]:
     """Return (model, tokenizer) of a folder; raises as `ask_folder` does."""
     folder = Path(folder)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
@@ -75,64 +113,19 @@ def load_folder(folder: str | Path) -> tuple[Any, Any]:
             f"{folder}: no language model here; give a folder with config.json, a tokenizer and *.safetensors"
         )
     try:
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise UsageError("a local language model needs transformers: pip install 'histome[train]'") from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: the language model cannot be loaded ({reason})") from error
-    return model.eval(), tokenizer
-
-
-def ask_endpoint(prompt: str, endpoint: str, model: str, *, timeout_s: float = 60.0) -> str:
-    """Return what an OpenAI-compatible endpoint writes.
-
-    The key, if any, is read from the environment variable HISTOME_API_KEY and is neither logged nor sent on
-    by a redirect.
-
-    Parameters
-    ----------
-    endpoint : str
-        Base address such as http://localhost:8000/v1; `/chat/completions` is added.
-
-    Raises
-    ------
-    UsageError
-        An address that is none.
-    WriterError
-        No answer, an error or a strange answer.
-    """
-    if not endpoint.startswith(("http://", "https://")):
-        raise UsageError(f"narrative endpoint {endpoint!r}: give an address such as http://localhost:8000/v1")
-    body = {"model": model, "messages": [{"role": "user", "content": prompt}], "temperature": 0}
-    headers = {"Content-Type": "application/json"}
-    if key := os.environ.get(API_KEY):
-        headers["Authorization"] = f"Bearer {key}"
-    request = Request(f"{endpoint.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
-    try:
-        with build_opener(_NoRedirect()).open(request, timeout=timeout_s) as reply:
-            text = reply.read(_MOST_BYTES).decode("utf-8")
-        content = json.loads(text)["choices"][0]["message"]["content"]
-    except HTTPError as error:
-        raise WriterError(f"the endpoint answered {error.code}") from error
-    except (URLError, HTTPException, TimeoutError, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise WriterError(f"the endpoint cannot be reached ({type(reason).__name__})") from error
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise WriterError("the endpoint's answer is not that of an OpenAI-compatible server") from error
-    return content.strip() if isinstance(content, str) else ""
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """A redirect is an error: it would carry the key to another host."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> None:
-        """Follow none."""
-        return
+    return getattr(model, _CASTS[dtype])().eval(), tokenizer

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
+from histome.narrative.statements import statements
 from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
 
-_FEW_CELLS = 200  # under this the 95 % interval of a share is wider than +-7 points
 _DISTANCE = "mean_dist_Inflammatory_to_Neoplastic"
 # Axis -> label -> how a sentence says it; a label that is not here is left out.
 _WORDS = {
@@ -21,9 +21,9 @@ _WORDS = {
         "Moderate": "moderately infiltrated",
     },
     "interaction": {
-        "Direct Contact": "direct contact",
-        "Proximal": "a proximal position",
-        "Excluded": "an excluded phenotype",
+        "Direct Contact": "in direct contact",
+        "Proximal": "proximal",
+        "Excluded": "excluded",
     },
     "stroma": {
         "Desmoplastic": "the patch is desmoplastic",
@@ -88,30 +88,26 @@ def _immune(facts: Facts) -> Iterator[Sentence]:
     if words is None or not facts.has("ratio_Inflammatory"):
         return
     tokens, sources = _tokens(facts, "immune")
-    text = f"It is {words}{tokens}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells"
+    text = f"It is {words}{tokens}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells."
+    yield facts.tell(text, "immune", sources)
     if facts.has("immune_infiltration_fraction"):
-        text += ", and {immune_infiltration_fraction:%} of the neoplastic and inflammatory cells together"
-    yield facts.tell(f"{text}.", "immune", sources)
+        yield facts.tell("The immune infiltration fraction is {immune_infiltration_fraction:%}.", "immune")
 
 
 def _interaction(facts: Facts) -> Iterator[Sentence]:
     """Yield where the inflammatory cells lie."""
     if not facts.has(_DISTANCE):
-        why = facts.undefined.get(_DISTANCE)
-        source = Source(f"raw_data.undefined.{_DISTANCE}", why)
-        if why:
-            text = f"A distance between immune and tumor cells is undefined: {why}."
-            yield Sentence(text, (source,), "interaction")
         return
-    text = (
-        f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell; the "
-        "closest lies {min_dist_Inflammatory_to_Neoplastic} away, and {count_engaged_immune} of "
-        "{count_Inflammatory} inflammatory cells are engaged"
+    far = f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell"
+    near = "; the closest lies {min_dist_Inflammatory_to_Neoplastic} away"
+    yield facts.tell(f"{far}{near}.", "interaction")
+    many = "cell is" if facts.get("count_Inflammatory") == 1 else "cells are"
+    yield facts.tell(
+        f"{{count_engaged_immune}} of the {{count_Inflammatory}} inflammatory {many} engaged.", "interaction"
     )
-    tokens, sources = _tokens(facts, "interaction") if facts.labels.get("interaction") else ("", [])
-    words = _words(facts, "interaction")
-    text += f", read as {words}{tokens}" if words else ""
-    yield facts.tell(f"{text}.", "interaction", sources)
+    if words := _words(facts, "interaction"):
+        tokens, sources = _tokens(facts, "interaction")
+        yield facts.tell(f"The infiltrate is {words}{tokens}.", "interaction", sources)
 
 
 def _stroma(facts: Facts) -> Iterator[Sentence]:
@@ -141,26 +137,11 @@ def _morphology(facts: Facts) -> Iterator[Sentence]:
         return
     label = facts.labels.get("morphology")
     tokens, sources = _tokens(facts, "morphology") if label else ("", [])
-    text = "Neoplastic nuclei have a mean area of {mean_area_Neoplastic}"
-    text += f": {label.lower()}{tokens}" if label and label != "Intermediate" else ""
-    if facts.has("mean_area_Inflammatory"):
-        text += "; inflammatory nuclei one of {mean_area_Inflammatory}"
-    yield facts.tell(f"{text}.", "morphology", sources)
-
-
-def _uncertain(facts: Facts) -> Iterator[Sentence]:
-    """Yield what limits these numbers."""
-    if (facts.get("total_cell_count") or 0) < _FEW_CELLS:
-        yield facts.tell(
-            "With {total_cell_count} nuclei in all, a difference of a few percent means nothing.",
-            "uncertain",
-        )
-    if facts.units.get(_DISTANCE) == "px" and facts.has(_DISTANCE):
-        yield facts.tell(
-            "Lengths and areas are in pixels: they compare only between patches of one resolution.",
-            "uncertain",
-            [_DISTANCE],
-        )
+    text = "Neoplastic nuclei measure {mean_area_Neoplastic} on average"
+    text += " and inflammatory nuclei {mean_area_Inflammatory}" if facts.has("mean_area_Inflammatory") else ""
+    yield facts.tell(f"{text}.", "morphology")
+    if label and label != "Intermediate":
+        yield facts.tell(f"Neoplastic nuclei are {label.lower()}{tokens}.", "morphology", sources)
 
 
 TOPICS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (
@@ -170,5 +151,5 @@ TOPICS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (
     _stroma,
     _architecture,
     _morphology,
-    _uncertain,
+    statements,
 )

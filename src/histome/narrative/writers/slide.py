@@ -6,230 +6,225 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.slide_labels import PHENOTYPE_SHARES
-from histome.narrative.writers.doubts import find_doubts
+from histome.narrative.statements import disagree, statements
 from histome.narrative.writers.words import cell_words, tissue_words
 
-_MYELOID = ("macrophage", "granulocyte", "plasma_cell")
-_FEW_TILES = 10  # under this a sentence says that there are few
+# Under these nothing is said of a phenotype, a class or a tissue.
+_FEWEST_TILES, _FEWEST_CELLS, _LEAST_PERCENT = 10, 20, 1.0
+_FEWEST_IN_ALL = 100  # for a share of all cells to be worth a sentence
+_MOST_CLASSES = 6  # that are listed; the others are in the table
+_MOST_SENTENCES = 12
 _ALIKE = 1.25  # densities within a quarter of one another are called alike
-# Axis -> label -> how a sentence says it; a label that is not here is left out.
-_WORDS = {
-    "composition": {"Low Tumour Purity": "low", "High Tumour Purity": "high"},
-    "architecture": {
-        "Clustered lymphocytes": "Lymphocytes are clustered",
-        "Evenly spaced lymphocytes": "Lymphocytes are evenly spaced",
-        "Intermediate": "Lymphocytes are spread as at random",
-    },
+_PURITY = {"Low Tumour Purity": "low", "High Tumour Purity": "high"}
+_PHENOTYPES = {
+    "Immune Inflamed": "immune-inflamed",
+    "Immune Excluded": "immune-excluded",
+    "Immune Desert": "an immune desert",
 }
-_ZONES = {
-    "TUMOR_CORE": "tumor core",
-    "INNER_INVASIVE_MARGIN": "inner margin",
-    "OUTER_INVASIVE_MARGIN": "outer margin",
+_PATTERNS = {
+    "Clustered lymphocytes": "clustered",
+    "Evenly spaced lymphocytes": "evenly spaced",
+    "Intermediate": "randomly distributed",
 }
 
 
 def describe_slide(facts: Facts) -> list[Sentence]:
-    """Return the sentences on a slide; every number printed is a metric's value, rounded, or its n."""
-    return [sentence for topic in TOPICS for sentence in topic(facts)]
+    """Return 12 sentences at most; every number printed is a metric's value, rounded, or its n.
+
+    What was measured and whether it can be trusted, what it is made of, immune cells and where they lie,
+    stroma, architecture, nuclei. Of carcinoma nothing is said where none was segmented, of the tumor's
+    infiltration, stroma and nuclei nothing where the models disagree.
+    """
+    if not facts.has("CELL_N_TOTAL", "ABSOLUTE_AREA"):
+        return list(statements(facts))
+    told = [sentence for topic in TOPICS for sentence in topic(facts)]
+    for spare in (_aggregates, _distance, _fibroblasts, _spread):
+        if len(told) > _MOST_SENTENCES:
+            extra = list(spare(facts))
+            told = [sentence for sentence in told if sentence not in extra]
+    return told
 
 
-def _ranked(facts: Facts, form: str, names: Sequence[str]) -> list[str]:
-    """Return the names whose metric is over 0, the largest first."""
+def _cells_enough(facts: Facts, *names: str) -> bool:
+    return all((facts.get(f"CELL_COUNT_{name.upper()}") or 0) >= _FEWEST_CELLS for name in names)
+
+
+def _has_carcinoma(facts: Facts) -> bool:
+    return bool(facts.get("ABSOLUTE_AREA_CARCINOMA")) and facts.get("REGION_COUNT_CARCINOMA") != 0
+
+
+def _can_place(facts: Facts) -> bool:
+    """Whether cells can be said to lie in the carcinoma or not."""
+    return _has_carcinoma(facts) and not disagree(facts)
+
+
+def _measured(facts: Facts) -> Iterator[Sentence]:
+    """Yield what was measured, what was stated, and what is doubtful."""
+    many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
+    yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
+    yield from statements(facts)
+
+
+def _ranked(facts: Facts, form: str, names: Sequence[str], least: float) -> list[str]:
+    """Return the names whose metric is at least so much, the largest first."""
     values = {name: facts.get(form.format(name.upper())) or 0.0 for name in names}
-    return sorted((name for name in names if values[name] > 0), key=lambda name: -values[name])
+    return sorted((name for name in names if values[name] >= least), key=lambda name: -values[name])
 
 
 def _composition(facts: Facts) -> Iterator[Sentence]:
-    """Yield what was stated, areas, cells, and the extent of the carcinoma."""
-    tell, topic = facts.tell, "composition"
-    yield from _stated(facts)
-    ranked = _ranked(facts, "RELATIVE_AREA_{}", TISSUE_CLASSES)
-    tissues = [
-        f"{{RELATIVE_AREA_{name}}} {'is ' * (k == 0)}{tissue_words(name)}" for k, name in enumerate(ranked)
-    ]
-    if tissues and facts.has("ABSOLUTE_AREA"):
-        yield tell(f"Of {{ABSOLUTE_AREA}} of measured tissue, {listed(tissues)}.", topic)
-    cells = [
-        f"{{CELL_PERCENTAGE_{name.upper()}}} {cell_words(name)}"
-        for name in _ranked(facts, "CELL_PERCENTAGE_{}", CELL_CLASSES)
-    ]
-    if cells:
-        many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
-        yield tell(f"It holds {{CELL_N_TOTAL}} {many}: {listed(cells)}.", topic)
+    """Yield the tissues, the extent of the carcinoma, and the cells."""
+    tissues = _ranked(facts, "RELATIVE_AREA_{}", TISSUE_CLASSES, _LEAST_PERCENT)
+    parts = [f"{tissue_words(name)} {{RELATIVE_AREA_{name}}}" for name in tissues]
+    if parts:
+        first = parts[0].replace(" {", " covers {")
+        yield facts.tell(f"{listed([first, *parts[1:]])} of the tissue.", "composition")
     yield from _carcinoma(facts)
-
-
-def _stated(facts: Facts) -> Iterator[Sentence]:
-    """Yield what the user said of the specimen."""
-    if facts.stated:
-        specimen, site, organ = (facts.stated.get(name) for name in ("specimen", "site", "organ"))
-        of = {"primary": " of a primary tumor", "metastasis": " of a metastasis"}.get(str(site), "")
-        place = f" {'in' if of else 'of'} the {organ}" if organ else ""
-        text = f"{specimen or 'specimen'}{of}{place}"
-        sources = tuple(Source(f"stated: {name}", value) for name, value in facts.stated.items())
-        yield Sentence(f"Stated by the user: {text}.", sources, "composition")
+    yield from _classes(facts)
 
 
 def _carcinoma(facts: Facts) -> Iterator[Sentence]:
-    tell, topic = facts.tell, "composition"
     regions = facts.get("REGION_COUNT_CARCINOMA")
-    if regions == 0:
-        yield tell(
-            "No carcinoma was segmented, so nothing is said of its border or its infiltration.",
-            topic,
-            ["REGION_COUNT_CARCINOMA", "ABSOLUTE_AREA_CARCINOMA"],
-        )
-    elif regions is not None and facts.has("LARGEST_FILLED_AREA_CARCINOMA"):
-        many = "s, the largest of" if regions > 1 else " of"
-        text = f"Carcinoma forms {{REGION_COUNT_CARCINOMA}} region{many} {{LARGEST_FILLED_AREA_CARCINOMA}}"
-        zone = "RELATIVE_AREA_TUMOR_CORE"
-        small = zone in facts.values and not facts.has(zone)
-        text += "; none is large enough for a core and margins to be drawn" if small else ""
-        yield tell(f"{text}.", topic, [zone] if small else [])
-    purity = _WORDS["composition"].get(str(facts.labels.get("composition")))
-    if purity and regions != 0:
-        yield tell(f"By cell count, tumor purity is {purity}.", topic, ["TUMOR_PURITY"])
+    if facts.get("ABSOLUTE_AREA_CARCINOMA") == 0:
+        yield facts.tell("No carcinoma was segmented.", "composition", ["ABSOLUTE_AREA_CARCINOMA"])
+    elif regions and facts.has("LARGEST_FILLED_AREA_CARCINOMA"):
+        largest = "; the largest region measures {LARGEST_FILLED_AREA_CARCINOMA}" if regions > 1 else ""
+        many = "regions" if regions > 1 else "region"
+        yield facts.tell(f"The carcinoma forms {{REGION_COUNT_CARCINOMA}} {many}{largest}.", "composition")
+
+
+def _classes(facts: Facts) -> Iterator[Sentence]:
+    """Yield the shares of the classes of which there are enough cells."""
+    named = [name for name in CELL_CLASSES if _cells_enough(facts, name)]
+    named = [name for name in named if name != "carcinoma_cell" or _has_carcinoma(facts)]
+    listed_first = _ranked(facts, "CELL_PERCENTAGE_{}", named, 0.0)[:_MOST_CLASSES]
+    cells = [f"{{CELL_PERCENTAGE_{name.upper()}}} {cell_words(name)}" for name in listed_first]
+    if cells:
+        yield facts.tell(f"Of the cells, {_with_be(cells)}.", "composition")
+    purity = _PURITY.get(str(facts.labels.get("composition")))
+    if purity and _can_place(facts) and (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
+        yield facts.tell(f"Tumor purity is {purity}.", "composition", ["TUMOR_PURITY"])
+
+
+def _with_be(parts: Sequence[str]) -> str:
+    """Return a list whose first item has its verb: "50 % are a, 25 % b and 5 % c"."""
+    first = parts[0].replace("} ", "} are ", 1)
+    return listed([first, *parts[1:]])
 
 
 def _immune(facts: Facts) -> Iterator[Sentence]:
-    """Yield how many immune cells there are, where they lie and how they are arranged."""
-    tell, has, topic = facts.tell, facts.has, "immune"
-    if has("IMMUNE_CELL_FRACTION"):
-        yield tell("Immune cells make up {IMMUNE_CELL_FRACTION:%} of all cells.", topic)
-    yield from _phenotype(facts)
-    yield from _sides(facts)
-    yield from _zones(facts)
-    if has("STROMAL_TIL_PERCENT", "INTRATUMORAL_TIL"):
-        yield tell(
-            "Stromal TILs cover {STROMAL_TIL_PERCENT} of the stroma by nuclear area, and the "
-            "intratumoral TIL score, TILs per hundred carcinoma cells, is {INTRATUMORAL_TIL}.",
-            topic,
-        )
-    if has("DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE"):
-        text = "The median lymphocyte lies {DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE} from carcinoma."
-        inside = facts.get("DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE") == 0
-        text = "At least half of the lymphocytes lie within carcinoma." if inside else text
-        yield tell(text, topic, ["DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE"] if inside else [])
+    """Yield how many immune cells there are, and where they lie."""
+    if facts.has("IMMUNE_CELL_FRACTION") and (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
+        yield facts.tell("Immune cells make up {IMMUNE_CELL_FRACTION:%} of all cells.", "immune")
+    if _can_place(facts):
+        yield from _phenotype(facts)
+        yield from _sides(facts)
+        yield from _distance(facts)
     yield from _aggregates(facts)
-    myeloid = _ranked(facts, "CELL_DENSITY_{}_STROMA", _MYELOID)
-    if myeloid:
-        parts = [f"{{CELL_DENSITY_{name.upper()}_STROMA}} for {cell_words(name)}" for name in myeloid]
-        yield tell(f"Stromal density is {listed(parts)}.", topic)
 
 
 def _phenotype(facts: Facts) -> Iterator[Sentence]:
     names = tuple(PHENOTYPE_SHARES.values())
-    label = facts.labels.get("immune")
-    if not facts.has(*names):
-        if names[0] in facts.values:
-            text = "No immune phenotype is given: too little carcinoma lies in any one place."
-            yield facts.tell(text, "immune", names)
+    tiles, label = facts.samples.get(names[0], 0), facts.labels.get("immune")
+    if not facts.has(*names) or tiles < _FEWEST_TILES:
         return
-    tiles = facts.samples.get(names[0], 0)
-    few = (
-        ("in the one tile there is, " if tiles == 1 else "in the few tiles there are, ")
-        if tiles < _FEW_TILES
-        else ""
-    )
-    lead = f"the tumor reads as {str(label).lower().replace(' ', '-')}"
-    lead = lead if label in PHENOTYPE_SHARES else "no immune phenotype leads"
+    lead = f"The tumor is {_PHENOTYPES[str(label)]}: " if label in PHENOTYPE_SHARES else ""
     yield facts.tell(
-        f"{few}{lead}: {{{names[0]}:%}} of the tiles with tumor are "
-        f"inflamed, {{{names[1]}:%}} excluded and {{{names[2]}:%}} desert (n = {{{names[0]}:n}}).",
+        f"{lead}{{{names[0]}:%}} of the {{{names[0]}:n}} tiles with tumor are inflamed, "
+        f"{{{names[1]}:%}} excluded and {{{names[2]}:%}} desert.",
         "immune",
-        [Source("interpretation.immune", label)],
+        [Source("interpretation.immune", label)] if lead else [],
     )
 
 
 def _sides(facts: Facts) -> Iterator[Sentence]:
     """Yield the density of lymphocytes in carcinoma beside that in stroma."""
     inside, outside = "CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "CELL_DENSITY_LYMPHOCYTE_STROMA"
-    if facts.has(inside, outside):
-        a, b = facts.get(inside) or 0.0, facts.get(outside) or 0.0
-        if max(a, b) <= _ALIKE * min(a, b):
-            first, second = "about as dense", "as"
-        else:
-            first, second = "denser" if a > b else "sparser", "than"
-        text = f"Lymphocytes are {first} in carcinoma ({{{inside}}}) {second} in stroma ({{{outside}}})."
+    if not facts.has(inside, outside) or not _cells_enough(facts, "lymphocyte"):
+        return
+    a, b = facts.get(inside) or 0.0, facts.get(outside) or 0.0
+    if max(a, b) <= _ALIKE * min(a, b):
+        first, second = "about as dense", "as"
+    else:
+        first, second = "denser" if a > b else "sparser", "than"
+    text = f"Lymphocytes are {first} in carcinoma ({{{inside}}}) {second} in stroma ({{{outside}}})."
+    if max(a, b) > 0:
         yield facts.tell(text, "immune")
 
 
-def _zones(facts: Facts) -> Iterator[Sentence]:
-    """Yield the density of lymphocytes across the zones round the tumor if there are any."""
-    names = {zone: f"CELL_DENSITY_LYMPHOCYTE_IN_{zone}" for zone in _ZONES}
-    parts = [f"{{{name}}} in the {_ZONES[zone]}" for zone, name in names.items() if facts.has(name)]
-    if len(parts) > 1:
-        yield facts.tell(f"Lymphocyte density is {listed(parts)}.", "immune")
+def _distance(facts: Facts) -> Iterator[Sentence]:
+    name = "DISTANCE_TO_CARCINOMA_MEDIAN_LYMPHOCYTE"
+    if facts.get(name) and _cells_enough(facts, "lymphocyte"):
+        yield facts.tell(f"The median lymphocyte lies {{{name}}} from the carcinoma.", "immune")
 
 
 def _aggregates(facts: Facts) -> Iterator[Sentence]:
     count = facts.get("LYMPHOID_AGGREGATE_COUNT")
-    if count == 0:
-        yield facts.tell("No lymphoid aggregate was found.", "immune", ["LYMPHOID_AGGREGATE_COUNT"])
-    elif count is not None:
+    if count and facts.has("LYMPHOID_AGGREGATE_AREA"):
         many = "s cover" if count > 1 else " covers"
-        yield facts.tell(
-            f"{{LYMPHOID_AGGREGATE_COUNT}} lymphoid aggregate{many} {{LYMPHOID_AGGREGATE_AREA}}.",
-            "immune",
-        )
+        text = f"{{LYMPHOID_AGGREGATE_COUNT}} lymphoid aggregate{many} {{LYMPHOID_AGGREGATE_AREA}}."
+        yield facts.tell(text, "immune")
 
 
 def _stroma(facts: Facts) -> Iterator[Sentence]:
-    """Yield how much stroma there is, what it holds, and necrosis."""
-    tell, has, topic = facts.tell, facts.has, "stroma"
+    """Yield how much stroma there is, and what it holds."""
     label = facts.labels.get("stroma")
-    if has("TUMOR_STROMA_RATIO") and label:
-        yield tell(
+    if _can_place(facts) and facts.has("TUMOR_STROMA_RATIO") and label:
+        yield facts.tell(
             f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: {label.lower()} tissue.",
-            topic,
+            "stroma",
             [Source("interpretation.stroma", label)],
         )
-    if has("CELL_PERCENTAGE_FIBROBLAST_STROMA", "CELL_DENSITY_FIBROBLAST_STROMA"):
-        yield tell(
-            "Fibroblasts are {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in stroma, at a density "
-            "there of {CELL_DENSITY_FIBROBLAST_STROMA}.",
-            topic,
+    yield from _fibroblasts(facts)
+
+
+def _fibroblasts(facts: Facts) -> Iterator[Sentence]:
+    inside = facts.get("CELL_COUNT_FIBROBLAST_STROMA") or 0
+    if inside >= _FEWEST_CELLS and facts.has("CELL_PERCENTAGE_FIBROBLAST_STROMA"):
+        yield facts.tell(
+            "Fibroblasts make up {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in the stroma.", "stroma"
         )
-    if facts.get("ABSOLUTE_AREA_NECROSIS") and has("NECROSIS_FRACTION_OF_TUMOR"):
-        yield tell("Necrosis takes {NECROSIS_FRACTION_OF_TUMOR:%} of carcinoma and necrosis together.", topic)
 
 
 def _architecture(facts: Facts) -> Iterator[Sentence]:
-    """Yield how cells are arranged."""
+    """Yield how lymphocytes are arranged."""
     label = facts.labels.get("architecture")
-    words = _WORDS["architecture"].get(str(label))
-    if words:
+    words = _PATTERNS.get(str(label))
+    if words and _cells_enough(facts, "lymphocyte"):
         yield facts.tell(
-            f"{words}: the distance to the nearest other one is {{CLARK_EVANS_LYMPHOCYTE}} "
-            "times that of a random pattern.",
+            f"Lymphocytes are {words}, with a Clark-Evans index of {{CLARK_EVANS_LYMPHOCYTE}}.",
             "architecture",
             [Source("interpretation.architecture", label)],
-        )
-    if facts.has("MEAN_SPATIAL_ENTROPY", "SHANNON"):
-        yield facts.tell(
-            "The entropy of the cell classes is {MEAN_SPATIAL_ENTROPY} among nearest neighbors and "
-            "{SHANNON} over the slide.",
-            "architecture",
         )
 
 
 def _morphology(facts: Facts) -> Iterator[Sentence]:
-    """Yield the size, its spread, and the roundness of the tumor's nuclei, lymphocytes beside them."""
-    area, spread = "NUCLEUS_AVG_AREA_CARCINOMA_CELL", "NUCLEUS_CV_AREA_CARCINOMA_CELL"
-    if not facts.has(area):
-        return
-    text = f"Carcinoma nuclei have a mean area of {{{area}}}"
-    text += f" with a coefficient of variation of {{{spread}}}" if facts.has(spread) else ""
-    beside = "NUCLEUS_AVG_AREA_LYMPHOCYTE"
-    text += f"; those of lymphocytes, for comparison, {{{beside}}}" if facts.has(beside) else ""
-    yield facts.tell(f"{text}.", "morphology")
+    """Yield the size of nuclei, those of the tumor or else of the epithelium beside those of lymphocytes."""
+    epithelium = "carcinoma_cell" if _can_place(facts) else "epithelial_cell"
+    words = {"carcinoma_cell": "carcinoma", "epithelial_cell": "epithelial", "lymphocyte": "lymphocyte"}
+    named = [
+        name
+        for name in (epithelium, "lymphocyte")
+        if _cells_enough(facts, name) and facts.has(f"NUCLEUS_AVG_AREA_{name.upper()}")
+    ]
+    parts = [f"{words[name]} nuclei {{NUCLEUS_AVG_AREA_{name.upper()}}}" for name in named]
+    if parts:
+        first = parts[0].replace(" {", " measure {") + " on average"
+        yield facts.tell(f"{listed([first, *parts[1:]])}.", "morphology")
+    yield from _spread(facts)
+
+
+def _spread(facts: Facts) -> Iterator[Sentence]:
+    name = "NUCLEUS_CV_AREA_CARCINOMA_CELL"
+    if facts.has(name) and _can_place(facts) and _cells_enough(facts, "carcinoma_cell"):
+        text = f"The coefficient of variation of carcinoma nuclear area is {{{name}}}."
+        yield facts.tell(text, "morphology")
 
 
 TOPICS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (
+    _measured,
     _composition,
     _immune,
     _stroma,
     _architecture,
     _morphology,
-    find_doubts,
 )

@@ -1,36 +1,47 @@
 """The table of writers: `narrative.writer` of the settings names one of these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from histome.config import NarrativeConfig
 from histome.errors import UsageError
-from histome.narrative.writers.language_models import ask_endpoint, ask_folder
+from histome.narrative.writers.endpoint import ask_endpoint
+from histome.narrative.writers.language_models import ask_folder
 
 
 class Writer(NamedTuple):
-    """Who writes: what a report calls it, and what returns its text for a prompt.
+    """Who writes: what a report calls it, and what returns its text in a conversation.
 
     Attributes
     ----------
-    ask : callable(prompt, config) or None
-        None for the grounded rules, whose sentences need no asking. Raises WriterError where no text can be
-        had, UsageError for incomplete settings.
+    ask : callable(turns, config) or None
+        `turns` are the prompt and then, in turn, what was written and answered. None for the grounded rules,
+        whose sentences need no asking. Raises WriterError where no text can be had, UsageError for
+        incomplete settings.
     """
 
     description: str
-    ask: Callable[[str, NarrativeConfig], str] | None = None
+    ask: Callable[[Sequence[str], NarrativeConfig], str] | None = None
 
 
-def _ask_folder(prompt: str, config: NarrativeConfig) -> str:
-    return ask_folder(prompt, _model(config, "a model's folder"))
+def _ask_folder(turns: Sequence[str], config: NarrativeConfig) -> str:
+    return ask_folder(
+        turns,
+        _model(config, "a model's folder"),
+        max_tokens=config.max_tokens,
+        timeout_s=config.timeout_s,
+        device=config.device,
+        dtype=config.dtype,
+    )
 
 
-def _ask_endpoint(prompt: str, config: NarrativeConfig) -> str:
+def _ask_endpoint(turns: Sequence[str], config: NarrativeConfig) -> str:
     model = _model(config, "the model's name")
     if not config.endpoint:
         raise UsageError("narrative writer 'openai': set narrative.endpoint to the address of the server")
-    return ask_endpoint(prompt, config.endpoint, model, timeout_s=config.timeout_s)
+    return ask_endpoint(
+        turns, config.endpoint, model, timeout_s=config.timeout_s, max_tokens=config.max_tokens
+    )
 
 
 def _model(config: NarrativeConfig, wanted: str) -> str:

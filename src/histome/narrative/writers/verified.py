@@ -1,18 +1,21 @@
 """One function that writes a narrative, whoever holds the pen, with the verifier in front of every text."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from histome.config import NarrativeConfig
+from histome.errors import ModelError
 from histome.narrative.facts import SLIDE, Facts
 from histome.narrative.sentences import Dropped, Narrative, Sentence
-from histome.narrative.verifier import Checked, Claim, verify
-from histome.narrative.writers.language_models import WriterError, prompt_of
+from histome.narrative.verifier import Checked, Verdict, verify
+from histome.narrative.writers.language_models import WriterError, cleaned, prompt_of
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.slide import describe_slide
 from histome.narrative.writers.table import WRITERS
 
-_NOTHING = "nothing in it can be checked"
+_MOST_FAULTS = 20  # that a model is told of
+_SHOWN = 300  # characters of a sentence in a note or a list
 _log = logging.getLogger(__name__)
 
 
@@ -20,22 +23,23 @@ def write(facts: Facts, config: NarrativeConfig | None = None) -> Narrative:
     """Return the narrative of a slide or a patch.
 
     The grounded writer (default) is deterministic and offline. A language model's text is verified first:
-    where it says nothing, cannot be had or claims what traces to no fact, the grounded text is returned and
-    `note` says why (`on_unsupported = "drop"` only drops the sentences concerned). What the grounded writer
-    holds uncertain is always added.
+    sentences that are not supported are dropped (with `on_unsupported = "refuse"` one contradicted or refused
+    sentence drops all), after the model was told once which failed and why. Where no text can be had or
+    nothing of it stands, the grounded text is returned and `note` says why. What the grounded writer holds
+    uncertain is always added.
 
-    Raises UsageError for incomplete settings, ModelError for a folder without a language model.
+    Raises UsageError for incomplete settings.
     """
     config = config or NarrativeConfig()
     grounded, ask = grounded_sentences(facts), WRITERS[config.writer].ask
     if ask is None:
-        checked = verify(" ".join(sentence.text for sentence in grounded), facts)
-        return Narrative(tuple(grounded), claims=checked.claims, unsupported=len(checked.unsupported))
+        checked = verify_sentences([sentence.text for sentence in grounded], facts)
+        return Narrative(tuple(grounded), **_counted(checked))
     try:
-        text = ask(prompt_of(facts), config)
-    except WriterError as error:
+        verdict = _asked(facts, config, ask)
+    except (WriterError, ModelError) as error:
         return _fall_back(grounded, config.writer, str(error))
-    return review(text, facts, grounded, config)
+    return review(verdict, facts, grounded, config)
 
 
 def grounded_sentences(facts: Facts) -> list[Sentence]:
@@ -43,61 +47,109 @@ def grounded_sentences(facts: Facts) -> list[Sentence]:
     return describe_slide(facts) if facts.kind is SLIDE else describe_patch(facts)
 
 
-def review(text: str, facts: Facts, grounded: Sequence[Sentence], config: NarrativeConfig) -> Narrative:
+def verify_sentences(sentences: Sequence[str], facts: Facts) -> Verdict:
+    """Return the verdict on sentences, each for itself."""
+    return Verdict(tuple(one for text in sentences for one in verify(text, facts).sentences))
+
+
+def _asked(
+    facts: Facts, config: NarrativeConfig, ask: Callable[[Sequence[str], NarrativeConfig], str]
+) -> Verdict:
+    """Return the verdict on a model's text, or on its second one where that is better."""
+    prompt = prompt_of(facts)
+    text = cleaned(ask([prompt], config))
+    if not text:
+        raise WriterError("it wrote nothing")
+    first = _once(verify(text, facts))
+    if not config.retry or not first.unsupported:
+        return first
+    try:
+        again = cleaned(ask([prompt, text, _faults(first)], config))
+    except WriterError as error:
+        _log.info("narrative: no second text (%s)", error)
+        return first
+    second = _once(verify(again, facts))
+    return max(first, second, key=lambda verdict: (verdict.tally.supported, -len(verdict.unsupported)))
+
+
+def _once(verdict: Verdict) -> Verdict:
+    """Return a verdict with each sentence once: a model in a loop says nothing new."""
+    return Verdict(tuple(dict.fromkeys(verdict.sentences)))
+
+
+def _faults(verdict: Verdict) -> str:
+    """Return what a model is told of the sentences that failed."""
+    lines = [
+        f'- "{one.text[:_SHOWN]}": {one.state} ({one.reason})' for one in verdict.unsupported[:_MOST_FAULTS]
+    ]
+    return (
+        "These sentences failed a check against the features:\n"
+        + "\n".join(lines)
+        + "\nWrite the narrative again. Leave them out or correct them; state only what the features say."
+    )
+
+
+def review(
+    verdict: Verdict, facts: Facts, grounded: Sequence[Sentence], config: NarrativeConfig
+) -> Narrative:
     """Return what may stand of a language model's text, or the grounded sentences in its place."""
-    if not text.strip():
-        return _fall_back(grounded, config.writer, "it wrote nothing")
-    verdict = verify(text, facts)
-    false = verdict.unsupported
-    counts = {"claims": verdict.claims, "unsupported": len(false)}
-    dropped = tuple(Dropped(s.text, _reason(s)) for s in verdict.sentences if s.unsupported or not s.claims)
+    false = [one for one in verdict.unsupported if one.state == "contradicted" or _is_refused(one)]
+    dropped = tuple(Dropped(one.text[:_SHOWN], f"{one.state}: {one.reason}") for one in verdict.unsupported)
+    kept = [_sourced(one, facts) for one in verdict.sentences if one.state == "supported"]
+    counts = {**_counted(verdict), "dropped": dropped}
     if false and config.on_unsupported == "refuse":
-        return _fall_back(grounded, config.writer, f"it claimed {_quoted(false)}", dropped=dropped, **counts)
-    kept = [_sourced(s, facts) for s in verdict.sentences if s.claims and not s.unsupported]
+        return _fall_back(grounded, config.writer, f"it claimed {_quoted(false)}", **counts)
     if not kept:
-        return _fall_back(grounded, config.writer, "no sentence of it can be kept", dropped=dropped, **counts)
+        return _fall_back(grounded, config.writer, "no sentence of it can be kept", **counts)
     doubts = [sentence for sentence in grounded if sentence.topic == "uncertain"]
     return Narrative(
         (*kept, *doubts),
         asked=config.writer,
         writer=config.writer,
-        dropped=dropped,
         note="What is uncertain was added by the grounded writer." if doubts else "",
         **counts,
     )
 
 
-def _fall_back(
-    grounded: Sequence[Sentence],
-    asked: str,
-    reason: str,
-    *,
-    dropped: tuple[Dropped, ...] = (),
-    claims: int = 0,
-    unsupported: int = 0,
-) -> Narrative:
+def _is_refused(sentence: Checked) -> bool:
+    return any(claim.kind == "refused" for claim in sentence.claims)
+
+
+class _Counts(NamedTuple):
+    claims: int
+    unsupported: int
+    supported: int
+    contradicted: int
+    not_checkable: int
+
+
+def _counted(verdict: Verdict) -> dict[str, Any]:
+    """Return the counts that a narrative keeps; a sentence that cannot be read is one claim."""
+    sizes = [max(1, len(one.claims)) for one in verdict.sentences]
+    bad = [max(1, sum(c.state != "supported" for c in one.claims)) for one in verdict.unsupported]
+    return _Counts(sum(sizes), sum(bad), *verdict.tally)._asdict()
+
+
+def _fall_back(grounded: Sequence[Sentence], asked: str, reason: str, **counts: Any) -> Narrative:
     note = f"The text of the writer {asked!r} is not shown: {reason}. This is the grounded text."
     _log.warning("narrative: %s", note)
-    return Narrative(
-        tuple(grounded), asked=asked, claims=claims, unsupported=unsupported, dropped=dropped, note=note
-    )
+    return Narrative(tuple(grounded), asked=asked, note=note, **counts)
 
 
-def _quoted(claims: Sequence[Claim]) -> str:
-    """Return the first unsupported claims in words."""
-    shown = [f"{claim.text!r} ({claim.kind}: {claim.reason})" for claim in claims[:3]]
-    more = len(claims) - len(shown)
+def _quoted(sentences: Sequence[Checked]) -> str:
+    """Return the first sentences that failed, in words."""
+    shown = [f"{one.text[:_SHOWN]!r} ({one.reason})" for one in sentences[:3]]
+    more = len(sentences) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
-
-
-def _reason(sentence: Checked) -> str:
-    return _quoted(sentence.unsupported) if sentence.unsupported else _NOTHING
 
 
 def _sourced(sentence: Checked, facts: Facts) -> Sentence:
     """Return a verified sentence with what its claims trace to."""
-    sources = (
-        facts.source(str(claim.source), claim.text if claim.kind == "number" else "")
-        for claim in sentence.claims
+    paths = dict.fromkeys((path, claim.text) for claim in sentence.claims for path in claim.sources)
+    return Sentence(
+        sentence.text, tuple(facts.source(path, _printed(text, sentence.text)) for path, text in paths)
     )
-    return Sentence(sentence.text, tuple(sources))
+
+
+def _printed(text: str, sentence: str) -> str:
+    return text if text in sentence and any(letter.isdigit() for letter in text) else ""

@@ -1,6 +1,6 @@
 """Our classes as a sentence names them."""
 
-_TISSUES = {"EPITHELIAL_TISSUE": "normal epithelium", "OTHER": "other tissue"}
+_TISSUES = {"EPITHELIAL_TISSUE": "normal epithelium", "OTHER": "other tissue", "VESSEL": "vessels"}
 
 
 def tissue_words(name: str) -> str:

@@ -1,0 +1,271 @@
+"""Words that belong together: "in the stroma", "stromal lymphocytes", "the density of lymphocytes"."""
+
+from collections.abc import Callable, Iterator
+
+from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.reading import ALL_CELLS, Measured, Ratioed, Token, stripped
+
+Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
+
+
+def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
+    """Return tokens with phrases put together; `joined` makes "a, b and c" one."""
+    tokens = _without_only(stripped(tokens))
+    for rules in (
+        (_locations, _adjective_of_place),
+        (_ratios_of_two,),
+        (_placed_cells, _cells_of),
+        (_cells_in,),
+        (_joined_cells, _joined_tissues) if joined else (),
+        (_measured,),
+        (_measured_in,),
+        (_ratios, _whose),
+    ):
+        for rule in rules:
+            tokens = _rewritten(tokens, rule)
+    return tokens
+
+
+def _without_only(tokens: list[Token]) -> list[Token]:
+    """Return tokens without "only" before an amount: it says no more than the amount."""
+    return [t for k, t in enumerate(tokens) if not (t.has("O") and t.has("_") and _is(tokens, k + 1, "QA"))]
+
+
+def _rewritten(tokens: list[Token], rule: Chunker) -> list[Token]:
+    found: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        made = rule(tokens, at)
+        if made is None:
+            found.append(tokens[at])
+            at += 1
+            continue
+        kinds, end = made
+        notes = [note for token in tokens[at:end] for note in token.notes]
+        if kinds:
+            found.append(Token(kinds, tokens[at].start, tokens[end - 1].end, notes))
+        at = end
+    return found
+
+
+def _is(tokens: list[Token], at: int, letters: str) -> bool:
+    return 0 <= at < len(tokens) and tokens[at].has(letters)
+
+
+def _is_all(tokens: list[Token], at: int, *letters: str) -> bool:
+    return all(_is(tokens, at + k, each) for k, each in enumerate(letters))
+
+
+def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
+    """Yield where the items of "a, b and c" stand, from the one at `at` on."""
+    while _is(tokens, at, letters):
+        yield at
+        if _is_all(tokens, at + 1, ",&", letters):
+            at += 2
+        elif _is_all(tokens, at + 1, ",", "&", letters):
+            at += 3
+        else:
+            return
+
+
+def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "in the stroma", "in both carcinoma and stroma"; drop "on the slide"."""
+    outside = _is(tokens, at, "e")
+    if not (_is(tokens, at, "i") or outside):
+        return None
+    start = at + 1 + _is(tokens, at + 1, "B")
+    if _is(tokens, start, "SI") and start == at + 1 and not _is(tokens, start, "T") and not outside:
+        return {}, start + 1
+    if _is_all(tokens, start, "J", "K"):
+        return {"L": (tokens[start].kinds["J"],)}, start + 2
+    if not _is(tokens, start, "T") or outside:
+        return ({"e": tokens[start].kinds["T"]}, start + 1) if outside and _is(tokens, start, "T") else None
+    places, end = [tokens[start].kinds["T"]], start + 1
+    while start > at + 1 or _is_all(tokens, end, "&", "i", "T"):
+        step = 2 if _is_all(tokens, end, "&", "T") else 3 if _is_all(tokens, end, "&", "i", "T") else 0
+        if not step:
+            break
+        places.append(tokens[end + step - 1].kinds["T"])
+        end += step
+    if len(places) == 1 and start > at + 1:
+        return None
+    return {"L": tuple(places)}, end
+
+
+def _adjective_of_place(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "stromal" as a place: of the cells behind it, or behind "to be"."""
+    if not _is(tokens, at, "J"):
+        return None
+    place = tokens[at].kinds["J"]
+    if _is(tokens, at + 1, "E"):
+        cells = tokens[at + 1].kinds["E"]
+        return {"E": cells.at(place)}, at + 2
+    if _is(tokens, at + 1, "W"):
+        return {"E": ALL_CELLS.at(place)}, at + 2
+    if _is(tokens, at + 1, "u"):
+        return {"L": (place,), "u": ""}, at + 2
+    return {"L": (place,), "J": place}, at + 1
+
+
+def _ratios_of_two(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "the ratio of a to b", "the a to b ratio", "the distance from a to b"."""
+    if _is_all(tokens, at, "M", "of", "ET", "tf&=a"):
+        end = at + 4 + _is(tokens, at + 4, "0_")
+        if _is(tokens, end, "ET") and tokens[at].kinds["M"][0] in ("ratio", "distance", "least_distance"):
+            return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[end]), end + 1
+    if _is_all(tokens, at, "M", "2", "ET", "&", "ET"):
+        return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[at + 4]), at + 5
+    for step in ((1, 2), (0, 1)):
+        middle, last = step
+        fits = (
+            (_is(tokens, at + 1, "t/") or tokens[at + 1 : at + 2][0].kinds.get(",") == ":")
+            if middle and at + 1 < len(tokens)
+            else not middle
+        )
+        if (
+            fits
+            and _is(tokens, at, "ET")
+            and _is(tokens, at + last, "ET")
+            and _is(tokens, at + last + 1, "M")
+        ):
+            measures = tokens[at + last + 1].kinds["M"]
+            if "ratio" in measures or "distance" in measures:
+                return _pair(measures, tokens[at], tokens[at + last]), at + last + 2
+    return None
+
+
+def _pair(measures: tuple[str, ...], first: Token, second: Token) -> dict:
+    cells = tuple(t.kinds["E"] for t in (first, second) if "E" in t.kinds)
+    tissues = tuple(t.kinds["T"] for t in (first, second) if "E" not in t.kinds)
+    return {"Y": Measured(measures, cells, tissues)}
+
+
+def _placed_cells(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "carcinoma lymphocytes" and "lymphocytes of the stroma" as cells in a tissue."""
+    if _is_all(tokens, at, "T", "E") and not _is(tokens, at, "E"):
+        return {"E": tokens[at + 1].kinds["E"].at(tokens[at].kinds["T"])}, at + 2
+    if _is_all(tokens, at, "T", "W"):
+        return {"E": ALL_CELLS.at(tokens[at].kinds["T"])}, at + 2
+    if _is_all(tokens, at, "E", "o", "T") and not tokens[at].kinds["E"].place:
+        return {"E": tokens[at].kinds["E"].at(tokens[at + 2].kinds["T"])}, at + 3
+    return None
+
+
+def _cells_of(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "nuclei of lymphocytes", "the population of lymphocytes", "the lymphocyte group"."""
+    if _is_all(tokens, at, "WK", "o", "E") and not _is(tokens, at - 1, "Qo1k"):
+        cells = tokens[at + 2].kinds["E"]
+        return {"E": cells._replace(nuclei=cells.nuclei or "W" in tokens[at].kinds)}, at + 3
+    if _is_all(tokens, at, "E", "K") and not tokens[at + 1].has("MvQ") and not _is(tokens, at - 1, "k"):
+        return {"E": tokens[at].kinds["E"]}, at + 2
+    return None
+
+
+def _cells_in(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "lymphocytes in the stroma"."""
+    if _is_all(tokens, at, "EW", "L") and not _is(tokens, at, "L"):
+        cells = tokens[at].kinds.get("E") or ALL_CELLS
+        places = tokens[at + 1].kinds["L"]
+        if len(places) == 1 and not cells.place:
+            return {"E": cells.at(places[0]), "@L": places}, at + 2
+    return None
+
+
+def _joined_cells(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "a, b and c" of cells as one."""
+    places = list(_separated(tokens, at, "E"))
+    last = places[-1] if places else at
+    if len(places) < 2 or not any(_is(tokens, k, "&") for k in range(at, last)):
+        return None
+    return {
+        "E+": tuple(tokens[k].kinds["E"] for k in places),
+        "notes": [tokens[k].notes for k in places],
+    }, last + 1
+
+
+def _joined_tissues(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    places = list(_separated(tokens, at, "T"))
+    last = places[-1] if places else at
+    if len(places) < 2 or not any(_is(tokens, k, "&") for k in range(at, last)):
+        return None
+    return {"T+": tuple(tokens[k].kinds["T"] for k in places)}, last + 1
+
+
+def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "the density of lymphocytes", "lymphocyte density", "the area of stroma", "stromal density"."""
+    if _is_all(tokens, at, "M", "o", "EWT", "M"):
+        inner = _measure(tokens[at], tokens[at + 2])["Y"]
+        return {"Y": inner}, at + 4
+    if _is_all(tokens, at, "M", "of", "ETW"):
+        return _measure(tokens[at], tokens[at + 2]), at + 3
+    if _is_all(tokens, at, "M", "L") and _is(tokens, at, "M"):
+        return {"Y": Measured(tokens[at].kinds["M"], place=tokens[at + 1].kinds["L"])}, at + 2
+    if _is_all(tokens, at, "ETW", "M") and not _is(tokens, at + 1, "vQ"):
+        return _measure(tokens[at + 1], tokens[at]), at + 2
+    if _is_all(tokens, at, "L", "M") and _is(tokens, at, "J"):
+        return {"Y": Measured(tokens[at + 1].kinds["M"], place=tokens[at].kinds["L"])}, at + 2
+    if _is(tokens, at, "M") and "Y" not in tokens[at].kinds:
+        return {**tokens[at].kinds, "Y": Measured(tokens[at].kinds["M"])}, at + 1
+    return None
+
+
+def _measured_in(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "the lymphocyte density in the core"."""
+    if not _is_all(tokens, at, "Y", "L"):
+        return None
+    measured: Measured = tokens[at].kinds["Y"]
+    places = tokens[at + 1].kinds["L"]
+    if measured.place or measured.tissues or len(places) != 1 or any(each.place for each in measured.cells):
+        return None
+    return {**tokens[at].kinds, "Y": measured._replace(place=places)}, at + 2
+
+
+def _measure(measure: Token, thing: Token) -> dict:
+    names = measure.kinds["M"]
+    if "E" in thing.kinds:
+        return {"Y": Measured(names, (thing.kinds["E"],))}
+    if "T" in thing.kinds:
+        if thing.kinds["T"] == "CARCINOMA" and set(names) & {"nuclear", "roundness"} and "area" not in names:
+            return {"Y": Measured(names, (CellGroup(("carcinoma_cell",), "carcinoma_cell"),))}
+        return {"Y": Measured(names, tissues=(thing.kinds["T"],))}
+    return {"Y": Measured(names, (ALL_CELLS,))}
+
+
+def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "half of the lymphocytes", "25 % of the cells", "most lymphocytes", "one in four cells"."""
+    if _is(tokens, at, "Q"):
+        amount = tokens[at].kinds["Q"]
+        if _is(tokens, at + 1, "o"):
+            checked, thing = None, at + 2
+            if _is_all(tokens, at + 2, "Q", "EWSTI"):
+                checked, thing = tokens[at + 2].kinds["Q"], at + 3
+            if _is(tokens, thing, "EWSTI"):
+                return {"R": _of(amount, tokens[thing], checked)}, thing + 1
+        if (
+            amount.dimension == "share"
+            and amount.worded
+            and _is(tokens, at + 1, "EWT")
+            and not _is(tokens, at - 1, "s")
+        ):
+            return {"R": _of(amount, tokens[at + 1], None)}, at + 2
+    return None
+
+
+def _of(amount, thing: Token, checked) -> Ratioed:
+    if "E" in thing.kinds:
+        return Ratioed(amount, (thing.kinds["E"],), checked=checked)
+    if "W" in thing.kinds:
+        return Ratioed(amount, (ALL_CELLS,), checked=checked)
+    if "T" in thing.kinds:
+        return Ratioed(amount, tissues=(thing.kinds["T"],), checked=checked)
+    return Ratioed(amount, whole="S" in thing.kinds, tiles="I" in thing.kinds, checked=checked)
+
+
+def _whose(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "that of stroma", "those of lymphocytes", "that in carcinoma"."""
+    if _is_all(tokens, at, "u", "o", "ET"):
+        thing = tokens[at + 2].kinds
+        return {key: thing[key] for key in "ET" if key in thing} | {"u": ""}, at + 3
+    if _is_all(tokens, at, "u", "L"):
+        return {"L": tokens[at + 1].kinds["L"], "u": ""}, at + 2
+    return None

@@ -1,0 +1,97 @@
+"""Sentences that rest on what was stated and on what the models say of themselves, not on metrics.
+
+Writers print them, and the verifier knows them to the letter: another wording of them is not checkable.
+"""
+
+from collections.abc import Iterator
+
+from histome.caveats import models_disagree
+from histome.classes import CELL_CLASSES
+from histome.narrative.facts import PATCH, Facts
+from histome.narrative.sentences import Sentence, Source, listed
+
+_MUCH_OPEN = 0.2  # share of cells the model abstained from that is worth a sentence; each slide has some
+_LITTLE_VALID_PERCENT = 80.0
+# Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
+_LEAST_CARCINOMA_SHARE, _FEWEST_CELLS = 0.2, 100
+_MOSTLY_UNFAMILIAR = 0.5
+_FEW_NUCLEI = 200  # under this the 95 % interval of a share is wider than +-7 points
+
+
+def statements(facts: Facts) -> Iterator[Sentence]:
+    """Yield what was stated, and every doubt about these facts in particular."""
+    if facts.kind is PATCH:
+        yield from _patch_doubts(facts)
+        return
+    yield from _stated(facts)
+    yield from _never_saw(facts)
+    unfamiliar = facts.get("UNFAMILIAR_FRACTION_ALL")
+    if unfamiliar is not None and unfamiliar > _MOSTLY_UNFAMILIAR:
+        text = "The surroundings of {UNFAMILIAR_FRACTION_ALL:%} of the cells are unlike those that the model "
+        yield facts.tell(f"{text}learned from: the cell types are not to be trusted.", "uncertain")
+    if disagree(facts):
+        text = "The models of cells and of tissue disagree here: types of cells need a look at the overlay."
+        rests = ("CELL_COUNT_CARCINOMA_CELL", "CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
+        yield facts.tell(text, "uncertain", [name for name in rests if facts.has(name)])
+    share = facts.get("RELATIVE_AREA_VALID_TISSUE")
+    if share is not None and share < _LITTLE_VALID_PERCENT:
+        yield facts.tell(
+            "Only {RELATIVE_AREA_VALID_TISSUE} of the tissue passed quality control.", "uncertain"
+        )
+    left_open = facts.get("ABSTAINED_FRACTION_ALL")
+    if left_open is not None and left_open >= _MUCH_OPEN:
+        yield facts.tell(
+            "The model was unsure of the type of {ABSTAINED_FRACTION_ALL:%} of the cells.", "uncertain"
+        )
+
+
+def disagree(facts: Facts) -> bool:
+    """Whether carcinoma cells lie mostly outside of carcinoma, or carcinoma holds few of them."""
+    every, inside = facts.get("CELL_COUNT_CARCINOMA_CELL"), facts.get("CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
+    if every is None or inside is None:
+        return False
+    counts = [facts.get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES]
+    strange = sum(counts) >= _FEWEST_CELLS and inside < _LEAST_CARCINOMA_SHARE * sum(counts)
+    return strange or models_disagree(every, inside)
+
+
+def _stated(facts: Facts) -> Iterator[Sentence]:
+    """Yield what the user said of the specimen."""
+    if facts.stated:
+        specimen, site, organ = (facts.stated.get(name) for name in ("specimen", "site", "organ"))
+        of = {"primary": " of a primary tumor", "metastasis": " of a metastasis"}.get(str(site), "")
+        place = f" {'in' if of else 'of'} the {organ}" if organ else ""
+        text = f"Stated by the user: {specimen or 'specimen'}{of}{place}."
+        yield Sentence(
+            text, tuple(Source(f"stated: {name}", value) for name, value in facts.stated.items()), "measured"
+        )
+
+
+def _never_saw(facts: Facts) -> Iterator[Sentence]:
+    """Yield the models that have never seen the organ that was stated."""
+    organ = facts.stated.get("organ")
+    unseen = [model for model, notes in facts.models.items() if notes.organs and organ not in notes.organs]
+    if organ is not None and unseen:
+        many = "models" if len(unseen) > 1 else "model"
+        text = (
+            f"The {listed(unseen)} {many} never saw {organ}, the organ that was stated: no number here holds."
+        )
+        sources = (Source(f"{model} card: organs", ", ".join(facts.models[model].organs)) for model in unseen)
+        yield Sentence(text, (Source("stated: organ", organ), *sources), "uncertain")
+
+
+def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
+    """Yield what limits the numbers of a patch."""
+    distance = "mean_dist_Inflammatory_to_Neoplastic"
+    total = facts.get("total_cell_count")
+    if total and total < _FEW_NUCLEI:
+        many = "nucleus" if total == 1 else "nuclei"
+        text = f"With {{total_cell_count}} {many} in all, a difference of a few percent means nothing."
+        yield facts.tell(text, "uncertain")
+    if facts.units.get(distance) == "px" and facts.has(distance):
+        text = "Lengths and areas are in pixels: they compare only between patches of one resolution."
+        yield facts.tell(text, "uncertain", [distance])
+    why = facts.undefined.get(distance)
+    if total and why and not facts.has(distance):
+        text = f"A distance between immune and tumor cells is undefined: {why}."
+        yield Sentence(text, (Source(f"raw_data.undefined.{distance}", why),), "interaction")

@@ -1,0 +1,142 @@
+"""An OpenAI-compatible endpoint: one question, one answer, within a time and a size."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+from histome.narrative.writers.language_models import WriterError, messages
+
+API_KEY = "HISTOME_API_KEY"
+_MOST_BYTES = 1_000_000
+
+
+def ask_endpoint(
+    turns: Sequence[str], endpoint: str, model: str, *, timeout_s: float = 60.0, max_tokens: int = 600
+) -> str:
+    """Return what an OpenAI-compatible endpoint writes.
+
+    The key, if any, is read from the environment variable HISTOME_API_KEY and is neither logged nor sent on
+    by a redirect.
+
+    Parameters
+    ----------
+    turns : sequence of str
+        The prompt; then, in turn, what the model wrote and what it is answered.
+    endpoint : str
+        Base address such as http://localhost:8000/v1; `/chat/completions` is added.
+    timeout_s : float, s
+        From the first byte sent to the last one read.
+
+    Raises
+    ------
+    WriterError
+        No whole answer in time, an error, an answer of over a megabyte or a strange one.
+    """
+    body = {"model": model, "messages": messages(turns), "temperature": 0, "max_tokens": max_tokens}
+    headers = {"Content-Type": "application/json"}
+    if key := os.environ.get(API_KEY):
+        headers["Authorization"] = f"Bearer {key}"
+    try:
+        request = Request(f"{endpoint.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
+        reply = _Call(request, timeout_s).answer()
+        content = json.loads(reply.decode("utf-8"))["choices"][0]["message"]["content"]
+    except HTTPError as error:
+        error.close()
+        raise WriterError(f"the endpoint answered {error.code}") from None
+    except (URLError, HTTPException, TimeoutError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise WriterError(f"the endpoint cannot be reached ({type(reason).__name__})") from None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise WriterError("the endpoint's answer is not that of an OpenAI-compatible server") from None
+    return content.strip() if isinstance(content, str) else ""
+
+
+class _Call:
+    """A request in a thread of its own: the timeout of a socket is for each read: a drip outlasts it."""
+
+    def __init__(self, request: Request, timeout_s: float) -> None:
+        self.request, self.timeout_s = request, timeout_s
+        self.connections: list[HTTPConnection] = []
+        self.outcome: SimpleQueue[bytes | Exception] = SimpleQueue()
+
+    def answer(self) -> bytes:
+        """Return the bytes of the answer; raises what the request raises, WriterError after the time."""
+        threading.Thread(target=self._ask, daemon=True).start()
+        try:
+            outcome = self.outcome.get(timeout=self.timeout_s)
+        except Empty:
+            self._hang_up()
+            raise WriterError(f"the endpoint gave no whole answer in {self.timeout_s:g} s") from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _ask(self) -> None:
+        try:
+            opener = build_opener(_NoRedirect(), _Plain(self.connections), _Secure(self.connections))
+            with opener.open(self.request, timeout=self.timeout_s) as reply:
+                text = reply.read(_MOST_BYTES + 1)
+            if len(text) > _MOST_BYTES:
+                raise WriterError(f"the endpoint's answer is larger than {_MOST_BYTES} bytes")
+            self.outcome.put(text)
+        except Exception as error:  # whatever it is, the thread that asked has to know
+            self.outcome.put(error)
+
+    def _hang_up(self) -> None:
+        """End the reads of the thread that waits."""
+        for connection in self.connections:
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _kept(made: Callable[..., HTTPConnection], opened: list[HTTPConnection]) -> Callable[..., HTTPConnection]:
+    """Return a way to make connections that keeps those that it made."""
+
+    def connect(*args: Any, **options: Any) -> HTTPConnection:
+        opened.append(made(*args, **options))
+        return opened[-1]
+
+    return connect
+
+
+class _Plain(HTTPHandler):
+    """Keeps the connections that it opens."""
+
+    def __init__(self, opened: list[HTTPConnection]) -> None:
+        super().__init__()
+        self.opened = opened
+
+    def http_open(self, req: Request) -> Any:
+        """Open and keep the connection."""
+        return self.do_open(_kept(HTTPConnection, self.opened), req)  # type: ignore[arg-type]
+
+
+class _Secure(HTTPSHandler):
+    """Keeps the connections that it opens."""
+
+    def __init__(self, opened: list[HTTPConnection]) -> None:
+        super().__init__()
+        self.opened = opened
+
+    def https_open(self, req: Request) -> Any:
+        """Open and keep the connection."""
+        return self.do_open(_kept(HTTPSConnection, self.opened), req)  # type: ignore[arg-type]
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """A redirect is an error: it would carry the key to another host."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        """Follow none."""
+        return
