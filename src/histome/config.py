@@ -253,6 +253,9 @@ class MetricsConfig(Settings):
         How often the blocks are drawn.
     seed : int
         Of the draws.
+    edits : str or None
+        File of corrections (`histome view` writes it), or a folder with a file a slide, that cells and tissue
+        are measured with.
     """
 
     families: tuple[str, ...] = ()
@@ -260,6 +263,7 @@ class MetricsConfig(Settings):
     block_um: Literal[250, 500, 1000] = 500
     draws: Annotated[int, Field(ge=1000, le=100_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
+    edits: str | None = None
 
 
 # Each is a row of `narrative.writers.table.WRITERS`.

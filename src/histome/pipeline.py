@@ -4,15 +4,14 @@ Imports of the stages stand in the functions that run them: a finished profile i
 time that the pixel, network and drawing libraries take to load.
 """
 
+import hashlib
 import logging
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import histome
 from histome.config import CellsConfig, Config
 from histome.errors import BrokenTilesError, NoTissueError, UsageError
 from histome.store.files import (
@@ -26,6 +25,8 @@ from histome.store.files import (
     REPORT,
     TISSUE,
     Parts,
+    find_edits,
+    with_edits,
 )
 from histome.store.graph import Stage, with_ancestors
 from histome.store.profile import Profile, load_profile
@@ -40,18 +41,20 @@ if TYPE_CHECKING:
     from histome.models.runtime import Predictor
     from histome.qc import Quality
     from histome.slide import Slide
+    from histome.store.files import Files
     from histome.tissue import Tissue
 
 # What each stage reads, and the code that decides its result; a test holds the latter against the imports.
 _PIXELS = ("slide", "geometry", "geotable.py", "classes.py", "colors.py", "store/files.py")
 _CELLS = ("cells", "tissue", "qc", "models", *_PIXELS)
+_NUMBERS = ("metrics", "store/edits.py", "store/disk.py", *_CELLS)
 _WORDS = ("narrative", "phenotype", "caveats", "metrics", "store", *_CELLS)
 _GRAPH = (
     Stage("qc", code=("qc", "models", *_PIXELS)),
     Stage("tissue", after=("qc",), code=("tissue", "qc", "models", *_PIXELS)),
     Stage("cells", after=("tissue",), code=_CELLS),
-    Stage("metrics", after=("qc", "tissue", "cells"), code=("metrics", *_CELLS)),
-    Stage("parts", after=("qc", "tissue", "cells"), code=("metrics", *_CELLS)),
+    Stage("metrics", after=("qc", "tissue", "cells"), code=_NUMBERS),
+    Stage("parts", after=("qc", "tissue", "cells"), code=_NUMBERS),
     Stage("narrative", after=("metrics",), code=_WORDS),
     Stage(
         "report",
@@ -60,8 +63,6 @@ _GRAPH = (
     ),
 )
 STAGES = tuple(stage.name for stage in _GRAPH)
-# What decides numbers besides our own code: recorded, not compared.
-_LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "openvino", "onnxruntime", "numba")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -128,20 +129,20 @@ def profile(
     ('um2', 0.16)
     """
     check_address_space()  # before the libraries are loaded
+    from histome.caveats.about import about_run
     from histome.slide import open_slide
 
     config, wanted, workers = config or Config(), _wanted(stages), _workers(workers)
     with open_slide(slide_path, mpp=mpp, allow_estimated_mpp=config.slide.allow_estimated_mpp) as slide:
-        cards, files = _cards(config), _files(config, slide)
-        plan, about = _plan(config, cards, files), _about(config, cards)
-        folder, wanted = Path(out) / slide.id, _possible(wanted, files)
-        options = {"wanted": wanted, "about": about, "overwrite": overwrite, "progress": progress}
-        with Run(folder, slide, plan, **options) as run:
+        cards, files, folder = _cards(config), _files(config, slide), Path(out) / slide.id
+        plan, about = _plan(config, cards, files, slide.id), about_run(config, cards)
+        options = {"wanted": _possible(wanted, files), "about": about, "progress": progress}
+        with Run(folder, slide, plan, overwrite=overwrite, **options) as run:
             work = _Work(slide, config, cards, files, workers, run, progress or (lambda *_: None))
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
             cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), CELLS)
-            metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), METRICS)
+            metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), work.numbers)
             run.stage("parts", lambda: work.measure_parts(tissue(), cells()), PARTS)
             run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)
             run.stage("report", work.render_report, REPORT)
@@ -236,6 +237,7 @@ class _Work:
     def measure(self, tissue: "Tissue", cells: "pa.Table", quality: "Quality") -> "pa.Table":
         from histome.metrics import count_metrics, measure
 
+        cells, tissue = self._corrected(cells, tissue)
         metrics = measure(tissue, cells, quality, self.config.metrics, workers=self.workers)
         self.run.tell(metrics=count_metrics(metrics)._asdict())
         return metrics
@@ -247,6 +249,7 @@ class _Work:
 
         assert self.files is not None
         assert self.files.regions is not None
+        cells, tissue = self._corrected(cells, tissue)
         rule = zone_rule(self.config.tissue)
         options = {"config": self.config.metrics, "rule": rule, "workers": self.workers}
         metrics = measure_subregions(
@@ -267,6 +270,20 @@ class _Work:
         from histome.report import render_report
 
         return render_report(load_profile(self.run.path), self.slide, self.config.report)
+
+    @property
+    def numbers(self) -> "Files[pa.Table]":
+        """How the metrics are kept: with the corrections that they were taken with."""
+        return with_edits(METRICS, find_edits(self.config.metrics.edits, self.slide.id))
+
+    def _corrected(self, cells: "pa.Table", tissue: "Tissue") -> "tuple[pa.Table, Tissue]":
+        """Return cells and tissue as people corrected them; as they are where nobody did."""
+        if file := find_edits(self.config.metrics.edits, self.slide.id):
+            from histome.store.edits import apply_file
+
+            cells, tissue, told = apply_file(cells, tissue, file, self.run.path, workers=self.workers)
+            self.run.tell(edits=told)
+        return cells, tissue
 
     def _check_broken(
         self, quality: "Callable[[], Quality]", unseen: Sequence[Sequence[int]] | None = None
@@ -347,16 +364,18 @@ def _files(config: Config, slide: "Slide") -> "RunFiles | None":
     return RunFiles.of(config, slide)
 
 
-def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None") -> list[Stage]:
+def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None", slide: str) -> list[Stage]:
     """Return the stages with all that decides their results."""
     from histome.models.registry import arithmetic
 
-    named = {"qc": {"model"}, "tissue": {"model"}, "cells": {"model", "nuclei"}}
+    named = {"qc": {"model"}, "tissue": {"model"}, "cells": {"model", "nuclei"}, "metrics": {"edits"}}
     settings = config.model_dump(mode="json", exclude=named)  # decided by what they name
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
     read = ("allow_estimated_mpp", "broken_tiles_at_most")
     inputs["qc"]["slide"] = {name: settings["slide"][name] for name in read}
-    inputs["parts"]["settings"] = {name: settings[name] for name in ("metrics", "tissue")}
+    if edits := find_edits(config.metrics.edits, slide):
+        inputs["metrics"]["edits"] = hashlib.sha256(edits.read_bytes()).hexdigest()
+    inputs["parts"] |= {"settings": {name: settings[name] for name in ("metrics", "tissue")}}
     inputs["narrative"]["stated"] = config.slide.stated
     inputs["report"]["warnings"] = settings["warnings"]
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
@@ -366,34 +385,3 @@ def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None")
         chosen = {"include": config.roi.include, "exclude": config.roi.exclude} if name == "qc" else {}
         inputs[name] |= key | chosen
     return [stage._replace(inputs=inputs[stage.name]) for stage in _GRAPH]
-
-
-def _about(config: Config, cards: "Mapping[str, Card]") -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return what gives the rest of run.json: settings, models, versions, and the warnings of it all."""
-    from importlib.metadata import version
-
-    from histome.caveats import Observed, find_caveats
-
-    settings = config.model_dump(mode="json")
-    for group, name in (("roi", "file"), ("cells", "nuclei")):  # not where they lie
-        path = settings[group][name]
-        settings[group][name] = path and Path(path).name
-    about = {
-        "config": settings,
-        "models": [
-            {"name": card.name, "version": card.version, "sha256": card.sha256, "license": card.license}
-            for card in cards.values()
-        ],
-        "versions": {
-            "histome": histome.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
-    }
-
-    def with_warnings(content: Mapping[str, Any]) -> dict[str, Any]:
-        found = find_caveats(Observed({**content, **about}, tuple(cards.values()), config.warnings))
-        return {"warnings": [caveat._asdict() for caveat in found], **about}
-
-    return with_warnings

@@ -39,6 +39,7 @@ GOOD: dict[str, Any] = {
     },
     "tissue": {"mm2": {"CARCINOMA": 0.4, "STROMA": 0.5}},
     "cells": CELLS,
+    "edits": {},
 }
 
 
@@ -83,6 +84,7 @@ CASES: list[tuple[dict[str, Any], dict[str, object], str]] = [
     ({"roi": {**ROI, "not_measured": ["off, which lies off the slide"]}}, {}, "REGIONS_NOT_MEASURED"),
     ({"nuclei": {"file": "cells.geojson", "count": 10, "measured": 8}}, {}, "NUCLEI_GIVEN"),
     ({"nuclei": {"file": "cells.geojson", "count": 10, "measured": 7}}, {}, "NUCLEI_LEFT_OUT"),
+    ({"edits": {"relabeled": 3, "excluded_regions": 0, "not_found": 1}}, {}, "CORRECTED"),
     ({"quality": {"valid_percent": 61.0}}, {}, "MUCH_EXCLUDED"),
     ({"config": {"slide": {"organ": None}}}, {}, "ORGAN_NOT_STATED"),
     ({"config": {"slide": {"organ": "skin"}}}, {"organs": ("colorectum", "lung")}, "ORGAN_NOT_SEEN"),

@@ -93,6 +93,13 @@ CODES: dict[str, Code] = {
         "More than a fifth of the nuclei of the file of `--nuclei` lie outside of valid tissue.",
         ("file", "count", "measured"),
     ),
+    "CORRECTED": Code(
+        "note",
+        "Corrected by hand",
+        "Cells were given another class, or regions were excluded, by people (`--edits`); of edited cells "
+        "that are not there any more nothing is changed.",
+        ("relabeled", "excluded_regions", "not_found"),
+    ),
     "MUCH_EXCLUDED": Code(
         "caution",
         "Much of the tissue was excluded",

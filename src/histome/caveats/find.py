@@ -281,6 +281,21 @@ def _disagreement(observed: Observed) -> Iterator[Caveat]:
         )
 
 
+def _corrected(observed: Observed) -> Iterator[Caveat]:
+    edits = observed.part("edits")
+    if any(edits.values()):
+        lost = (
+            f" {format_count(edits['not_found'])} edited cells were not found again."
+            if edits["not_found"]
+            else ""
+        )
+        text = (
+            f"By people, {format_count(edits['relabeled'])} cells were given their class and "
+            f"{format_count(edits['excluded_regions'])} regions were excluded.{lost}"
+        )
+        yield caveat("CORRECTED", text, **edits)
+
+
 def _stain(observed: Observed) -> Iterator[Caveat]:
     """A mean outside the range of slide means in the card: `training.stain.<column> = [low, high]`."""
     means = observed.part("cells").get("stain", {})
@@ -322,6 +337,7 @@ RULES: tuple[Rule, ...] = (
     _resolution,
     _file,
     _given,
+    _corrected,
     _quality,
     _specimen,
     _tissue,

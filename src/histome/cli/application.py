@@ -25,6 +25,7 @@ from histome.cli.profile import profile
 from histome.cli.tme import tme
 from histome.cli.train import train
 from histome.cli.validate import validate
+from histome.cli.view import view
 from histome.errors import Interrupted
 
 # Ctrl-C, the end of a scheduler's time, a closed terminal (Windows has no such signal).
@@ -46,10 +47,12 @@ _EXPORT_EXAMPLES = console.examples(
     "export out/slide --to qupath",
     "export out/slide --to xlsx -o core.xlsx",
 )
+_VIEW_EXAMPLES = console.examples("view out", "view out --slides /data/slides", "view out/slide --port 8800")
 _INFO_EXAMPLES = console.examples("info slide.svs", "info field.png --mpp 0.25 --json")
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=_PROFILE_EXAMPLES)(profile)
+app.command(epilog=_VIEW_EXAMPLES)(view)
 app.command(epilog=console.examples("demo", "demo -o out/demo"))(demo)
 app.command(epilog=console.examples("narrative out/slide", "narrative out/slide --no-sources"))(narrative)
 app.command(epilog=_EXPORT_EXAMPLES)(export)

@@ -19,6 +19,10 @@ _TissueModel = Annotated[
     str | None, typer.Option(help="Model that maps the tissue: a name, or a card or its folder.")
 ]
 
+_Edits = Annotated[
+    Path | None, typer.Option(help="Corrections made in `histome view`; or a folder with a file a slide.")
+]
+
 
 def profile(
     slides: Annotated[list[Path], typer.Argument(metavar="SLIDE", help="Slides or fields of view.")],
@@ -61,6 +65,7 @@ def profile(
         str | None, typer.Option(help="Model that finds the cells: a name, or a card or its folder.")
     ] = None,
     tissue_model: _TissueModel = None,
+    edits: _Edits = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the profile of another slide of the same name.")
     ] = False,
@@ -69,9 +74,7 @@ def profile(
     ] = None,
     site: Annotated[str | None, typer.Option(help="primary or metastasis.")] = None,
     specimen: Annotated[str | None, typer.Option(help="biopsy, resection or cytology.")] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document, a list with an entry a slide.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry a slide.")] = False,
 ) -> int:
     """Measure slides: quality, tissues, cells, metrics, narrative, report.
 
@@ -81,12 +84,12 @@ def profile(
     from histome.cohort.local import profile_slides, worst_exit_code
 
     settings = Config.from_toml(config) if config else Config()
-    estimated = allow_estimated_mpp or None
-    stated = {"allow_estimated_mpp": estimated, "organ": organ, "site": site, "specimen": specimen}
+    stated = {"organ": organ, "site": site, "specimen": specimen}
     chosen = {
-        "slide": stated,
+        "slide": {"allow_estimated_mpp": allow_estimated_mpp or None, **stated},
         "tissue": {"model": tissue_model},
         "cells": {"model": cells_model, "nuclei": nuclei and str(nuclei)},
+        "metrics": {"edits": edits and str(edits)},
         "roi": {"file": roi and str(roi), "include": _names(roi_include), "exclude": _names(roi_exclude)},
     }
     settings = settings.updated(**{name: _updated(settings, name, told) for name, told in chosen.items()})

@@ -6,6 +6,12 @@ __all__ = ["CELL_COLORS", "QC_COLORS", "TISSUE_COLORS", "rgb"]
 
 # Of the stripes of tissue of the class OTHER over a slide, where its own pale color hardly shows.
 HATCH_COLOR = "#5B5F58"
+ZONE_COLORS = {
+    "TUMOR_CORE": TISSUE_COLORS["CARCINOMA"],
+    "INNER_INVASIVE_MARGIN": TISSUE_COLORS["EPITHELIAL_TISSUE"],
+    "OUTER_INVASIVE_MARGIN": TISSUE_COLORS["VESSEL"],
+    "EXTRATUMORAL_TISSUE": TISSUE_COLORS["STROMA"],
+}
 
 # What a tile's value is on a phenotype axis; the two grays say that there is no label.
 LEVEL_COLORS = {
@@ -43,16 +49,23 @@ CELL_LABELS = {
     "other": "Other cell",
     "plasma_cell": "Plasma cell",
 }
+ZONE_LABELS = {
+    "TUMOR_CORE": "Tumor core",
+    "INNER_INVASIVE_MARGIN": "Inner invasive margin",
+    "OUTER_INVASIVE_MARGIN": "Outer invasive margin",
+    "EXTRATUMORAL_TISSUE": "Beyond the margins",
+}
 
 _LAYERS = {
     "qc": (QC_COLORS, QC_LABELS),
     "tissue": (TISSUE_COLORS, TISSUE_LABELS),
     "cells": (CELL_COLORS, CELL_LABELS),
+    "zones": (ZONE_COLORS, ZONE_LABELS),
 }
 
 
 def legend(layer: str) -> list[dict[str, str]]:
-    """Return key, color and label of the classes of a layer ("qc", "tissue", "cells"), without bare glass."""
+    """Return key, color, label of the classes of "qc", "tissue", "cells" or "zones", without bare glass."""
     colors, labels = _LAYERS[layer]
     keys = [key for key in colors if key != "NO_TISSUE"]
     return [{"key": key, "color": colors[key], "label": labels[key]} for key in keys]

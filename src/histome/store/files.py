@@ -4,11 +4,13 @@ Imports stand in the functions: a finished profile is recognized without reading
 """
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from histome.errors import UsageError
 from histome.store.disk import read_json, write_json
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ NUCLEI_COLUMNS = "nuclei.npz"
 METRICS_TABLE = "metrics.parquet"
 PARTS_TABLE = "parts.parquet"
 OUTLINES = "outlines.parquet"
+EDITS_FILE = "edits.jsonl"
 NARRATIVE_TEXT = "narrative.json"
 REPORT_PAGE = "index.html"
 
@@ -201,6 +204,34 @@ def _load_parts(folder: Path) -> "Parts":
     from histome.geotable import read_geo_table
 
     return Parts(_read_table(folder / PARTS_TABLE), read_geo_table(folder / OUTLINES))
+
+
+def find_edits(given: str | None, slide: str) -> Path | None:
+    """Return a slide's file of corrections, `given` or in the folder given; None where there is none.
+
+    Raises UsageError for a file that is not there.
+    """
+    if given is None:
+        return None
+    path = Path(given)
+    if path.is_dir():
+        found = path / f"{slide}.{EDITS_FILE}"
+        return found if found.is_file() else None
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file of edits; `histome view` writes it")
+    return path
+
+
+def with_edits(files: "Files[pa.Table]", edits: Path | None) -> "Files[pa.Table]":
+    """Return how a table is kept that was made with a file of edits, or none: together with a copy of it."""
+    if edits is None:
+        return files
+
+    def save(table: "pa.Table", folder: Path) -> None:
+        files.save(table, folder)
+        shutil.copyfile(edits, folder / EDITS_FILE)
+
+    return Files(save, files.load)
 
 
 def _save_narrative(narrative: dict[str, Any], folder: Path) -> None:

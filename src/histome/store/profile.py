@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData  # pyright: ignore[reportMissingImports]
 
     from histome.qc import Quality
+    from histome.store.edits import Corrected
     from histome.tissue import Tissue
 
 RUN_NAME = "run.json"
@@ -36,12 +37,16 @@ _STAGE_HOLDS = {"key": str, "warnings": list, "broken_tiles_px": list, "facts": 
 class Profile:
     """A profile's folder; each part is read when it is asked for and then kept.
 
+    Cells and tissue are those that the numbers were taken of: as people corrected them where the profile was
+    made with a file of edits. `as_found` gives them as the models found them, as they lie on the disk.
+
     Raises OutputError, one line, for a part that the run never reached and for one that is not as it was
     written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, as_found: bool = False) -> None:
         self.path = path
+        self._as_found = as_found
 
     def __repr__(self) -> str:
         return f"Profile({str(self.path)!r}, {self.run['state']})"
@@ -78,12 +83,27 @@ class Profile:
     @cached_property
     def tissue(self) -> "Tissue":
         """Tissue of the slide, as `segment_tissue` returned it; its probabilities are read when asked for."""
-        return self._load("tissue", store.TISSUE.load)
+        return self._corrected.tissue if self._is_corrected else self._load("tissue", store.TISSUE.load)
 
     @cached_property
     def cells(self) -> "pa.Table":
         """Table of the cells, one row each."""
-        return self._load("cells", store.CELLS.load)
+        return self._corrected.cells if self._is_corrected else self._load("cells", store.CELLS.load)
+
+    @property
+    def _edits(self) -> Path:
+        return self.path / "metrics" / store.EDITS_FILE
+
+    @property
+    def _is_corrected(self) -> bool:
+        return self._edits.is_file() and not self._as_found
+
+    @cached_property
+    def _corrected(self) -> "Corrected":
+        from histome.store.edits import apply_edits, read_edits
+
+        found = Profile(self.path, as_found=True)
+        return apply_edits(found.cells, found.tissue, read_edits(self._edits), self.run)
 
     @property
     def cells_file(self) -> Path:

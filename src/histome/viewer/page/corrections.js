@@ -1,0 +1,95 @@
+// What people correct: the class of a cell or of a group, a region that is not to be measured; and undoing it.
+
+import {getBytes, getJson, postJson} from './net.js';
+import {byId, count, make, toast} from './panels.js';
+
+export class Corrections {
+  /** `pane` is asked for the pane that is corrected; `changed` is called with it after each correction. */
+  constructor(pane, changed) {
+    Object.assign(this, {pane, changed});
+    this.queue = [];
+    this.at = -1;
+    byId('queue').addEventListener('click', () => this.next().catch((error) => toast(error.message)));
+  }
+
+  async open() {
+    this.show(await getJson(`slides/${this.pane().key}/edits`));
+  }
+
+  show({author, edits, excluded}) {
+    byId('author').value ||= author;
+    const pane = this.pane();
+    pane.excluded = excluded;
+    const items = edits.map((edit) => {
+      const what = edit.action === 'relabel' ? `${count(edit.cells)} as ${this.label(edit.to)}` : 'region excluded';
+      const about = `${edit.time.slice(0, 16).replace('T', ' ')} ${edit.author}${edit.reason ? `: ${edit.reason}` : ''}`;
+      const undo = make('button', {type: 'button', title: 'Undo it', onclick: () => this.send('undo', {of: edit.id})}, '↶');
+      return make('li', {class: edit.holds ? '' : 'undone'}, make('span', {title: about}, what, make('small', {}, about)), ...(edit.holds ? [undo] : []));
+    });
+    byId('edits').replaceChildren(...items);
+    const holding = edits.filter(({holds}) => holds).length;
+    byId('edits-note').hidden = !holding;
+    byId('edits-file').textContent = pane.info.command;
+  }
+
+  label(key) {
+    return this.pane().info.classes.find((entry) => entry.key === key)?.label.toLowerCase() ?? key;
+  }
+
+  /** Send a correction; cells, maps and numbers are those with it from then on. */
+  async send(action, body) {
+    const pane = this.pane();
+    const said = {author: byId('author').value.trim(), reason: byId('reason').value.trim()};
+    if (!said.author) {
+      byId('author').focus();
+      return toast('Say who you are first: every correction has an author.');
+    }
+    try {
+      const told = await postJson(`slides/${pane.key}/${action}`, {...said, ...body});
+      pane.cells.setKinds(await getBytes(`slides/${pane.key}/kinds`));
+      pane.edition++;
+      this.show(told);
+      this.changed(pane);
+    } catch (error) {
+      toast(error.message);
+    }
+  }
+
+  relabel(rows, to) {
+    return rows.length ? this.send('relabel', {rows, to}) : toast('No shown cell lies in this region.');
+  }
+
+  /** Buttons that say what a cell is. */
+  chips(row, now) {
+    const {classes} = this.pane().info;
+    const chips = classes.map(({key, label, color}, k) =>
+      make('button', {type: 'button', 'data-to': key, 'aria-pressed': String(key === now), title: `${label} (${k + 1})`, onclick: () => this.relabel([row], key)},
+        make('span', {class: 'swatch', color}), label.replace(/ cell$/, '')),
+    );
+    return make('div', {class: 'chips'}, make('span', {class: 'quiet'}, 'It is'), ...chips);
+  }
+
+  /** What can be done with the chosen region. */
+  regionActions(region) {
+    const {classes} = this.pane().info;
+    const rows = this.pane().cells.within(region.geometry);
+    const kinds = make('select', {'aria-label': 'Class'}, ...classes.map(({key, label}) => make('option', {value: key}, label)));
+    const relabel = make('button', {type: 'button', onclick: () => this.relabel(rows, kinds.value)}, `Relabel ${count(rows.length)} shown cells`);
+    const exclude = make('button', {type: 'button', onclick: () => this.send('exclude', {region: region.geometry})}, 'Exclude from measuring');
+    return make('div', {class: 'actions'}, make('div', {class: 'row'}, relabel, kinds), exclude);
+  }
+
+  /** Go to the next of the cells that the model was least sure of. */
+  async next() {
+    const pane = this.pane();
+    if (this.queueOf !== pane.key || this.at + 1 >= this.queue.length) {
+      this.queue = await getJson(`slides/${pane.key}/queue`);
+      [this.queueOf, this.at] = [pane.key, -1];
+    }
+    if (!this.queue.length) return toast('No uncertain cells are left.');
+    const row = this.queue[++this.at];
+    pane.goTo(pane.cells.xy[2 * row], pane.cells.xy[2 * row + 1], Math.log2(pane.info.mpp[0] / 0.25));
+    pane.select(row);
+    byId('queue-at').textContent = `${this.at + 1} of ${this.queue.length}`;
+  }
+}

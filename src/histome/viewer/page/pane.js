@@ -1,0 +1,383 @@
+// One slide on one canvas: pixels, maps, heat, cells and regions, all under the same camera.
+
+import {BitmapLayer, Deck, OrthographicView, PathLayer, ScatterplotLayer, SolidPolygonLayer, TileLayer} from './deck.js';
+import {Cells, boundsOf, ringsOf} from './cells.js';
+import {getJson, getPicture} from './net.js';
+import {Outlines} from './outlines.js';
+
+const FAR = 150_000; // more cells than this in view are drawn as density
+const NEAR = 12_000; // fewer than this, large enough to have a shape, as outlines
+const SHAPED = 0.9; // screen px per um from which a nucleus has a shape
+const NUCLEUS_UM = 3.2; // radius of a point
+const CLOSEST = 5; // 32 screen px per px of the slide
+const REGION = [20, 20, 20, 255];
+const EXCLUDED = [190, 30, 20, 255];
+const CHOSEN = [255, 214, 10, 255];
+
+// Nearly everywhere, or nothing in particular: shown only when it is asked for.
+const UNREMARKABLE = new Set(['VALID_TISSUE', 'OTHER']);
+
+const element = (name, parent) => {
+  const made = document.createElement('div');
+  made.className = name;
+  parent.append(made);
+  return made;
+};
+
+export class Pane {
+  /** A pane in `parent`; `told` is called with (what, pane, value) when the user does something in it. */
+  constructor(parent, told) {
+    this.told = told;
+    this.root = element('pane', parent);
+    this.title = element('title', this.root);
+    this.missing = element('missing', this.root);
+    this.scale = element('scale', this.root);
+    this.tip = element('tip', this.root);
+    this.missing.hidden = this.tip.hidden = true;
+    this.overlay = {name: '', shown: {}, strength: 0.4, lines: false};
+    this.heat = null;
+    this.regions = [];
+    this.chosen = -1;
+    this.drawn = null; // the outline that is being drawn
+    this.raw = false;
+    this.frames = {count: 0, ms: 0};
+    this.view = {target: [0, 0, 0], zoom: 0};
+    this.deck = new Deck({
+      parent: this.root,
+      views: new OrthographicView({id: 'slide', flipY: true}),
+      controller: this.controls(),
+      viewState: this.view,
+      layers: [],
+      useDevicePixels: Math.min(devicePixelRatio, 2),
+      onViewStateChange: ({viewState}) => this.setView(viewState, true),
+      onClick: ({coordinate}) => coordinate && this.click(coordinate),
+      onHover: ({coordinate, x, y}) => this.hover(coordinate, x, y),
+      onResize: () => this.draw(),
+      onAfterRender: () => this.frames.count++,
+      getCursor: ({isDragging}) => (this.drawing ? 'crosshair' : isDragging ? 'grabbing' : 'default'),
+    });
+    this.root.addEventListener('pointerdown', () => told('active', this), true);
+    this.root.addEventListener('pointerdown', (event) => this.drawing && this.startDrawing(event), true);
+  }
+
+  controls() {
+    return {scrollZoom: {speed: 0.01, smooth: false}, doubleClickZoom: false, dragPan: !this.drawing, inertia: 250};
+  }
+
+  async open(key) {
+    this.key = key;
+    this.info = null;
+    const info = await getJson(`slides/${key}`);
+    const cells = await Cells.load(key, info.classes, info.size);
+    if (this.key !== key) return; // another one was chosen meanwhile
+    this.info = info;
+    this.cells = cells;
+    this.outlines = new Outlines(key, info.outlines, cells, () => this.draw());
+    this.points = this.density = this.heat = null;
+    this.regions = [];
+    this.excluded = [];
+    this.edition = 0; // one more with every correction: maps are drawn anew
+    this.chosen = this.selected = -1;
+    this.title.textContent = info.name;
+    this.missing.hidden = !info.missing;
+    this.missing.textContent = info.missing;
+    const first = Object.keys(info.maps).includes('tissue') ? 'tissue' : '';
+    this.setOverlay({name: this.overlay.name in info.maps ? this.overlay.name : first});
+    this.fit();
+  }
+
+  close() {
+    this.info = null;
+    this.deck.finalize();
+    this.root.remove();
+  }
+
+  // The camera.
+
+  fit() {
+    const {clientWidth, clientHeight} = this.root;
+    const [width, height] = this.info.size;
+    const zoom = Math.log2(0.95 * Math.min(clientWidth / width, clientHeight / height));
+    this.setView({target: [width / 2, height / 2, 0], zoom});
+  }
+
+  goTo(x, y, zoom = 1) {
+    this.setView({target: [x, y, 0], zoom: Math.max(zoom, this.view.zoom)});
+  }
+
+  setView(view, byUser = false) {
+    this.view = {target: view.target, zoom: view.zoom, minZoom: this.furthest(), maxZoom: CLOSEST};
+    if (byUser) this.told('moved', this);
+    this.draw();
+  }
+
+  furthest() {
+    return this.info ? -Math.log2(Math.max(...this.info.size) / 200) : -20;
+  }
+
+  /** What is in view, [left, top, right, bottom], and `grow` times its sides beyond it. */
+  box(grow = 0) {
+    const half = [this.root.clientWidth, this.root.clientHeight].map((px) => (0.5 + grow) * px * 2 ** -this.view.zoom);
+    const [x, y] = this.view.target;
+    return [x - half[0], y - half[1], x + half[0], y + half[1]];
+  }
+
+  /** "far", "points" or "near": how cells are drawn at this distance. */
+  mode() {
+    const found = this.cells.howMany(this.box());
+    if (found > FAR) return 'far';
+    return found < NEAR && 2 ** this.view.zoom / this.info.mpp[0] > SHAPED ? 'near' : 'points';
+  }
+
+  // What is drawn.
+
+  draw() {
+    if (!this.info) return;
+    const begun = performance.now();
+    const {zoom, target} = this.view;
+    this.deck.setProps({
+      viewState: {...this.view, zoom, target},
+      controller: this.controls(),
+      layers: [
+        this.imageLayer(),
+        ...(this.raw ? [] : [this.mapLayer(), this.heatLayer(), ...this.cellLayers()]),
+        ...this.regionLayers(),
+      ],
+    });
+    this.drawScale();
+    this.frames.ms = performance.now() - begun;
+    this.told('drawn', this);
+  }
+
+  tiles(id, getTileData, {opacity = 1, textureParameters} = {}) {
+    const {size, tile, levels} = this.info;
+    return new TileLayer({
+      id: `${this.key}-${id}`,
+      tileSize: tile,
+      minZoom: 1 - levels,
+      maxZoom: 0,
+      extent: [0, 0, ...size],
+      maxRequests: 8,
+      opacity: opacity ** 2.2, // deck.gl takes opacity as it is seen, not as it is mixed
+      getTileData,
+      renderSubLayers: ({data, tile: {index}, ...rest}) => {
+        if (!data) return null;
+        const step = 2 ** -index.z;
+        const [left, top] = [index.x * tile * step, index.y * tile * step];
+        const bounds = [left, top + data.height * step, left + data.width * step, top];
+        return new BitmapLayer({...rest, data: null, image: data, bounds, ...(textureParameters && {textureParameters})});
+      },
+      onTileError: () => {},
+    });
+  }
+
+  imageLayer() {
+    if (this.info.missing) return null;
+    const path = ({z, x, y}) => `slides/${this.key}/image/${-z}/${x}/${y}`;
+    return this.tiles('image', ({index, signal}) => getPicture(path(index), signal));
+  }
+
+  mapLayer() {
+    const {name, shown, strength, lines} = this.overlay;
+    const bits = shown[name];
+    if (!name || !bits || !strength) return null;
+    const path = ({z, x, y}) => `slides/${this.key}/map/${name}/${-z}/${x}/${y}?shown=${bits}&lines=${lines}`;
+    const sampled = {minFilter: 'nearest', magFilter: 'nearest', mipmapFilter: 'none'};
+    return this.tiles(`${name}-${bits}-${lines}-${this.edition}`, ({index, signal}) => getPicture(path(index), signal), {
+      // Near, the nuclei are looked at: a fill gives way to them, borders stay.
+      opacity: lines ? Math.max(strength, 0.7) : this.mode() === 'near' ? strength / 2 : strength,
+      textureParameters: sampled,
+    });
+  }
+
+  heatLayer() {
+    if (!this.heat) return null;
+    return new SolidPolygonLayer({
+      id: `${this.key}-heat`,
+      data: this.heat.tiles,
+      getPolygon: ({box: [left, top, right, bottom]}) => [[left, top], [right, top], [right, bottom], [left, bottom]],
+      getFillColor: ({color}) => color,
+      opacity: Math.max(this.overlay.strength, 0.2) ** 2.2,
+    });
+  }
+
+  cellLayers() {
+    const mode = this.mode();
+    if (mode === 'far') return [this.densityLayer()];
+    if (mode === 'points') return [this.pointLayer()];
+    const {found, whole} = this.outlines.paths(this.box(0.1));
+    return [...(whole ? [] : [this.pointLayer()]), ...found.map((square) => this.outlineLayer(square))];
+  }
+
+  outlineLayer({id, data}) {
+    return new PathLayer({
+      id: `${this.key}-outlines-${id}`,
+      data,
+      _pathType: 'open',
+      positionFormat: 'XY',
+      widthUnits: 'pixels',
+      getWidth: 1.6,
+    });
+  }
+
+  densityLayer() {
+    if (this.density?.version !== this.cells.version)
+      this.density = {...this.cells.density(), version: this.cells.version};
+    const {image, bounds} = this.density;
+    return new BitmapLayer({id: `${this.key}-density`, image, bounds});
+  }
+
+  pointLayer() {
+    const inside = ([a, b, c, d], [left, top, right, bottom]) => a >= left && b >= top && c <= right && d <= bottom;
+    const made = this.points;
+    const wide = this.box(0.5);
+    const size = made && (made.box[2] - made.box[0]) / (wide[2] - wide[0]);
+    if (!made || made.version !== this.cells.version || size > 3 || !inside(this.box(), made.box))
+      this.points = {box: wide, version: this.cells.version, data: this.cells.points(wide)};
+    return new ScatterplotLayer({
+      id: `${this.key}-points`,
+      data: this.points.data,
+      positionFormat: 'XY',
+      radiusUnits: 'common',
+      getRadius: NUCLEUS_UM / this.info.mpp[0],
+      radiusMinPixels: 1.2,
+      radiusMaxPixels: 7,
+      antialiasing: false,
+    });
+  }
+
+  regionLayers() {
+    const outlines = this.regions.flatMap(({geometry}, k) =>
+      ringsOf(geometry).map((ring) => ({ring: [...ring, ring[0]], color: k === this.chosen ? CHOSEN : REGION})),
+    );
+    for (const geometry of this.excluded) for (const ring of ringsOf(geometry)) outlines.push({ring, color: EXCLUDED});
+    if (this.drawn) outlines.push({ring: this.drawn, color: CHOSEN});
+    const lines = (id, width, color) =>
+      new PathLayer({
+        id: `${this.key}-regions-${id}`,
+        data: outlines,
+        getPath: ({ring}) => ring,
+        getColor: color,
+        updateTriggers: {getColor: [this.chosen, this.regions.length, this.excluded.length]},
+        widthUnits: 'pixels',
+        getWidth: width,
+        jointRounded: true,
+      });
+    return [lines('under', 4.5, [255, 255, 255, 220]), lines('over', 2.2, ({color}) => color), this.selectedLayer()];
+  }
+
+  selectedLayer() {
+    if (!(this.selected >= 0)) return null;
+    const at = Array.from(this.cells.xy.subarray(2 * this.selected, 2 * this.selected + 2));
+    return new ScatterplotLayer({
+      id: `${this.key}-selected`,
+      data: [at],
+      getPosition: (each) => each,
+      radiusUnits: 'common',
+      getRadius: 9 / this.info.mpp[0],
+      radiusMinPixels: 9,
+      filled: false,
+      stroked: true,
+      lineWidthUnits: 'pixels',
+      getLineWidth: 2.5,
+      getLineColor: CHOSEN,
+      updateTriggers: {getPosition: this.selected},
+    });
+  }
+
+  drawScale() {
+    const px = 2 ** this.view.zoom / this.info.mpp[0]; // per um
+    const power = 10 ** Math.floor(Math.log10(140 / px));
+    const um = [5, 2, 1].map((step) => step * power).find((length) => length * px <= 140);
+    this.scale.replaceChildren(um >= 1000 ? `${um / 1000} mm` : `${um} µm`, document.createElement('i'));
+    this.scale.lastChild.style.width = `${um * px}px`;
+  }
+
+  // What is done in it.
+
+  setOverlay(change) {
+    Object.assign(this.overlay, change);
+    const {name, shown} = this.overlay;
+    const drawn = (this.info.maps[name] ?? []).filter(({key}) => !UNREMARKABLE.has(key));
+    if (name) shown[name] ??= drawn.reduce((sum, {bit}) => sum | (1 << bit), 0);
+    this.draw();
+  }
+
+  click([x, y]) {
+    if (this.drawing || !this.info) return;
+    const reach = Math.max(8 / this.info.mpp[0], 8 * 2 ** -this.view.zoom);
+    this.select(this.cells.nearest(x, y, reach));
+  }
+
+  select(row) {
+    this.selected = row;
+    this.draw();
+    this.told('cell', this, row);
+  }
+
+  hover(coordinate, x, y) {
+    const tile = coordinate && this.heat?.tiles.find(({box}) => within(box, coordinate));
+    this.tip.hidden = !tile;
+    if (!tile) return;
+    this.tip.textContent = tile.reason ? `n/a: ${tile.reason}` : tile.text;
+    this.tip.style.left = `${x + 12}px`;
+    this.tip.style.top = `${y + 12}px`;
+  }
+
+  addRegion(name, geometry) {
+    this.regions.push({name, geometry});
+    this.chooseRegion(this.regions.length - 1);
+  }
+
+  removeRegion(k) {
+    this.regions.splice(k, 1);
+    this.chooseRegion(-1);
+  }
+
+  chooseRegion(k) {
+    this.chosen = k;
+    this.draw();
+    this.told('region', this);
+  }
+
+  showRegion(k) {
+    const [left, top, right, bottom] = boundsOf(ringsOf(this.regions[k].geometry));
+    const {clientWidth, clientHeight} = this.root;
+    const zoom = Math.log2(0.7 * Math.min(clientWidth / (right - left), clientHeight / (bottom - top)));
+    this.setView({target: [(left + right) / 2, (top + bottom) / 2, 0], zoom: Math.min(zoom, CLOSEST)}, true);
+  }
+
+  setDrawing(on) {
+    this.drawing = on;
+    this.drawn = null;
+    this.draw();
+  }
+
+  startDrawing(event) {
+    if (event.button !== 0 || !this.info) return;
+    event.stopPropagation();
+    event.preventDefault();
+    const frame = this.root.getBoundingClientRect();
+    const place = ({clientX, clientY}) => {
+      const off = [clientX - frame.left - frame.width / 2, clientY - frame.top - frame.height / 2];
+      return off.map((px, axis) => this.view.target[axis] + px * 2 ** -this.view.zoom);
+    };
+    this.drawn = [place(event)];
+    const move = (moved) => {
+      this.drawn = [...this.drawn, place(moved)];
+      this.draw();
+    };
+    const end = () => {
+      this.root.removeEventListener('pointermove', move, true);
+      removeEventListener('pointerup', end, true);
+      const ring = this.drawn;
+      this.drawn = null;
+      if (ring.length > 2) this.told('drawnRegion', this, [...ring, ring[0]]);
+      this.draw();
+    };
+    this.root.addEventListener('pointermove', move, true);
+    addEventListener('pointerup', end, true);
+  }
+}
+
+const within = ([left, top, right, bottom], [x, y]) => x >= left && x < right && y >= top && y < bottom;
