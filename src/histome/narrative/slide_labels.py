@@ -42,7 +42,12 @@ def narrated_metrics() -> Iterator[str]:
     yield from ("CLARK_EVANS_LYMPHOCYTE", "NUCLEUS_CV_AREA_CARCINOMA_CELL")
     for cell in ("CARCINOMA_CELL", "EPITHELIAL_CELL", "LYMPHOCYTE"):
         yield from (f"NUCLEUS_AVG_AREA_{cell}", f"NUCLEUS_AVG_ROUNDNESS_{cell}")
-    yield from ("CONFIDENCE_MEAN_ALL", "ABSTAINED_COUNT_ALL", "ABSTAINED_FRACTION_ALL", "UNFAMILIAR_FRACTION_ALL")
+    yield from (
+        "CONFIDENCE_MEAN_ALL",
+        "ABSTAINED_COUNT_ALL",
+        "ABSTAINED_FRACTION_ALL",
+        "UNFAMILIAR_FRACTION_ALL",
+    )
 
 
 def slide_labels(raw: Mapping[str, float | None]) -> Iterator[tuple[str, str | None]]:
