@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
+from histome.cli.validation.register import register, transfer
+from histome.cli.validation.robustness import metamorphic, staining
+from histome.cli.validation.study import study
 from histome.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +47,15 @@ _Draws = Annotated[int, typer.Option(min=1, help="Of the bootstrap.")]
 _Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
 
 validate = typer.Typer(help="Compare results with what people said.")
+validate.add_typer(study, name="study")
+validate.command(epilog=console.examples("validate staining slide.svs -o staining"))(staining)
+validate.command(epilog=console.examples("validate metamorphic slide.svs -o metamorphic --shift-um 100,50"))(
+    metamorphic
+)
+validate.command(epilog=console.examples("validate register he.svs ihc.svs -o registered"))(register)
+validate.command(
+    epilog=console.examples("validate transfer registered/transform.npz nuclei.geojson -o on_ihc.geojson")
+)(transfer)
 
 
 @validate.callback()
@@ -95,7 +107,7 @@ def _with_interval(estimate: "Estimate") -> str:
     return f"{value:.3f}  ({told}, n = {n})"
 
 
-@validate.command()
+@validate.command(epilog=console.examples("validate agreement votes.csv -o agreement --units slide"))
 def agreement(
     votes: _Votes,
     out: _Out,
@@ -114,7 +126,7 @@ def agreement(
     _write(out, "Agreement of raters", agreement_sections(read, drawing, "ordinal" if ordinal else "nominal"))
 
 
-@validate.command()
+@validate.command(epilog=console.examples("validate consensus votes.csv -o consensus --at-least 3"))
 def consensus(
     votes: _Votes,
     out: _Out,
@@ -126,7 +138,9 @@ def consensus(
     _write(out, "Consensus", consensus_sections(_votes(votes), at_least))
 
 
-@validate.command()
+@validate.command(
+    epilog=console.examples("validate score votes.csv -o score --model model.csv --truth HE_IHC --rated HE")
+)
 def score(
     votes: _Votes,
     out: _Out,
@@ -158,7 +172,7 @@ def score(
     _write(out, "A model and raters against the consensus", sections)
 
 
-@validate.command()
+@validate.command(epilog=console.examples("validate abstention votes.csv --model model.csv -o abstention"))
 def abstention(
     votes: _Votes,
     model: _Model,
@@ -186,7 +200,9 @@ def abstention(
     _write(out, "Abstention and calibration", sections)
 
 
-@validate.command()
+@validate.command(
+    epilog=console.examples("validate strata votes.csv --model model.csv --by cancer,scanner -o strata")
+)
 def strata(
     votes: _Votes,
     model: _Model,
@@ -213,7 +229,7 @@ def strata(
     _write(out, "Scores by stratum", sections)
 
 
-@validate.command()
+@validate.command(epilog=console.examples("validate match out/slide ann.geojson ben.geojson -o matched"))
 def match(
     profile: Annotated[Path, typer.Argument(help="Folder of a profile.")],
     labels: Annotated[
@@ -238,6 +254,39 @@ def match(
     for row in matched.counts:
         console.print_result(", ".join(f"{name} {value}" for name, value in row.items()))
     _write(out, "Labels beside cells", match_sections(matched, within_um))
+
+
+@validate.command(epilog=console.examples("validate segmentation true.png found.png --mpp 0.25 -o scores"))
+def segmentation(
+    true: Annotated[
+        Path, typer.Argument(help="Label image (PNG, TIFF, NPY), outlines (GeoJSON), or a folder.")
+    ],
+    found: Annotated[
+        Path, typer.Argument(help="The same of the model; in folders, files of the same names.")
+    ],
+    out: _Out,
+    mpp: Annotated[float, typer.Option(help="um/px of both.")],
+    maps: Annotated[
+        str | None,
+        typer.Option(help="Class maps, not nuclei: the classes of the values 1, 2 ..., with commas."),
+    ] = None,
+    draws: _Draws = 10_000,
+    seed: _Seed = 0,
+) -> None:
+    """Outlines against outlines (Dice, AJI, PQ, detection F1), or class maps against class maps."""
+    from histome.cli.validation.segmentation import paired, read_maps, read_pair
+    from histome.validation.segmentation import map_sections, segmentation_sections
+
+    if not 0 < mpp < 100:
+        raise UsageError(f"--mpp {mpp:g}: um/px of an image is between 0 and 100")
+    files, names = paired(true, found), _list(maps)
+    if names:
+        pairs = {name: read_maps(*two, names, mpp) for name, two in files.items()}
+        sections = map_sections(pairs, names, seed=seed, draws=draws)
+    else:
+        images = {name: read_pair(*two) for name, two in files.items()}
+        sections = segmentation_sections(images, mpp, seed=seed, draws=draws)
+    _write(out, "Class maps" if names else "Segmentation of nuclei", sections)
 
 
 def _placed(

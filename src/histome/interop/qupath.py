@@ -14,6 +14,7 @@ from histome.errors import HistomeError
 from histome.geometry.shapes import Shapes
 from histome.interop.foreign_cells import ForeignCells, cells_of_shapes, check_ids
 from histome.interop.foreign_shapes import check_shapes
+from histome.interop.json_files import load_json
 from histome.interop.labels import LABEL_KEYS, NO_LABEL
 
 
@@ -34,6 +35,23 @@ def shapes_of(data: Any, path: Path) -> Shapes:
         raise HistomeError(f"{path}: a geometry is not valid GeoJSON ({error}).") from error
     labels = [label_of(feature.get("properties")) for feature in features]
     return check_shapes(Shapes(np.asarray(geometry, object), np.array(labels, object)), path)
+
+
+def read_annotations(path: Path) -> list[tuple[str, str, tuple[float, float]]]:
+    """Return the name, the classification ("" where there is none) and the center (px) of each annotation.
+
+    Raises HistomeError for a file that is no GeoJSON and for shapes that are none.
+    """
+    data = load_json(path)
+    shapes = shapes_of(data, path)
+    named = [feature.get("properties") or {} for feature in features_of(data, path)]
+    # LABEL_KEYS hold `name`: here that is what the annotation is called.
+    said = ["" if not known.get("classification") else label_of(known) for known in named]
+    centers = shapely.get_coordinates(shapely.centroid(shapes.geometry)).tolist()
+    return [
+        (str(known.get("name", "")), "" if label == NO_LABEL else label, (x, y))
+        for known, label, (x, y) in zip(named, said, centers, strict=True)
+    ]
 
 
 def features_of(data: Any, path: Path) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ class Panoptic(NamedTuple):
     aji: float
 
 
-def _overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[np.int64]:
+def shared_pixels(true: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[np.int64]:
     """(n_true + 1, n_found + 1) shared pixels of two label maps."""
     n, m = int(true.max()) + 1, int(found.max()) + 1
     return np.bincount(true.ravel().astype(np.int64) * m + found.ravel(), minlength=n * m).reshape(n, m)
@@ -114,7 +114,7 @@ def _overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[
 
 def instance_scores(true: NDArray[np.integer], found: NDArray[np.integer]) -> Panoptic:
     """PQ (IoU > 0.5, so the match is unique) and AJI of two label maps of one shape, 0 = background."""
-    shared = _overlaps(true, found)
+    shared = shared_pixels(true, found)
     area_true, area_found = shared.sum(1)[1:], shared.sum(0)[1:]
     ids_true, ids_found = np.flatnonzero(area_true), np.flatnonzero(area_found)
     shared = shared[1:, 1:][np.ix_(ids_true, ids_found)]

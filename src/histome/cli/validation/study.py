@@ -1,0 +1,99 @@
+"""histome validate study: what is shown to whom, and what came back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histome.cli import console
+from histome.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from histome.validation.study import StudySlide
+
+study = typer.Typer(help="A reader study: its folder, and the answers read back.")
+
+
+@study.callback()
+def study_group() -> None:
+    """Make a reader study, and read its answers back."""
+
+
+@study.command(epilog=console.examples("validate study init out/* -o study --raters ann,ben"))
+def init(
+    profiles: Annotated[list[Path], typer.Argument(help="Folders of profiles, one a slide.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the study.")],
+    raters: Annotated[str, typer.Option(help="Their names, with commas.")],
+    conditions: Annotated[str, typer.Option(help="What is shown, in this order, with commas.")] = "HE,HE_IHC",
+    classes: Annotated[
+        str | None, typer.Option(help="The choices, with commas; our classes if none.")
+    ] = None,
+    slides: Annotated[
+        Path | None, typer.Option(help="CSV: slide and columns to split by: cancer, scanner ...")
+    ] = None,
+    unbiased: Annotated[int, typer.Option(min=1, help="Regions of a slide that are drawn as any.")] = 4,
+    enriched: Annotated[int, typer.Option(min=0, help="Regions of a slide drawn for each class.")] = 1,
+    nuclei: Annotated[int, typer.Option(min=1, help="Of a region.")] = 30,
+    start: Annotated[str | None, typer.Option(help="First day, as 2026-01-31; today if not given.")] = None,
+    washout_days: Annotated[int, typer.Option(min=0, help="Between two conditions.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of regions, nuclei and orders.")] = 0,
+) -> None:
+    """Make the folder of a reader study: regions, nuclei, and blinded files for each rater and condition."""
+    from datetime import date
+
+    from histome.classes import CELL_CLASSES
+    from histome.store.disk import writing
+    from histome.validation.study import StudyPlan, write_study
+    from histome.validation.study.regions import Sizes
+
+    try:
+        first = date.fromisoformat(start) if start else date.today()
+    except ValueError as error:
+        raise UsageError(f"--start {start}: {error}") from error
+    who, shown = (tuple(word.strip() for word in words.split(",")) for words in (raters, conditions))
+    labels = tuple(word.strip() for word in classes.split(",")) if classes else CELL_CLASSES
+    plan = StudyPlan(who, shown, labels, first, washout_days, Sizes(unbiased, enriched, nuclei), seed)
+    with writing(out):
+        made = write_study(out, plan, _slides(profiles, slides))
+    console.print_result(", ".join(f"{name} {number:,}" for name, number in made.items()))
+    console.say(f"{out / 'README.md'}")
+
+
+def _slides(profiles: list[Path], table: Path | None) -> "list[StudySlide]":
+    import histome
+    from histome.datasets.fields import read_rows
+    from histome.validation.study import StudySlide
+
+    rows = {}
+    if table is not None:
+        try:
+            rows = {row.pop("slide"): row for row in read_rows(table)}
+        except (OSError, KeyError, UnicodeDecodeError) as error:
+            raise DataError(f"{table}: no table with a column slide ({error}).") from error
+    loaded = [(folder.resolve().name, histome.load_profile(folder)) for folder in profiles]
+    absent = [name for name, _ in loaded if rows and name not in rows]
+    if absent:
+        raise DataError(f"{table}: no row for {', '.join(absent)}.")
+    return [
+        StudySlide(name, profile.cells, float(profile.run["slide"]["mpp"]["x"]), rows.get(name, {}))
+        for name, profile in loaded
+    ]
+
+
+@study.command(epilog=console.examples("validate study collect study -o answers"))
+def collect(
+    folder: Annotated[Path, typer.Argument(help="Of the study, with the filled files in raters/.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and index.html.")],
+) -> None:
+    """Read the filled files back: votes.csv and model.csv for `agreement`, `score` and the others."""
+    from histome.interop.qupath import read_annotations
+    from histome.store.disk import writing
+    from histome.validation.raters.page import write_page
+    from histome.validation.study.collected import Drawn, collect_study, collected_sections
+
+    found = collect_study(folder, lambda path: (Drawn(*each) for each in read_annotations(path)))
+    for row in found.counts:
+        console.print_result(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.items()))
+    with writing(out):
+        page = write_page(out, "What came back", collected_sections(found))
+    console.say(f"{page}")

@@ -1,0 +1,142 @@
+"""The filled files of a reader study as the tables that agreement, consensus and scores are made of."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyarrow import csv
+
+from histome.errors import DataError
+from histome.store.disk import read_json
+from histome.validation.raters.page import Section
+from histome.validation.raters.votes import SAID_UNSURE
+
+# A nucleus that lies farther from where it was is another one, or the file has another resolution.
+MOVED_UM = 3.0
+_OWN = ("x_px", "y_px", "mpp", "sought")
+
+
+class Drawn(NamedTuple):
+    """An annotation: its name, its label ("" where it has none), its center in px."""
+
+    name: str
+    label: str
+    center_px: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What raters sent back.
+
+    Attributes
+    ----------
+    votes : list of dict
+        Rows of cell_id, rater, label, condition and what is known of the cell: slide, region, arm ...
+    answers : list of dict
+        The model's rows, of all cells of the study.
+    counts : list of dict
+        Rows of rater, condition, cells, labeled, unsure, others (labels on what is no cell of the study),
+        missing_files.
+    """
+
+    votes: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
+    counts: list[dict[str, Any]]
+
+
+def collect_study(folder: Path, read: Callable[[Path], Iterable[Drawn]]) -> Collected:
+    """Read the files that raters filled in, in the folder that `write_study` made.
+
+    Parameters
+    ----------
+    read : callable(path)
+        The annotations of a GeoJSON file.
+
+    Raises
+    ------
+    DataError
+        No study there, no label anywhere, a label that was no choice, a cell with two labels, a cell that was
+        moved; the file and the cell are named.
+    """
+    plan = read_json(folder / "study.json")
+    if not {"raters", "conditions", "classes"} <= set(plan):
+        raise DataError(f"{folder}: no study here (study.json is missing or damaged).")
+    cells = {row["cell_id"]: row for row in _table(folder / "key/cells.csv")}
+    choices = {_plain(name): name for name in (*plan["classes"], *SAID_UNSURE)}
+    votes, counts = [], []
+    for rater in plan["raters"]:
+        for condition in plan["conditions"]:
+            place = folder / "raters" / rater / condition
+            given, count = _read_rater(place, cells, choices, read)
+            counts.append({"rater": rater, "condition": condition, "cells": len(cells), **count})
+            votes += [_vote(cells[name], rater, label, condition) for name, label in given.items()]
+    if not votes:
+        raise DataError(f"{folder}: no nucleus has a label yet; raters save their files in raters/.")
+    return Collected(votes, _table(folder / "key/model.csv"), counts)
+
+
+def _read_rater(
+    place: Path,
+    cells: Mapping[str, Mapping[str, Any]],
+    choices: Mapping[str, str],
+    read: Callable[[Path], Iterable[Drawn]],
+) -> tuple[dict[str, str], dict[str, int]]:
+    given: dict[str, str] = {}
+    missing, others = 0, 0
+    for slide in sorted({str(cell["slide"]) for cell in cells.values()}):
+        path = place / f"{slide}.geojson"
+        if not path.is_file():
+            missing += 1
+            continue
+        for drawn in read(path):
+            if not drawn.label:
+                continue
+            if drawn.name not in cells:
+                others += 1
+                continue
+            label = _checked(drawn, cells[drawn.name], choices, path)
+            if given.setdefault(drawn.name, label) != label:
+                raise DataError(f"{path}: {drawn.name} is both {given[drawn.name]} and {label}.")
+    unsure = sum(label in SAID_UNSURE for label in given.values())
+    return given, {"labeled": len(given), "unsure": unsure, "others": others, "missing_files": missing}
+
+
+def _checked(drawn: Drawn, cell: Mapping[str, Any], choices: Mapping[str, str], path: Path) -> str:
+    if _plain(drawn.label) not in choices:
+        known = ", ".join(dict.fromkeys(choices.values()))
+        raise DataError(f"{path}: {drawn.name} is {drawn.label!r}; the choices are {known}.")
+    far = max(abs(drawn.center_px[k] - cell[f"{axis}_px"]) for k, axis in enumerate("xy")) * cell["mpp"]
+    if not far <= MOVED_UM:
+        raise DataError(
+            f"{path}: {drawn.name} lies {far:.0f} um from where it was: another slide or resolution?"
+        )
+    return choices[_plain(drawn.label)]
+
+
+def _vote(cell: Mapping[str, Any], rater: str, label: str, condition: str) -> dict[str, Any]:
+    known = {name: value for name, value in cell.items() if name not in ("cell_id", *_OWN)}
+    return {"cell_id": cell["cell_id"], "rater": rater, "label": label, "condition": condition, **known}
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    try:
+        return csv.read_csv(path).to_pylist()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}).") from error
+
+
+def collected_sections(found: Collected) -> list[Section]:
+    """How much each rater answered, the votes, and the model's answers."""
+    text = "Labels by rater and condition; nuclei without a label count as not looked at."
+    return [
+        Section("counts", "What came back", text, found.counts, figure=""),
+        Section(
+            "votes", "Votes", "For `validate agreement`, `consensus` and `score`.", found.votes, figure=""
+        ),
+        Section("model", "The model's answers", "For `--model`.", found.answers, figure=""),
+    ]
