@@ -80,7 +80,7 @@ def test_found_nuclei_given_back_are_the_same_cells(tmp_path):
     assert again["given_id"].to_pylist() == found["cell_id"].cast("string").to_pylist()
     for name in ("class", "tissue", "n_fibroblast_40um"):
         assert again[name].to_pylist() == found[name].to_pylist()
-    # The table keeps fewer corners than were found: 0.1 um here and there, a pixel at the border more or less.
+    # The table keeps fewer corners than were found: a pixel at the border more or less.
     np.testing.assert_allclose(again["x_um"].to_numpy(), found["x_um"].to_numpy(), atol=0.05)
     for name in ("area_um2", "solidity"):
         np.testing.assert_allclose(again[name].to_numpy(), found[name].to_numpy(), rtol=0.03)
