@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from train_nuclei import SECOND, load_split, pseudo_labeled
+from train_nuclei import MIX, SECOND, load_split, pseudo_labeled
 
 from histome.datasets.fields import IMAGE_MPP, Field
 from histome.geometry.polygons import centroids
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    split, dropped = load_split(args.data), VARIANTS[args.variant]
+    split, dropped = load_split(args.data, MIX), VARIANTS[args.variant]
     fields = [*split.train, *pseudo_labeled(args.data, args.run)]
     recipe = replace(SECOND, steps=args.steps, restarts=(), decay_steps=args.steps // 2, seed=args.seed)
     folder = args.out / f"{args.variant.replace(' ', '-')}_{args.seed}"

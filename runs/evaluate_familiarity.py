@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from continue_nuclei import MIX
 from numpy.typing import NDArray
+from train_nuclei import load_split
 
 from histome.cells import find_cells
 from histome.classes import CELL_CLASSES
-from histome.datasets.fields import IMAGE_MPP, Field, load_fields, read_image, read_rows
+from histome.datasets.fields import IMAGE_MPP, Field, read_image, read_rows
 from histome.datasets.labelsets import EPITHELIAL, LEUKOCYTES
-from histome.datasets.splits import Split, split_fields
 from histome.models.card import load_card, write_card
 from histome.models.runtime import Network
 from histome.slide import open_slide
@@ -123,11 +122,6 @@ def curves(name: str, looked: Sequence[Looked]) -> None:
     for words, order in orders.items():
         scores = [row["macro_f1"] for row in coverage_curve(order, true, guess, len(GROUPS), COVERAGES)]
         print("|", name, "|", words, "|", " | ".join(f"{score:.3f}" for score in scores), "|", flush=True)
-
-
-def load_split(data: Path) -> Split:
-    """The labeled fields, by the sources of datasets/splits.py."""
-    return split_fields(field for name in MIX for field in load_fields(data / name, name))
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ def evaluate(data: Path) -> dict:
     split = load_split(data)
     network = Network(load_card(ZOO), precision="f32", backend="openvino")
     held_out, tuning = (score_all(part, data, network) for part in (split.held_out, split.tuning))
-    typed = ("consep", "monusac", "crchistophenotypes")
+    typed = ("consep", "monusac", "crchistophenotypes", "pannuke_figures")
     outlined = [field for field in split.held_out if field.shapes]
     plain = short([score for score in held_out if score.outlines is not None])
     lower = Network(load_card(ZOO), precision="bf16", backend="openvino")

@@ -19,6 +19,7 @@ NUMBERS_THAT_MATTER = (
 NOT_TO_BELIEVE = {
     "NOT_H_AND_E": "any number",
     "RESOLUTION_IMPLAUSIBLE": "areas, densities and classes",
+    "TYPES_UNFAMILIAR": "the types of cells",
     "ORGAN_NOT_SEEN": "the classes of tissues and cells",
     "SPECIMEN_NOT_SEEN": "any number on tissues",
     "NO_CELLS": "any number on cells",

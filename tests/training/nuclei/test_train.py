@@ -1,8 +1,5 @@
 """The training loop on a made field: it learns, and an interrupted run equals an undisturbed one."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,7 +8,6 @@ torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 from histome.datasets.fields import Field, _centers, _normalized_depth
 from histome.training.loop import learning_rate
 from histome.training.nuclei.follow import predict
-from histome.training.nuclei.from_labels import read_recipe
 from histome.training.nuclei.train import NucleiTrainer, Recipe, Sampler, make_network, train
 
 pytestmark = pytest.mark.slow
@@ -107,11 +103,3 @@ def test_learning_rate_warms_up_stays_and_ends_at_zero():
     again = Recipe(steps=1000, restarts=(600,), decay_steps=400)
     assert learning_rate(599, again) < 0.002 * recipe.learning_rate + 1e-6
     assert learning_rate(600, again) == recipe.learning_rate
-
-
-def test_the_recipe_file_is_that_of_the_script():
-    runs = Path(__file__).parents[3] / "runs"
-    spec = importlib.util.spec_from_file_location("continue_nuclei", runs / "continue_nuclei.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert read_recipe(runs / "nuclei.toml") == script.RECIPE
