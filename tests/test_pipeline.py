@@ -177,9 +177,7 @@ def test_a_stated_organ_makes_the_words_anew_and_nothing_else(case: Case, tmp_pa
     before, after = (run.run["stages"] for run in (case.profile, found))
     assert {name for name in after if after[name]["key"] != before[name]["key"]} == {"narrative", "report"}
     assert found.run["config"]["slide"]["organ"] == "colorectum"
-    assert found.narrative["text"].startswith(
-        "Stated by the user: specimen of a metastasis in the colorectum."
-    )
+    assert "Stated by the user: specimen of a metastasis in the colorectum." in found.narrative["text"]
     told, told_then = ({warning.code for warning in run.warnings} for run in (found, case.profile))
     assert told_then - told == {"ORGAN_NOT_STATED"}
     assert told <= told_then
@@ -268,7 +266,7 @@ def test_a_stage_comes_with_those_it_needs(case: Case, tmp_path: Path, wanted: l
 def test_progress_tells_every_stage(case: Case, tmp_path: Path) -> None:
     told: list[tuple[str, float, float]] = []
     profile(case.slide, tmp_path, config=case.config, progress=lambda *step: told.append(step))
-    assert list(dict.fromkeys(stage for stage, _, _ in told)) == list(STAGES)
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == [name for name in STAGES if name != "parts"]
     assert all(done <= total or total == 0 for _, done, total in told)
 
 
@@ -316,7 +314,11 @@ def test_a_finished_profile_imports_no_stage(case: Case) -> None:
 
 def test_nothing_in_a_run_imports_torch(case: Case, tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['torch'] = None\n"
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'torch': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NoTorch)\n"
         "from histome.cli import main\n"
         f"main({case.command(tmp_path)[3:]!r})"
     )
