@@ -7,7 +7,7 @@ import shapely.affinity
 
 from histome.classes import TISSUE_CLASSES
 from histome.tissue import drawn_regions
-from histome.tissue.drawn_regions import are_staircases
+from histome.tissue.drawn import are_staircases
 
 CARCINOMA, STROMA = (np.uint8(TISSUE_CLASSES.index(name) + 1) for name in ("CARCINOMA", "STROMA"))
 CIRCLE = shapely.Point(0, 0).buffer(1, quad_segs=100)

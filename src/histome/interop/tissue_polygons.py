@@ -17,7 +17,7 @@ from histome.interop.foreign_shapes import POLYGONS, check_kinds
 from histome.interop.label_image import MAX_MAP_PX
 from histome.interop.labels import map_labels
 from histome.slide.maps import ClassMap
-from histome.tissue.drawn_regions import are_staircases, drawn_regions
+from histome.tissue.drawn import are_staircases, drawn_regions
 from histome.tissue.glands import LININGS, DrawnGlands
 
 

@@ -1,6 +1,6 @@
 """Tissue segmentation: what is where."""
 
-from histome.tissue.drawn_regions import drawn_regions
+from histome.tissue.drawn import drawn_regions
 from histome.tissue.glands import DrawnGlands, find_glands
 from histome.tissue.regions import REGION_SCHEMA, find_regions
 from histome.tissue.segment import segment_tissue
