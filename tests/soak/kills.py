@@ -106,7 +106,9 @@ def after_sigterm(child: int, code: int | None, profile: Path, *, before: bytes)
     if code == 0:
         return []
     wrong = [] if code == 128 + signal.SIGTERM else [f"SIGTERM: code {code}"]
-    wrong += [] if told.count("\n") == 1 and "interrupted by SIGTERM" in told else [f"SIGTERM: said {told!r}"]
+    *stages, last = told.splitlines() or [""]
+    fine = last.startswith("histome: interrupted by SIGTERM") and all(": " in line for line in stages)
+    wrong += [] if fine and "Traceback" not in told else [f"SIGTERM: said {told!r}"]
     if (after := run_json(profile)) != before:
         state = json.loads(after or "{}").get("state", "interrupted")  # removed where nothing was finished
         wrong += [] if state in ("interrupted", "done") else [f"SIGTERM: state {state}"]
