@@ -56,7 +56,11 @@ def test_a_signal_is_one_line_and_leaves_all_in_order(
     child.send_signal(number)  # shells and schedulers send it to the process and to its group
     out, err = child.communicate(timeout=60)
     line = f"interrupted by {name}; what is finished is kept, run the same line again to go on"
-    assert (child.returncode, out, err) == (code, "", f"histome: {line}\n")
+    *stages, last = err.splitlines()
+    assert (child.returncode, out, last) == (code, "", f"histome: {line}")
+    assert all(
+        told.startswith("drawn.tif: ") for told in stages
+    )  # no terminal, so a line a stage
     run = json.loads((tmp_path / "drawn" / "run.json").read_text())
     assert (run["state"], run["exit_code"], run["error"]) == ("interrupted", code, line)
     left = {entry.name for entry in (tmp_path / "drawn").iterdir() if not entry.name.startswith(".cells-")}
