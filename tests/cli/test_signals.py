@@ -58,26 +58,33 @@ def test_a_signal_is_one_line_and_leaves_all_in_order(
     line = f"interrupted by {name}; what is finished is kept, run the same line again to go on"
     *stages, last = err.splitlines()
     assert (child.returncode, out, last) == (code, "", f"histome: {line}")
-    assert all(
-        told.startswith("drawn.tif: ") for told in stages
-    )  # no terminal, so a line a stage
+    assert all(told.startswith("drawn.tif: ") for told in stages)  # no terminal, so a line a stage
     run = json.loads((tmp_path / "drawn" / "run.json").read_text())
     assert (run["state"], run["exit_code"], run["error"]) == ("interrupted", code, line)
     left = {entry.name for entry in (tmp_path / "drawn").iterdir() if not entry.name.startswith(".cells-")}
     assert left == {"qc", "tissue", "run.json"}
 
 
-def test_a_closed_terminal_ends_a_run_in_order(words: list[str], tmp_path: Path) -> None:
-    """With its bars on the screen: what is written to a terminal that is gone fails."""
+def close_terminal_of(words: list[str], out: Path) -> tuple[int, str]:
+    """Return exit code and state of a run whose terminal is closed while its cells are being searched."""
     process, terminal = pty.fork()
     if process == 0:
-        os.execv(words[0], [*words, "-o", str(tmp_path)])
-    while not (tmp_path / "drawn" / "tissue").is_dir():
+        os.execv(words[0], [*words, "-o", str(out)])
+    while not (out / "drawn" / "tissue").is_dir():
         if select.select([terminal], [], [], 0.005)[0]:
             os.read(terminal, 4096)
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 129
-    assert json.loads((tmp_path / "drawn" / "run.json").read_text())["state"] == "interrupted"
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return code, json.loads((out / "drawn" / "run.json").read_text())["state"]
+
+
+def test_a_closed_terminal_ends_a_run_in_order(words: list[str], tmp_path: Path) -> None:
+    """With its bars on the screen: what is written to a terminal that is gone fails."""
+    for attempt in range(5):
+        code, state = close_terminal_of(words, tmp_path / str(attempt))
+        if state != "done":  # on a busy machine it may have ended before
+            break
+    assert (code, state) == (129, "interrupted")
 
 
 def test_a_run_under_nohup_goes_on(words: list[str], tmp_path: Path) -> None:
