@@ -11,9 +11,14 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 _Floats = NDArray[np.floating]
 
 
+def bin_of(confidence: _Floats, bins: int = BINS) -> NDArray[np.int64]:
+    """Which of `bins` equal steps each confidence lies in."""
+    return np.minimum((np.asarray(confidence, float) * bins).astype(int), bins - 1)
+
+
 def calibration_parts(confidence: _Floats, correct: NDArray[np.bool_], bins: int = BINS) -> _Floats:
     """(3 * bins,) number, summed confidence and right answers of each of `bins` equal steps of confidence."""
-    step = np.minimum((np.asarray(confidence, float) * bins).astype(int), bins - 1)
+    step = bin_of(confidence, bins)
     columns = (None, confidence, correct.astype(float))
     return np.concatenate([np.bincount(step, weights, minlength=bins).astype(float) for weights in columns])
 
@@ -34,18 +39,30 @@ def confusion_parts(true: NDArray[np.integer], guess: NDArray[np.integer], n: in
     return np.bincount(true * n + guess, minlength=n * n).astype(float)
 
 
+def class_f1(matrix: _Floats) -> _Floats:
+    """(..., n) F1 of each class from (..., n, m) confusions, rows the truth; columns beyond n are misses.
+
+    NaN for a class in neither truth nor answers.
+    """
+    n = matrix.shape[-2]
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
+    both = matrix.sum(-1) + matrix[..., :n].sum(-2)
+    return np.divide(2 * hits, both, out=np.full_like(both, np.nan), where=both > 0)
+
+
+def mean_known(scores: _Floats) -> _Floats:
+    """Mean of (..., n) scores over those that are not NaN; NaN where all are."""
+    known = np.isfinite(scores)
+    number = known.sum(-1)
+    total = np.where(known, scores, 0).sum(-1)
+    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+
+
 def macro_f1(sums: _Floats) -> _Floats:
     """Mean F1 over the classes that occur in truth or answer, from (..., n * n) summed confusions."""
     sums = np.asarray(sums, float)
     n = round(sums.shape[-1] ** 0.5)
-    matrix = sums.reshape(*sums.shape[:-1], n, n)
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    both = matrix.sum(-1) + matrix.sum(-2)
-    score = np.divide(2 * hits, both, out=np.full_like(both, np.nan), where=both > 0)
-    occurs = np.isfinite(score)
-    number = occurs.sum(-1)
-    total = np.where(occurs, score, 0).sum(-1)
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    return mean_known(class_f1(sums.reshape(*sums.shape[:-1], n, n)))
 
 
 def balanced_accuracy(sums: _Floats) -> _Floats:

@@ -9,9 +9,9 @@ from histome.validation.raters.accuracy import (
     Drawing,
     Judge,
     answers_of_model,
-    class_f1,
     compare,
     confusions,
+    label_f1,
     mean_f1,
     mean_recall,
     score_answers,
@@ -40,7 +40,7 @@ def test_f1_by_hand():
     # Truth 0 0 1 1 2, answers 0 1 1 miss 2: F1 = 2/3, 1/2 (TP 1, FP 1, FN 1), 1.
     truth, answer = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, MISSING, 2])
     total = confusions(truth, answer, 3).sum(0)
-    assert class_f1(total, 3).tolist() == pytest.approx([2 / 3, 1 / 2, 1])
+    assert label_f1(total, 3).tolist() == pytest.approx([2 / 3, 1 / 2, 1])
     assert mean_f1(total, 3) == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     assert mean_recall(total, 3) == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
 

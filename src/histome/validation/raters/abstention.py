@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.errors import DataError
-from histome.validation.confidence import BINS, calibration_parts, expected_calibration_error
+from histome.validation.confidence import BINS, bin_of, expected_calibration_error
 from histome.validation.raters.accuracy import Drawing, Judge, confusions, mean_f1
 from histome.validation.resampling import interval
 
@@ -66,8 +66,9 @@ def calibration_rows(
     right = (model.codes == truth)[order]
     confidence = _confidence(model)[order]
     parts = np.zeros((len(truth), 3 * BINS))
-    for k, item in enumerate(order):
-        parts[item] = calibration_parts(confidence[k : k + 1], right[k : k + 1])
+    step = bin_of(confidence)
+    for column, values in enumerate((np.ones(len(order)), confidence, right)):
+        parts[order, column * BINS + step] = values
     kept = np.isin(np.arange(len(truth)), order)
     total = parts[kept].sum(0)
     error = interval(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histome.errors import DataError
+from histome.validation.confidence import class_f1, mean_known
 from histome.validation.raters.consensus import consensus_of
 from histome.validation.raters.votes import MISSING, Votes
 from histome.validation.resampling import draw_sums, interval
@@ -97,32 +98,21 @@ def confusions(truth: NDArray[np.integer], answer: NDArray[np.integer], n: int) 
     return parts
 
 
-def class_f1(sums: _Floats, n: int) -> NDArray[np.float64]:
+def label_f1(sums: _Floats, n: int) -> _Floats:
     """(..., n) F1 of each class from summed `confusions`; NaN for a class in neither truth nor answers."""
-    matrix = np.asarray(sums, float).reshape(*np.shape(sums)[:-1], n, n + 1)
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    both = matrix.sum(-1) + matrix[..., :n].sum(-2)
-    return np.divide(2 * hits, both, out=np.full_like(both, np.nan), where=both > 0)
+    return class_f1(np.asarray(sums, float).reshape(*np.shape(sums)[:-1], n, n + 1))
 
 
-def mean_f1(sums: _Floats, n: int) -> NDArray[np.float64]:
+def mean_f1(sums: _Floats, n: int) -> _Floats:
     """(...,) mean F1 over the classes that occur: a class without truth that was answered counts 0."""
-    scores = class_f1(sums, n)
-    occurs = np.isfinite(scores)
-    number = occurs.sum(-1)
-    total = np.where(occurs, scores, 0).sum(-1)
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    return mean_known(label_f1(sums, n))
 
 
-def mean_recall(sums: _Floats, n: int) -> NDArray[np.float64]:
+def mean_recall(sums: _Floats, n: int) -> _Floats:
     """(...,) balanced accuracy: mean recall over the classes that have truth."""
     matrix = np.asarray(sums, float).reshape(*np.shape(sums)[:-1], n, n + 1)
-    asked = matrix.sum(-1)
-    recall = np.divide(
-        np.diagonal(matrix, axis1=-2, axis2=-1), asked, out=np.zeros_like(asked), where=asked > 0
-    )
-    classes = (asked > 0).sum(-1)
-    return np.divide(recall.sum(-1), classes, out=np.full(classes.shape, np.nan), where=classes > 0)
+    asked, hits = matrix.sum(-1), np.diagonal(matrix, axis1=-2, axis2=-1)
+    return mean_known(np.divide(hits, asked, out=np.full_like(asked, np.nan), where=asked > 0))
 
 
 def score_answers(
@@ -148,7 +138,7 @@ def score_answers(
     for measure, score in (("macro F1", mean_f1), ("balanced accuracy", mean_recall)):
         found = interval(float(score(total, n)), score(drawn, n), int(kept.sum()))
         rows.append({"judge": answers.name, "measure": measure, "label": "all", **found.row()})
-    values, draws = class_f1(total, n), class_f1(drawn, n)
+    values, draws = label_f1(total, n), label_f1(drawn, n)
     for k, label in enumerate(labels):
         found = interval(float(values[k]), draws[:, k], int((truth[kept] == k).sum()))
         rows.append({"judge": answers.name, "measure": "F1", "label": label, **found.row()})
@@ -169,7 +159,7 @@ def compare(
     rows = []
     for measure, label, score in (
         ("macro F1", "all", mean_f1),
-        *(("F1", label, lambda sums, n, k=k: class_f1(sums, n)[..., k]) for k, label in enumerate(labels)),
+        *(("F1", label, lambda sums, n, k=k: label_f1(sums, n)[..., k]) for k, label in enumerate(labels)),
     ):
         value, values = (_less(sums, score, n) for sums in (total, drawn))
         found = interval(float(value), values, int(kept.sum()))
@@ -207,13 +197,14 @@ def score_study(
     """
     labels = tuple(classes or votes.labels)
     model = model and replace(model, codes=narrowed(model.codes, votes.labels, labels))
-    rows = []
-    for rater in (None, *votes.raters):
-        out = rater if leave_one_out and truth == rated else None
-        against = narrowed(consensus_of(votes, truth, leave_out=out).codes, votes.labels, labels)
-        if rater is None:
-            rows += score_answers(model, against, labels, drawing) if model else []
-            continue
+
+    def consensus(leave_out: str | None = None) -> NDArray[np.int16]:
+        return narrowed(consensus_of(votes, truth, leave_out=leave_out).codes, votes.labels, labels)
+
+    whole = consensus()
+    rows = score_answers(model, whole, labels, drawing) if model else []
+    for rater in votes.raters:
+        against = consensus(rater) if leave_one_out and truth == rated else whole
         judge = answers_of_rater(votes, rated, rater)
         judge = replace(judge, codes=narrowed(judge.codes, votes.labels, labels))
         rows += score_answers(judge, against, labels, drawing)
