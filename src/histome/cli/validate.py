@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
+from histome.cli.validation.pages import write_sections
 from histome.cli.validation.register import register, transfer
 from histome.cli.validation.robustness import metamorphic, staining
 from histome.cli.validation.study import study
@@ -342,9 +343,6 @@ def _drawing(
 
 
 def _write(out: Path, title: str, sections: "list[Section]") -> None:
-    from histome.store.disk import writing
-    from histome.validation.raters.page import write_page
-
     for section in sections:
         for row in section.rows if section.figure == "intervals" else ():
             name = ", ".join(
@@ -352,6 +350,4 @@ def _write(out: Path, title: str, sections: "list[Section]") -> None:
             )
             known = f"95 % {row['low']:.3f} to {row['high']:.3f}, " if row["low"] == row["low"] else ""
             console.print_result(f"{name}: {row['value']:.3f} ({known}n = {row['n']:,})")
-    with writing(out):
-        page = write_page(out, title, sections)
-    console.say(f"{page}")
+    write_sections(out, title, sections)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
+from histome.cli.validation.pages import write_sections
 from histome.errors import UsageError
 
 if TYPE_CHECKING:
     from histome.checks.robustness import Method, RgbPicture
     from histome.config import Config
     from histome.models.runtime import Predictor
-    from histome.validation.raters.page import Section
 
 _Mpp = Annotated[float | None, typer.Option(help="um/px of the slide; overrides what the file says.")]
 _Config = Annotated[Path | None, typer.Option(help="TOML file with settings that differ.")]
@@ -45,7 +45,7 @@ def staining(
         rows = stained_counts(pixels, of_slide, _method(settings, workers))
         for row in rows:
             console.print_result(f"{row['figure']}: {row['as_scanned']:.4g}, spread {row['spread']:.4g}")
-    _page(out, "Under stain conditions", staining_sections(rows))
+    write_sections(out, "Under stain conditions", staining_sections(rows))
 
 
 def metamorphic(
@@ -68,7 +68,7 @@ def metamorphic(
     shift = _offset(shift_um)
     pixels, of_slide = _square(slide, mpp, side_um, settings)
     rows = metamorphic_rows(pixels, of_slide, _method(settings, workers), shift)
-    _page(out, "What a change of the picture changes", metamorphic_sections(rows))
+    write_sections(out, "What a change of the picture changes", metamorphic_sections(rows))
     found = [
         Finding(row["change"], row["holds"], f"{row['figure']}: {row['before']:.4g} and {row['after']:.4g}")
         for row in rows
@@ -112,12 +112,3 @@ def _network(stage: str, settings: "Config", workers: int) -> "Predictor":
 
     card = find_model(getattr(settings, stage).model)
     return open_model(card, settings.runtime, threads=workers)
-
-
-def _page(out: Path, title: str, sections: "list[Section]") -> None:
-    from histome.store.disk import writing
-    from histome.validation.raters.page import write_page
-
-    with writing(out):
-        page = write_page(out, title, sections)
-    console.say(f"{page}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
+from histome.cli.validation.pages import write_sections
 from histome.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -87,13 +88,9 @@ def collect(
 ) -> None:
     """Read the filled files back: votes.csv and model.csv for `agreement`, `score` and the others."""
     from histome.interop.qupath import read_annotations
-    from histome.store.disk import writing
-    from histome.validation.raters.page import write_page
     from histome.validation.study.collected import Drawn, collect_study, collected_sections
 
     found = collect_study(folder, lambda path: (Drawn(*each) for each in read_annotations(path)))
     for row in found.counts:
         console.print_result(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.items()))
-    with writing(out):
-        page = write_page(out, "What came back", collected_sections(found))
-    console.say(f"{page}")
+    write_sections(out, "What came back", collected_sections(found))
