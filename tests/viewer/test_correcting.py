@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
+from histome.exports.qupath import write_qupath
 from histome.pipeline import profile
 from histome.store.edits import in_force, read_edits
 from histome.store.profile import Profile, load_profile
@@ -155,6 +156,11 @@ def test_a_profile_is_measured_again_with_edits(case: Case, looked: Any) -> None
     assert not counted[corrected["x"].to_numpy() < 340].any()
     assert counted[given].sum() + (names[counted] == "lymphocyte").sum() > 0
     assert made.tissue.map.array[:, : int(340 * 0.5 / made.tissue.map.mpp)].max() == 0
+    # What leaves the profile is corrected too.
+    write_qupath(made, out / "cells.geojson")
+    told = json.loads((out / "cells.geojson").read_text())["features"]
+    cells = [feature["properties"] for feature in told if feature["properties"]["objectType"] != "annotation"]
+    assert sum(cell["classification"]["name"] == "Lymphocyte" for cell in cells) == len(lymphocytes) + 30
     # Without the file the numbers are those of before.
     again = profile(looked.slide, out, config=looked.config, stages=("metrics",), workers=1)
     assert again["CELL_COUNT_LYMPHOCYTE"].value == looked.profile["CELL_COUNT_LYMPHOCYTE"].value

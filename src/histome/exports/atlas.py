@@ -41,7 +41,8 @@ def write_atlas(profile: Profile, folder: Path) -> None:
         )
     cells = folder / "cell_classification"
     cells.mkdir()
-    write_features(cells / "geojson_polygons.json", place, [], profile.cells_file)
+    with profile.cells_file() as file:
+        write_features(cells / "geojson_polygons.json", place, [], file)
     write_cells(profile.cells, cells / "parquet_polygons.parquet")
     readouts = folder / "readout_generation"
     readouts.mkdir()

@@ -56,7 +56,8 @@ def write_qupath(profile: Profile, path: Path) -> None:
     """
     place = place_of(profile)
     notes = [*region_features(profile, place, "tissue"), *region_features(profile, place, "quality")]
-    write_features(path, place, notes, profile.cells_file)
+    with profile.cells_file() as cells:
+        write_features(path, place, notes, cells)
 
 
 def write_features(path: Path, place: Place, notes: list[dict[str, Any]], cells: Path | None = None) -> None:

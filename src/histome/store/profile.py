@@ -1,9 +1,11 @@
 """What a run leaves behind, read part by part."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,10 +107,17 @@ class Profile:
         found = Profile(self.path, as_found=True)
         return apply_edits(found.cells, found.tissue, read_edits(self._edits), self.run)
 
-    @property
-    def cells_file(self) -> Path:
-        """The file of that table, for what reads it by columns or in parts."""
-        return self._load("cells", lambda folder: folder / store.CELLS_TABLE)
+    @contextmanager
+    def cells_file(self) -> Iterator[Path]:
+        """The file of `cells`, for what reads it in parts; one for a while where people corrected it."""
+        if not self._is_corrected:
+            yield self._load("cells", lambda folder: folder / store.CELLS_TABLE)
+            return
+        from histome.cells.table import write_cells
+
+        with TemporaryDirectory() as folder:
+            write_cells(self.cells, Path(folder) / store.CELLS_TABLE)
+            yield Path(folder) / store.CELLS_TABLE
 
     @cached_property
     def metrics(self) -> "pa.Table":
