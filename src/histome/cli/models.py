@@ -1,5 +1,6 @@
 """histome models: which models there are and what is known of them."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +18,12 @@ models = typer.Typer(help="The models there are, and what is known of them.")
 def list_(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the shipped models and those of installed packages."""
+    """List the shipped models, your own (in HISTOME_MODELS) and those of installed packages."""
     from histome.errors import ModelError
+    from histome.models.card import models_folder
     from histome.models.registry import list_models, plugin_models
 
-    all_ = (*list_models(), *plugin_models().values())
+    all_ = (*list_models(), *list_models(models_folder()), *plugin_models().values())
     if json:
         console.print_json([_summary(found) for found in all_])
         return
@@ -61,3 +63,22 @@ def check(model: Annotated[str, typer.Argument(help="A model's name, or the path
     from histome.checks import check_model
 
     return console.say_findings(check_model(model))
+
+
+@models.command(epilog=console.examples("models add hf:OWNER/NAME", "models add zenodo:1234567 --yes"))
+def add(
+    place: Annotated[str, typer.Argument(help="hf:OWNER/NAME, hf:OWNER/NAME@REVISION or zenodo:ID.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="The license was read; do not ask.")] = False,
+) -> int:
+    """Download a model that has a histome card into HISTOME_MODELS, after showing its license."""
+    from histome.models.hub import download, look_up
+
+    offer = look_up(place)
+    console.print_result(f"{offer.place}  {offer.megabytes:.1f} MB")
+    console.print_result(f"license: {offer.license}\naccess: {offer.access}")
+    if not (yes or (sys.stdin.isatty() and typer.confirm("Download it?"))):
+        console.print_result("nothing was downloaded; --yes does it without a question")
+        return 2
+    card = download(offer, told=console.say)
+    console.print_result(f"{card.name}, a {card.task}, is in {card.weights_path.parent}")
+    return 0

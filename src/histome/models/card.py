@@ -1,5 +1,6 @@
 """Model cards: what a set of weights is, expects and how good it was; strict TOML beside the weights."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -12,6 +13,7 @@ from histome.errors import ModelError
 from histome.models.tasks import TASKS, Task
 
 ZOO = Path(__file__).parent / "zoo"
+_MODELS = "HISTOME_MODELS"
 CARD_NAME = "card.toml"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -119,6 +121,8 @@ class Card(_Strict):
         What is known to it; None: it cannot tell what is strange.
     reference : dict of tuple of float
         Means of the outputs for a drawn window (`models.reference.summarize`), for `check_model`.
+    source : dict of str
+        Of a model from a hub, its place with the revision, license and terms of access as the hub words them.
     scores, training : dict
         Free tables: held-out figures with n and interval; how it was trained.
     """
@@ -145,6 +149,7 @@ class Card(_Strict):
     organs: tuple[Organ, ...] = ()
     familiarity: Familiarity | None = None
     reference: dict[str, tuple[float, ...]] = {}
+    source: dict[str, str] = {}
     scores: dict[str, Any] = {}
     training: dict[str, Any] = {}
 
@@ -187,7 +192,7 @@ class Card(_Strict):
 
 
 def load_card(name_or_path: str | Path) -> Card:
-    """Read one card: the name of a shipped model, a model's folder or a `card.toml`.
+    """Read one card: a model's folder or a `card.toml`, the name of a shipped model or of one of your own.
 
     Raises `ModelError` when there is none, or when it holds anything a card may not hold.
     """
@@ -196,8 +201,14 @@ def load_card(name_or_path: str | Path) -> Card:
     return card.at(path.parent)
 
 
+def models_folder() -> Path:
+    """Return where models of one's own are kept by name: HISTOME_MODELS, or a folder of the user's data."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(os.environ.get(_MODELS) or Path(data) / "histome" / "models")
+
+
 def has_card(name_or_path: str | Path) -> bool:
-    """Whether there is a shipped model of this name, or a card at this path."""
+    """Whether there is a card at this path, or a model of this name, shipped or in `models_folder()`."""
     return _existing_card(Path(name_or_path)) is not None
 
 
@@ -209,7 +220,8 @@ def _card_path(name_or_path: str | Path) -> Path:
 
 
 def _existing_card(given: Path) -> Path | None:
-    candidates = (given, given / CARD_NAME, ZOO / given / CARD_NAME)
+    folders = (given, ZOO / given, models_folder() / given)
+    candidates = (given, *(folder / CARD_NAME for folder in folders))
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -30,8 +30,9 @@ def plugin_models() -> "dict[str, Card | ModelError]":
 def find_model(name_or_path: str | Path, *, task: Task | tuple[Task, ...] | None = None) -> Card:
     """Return the card of one model and check that it is made for `task` (or one of several).
 
-    Names of registered models go first, then paths, then names of shipped models, then those of installed
-    packages. Raises `ModelError` when there is no such model or it does something else.
+    Names of registered models go first, then paths, then names of shipped models, then those in
+    `models_folder()`, then those of installed packages. Raises `ModelError` when there is no such model or it
+    does something else.
     """
     card = _find(str(name_or_path))
     wanted = (task,) if isinstance(task, str) else task
