@@ -1,6 +1,7 @@
 """histome models: which models there are and what is known of them."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,3 +83,30 @@ def add(
     card = download(offer, told=console.say)
     console.print_result(f"{card.name}, a {card.task}, is in {card.weights_path.parent}")
     return 0
+
+
+@models.command(
+    "import",
+    epilog=console.examples(
+        "models import hovernet hovernet_fast_pannuke_type_tf2pytorch.tar -o my-models/hovernet "
+        '--classes pannuke --license "CC BY-NC-SA 4.0"',
+        "models import hovernet mine.tar -o my-models/mine --classes classes.toml --license MIT",
+    ),
+)
+def import_(
+    kind: Annotated[str, typer.Argument(help="hovernet.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The file of its weights.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder; its name is the model's.")],
+    classes: Annotated[
+        str,
+        typer.Option(help="pannuke, consep, monusac, lizard, nucleus, or a TOML file of classes and cells."),
+    ],
+    license_: Annotated[str, typer.Option("--license", help="Of the weights, as their authors state it.")],
+) -> int:
+    """Make a checkpoint of somebody else's network a model of histome's, and check it."""
+    from histome.checks import check_model
+    from histome.models.importers import import_model, read_classes_map
+
+    card = import_model(kind, checkpoint, out, classes=read_classes_map(classes), license_=license_)
+    console.say(f"{card.name} is in {out}: histome profile SLIDE --cells-model {out}")
+    return console.say_findings(check_model(out))

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from histome.training.cards import label_support
     from histome.training.checkpoint import load_average
     from histome.training.loop import Trainer, batches, learning_rate
-    from histome.training.networks import UNet, export_onnx
+    from histome.training.networks import UNet
 
 __all__ = [
     "Trainer",
     "UNet",
     "batches",
-    "export_onnx",
     "label_support",
     "learning_rate",
     "load_average",

@@ -11,9 +11,9 @@ from histome.classes import TISSUE_CLASSES
 from histome.datasets import tissue_fields
 from histome.datasets.tissue_fields import TissueField, load_tissue_fields
 from histome.datasets.tissue_labels import CODES, TISSUE_LABELS
+from histome.models.onnx_export import export_onnx
 from histome.models.runtime import weights_sha256
 from histome.training.checkpoint import load_average, write_average
-from histome.training.networks import export_onnx
 from histome.training.tissue import crops
 from histome.training.tissue import train as tissue
 from histome.training.tissue.network import TissueExport, TissueNetwork, smooth_network_of

@@ -23,8 +23,9 @@ from histome.datasets.published.maps import compact
 from histome.geometry.polygons import centroids
 from histome.geometry.raster import paint_outlines
 from histome.models.card import Card, Thresholds
+from histome.models.onnx_export import export_onnx
 from histome.models.runtime import Outputs, Predictor, weights_sha256
-from histome.training.networks import StardistExport, export_onnx
+from histome.training.networks import StardistExport
 from histome.training.nuclei.train import Recipe, Sampler
 from histome.validation.matching import detection_counts, instance_scores, match_centers
 

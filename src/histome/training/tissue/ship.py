@@ -9,9 +9,9 @@ from torch import Tensor
 from histome.classes import TISSUE_CLASSES
 from histome.datasets.tissue_fields import FIELD_MPP
 from histome.models.card import Card
+from histome.models.onnx_export import export_onnx
 from histome.models.runtime import weights_sha256
 from histome.training.cards import reference_of, rewrite_card
-from histome.training.networks import export_onnx
 from histome.training.tissue.network import STRIDE, TissueExport, TissueNetwork
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from histome.classes import PANNUKE_CELLS
 from histome.datasets.fields import Field
 from histome.models.card import Card, write_card
+from histome.models.onnx_export import export_onnx
 from histome.models.runtime import weights_sha256
 from histome.training.cards import label_support
-from histome.training.networks import export_onnx
 from histome.training.uperhover.network import (
     IGNORE,
     PIXEL_CLASSES,

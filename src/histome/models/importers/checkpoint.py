@@ -1,0 +1,75 @@
+"""Weights of others, read as tensors and nothing else."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from histome.errors import ModelError
+
+# Under these keys training scripts keep the weights.
+_NESTED = ("desc", "state_dict", "model_state_dict", "model", "net")
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return the weights of a PyTorch or safetensors file by name; never runs what a pickle holds.
+
+    Names lose the `module.` that data-parallel training puts before them.
+
+    Raises
+    ------
+    ModelError
+        No such file, a truncated one, one that holds code, or no weights.
+    """
+    state = _load(path)
+    for key in _NESTED:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    weights = {
+        str(name).removeprefix("module."): value
+        for name, value in (state.items() if isinstance(state, Mapping) else ())
+        if isinstance(value, Tensor)
+    }
+    if not weights:
+        raise ModelError(f"{path}: holds no weights by name")
+    return weights
+
+
+def _load(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or 'no such file'})") from error
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: holds more than weights, which is not run; save its state_dict alone with torch.save"
+        ) from error
+    except (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise ModelError(f"{path}: damaged, or no file of PyTorch or safetensors") from error
+    except Exception as error:  # safetensors' own error has no public base
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
+
+
+def fill(net: nn.Module, weights: Mapping[str, Tensor], path: Path, *, what: str) -> None:
+    """Load weights into a network of the kind `what`, each of them and no other.
+
+    Raises ModelError that names what is missing, left over or of another shape.
+    """
+    own = net.state_dict()
+    # Counters of batches that norms saw, which older versions of PyTorch do not write.
+    missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
+    extra = [name for name in weights if name not in own]
+    shapes = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    for names, said in ((missing, "lacks"), (extra, "also has"), (shapes, "has another shape of")):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ModelError(f"{path}: no {what}: it {said} {names[0]}{more}")
+    net.load_state_dict(dict(weights), strict=False)
