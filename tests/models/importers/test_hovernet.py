@@ -32,7 +32,8 @@ def net_of(kernel, types=6):
 
 
 def save(net, path, wrap=lambda state: {"desc": state}):
-    torch.save(wrap(net.state_dict()), path)
+    # Theirs keep what they enlarge with among the weights.
+    torch.save(wrap(net.state_dict() | {"upsample2x.unpool_mat": torch.ones(2, 2)}), path)
     return path
 
 

@@ -22,6 +22,8 @@ _MODES = {5: (95, 782), 3: (46, 768)}
 _HALO_PX = 128
 _UNITS = (3, 4, 6, 3)
 _STEM = "conv0./.weight"
+# A block of ones that they enlarge with, kept among the weights.
+_ONES = "upsample2x.unpool_mat"
 
 
 def import_hovernet(weights: Mapping[str, Tensor], path: Path, classes: ForeignClasses) -> Imported:
@@ -36,7 +38,8 @@ def import_hovernet(weights: Mapping[str, Tensor], path: Path, classes: ForeignC
     kernel, count = weights[first].shape[-1], 0 if types is None else len(types)
     classes.check_count(max(1, count - 1), path)
     net = HoverNet(weights[_STEM].shape[0], kernel=kernel, types=count)
-    fill(net, weights, path, what="HoVer-Net")
+    learned = {name: value for name, value in weights.items() if name != _ONES}
+    fill(net, learned, path, what="HoVer-Net")
     margin, window = _MODES[kernel]
     return Imported(
         HoverNetExport(net, margin),
