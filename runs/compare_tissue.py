@@ -1,7 +1,7 @@
 """Compare tissue models: scores with intervals, and how far their maps depend on where tissue lies.
 
-    python runs/compare_tissue.py tissue runs/out/tissue3/model --data ../shared/data
-    python runs/compare_tissue.py tissue runs/out/tissue3/model --part held-out   # once, at the end
+    python runs/compare_tissue.py tissue runs/out/mine --data ../shared/data
+    python runs/compare_tissue.py tissue runs/out/mine --part held-out   # once, at the end
 
 A model is a shipped one's name or a folder with its card. Scores are of the tuning sources unless asked
 otherwise: nothing is chosen by the held-out ones.
@@ -11,9 +11,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from continue_tissue import NEW_FOLDERS
 
-from histome.datasets.tissue_fields import FOLDERS, TissueField, load_tissue_fields
+from histome.datasets.tissue_fields import TissueField, load_tissue_fields
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.slide import open_slide
@@ -75,9 +74,7 @@ def main() -> None:
     args = parser.parse_args()
     models = [Network(load_card(name)) for name in args.models]
     print_steadiness(models, args.data)
-    print_scores(
-        models, [f for f in load_tissue_fields(args.data, (*FOLDERS, *NEW_FOLDERS)) if f.part == args.part]
-    )
+    print_scores(models, [f for f in load_tissue_fields(args.data) if f.part == args.part])
 
 
 if __name__ == "__main__":

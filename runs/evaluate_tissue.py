@@ -27,6 +27,7 @@ from histome.tissue import segment_tissue
 from histome.training.tissue.train import in_windows
 from histome.validation.nuclei import rounded
 from histome.validation.tissue import score_tissue
+from histome.validation.tissue_evidence import count_field, tissue_evidence, tissue_support
 
 ZOO = Path(__file__).parents[1] / "src/histome/models/zoo/tissue"
 
@@ -35,14 +36,17 @@ def evaluate(data: Path) -> dict:
     """All figures, as the card holds them."""
     network = Network(load_card(ZOO), precision="f32", backend="openvino")
     fields = load_tissue_fields(data)
-    parts = {part: [f for f in fields if f.part == part] for part in ("held-out", "tuning")}
+    parts = {part: [f for f in fields if f.part == part] for part in ("held-out", "tuning", "train")}
     draw = lambda: np.random.default_rng(0)  # noqa: E731
-    alone = {part: score_tissue(in_windows(network), mine, draw()) for part, mine in parts.items()}
+    alone = {part: score_tissue(in_windows(network), parts[part], draw()) for part in ("held-out", "tuning")}
     whole = [f for f in parts["held-out"] if f.data_set in ("wsss4luad", "glas")]
     kept = through_pipeline(data, network, whole)
     by_image = {f.image.tobytes(): kept[f.name] for f in whole}
     again = score_tissue(lambda image: by_image[image.tobytes()], whole, draw())
-    return {"held_out": alone["held-out"], "held_out_whole_pipeline": again, "tuning": alone["tuning"]}
+    counted = [count_field(f, in_windows(network)) for f in parts["held-out"]]
+    behind = tissue_evidence(counted, tissue_support(parts["train"]))
+    scores = {"held_out": alone["held-out"], "held_out_whole_pipeline": again, "tuning": alone["tuning"]}
+    return scores | behind
 
 
 def through_pipeline(data: Path, network: Network, fields: list[TissueField]) -> dict[str, np.ndarray]:

@@ -16,6 +16,8 @@ from histome.models.card import Card, load_card
 from histome.models.label_support import FEW_SCORED, card_support
 from histome.models.tasks import CELL_TASKS
 
+# Fewer held-out sources of a tissue than this are no score of it.
+FEW_SOURCES = 3
 # Asked of every model, beside the organs that it was scored on.
 ROWS = (
     "bladder",
@@ -47,29 +49,37 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def print_classes(card: Card) -> None:
-    """Each class: how it was learned, held-out nuclei labeled as it alone, F1 of the matched ones."""
+    """Each class: how it was learned, what is labeled as it alone on held-out fields, and F1."""
+    cells = card.task in CELL_TASKS
     scored, support = card.scores.get("classes", {}), card_support(card)
     rows = []
-    for name in CELL_CLASSES if card.task in CELL_TASKS else TISSUE_CLASSES:
+    for name in CELL_CLASSES if cells else TISSUE_CLASSES:
         entry = scored.get(name, {})
         n = entry.get("n_scored", 0)
-        told = figure(entry.get("f1")) if n >= FEW_SCORED else "no evidence"
+        told = figure(entry.get("f1")) if n >= (FEW_SCORED if cells else FEW_SOURCES) else "no evidence"
         rows.append((name, support.get(name, "not known"), n, told))
-    print_table((card.name, "trained", "n scored", "F1"), rows)
+    print_table((card.name, "trained", "n scored" if cells else "sources scored", "F1"), rows)
 
 
 def print_organs(card: Card) -> None:
-    """Each organ: held-out fields, nuclei, detection F1, share of types that the label allows."""
+    """Each organ: held-out fields, of cells their number and detection F1, share that the label allows."""
     scored = card.scores.get("organs", {})
+    heads = {"fields": "fields", "nuclei": "nuclei", "detection_f1": "detection F1"}
+    if card.task not in CELL_TASKS:
+        heads = {"fields": "fields", "sources": "sources"}
+    heads["type_allowed"] = "class allowed by the label"
     rows = []
     for name in (*ROWS, *sorted(set(scored) - set(ROWS))):
-        entry = scored.get(name)
-        if entry is None:
-            rows.append((name, 0, 0, "no evidence", "no evidence"))
-        else:
-            figures = (figure(entry.get(key)) for key in ("detection_f1", "type_allowed"))
-            rows.append((name, entry["fields"], entry["nuclei"], *figures))
-    print_table((card.name, "fields", "nuclei", "detection F1", "type allowed by the label"), rows)
+        entry = scored.get(name, {})
+        rows.append((name, *(cell(entry, key) for key in heads)))
+    print_table((card.name, *heads.values()), rows)
+
+
+def cell(entry: Mapping[str, Any], key: str) -> object:
+    """A number of a row, or a figure with its interval."""
+    if key in ("fields", "sources", "nuclei"):
+        return entry.get(key, 0)
+    return figure(entry.get(key)) if entry else "no evidence"
 
 
 def main() -> None:
@@ -79,8 +89,7 @@ def main() -> None:
     for name in parser.parse_args().models:
         card = load_card(name)
         print_classes(card)
-        if card.task in CELL_TASKS:
-            print_organs(card)
+        print_organs(card)
 
 
 if __name__ == "__main__":

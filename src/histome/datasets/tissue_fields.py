@@ -31,7 +31,8 @@ FIELD_MPP = 1.0
 # The folders that the shipped model learned from.
 FOLDERS = (
     *("wsss4luad", "glas", "osteosarcoma", "tissue_tiles", "consep"),
-    *("crchistophenotypes", "monusac", "tnbc"),
+    *("crchistophenotypes", "monusac", "tnbc", "segpath_web", "ocdc10", "camelyon32", "gtex_adipose"),
+    "pannuke_figures",
 )
 _HELD_OUT_SHARE, _TUNING_SHARE = 0.22, 0.12
 # Share of a field's pixels from which a rare label makes it a stratum of its own.

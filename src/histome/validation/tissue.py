@@ -30,10 +30,15 @@ def _full(probabilities: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray
     return np.stack(planes)
 
 
+def winning_class(field: TissueField, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Place in `TISSUE_CLASSES` of the most probable class of each pixel of a field, (h, w)."""
+    return _full(probabilities, field.image.shape).argmax(0)
+
+
 def wsss_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Overlaps:
     """(3, 3) intersection, predicted and true pixels of tumor, stroma and normal; background left out."""
     assert field.truth is not None
-    predicted = _WSSS[_full(probabilities, field.image.shape).argmax(0)]
+    predicted = _WSSS[winning_class(field, probabilities)]
     tissue = field.truth < 3
     rows = [(predicted == k, field.truth == k) for k in range(3)]
     return np.array(
@@ -44,7 +49,7 @@ def wsss_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Overl
 def glas_counts(field: TissueField, probabilities: NDArray[np.float32]) -> Overlaps:
     """Intersection, predicted and true gland pixels; a gland is where carcinoma or epithelium wins."""
     assert field.truth is not None
-    best = _full(probabilities, field.image.shape).argmax(0)
+    best = winning_class(field, probabilities)
     predicted = (best == _K["CARCINOMA"]) | (best == _K["EPITHELIAL_TISSUE"])
     return np.array(
         [(predicted & (field.truth > 0)).sum(), predicted.sum(), (field.truth > 0).sum()], np.float64
@@ -75,7 +80,7 @@ def answers_of(field: TissueField) -> tuple[str, ...]:
 
 def answer_share(field: TissueField, probabilities: NDArray[np.float32]) -> float:
     """Share of the field's tissue whose winning class is one that the field's label allows."""
-    best = _full(probabilities, field.image.shape).argmax(0)
+    best = winning_class(field, probabilities)
     allowed = [_K[name] for name in answers_of(field)]
     # Fat and mucus are white or nearly so.
     is_white = tissue_labels_of(field.data_set).labels[field.label] == "other"
@@ -154,7 +159,7 @@ def _stained_counts(
 ) -> Overlaps:
     """Intersection, predicted and stained pixels."""
     assert field.truth is not None
-    best = _full(probabilities, field.image.shape).argmax(0)
+    best = winning_class(field, probabilities)
     found, true = np.isin(best, [_K[name] for name in classes]), field.truth == 1
     return np.array([(found & true).sum(), found.sum(), true.sum()], np.float64)
 
