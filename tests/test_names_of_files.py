@@ -1,10 +1,13 @@
 """Names of files: shown without harm, and never the name of another folder."""
 
+import csv
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from histome.names import shown, slide_id
+from histome.names import shown, slide_id, spreadsheet_text
+from histome.store.slide_row import ROW_HEAD, holds_slide_row, row_of_run, write_slide_row
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,23 @@ def test_an_id_is_the_name_of_one_folder(name: str, expected: str) -> None:
 
 def test_line_ends_stay_where_they_are_asked_for() -> None:
     assert shown("a\nb\r\x7f", keep="\n") == "a\nb%0D%7F"
+
+
+@pytest.mark.parametrize("start", "=+-@")
+def test_a_row_of_a_slide_is_no_formula_for_a_spreadsheet(start: str, tmp_path: Path) -> None:
+    evil = f"{start}HYPERLINK(1)"
+    run = {
+        "slide": {"id": evil, "file": f"{evil}.svs", "fingerprint": "f", "mpp": {"x": 0.5, "y": 0.5}},
+        **{"warnings": [], "code": "1", "state": "done"},
+    }
+    metrics = pa.table({"name": ["A"], "value": [-1.5], "unit": ["1"]})
+    write_slide_row(tmp_path / "slide.csv", row_of_run(run), metrics)
+    names, values = csv.reader((tmp_path / "slide.csv").read_text(encoding="utf-8").splitlines())
+    told = dict(zip(names, values, strict=True))
+    assert told["slide"] == f"'{evil}" == spreadsheet_text(evil)
+    assert told["file"] == f"'{evil}.svs"
+    assert told["A"] == "-1.5"
+    assert list(told)[: len(ROW_HEAD)] == list(ROW_HEAD)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/metrics.parquet").touch()
+    assert holds_slide_row(tmp_path, run)

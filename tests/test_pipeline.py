@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
+import tifffile
 from helpers.fakes import snapshot
 from helpers.phantoms import small_phantom
 from helpers.tiny_models import tiny_settings
@@ -25,7 +26,7 @@ import histome
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.cohort.local import Outcome, profile_slides, worst_exit_code
 from histome.config import Config, RuntimeConfig, SlideConfig
-from histome.errors import ModelError, UsageError
+from histome.errors import ModelError, MppError, NoTissueError, UsageError
 from histome.models.registry import register_model
 from histome.pipeline import STAGES, profile
 from histome.slide import ClassMap
@@ -324,3 +325,17 @@ def test_nothing_in_a_run_imports_torch(case: Case, tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert pa.parquet.read_table(tmp_path / "drawn" / "cells" / "cells.parquet").num_rows > 0
+
+
+def test_a_resolution_may_be_taken_from_the_magnification_on_request(tmp_path: Path) -> None:
+    white = np.full((512, 512, 3), 240, np.uint8)
+    about = "Aperio Image Library v12\r\n512x512 (256x256)|AppMag = 40"
+    options = {"tile": (256, 256), "photometric": "rgb", "metadata": None}
+    tifffile.imwrite(tmp_path / "power.svs", white, description=about, **options)
+    with pytest.raises(MppError, match="only 40x"):
+        profile(tmp_path / "power.svs", tmp_path / "out")
+    with pytest.raises(NoTissueError):
+        profile(tmp_path / "power.svs", tmp_path / "out", allow_estimated_mpp=True)
+    run = json.loads((tmp_path / "out/power/run.json").read_text())
+    assert run["slide"]["mpp"] | {"x": 0.25, "estimated": True} == run["slide"]["mpp"]
+    assert run["config"]["slide"]["allow_estimated_mpp"] is True

@@ -48,6 +48,10 @@ class OutputError(HistomeError):
     """An output folder that cannot be written or is held by another run."""
 
 
+class MissingPartError(OutputError):
+    """A part of a profile that its run did not come to, or was not asked for; one that is damaged is none."""
+
+
 class BrokenTilesError(SlideError):
     """More of the tissue lies in tiles that cannot be read than the settings allow."""
 

@@ -16,6 +16,12 @@ def shown(text: str, *, keep: str = "") -> str:
     return _UNFIT.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
 
+def spreadsheet_text(text: str) -> str:
+    """Return a text that a spreadsheet shows and does not run as a formula."""
+    fit = shown(text)
+    return f"'{fit}" if fit[:1] in ("=", "+", "-", "@") else fit
+
+
 def _escape(character: str) -> str:
     # The surrogates from U+DC80 on are Python's for single bytes; others are text that is broken itself.
     errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"

@@ -29,6 +29,7 @@ from histome.store.files import (
     with_edits,
 )
 from histome.store.graph import Stage, with_ancestors
+from histome.store.notebook import notebook_progress
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run
 from histome.threads import available_cpus, check_address_space, limited
@@ -76,6 +77,7 @@ def profile(
     stages: Sequence[str] = STAGES,
     workers: int | None = None,
     overwrite: bool = False,
+    allow_estimated_mpp: bool = False,
     progress: Progress | None = None,
 ) -> Profile:
     """Measure one slide and write its profile to `out`/<the slide's file name without its ending>.
@@ -98,8 +100,10 @@ def profile(
         Threads, by default as many as CPUs may be used; the number never changes a result.
     overwrite : bool
         Replace another slide's profile of the same name; what is no profile is never replaced.
-    progress : callable(stage, done, total)
-        Called while a stage runs.
+    allow_estimated_mpp : bool
+        Take 10 / magnification where the file says no um/px, as `[slide] allow_estimated_mpp` does.
+    progress : callable(stage, done, total) or None
+        Called while a stage runs; in a notebook None draws a bar for each stage.
 
     Raises
     ------
@@ -113,8 +117,6 @@ def profile(
     Examples
     --------
     >>> profile = histome.profile("slide.svs", "out")
-    >>> profile
-    Profile('out/slide', done)
 
     Every declared metric has a row, with a value or with the reason why it has none:
 
@@ -125,20 +127,19 @@ def profile(
     True
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
     (None, 'there is no region of blood')
-    >>> metrics["ABSOLUTE_AREA"]["unit"], round(metrics["ABSOLUTE_AREA"]["value"] / 1e6, 2)  # mm2 of tissue
-    ('um2', 0.16)
     """
     check_address_space()  # before the libraries are loaded
     from histome.caveats.about import about_run
     from histome.slide import open_slide
 
-    config, wanted, workers = config or Config(), _wanted(stages), _workers(workers)
+    config, wanted, workers = _settings(config, allow_estimated_mpp), _wanted(stages), _workers(workers)
+    progress = progress or notebook_progress(Path(slide_path).name) or (lambda *_: None)
     with open_slide(slide_path, mpp=mpp, allow_estimated_mpp=config.slide.allow_estimated_mpp) as slide:
         cards, files, folder = _cards(config), _files(config, slide), Path(out) / slide.id
         plan, about = _plan(config, cards, files, slide.id), about_run(config, cards)
         options = {"wanted": _possible(wanted, files), "about": about, "progress": progress}
         with Run(folder, slide, plan, overwrite=overwrite, **options) as run:
-            work = _Work(slide, config, cards, files, workers, run, progress or (lambda *_: None))
+            work = _Work(slide, config, cards, files, workers, run, progress)
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
             cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), CELLS)
@@ -321,6 +322,14 @@ class _Work:
 
     def _progress(self, stage: str) -> Callable[[float, float], object]:
         return lambda done, total: self.progress(stage, done, total)
+
+
+def _settings(config: Config | None, allow_estimated_mpp: bool) -> Config:
+    """Return the settings; what the call allows is allowed."""
+    config = config or Config()
+    if not allow_estimated_mpp:
+        return config
+    return config.updated(slide=config.slide.updated(allow_estimated_mpp=True))
 
 
 def _wanted(stages: Sequence[str]) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from histome.caveats import CODES, Observed, find_caveats, models_disagree
+from histome.cells.pixels import Stains
 from histome.config import WarningsConfig
-from histome.models.card import Card
+from histome.models.card import STAIN_NAMES, Card
 from histome.store.caveat import Caveat
 
 MPP = {"x": 0.25, "y": 0.25, "source": "file property", "estimated": False, "notes": []}
@@ -194,3 +195,9 @@ def test_a_slide_too_coarse_to_judge_focus_by_says_so() -> None:
     (fine,), (coarse,) = (found({"slide": {"mpp": {**MPP, "x": x}}}) for x in (0.9, 1.2))
     assert "Focus" not in fine.text
     assert "Focus cannot be judged" in coarse.text
+
+
+def test_a_card_that_names_what_is_not_measured_of_the_stain_is_refused() -> None:
+    assert set(STAIN_NAMES) == set(Stains._fields)
+    with pytest.raises(ValueError, match=r"training\.stain names hematoxylin_mean: what is measured is"):
+        found(training={"stain": {"hematoxylin_mean": [0.6, 0.9]}})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from histome.caveats.codes import caveat
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
-from histome.errors import OutputError
+from histome.errors import MissingPartError
 from histome.metrics.catalogue import list_metrics
 from histome.slide import ClassMap, Slide, open_slide
 from histome.store.caveat import Caveat
@@ -49,7 +49,7 @@ class MadeProfile:
     def __getattr__(self, name: str) -> Any:
         part = self.__dict__["parts"].get(name)
         if part is None:
-            raise OutputError(f"no {name} results")
+            raise MissingPartError(f"no {name} results")
         return part
 
 

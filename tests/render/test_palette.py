@@ -8,6 +8,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 from histome.render import palette
+from histome.render.scale import STOPS, scale_codes, scale_colors
 
 # Machado, Oliveira and Fernandes 2009, severity 1, for linear RGB.
 PROTAN = [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998]
@@ -31,7 +32,6 @@ def seen(colors: list[str], vision: str) -> np.ndarray:
         (palette.QC_COLORS, 23),
         (palette.TISSUE_COLORS, 19),
         (palette.CELL_COLORS, 17),
-        (palette.LEVEL_COLORS, 20),
     ],
 )
 def test_any_two_classes_differ(colors: dict[str, str], smallest: float, vision: str) -> None:
@@ -83,3 +83,16 @@ def test_palettes_hold_the_vocabulary_in_order() -> None:
 
 def test_a_legend_leaves_bare_glass_out() -> None:
     assert [entry["key"] for entry in palette.legend("qc")] == [k for k in QC_CLASSES if k != "NO_TISSUE"]
+
+
+def test_the_scale_runs_from_dark_to_light_in_steps_that_are_seen() -> None:
+    for vision in VISION:
+        lab = seen(list(STOPS), vision)
+        assert (np.diff(lab[:, 0]) > 8).all()
+    codes = scale_codes(np.array([np.nan, -1.0, 0.0, 5.0, 10.0, 99.0]), 0, 10)
+    assert codes.tolist() == [0, 1, 1, 128, 255, 255]
+    colors = scale_colors()
+    assert colors[0, 3] == 0
+    assert tuple(colors[1, :3]) == palette.rgb(STOPS[0])
+    assert tuple(colors[255, :3]) == palette.rgb(STOPS[-1])
+    assert scale_codes(np.array([3.0, 3.0]), 3.0, 3.0).tolist() == [1, 1]

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,17 @@ import pyarrow as pa
 import pytest
 from helpers import profiles
 from helpers.page import CONFIG, HOSTILE, Page
+from PIL import Image
 
+from histome.classes import TISSUE_CLASSES
+from histome.colors import rgb
+from histome.errors import OutputError
 from histome.metrics.format import MetricTable
 from histome.models.label_support import CLASS_LABELS
+from histome.render.scale import STOPS
 from histome.report import render_report
 from histome.report.views import CellArrays, View, nuclei_near
-from histome.slide import Slide
+from histome.slide import ProbabilityMap, Slide
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +270,32 @@ def test_numbers_of_hardly_taught_classes_are_marked(slide: Slide, whole: str) -
     )
     assert set(beside) == {"Plasma cell", "Macrophage"}
     assert 'class="taught"' not in whole
+
+
+def test_a_damaged_part_is_said_and_not_left_out(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: object) -> None:
+        raise OutputError("cells: stage.json is not what was written; profile the slide again")
+
+    made = profiles.make_profile()
+    monkeypatch.setattr(type(made), "cells", property(damaged), raising=False)
+    with pytest.raises(OutputError, match="profile the slide again"):
+        render_report(made, slide, CONFIG)
+
+
+def test_the_probability_of_carcinoma_is_a_layer_that_is_off(slide: Slide, whole: str) -> None:
+    made = profiles.make_profile()
+    tissue = made.tissue
+    plane = np.zeros(tissue.map.array.shape, np.uint8)
+    plane[:, plane.shape[1] // 2 :] = 255
+    probabilities = ProbabilityMap.empty(plane.shape, tissue.map.mpp, TISSUE_CLASSES)
+    probabilities.array[TISSUE_CLASSES.index("CARCINOMA")] = plane
+    text = render(slide, tissue=replace(tissue, probabilities=probabilities))
+    assert 'id="show-carcinoma">P(carcinoma)' in text
+    assert 'id="show-carcinoma"' not in whole  # of a map that came from no probabilities
+    found = re.search(r'id="im-carcinoma"[^>]*href="data:image/png;base64,([^"]*)"', text)
+    assert found is not None
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGBA"))
+    left, right = np.split(pixels, 2, axis=1)
+    assert 0.05 < (right[..., 3] == 255).mean() <= 1
+    assert not left[..., 3].any()  # what is unlikely leaves the slide its colors
+    assert {tuple(color) for color in right[right[..., 3] > 0][:, :3].tolist()} == {rgb(STOPS[-1])}

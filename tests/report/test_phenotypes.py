@@ -13,10 +13,11 @@ from helpers.cells import cell_table
 from PIL import Image
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.colors import rgb
 from histome.config import ReportConfig
 from histome.phenotype.axes import phenotypes
 from histome.phenotype.tiles import tile_phenotypes
-from histome.render.palette import LEVEL_COLORS, rgb
+from histome.render.scale import STOPS
 from histome.report import render_report
 from histome.report.phenotypes import phenotype_page, tile_picture
 from histome.report.pictures import Overview
@@ -60,17 +61,16 @@ def center(pixels: np.ndarray, column: int, row: int) -> tuple[int, ...]:
     return tuple(int(value) for value in pixels[row * 20 + 10, column * 20 + 10])
 
 
-def test_tiles_are_colored_by_their_level_and_others_are_clear() -> None:
+def test_tiles_are_colored_by_their_value_and_others_are_clear() -> None:
     maps = {found["title"]: picture(found["picture"]) for found in page()["maps"]}
     purity = maps["Tumor purity"]
     assert purity.shape[:2] == SHAPE
-    assert center(purity, 0, 0)[:3] == rgb(LEVEL_COLORS["high"])
-    assert center(purity, 2, 1)[:3] == rgb(LEVEL_COLORS["low"])
-    assert center(purity, 5, 3)[:3] == rgb(LEVEL_COLORS["few"])
-    assert center(purity, 3, 2)[3] == 0
+    assert center(purity, 0, 0)[:3] == rgb(STOPS[-1])
+    assert center(purity, 2, 1)[:3] == rgb(STOPS[0])
+    assert center(purity, 5, 3)[3] == center(purity, 3, 2)[3] == 0  # too few cells, and none
     assert 0 < center(purity, 0, 0)[3] < 255
     # No tile has both kinds of cells, so none has a distance.
-    assert center(maps["Immune cells to tumor"], 0, 0)[:3] == rgb(LEVEL_COLORS["undefined"])
+    assert (maps["Immune cells to tumor"][..., 3] == 0).all()
 
 
 def test_the_legend_counts_every_tile_once() -> None:
@@ -80,6 +80,7 @@ def test_the_legend_counts_every_tile_once() -> None:
         assert sum(share for share in shares if share is not None) in (0, pytest.approx(100))
     legend = {entry["label"]: entry for entry in page()["maps"][0]["legend"]}
     counts = {label: entry["shown"].raw for label, entry in legend.items()}
+    assert page()["maps"][0]["ends"] == ["0 %", "80 %"]  # of eleven tiles one has 100 %, the others 0 %
     assert counts == {"High Tumour Purity": 1, "Intermediate": 0, "Low Tumour Purity": 10, "Too few cells": 1}
     assert legend["High Tumour Purity"]["meaning"] == "over 60 %"
     assert legend["Intermediate"]["meaning"] == "30 to 60 %"

@@ -17,7 +17,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.interop import ForeignFiles, measure_files
 from histome.slide import open_slide
 from histome.viewer import Shelf, viewer_app
-from histome.viewer.measures import KEY_METRICS
+from histome.viewer.measures import SHOWN_METRICS
 
 CORNERS = [[120.0, 90.0], [560.0, 130.0], [600.0, 420.0], [300.0, 520.0], [120.0, 90.0]]
 REGION = {"type": "Polygon", "coordinates": [CORNERS]}
@@ -108,7 +108,7 @@ def test_a_cell_is_told_with_its_probabilities(client: TestClient, at: str, look
 
 def test_the_slides_numbers_are_the_tables(client: TestClient, at: str, looked: Any) -> None:
     told = client.post(f"{at}/metrics", json={}).json()
-    assert [row["name"] for row in told["rows"]] == list(KEY_METRICS)
+    assert [row["name"] for row in told["rows"]] == list(SHOWN_METRICS)
     for row in told["rows"]:
         assert row["value"] == looked.profile[row["name"]].value
     found = client.post(f"{at}/metrics", json={"words": ["lymphocyte", "stroma"]}).json()
@@ -209,3 +209,20 @@ def test_a_profile_that_was_refused_is_shown_as_far_as_it_goes(looked: Any) -> N
     view = SimpleNamespace(cells=None, centers=np.zeros((0, 2), np.float32), mpp=(0.5, 0.5))
     assert pack_cells(view) == b""  # type: ignore[arg-type]
     assert pack_outlines(view, 0, 0) == bytes(4)  # type: ignore[arg-type]
+
+
+def test_the_map_of_carcinoma_is_its_probability(client: TestClient, at: str, looked: Any) -> None:
+    assert client.get(at).json()["shares"] == {"carcinoma": "Probability of carcinoma"}
+    tissue = looked.profile.tissue
+    answer = client.get(f"{at}/map/carcinoma/0/0/0")
+    tile = Image.open(io.BytesIO(answer.content))
+    step = int(tissue.map.mpp / 0.5)
+    plane = np.asarray(tissue.probabilities.array[0])
+    analyzed = tissue.map.array > 0
+    expected = np.where(analyzed, np.maximum(plane, 1), 0)[: 512 // step, : 512 // step]
+    codes = np.array(tile)[step // 2 :: step, step // 2 :: step]
+    assert (codes[: expected.shape[0], : expected.shape[1]] == expected).all()
+    alpha = np.array(tile.convert("RGBA"))[..., 3][step // 2 :: step, step // 2 :: step]
+    assert (alpha[codes > 128] == 255).all()  # what is unlikely fades: the slide keeps its colors
+    assert (alpha[codes < 2] == 0).all()
+    assert client.get(f"{at}/map/pixies/0/0/0").status_code == 404

@@ -185,6 +185,46 @@ def test_a_cell_is_relabeled_and_the_correction_undone(page: Browser, out: Path)
     assert [line["action"] for line in lines] == ["relabel", "undo"]
 
 
+def test_the_queue_of_regions_leads_to_a_square_with_its_numbers(
+    page: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histome.viewer.doubts._FEWEST_CELLS", 3)  # the slide is little larger than a square
+    page.run("document.getElementById('queue-regions').click()")
+    page.until("histome.active.regions.some((r) => r.queued)")
+    assert page.until("document.getElementById('queue-at').textContent").startswith("region 1 of")
+    page.until("document.getElementById('numbers-of').textContent === 'Least certain 1'")
+    page.run("document.getElementById('queue-regions').click()")
+    page.until("document.getElementById('queue-at').textContent.startsWith('region 2 of')")
+    assert page.run("histome.active.regions.filter((r) => r.queued).length") == 1
+    page.run("histome.active.removeRegion(histome.active.regions.length - 1)")
+
+
+def test_little_is_drawn_beyond_what_is_in_view_and_kept_while_the_camera_moves(page: Browser) -> None:
+    """90,000 cells on a grid; what is drawn of them decides how long a frame takes."""
+    found = page.run(
+        """(async () => {
+        const {Cells} = await import('./page/cells.js');
+        const n = 90000, side = 12000, bytes = new ArrayBuffer(11 * n);
+        const xy = new Float32Array(bytes, 0, 2 * n);
+        for (let k = 0; k < n; k++) xy.set([40 * (k % 300) + 20, 40 * Math.floor(k / 300) + 20], 2 * k);
+        const cells = new Cells(bytes, [{color: '#112233'}], [side, side]);
+        const drawn = (box) => cells.pointsBySquare(box);
+        const sum = (squares) => squares.reduce((total, {data}) => total + data.length, 0);
+        const first = drawn([3000, 3000, 7000, 5600]), next = drawn([3030, 3010, 7030, 5610]);
+        const kept = next.filter(({data}) => first.some((other) => other.data === data)).length;
+        const whole = sum(drawn([0, 0, side, side]));
+        cells.show(0, false);
+        return [sum(first), first.length, kept, next.length, whole, drawn([0, 0, side, side]).length];
+        })()"""
+    )
+    drawn, squares, kept, after, whole, hidden = found
+    in_view = 4000 * 2600 / 1600
+    assert in_view <= drawn < 2.5 * in_view
+    assert squares <= 49
+    assert kept == after == squares  # the same arrays: nothing is sent to the card again
+    assert (whole, hidden) == (90000, 0)
+
+
 def test_a_hostile_name_is_only_text_and_slides_stand_side_by_side(page: Browser) -> None:
     names = page.run("[...document.getElementById('slide').options].map((o) => o.textContent)")
     assert any(HOSTILE in name for name in names)

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
 from histome.classes import CELL_CLASSES
-from histome.errors import UsageError
+from histome.datasets import label_set
+from histome.datasets.published import load_labeled
+from histome.errors import DataError, UsageError
 from histome.exports.qupath import write_qupath
 from histome.pipeline import profile
 from histome.store.edits import in_force, read_edits
@@ -111,14 +114,14 @@ def test_an_excluded_region_is_in_no_number(case: Case) -> None:
 
 
 def test_the_queue_begins_with_the_least_certain(case: Case) -> None:
-    rows = case.client.get(f"{case.at}/queue?most=20").json()
+    rows = case.client.get(f"{case.at}/queue/cells?most=20").json()
     confidence = case.profile.cells["confidence"].to_numpy()[rows]
     assert len(rows) == 20
     assert (np.diff(confidence) >= 0).all()
     counted = case.profile.cells["counted"].to_numpy()
     assert confidence[0] == case.profile.cells["confidence"].to_numpy()[counted].min()
     case.post("relabel", rows=rows[:1], to="other", **WHO)
-    assert rows[0] not in case.client.get(f"{case.at}/queue?most=20").json()
+    assert rows[0] not in case.client.get(f"{case.at}/queue/cells?most=20").json()
 
 
 def test_edits_are_still_there_when_the_viewer_is_opened_again(case: Case) -> None:
@@ -215,3 +218,82 @@ def test_undoing_can_be_undone() -> None:
     assert in_force([edit]) == (edit,)
     assert in_force([edit, undo]) == ()
     assert in_force([edit, undo, redo]) == (edit,)
+
+
+def test_corrected_cells_are_labels_to_train_on(case: Case, looked: Any) -> None:
+    shutil.copy(looked.slide, case.file.parent)
+    case.post("relabel", rows=[3, 5, 40], to="plasma_cell", **WHO)
+    told = case.post("relabel", rows=[7], to="fibroblast", **WHO).json()
+    case.post("undo", of=told["edits"][0]["id"], **WHO)
+    fields = list(load_labeled("corrected", case.file.parent))
+    cells = case.profile.cells
+    places = sorted((cells["x_um"][k].as_py(), cells["y_um"][k].as_py()) for k in (3, 5, 40))
+    assert sum(len(field.points_px) for field in fields) == 3
+    for field in fields:
+        assert field.source == "drawn"
+        assert field.sets.tolist() == [0] + [label_set("plasma_cell")] * len(field.points_px)
+        assert not field.weight.any()  # what lies between them, and whether they are nuclei, nobody said
+    corners = [tuple(256.0 * int(part) for part in field.name.split("-")[1:]) for field in fields]
+    found = [
+        (left + 0.5 * x, top + 0.5 * y)
+        for (left, top), field in zip(corners, fields, strict=True)
+        for x, y in field.points_px.tolist()
+    ]
+    assert np.abs(np.array(sorted(found)) - places).max() < 0.7
+    darkness = [255 - field.image[field.labels > 0].mean() for field in fields]
+    assert min(darkness) > 1.2 * (255 - fields[0].image.mean())  # they lie on nuclei
+
+
+def test_a_corrected_cell_is_reported_as_what_it_was_corrected_to(case: Case) -> None:
+    from histome.store.edits import apply_edits
+
+    case.post("relabel", rows=[3], to="plasma_cell", **WHO)
+    found = case.profile.cells
+    undecided = pa.array(["epithelium, undecided"] * len(found)).dictionary_encode()
+    field = found.schema.field("reported")
+    found = found.set_column(found.schema.get_field_index("reported"), field, undecided.cast(field.type))
+    cells = apply_edits(found, case.profile.tissue, read_edits(case.file), case.profile.run).cells
+    assert cells["reported"][3].as_py() == "plasma_cell"
+    assert set(cells["reported"].slice(4).to_pylist()) == {"epithelium, undecided"}
+
+
+def test_labels_of_nothing_corrected_or_without_the_slide_are_refused(case: Case) -> None:
+    with pytest.raises(DataError, match="no profile here has cells that somebody relabeled"):
+        list(load_labeled("corrected", case.file.parent))
+    case.post("relabel", rows=[3], to="plasma_cell", **WHO)
+    with pytest.raises(DataError, match=r"drawn\.tif was not found; put it, or a link to it"):
+        list(load_labeled("corrected", case.file.parent))
+
+
+def test_the_least_certain_squares_come_first_and_give_way_when_corrected(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histome.viewer.doubts._FEWEST_CELLS", 3)  # the slide is little larger than a square
+    found = case.client.get(f"{case.at}/queue/regions").json()
+    sure = [np.mean([each["cell_confidence"], each["tissue_confidence"]]) for each in found]
+    assert len(found) > 1
+    assert sure == sorted(sure)
+    cells = case.profile.cells
+    left, top, right, bottom = found[0]["box"]
+    assert (left % 500, top % 500, right, bottom) == (0, 0, min(left + 500, 700), min(top + 500, 600))
+    x, y = cells["x"].to_numpy(), cells["y"].to_numpy()
+    inside = (x >= left) & (x < right) & (y >= top) & (y < bottom) & cells["counted"].to_numpy()
+    assert found[0]["cells"] == inside.sum()
+    mean = cells["confidence"].to_numpy()[inside].mean()
+    assert found[0]["cell_confidence"] == pytest.approx(mean, abs=0.002)
+    best = np.max([case.profile.tissue.probabilities.array[k] for k in range(7)], axis=0) / 255
+    px = case.profile.tissue.map.mpp
+    rows, columns = np.indices(best.shape)
+    there = ((columns + 0.5) * px // 250 == left * 0.5 // 250) & (
+        (rows + 0.5) * px // 250 == top * 0.5 // 250
+    )
+    there &= case.profile.tissue.map.array > 0
+    assert found[0]["tissue_confidence"] == pytest.approx(best[there].mean(), abs=0.002)
+    case.post("relabel", rows=np.flatnonzero(inside).tolist(), to="fibroblast", **WHO)
+    after = case.client.get(f"{case.at}/queue/regions").json()
+    assert after[0]["box"] != found[0]["box"]
+    corners = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    case.post("exclude", region={"type": "Polygon", "coordinates": [corners]}, **WHO)
+    boxes = [each["box"] for each in case.client.get(f"{case.at}/queue/regions").json()]
+    assert found[0]["box"] not in boxes
+    assert not set(case.client.get(f"{case.at}/queue/cells?most=5000").json()) & set(np.flatnonzero(inside))

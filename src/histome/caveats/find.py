@@ -248,10 +248,10 @@ def _cells(observed: Observed) -> Iterator[Caveat]:
         median = cells["strangeness_median"]
         yield caveat(
             "TYPES_UNFAMILIAR",
-            f"Around {format_number(strange)} % of the cells stain, sizes of nuclei and certainty are unlike "
-            f"what the model learned from (median distance {format_number(median)}, its limit is 1): an "
-            "organ, scanner or stain that it does not know. Do not use numbers by cell type; these cells are "
-            "left open.",
+            f"What lies around {format_number(strange)} % of the cells (stain, sizes of nuclei, certainty) "
+            f"is unlike what the model learned from (median distance {format_number(median)}, its limit is "
+            "1): an organ, scanner or stain that it does not know. Do not use numbers by cell type; these "
+            "cells are left open.",
             unfamiliar_percent=strange,
             strangeness_median=median,
         )
@@ -306,7 +306,7 @@ def _stain(observed: Observed) -> Iterator[Caveat]:
             if means.get(name) is not None and not low <= means[name] <= high
         }
         told = [
-            f"{_MEASURED.get(name, name)} is {format_number(at['mean'])} on average (in training "
+            f"{_MEASURED[name]} is {format_number(at['mean'])} on average (in training "
             f"{format_number(at['low'])} to {format_number(at['high'])})"
             for name, at in outside.items()
         ]

@@ -11,14 +11,15 @@ from histome.threads import available_cpus
 
 _THUMBNAIL_PX = 1024
 # Seconds of one core: to start, per mm2 of scan, per mm2 of tissue shared by all cores, and not shared. From
-# 1.6 mm2 of skin (9 s of a core) and 4 mm2 of colon, 10,000 cells each, on a scan of 203 mm2 (35 s).
-_START_S, _SCAN_S, _SHARED_S, _ALONE_S = 5.0, 0.02, 5.0, 1.0
+# 1.6 mm2 of skin (9 s of a core; 16 by this) and 4 mm2 of colon on a scan of 203 mm2 (35; 37), 10,000 cells
+# each, and two dense pieces of colon: 1.05 mm2 with 10,051 cells (13; 12), 1.53 mm2 with 15,182 (17; 16).
+_START_S, _SCAN_S, _SHARED_S, _ALONE_S = 5.0, 0.02, 6.0, 1.0
 # GB to start, per thread, per mm2 of scan (maps) and of tissue (cells); these took 0.73 and 1.19 GB.
 _START_GB, _THREAD_GB, _SCAN_GB, _TISSUE_GB = 0.6, 0.15, 0.0015, 0.02
 
 
 class Cost(NamedTuple):
-    """A guess, right to a factor of two.
+    """A guess, right to a factor of two on a machine that does nothing else.
 
     Attributes
     ----------

@@ -1,5 +1,6 @@
 """Data sets with labeled nuclei, one declaration each."""
 
+from histome.classes import CELL_CLASSES
 from histome.datasets.declaration import DataSet, TissueLabels
 from histome.datasets.labelsets import EPITHELIAL, LEUKOCYTES, label_set
 
@@ -320,5 +321,14 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
         citation="Schuiveling et al. 2025, doi:10.1093/gigascience/giaf011",
         source="region",
         labels=_PUMA_LABELS | {"apoptosis": label_set("other")},
+    ),
+    # What people relabeled or confirmed in the viewer, see `published.corrected`.
+    DataSet(
+        name="corrected",
+        license="of those who corrected",
+        citation="the files of edits beside the profiles",
+        source="slide",
+        labels={name: label_set(name) for name in CELL_CLASSES},
+        partly_labeled=True,
     ),
 )

@@ -11,10 +11,11 @@ import pyarrow as pa
 from histome.cells.table import write_cells
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.colors import MAP_COLORS
-from histome.exports.place import Place, class_name, place_of, spreadsheet_text, write_place
+from histome.exports.place import Place, class_name, place_of, write_place
 from histome.exports.qupath import region_features, write_features
 from histome.geotable import write_geo_table
 from histome.metrics.catalogue import list_metrics
+from histome.names import spreadsheet_text
 from histome.slide import ClassMap
 from histome.store.profile import Profile
 from histome.tissue.regions import find_regions

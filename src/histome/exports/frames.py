@@ -10,8 +10,9 @@ import pyarrow.csv as pa_csv
 
 from histome.errors import UsageError
 from histome.exports.extra import needed
-from histome.exports.place import place_of, spreadsheet_text, write_place
+from histome.exports.place import place_of, write_place
 from histome.geotable import write_geo_table
+from histome.names import spreadsheet_text
 from histome.store.profile import Profile
 from histome.tissue.regions import find_regions
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+# Columns whose texts are names that people and other programs gave.
+_FROM_OUTSIDE = {"slide", "given_id", "given_class"}
 PLACE_KEY = b"histome.place"
 
 
@@ -106,12 +109,11 @@ def _plain(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(field.type):
             text = pa.field(field.name, pa.string(), metadata=field.metadata)
             table = table.set_column(number, text, table[field.name].cast(pa.string()))
-    if "slide" in table.column_names:
-        texts = [spreadsheet_text(text) for text in table["slide"].unique().to_pylist()]
-        if len(texts) == 1:
-            table = table.set_column(
-                0, table.schema.field("slide"), pa.array(texts * len(table), pa.string())
-            )
+    for name in _FROM_OUTSIDE & {*table.column_names}:
+        place, texts = table.schema.get_field_index(name), table[name].combine_chunks().dictionary_encode()
+        fit = [None if text is None else spreadsheet_text(text) for text in texts.dictionary.to_pylist()]
+        column = pa.array(fit, pa.string()).take(texts.indices)
+        table = table.set_column(place, table.schema.field(place), column)
     return table
 
 

@@ -16,7 +16,7 @@ from histome.exports.place import Place, place_of
 from histome.store.profile import Profile
 
 # Two cells farther apart are no neighbors, however empty it is between them.
-LONGEST_UM = 50.0
+LONGEST_EDGE_UM = 50.0
 _FEATURES = ("confidence", "area_um2", "roundness", "eccentricity", "hematoxylin_od_mean", "eosin_od_mean")
 
 
@@ -44,7 +44,7 @@ class CellGraph(NamedTuple):
 
 
 def cell_graph(
-    cells: pa.Table, kind: Literal["delaunay", "radius"] = "delaunay", *, longest_um: float = LONGEST_UM
+    cells: pa.Table, kind: Literal["delaunay", "radius"] = "delaunay", *, longest_um: float = LONGEST_EDGE_UM
 ) -> CellGraph:
     """Return the graph of the counted cells: Delaunay's edges up to a length, or all pairs within it."""
     cells = counted_cells(cells)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from histome.errors import OutputError
-from histome.names import shown
 from histome.store.profile import Profile
 
 
@@ -66,9 +65,3 @@ def class_name(name: str) -> str:
 def write_place(place: Place, path: Path) -> None:
     """Write what an export says of its place as JSON."""
     path.write_text(json.dumps(place.told(), indent=1) + "\n", encoding="utf-8")
-
-
-def spreadsheet_text(text: str) -> str:
-    """Return a text that a spreadsheet shows and does not run as a formula."""
-    fit = shown(text)
-    return f"'{fit}" if fit[:1] in ("=", "+", "-", "@") else fit

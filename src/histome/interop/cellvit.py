@@ -15,7 +15,7 @@ def is_cellvit(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("cells"), list)
 
 
-def cells_of(data: dict[str, Any], path: Path, mpp: float) -> ForeignCells:
+def cellvit_cells(data: dict[str, Any], path: Path, mpp: float) -> ForeignCells:
     """Return the cells of CellViT's data; raises HistomeError for one that is not as expected."""
     names = {str(key): str(value) for key, value in (data.get("type_map") or {}).items()}
     return cells_of_records(data["cells"], names, path)

@@ -18,7 +18,7 @@ _COMMENTS = re.compile(rb"(?:#[^\n]*\n)*")
 _DECIMAL_COMMA = re.compile(rb"(?:^|;)-?\d+,\d+(?:;|\r?$)", re.MULTILINE)
 
 
-def read_cells(path: Path, mpp: float) -> ForeignCells:
+def read_delimited_cells(path: Path, mpp: float) -> ForeignCells:
     """Read cells as points; raises HistomeError where the file cannot be read or says no positions.
 
     Columns end at tabs, semicolons (then 1,5 may stand for 1.5) or commas, whichever the header has most of.

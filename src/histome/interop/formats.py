@@ -45,14 +45,14 @@ class JsonCells(NamedTuple):
 
 # By ending, lower case. Every other file is JSON.
 FILES: Mapping[str, FileFormat] = {
-    ".parquet": FileFormat(cells=geoparquet.read_cells, shapes=geoparquet.read_shapes),
-    **dict.fromkeys((".csv", ".tsv", ".txt"), FileFormat(cells=delimited.read_cells)),
-    **dict.fromkeys((".tif", ".tiff"), FileFormat(tissue=label_image.read_tissue)),
+    ".parquet": FileFormat(cells=geoparquet.read_geo_cells, shapes=geoparquet.read_geo_shapes),
+    **dict.fromkeys((".csv", ".tsv", ".txt"), FileFormat(cells=delimited.read_delimited_cells)),
+    **dict.fromkeys((".tif", ".tiff"), FileFormat(tissue=label_image.read_label_tissue)),
 }
 # The first that holds is taken; JSON that is none of these is GeoJSON.
 JSON_CELLS = (
-    JsonCells(cellvit.is_cellvit, cellvit.cells_of),
-    JsonCells(hovernet.is_hovernet, hovernet.cells_of),
+    JsonCells(cellvit.is_cellvit, cellvit.cellvit_cells),
+    JsonCells(hovernet.is_hovernet, hovernet.hovernet_cells),
 )
 _JSON = FileFormat()
 
@@ -97,7 +97,7 @@ def read_cells_of(path: Path, mpp: float) -> ForeignCells:
 def _read_json_cells(path: Path, mpp: float) -> ForeignCells:
     data = load_json(path)
     known = (kind.cells for kind in JSON_CELLS if kind.holds(data))
-    return next(known, qupath.cells_of)(data, path, mpp)
+    return next(known, qupath.qupath_cells)(data, path, mpp)
 
 
 def read_shapes(path: Path | str) -> Shapes:

@@ -27,7 +27,7 @@ from histome.interop.labels import label_column
 from histome.models.label_support import CLASS_LABELS
 
 
-def read_cells(path: Path, mpp: float) -> ForeignCells:
+def read_geo_cells(path: Path, mpp: float) -> ForeignCells:
     """Read cells with outlines, or without where there is no column geometry; raises HistomeError."""
     table = read_geo_table(path)
     if "geometry" not in table.column_names:
@@ -39,7 +39,7 @@ def read_cells(path: Path, mpp: float) -> ForeignCells:
     return found._replace(metadata=_class_labels(table.schema))
 
 
-def read_shapes(path: Path) -> Shapes:
+def read_geo_shapes(path: Path) -> Shapes:
     """Read labeled geometries; raises HistomeError as `formats.read_shapes`."""
     table = read_geo_table(path)
     if "geometry" not in table.column_names:

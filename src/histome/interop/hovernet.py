@@ -19,7 +19,7 @@ def is_hovernet(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("nuc"), dict)
 
 
-def cells_of(data: dict[str, Any], path: Path, mpp: float) -> ForeignCells:
+def hovernet_cells(data: dict[str, Any], path: Path, mpp: float) -> ForeignCells:
     """Return the cells of HoVer-Net's data.
 
     Raises HistomeError for one that is not as expected, and for a magnification that does not fit `mpp`.

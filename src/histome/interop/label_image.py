@@ -21,7 +21,7 @@ from histome.slide.maps import ClassMap
 MAX_MAP_PX = 4_000_000_000
 
 
-def read_tissue(path: Path, mapping: Mapping[str, str], mpp: float) -> ClassMap:
+def read_label_tissue(path: Path, mapping: Mapping[str, str], mpp: float) -> ClassMap:
     """Read a label image; our own class maps bring their names and resolution."""
     try:
         with tifffile.TiffFile(path) as tiff:

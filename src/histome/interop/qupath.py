@@ -18,7 +18,7 @@ from histome.interop.json_files import load_json
 from histome.interop.labels import LABEL_KEYS, NO_LABEL
 
 
-def cells_of(data: Any, path: Path, mpp: float) -> ForeignCells:
+def qupath_cells(data: Any, path: Path, mpp: float) -> ForeignCells:
     """Return the cells of GeoJSON data: QuPath's detections, the nucleus where one has a cell round it."""
     ids = [feature.get("id") for feature in features_of(data, path)]
     check_ids(ids, "id", path)

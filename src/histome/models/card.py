@@ -16,6 +16,8 @@ ZOO = Path(__file__).parent / "zoo"
 _MODELS = "HISTOME_MODELS"
 CARD_NAME = "card.toml"
 
+# Columns of the cells whose mean over a slide may be held against those of the training slides.
+STAIN_NAMES = ("hematoxylin_od_mean", "hematoxylin_od_sd", "eosin_od_mean")
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Names no other folder, on any system.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -165,6 +167,11 @@ class Card(_Strict):
             raise ValueError(f"halo_px {self.halo_px} leaves no core in a window of {self.window_px} px")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes holds a name twice")
+        if unknown := set(self.training.get("stain", {})) - set(STAIN_NAMES):
+            raise ValueError(
+                f"training.stain names {', '.join(sorted(unknown))}: what is measured is "
+                f"{', '.join(STAIN_NAMES)}"
+            )
         counted = TASKS[self.task].classes is None
         if len(self.cell_classes) != (len(self.classes) - 1 if counted else 0):
             raise ValueError("cell_classes must name a cell class for each class but background (hover only)")

@@ -48,6 +48,19 @@ def class_shares(class_map: ClassMap, extent_um: tuple[float, float], shape: tup
     return np.stack([_area_share(covered == code, shape) for code in codes]).astype(np.float32) / 255
 
 
+def shrink_values(
+    values: np.ndarray, class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]
+) -> np.ndarray:
+    """Return the mean of a map's values in a picture of the slide, float32 (h, w); see `shrink_map`.
+
+    `values`, uint8, lie on the pixels of `class_map`; what is mostly not analyzed is NaN.
+    """
+    analyzed = _fit(class_map.array, class_map.mpp, extent_um) > 0
+    fitted = np.where(analyzed, _fit(values, class_map.mpp, extent_um), np.uint8(0))
+    share, sums = _area_share(analyzed, shape), _resized(fitted, shape).astype(np.float32)
+    return np.where(share > 127, 255 * sums / np.maximum(share, 1), np.float32(np.nan))
+
+
 def _fit(array: np.ndarray, mpp: float, extent_um: tuple[float, float]) -> np.ndarray:
     """Crop or pad (0) a map to the slide's extent."""
     width, height = (max(1, round(side / mpp)) for side in extent_um)
@@ -58,9 +71,15 @@ def _fit(array: np.ndarray, mpp: float, extent_um: tuple[float, float]) -> np.nd
 
 def _area_share(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Share of each pixel of a smaller picture that a mask covers, uint8 0-255."""
-    grows = mask.shape[0] < shape[0] or mask.shape[1] < shape[1]
-    method = cv2.INTER_NEAREST if grows else cv2.INTER_AREA
-    return cv2.resize(mask.view(np.uint8) * np.uint8(255), (shape[1], shape[0]), interpolation=method)
+    return _resized(mask.view(np.uint8) * np.uint8(255), shape)
+
+
+def _resized(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the mean of the pixels under each pixel of a smaller picture, the nearest one of a larger."""
+    grows = array.shape[0] < shape[0] or array.shape[1] < shape[1]
+    return cv2.resize(
+        array, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA
+    )
 
 
 def class_layer(

@@ -1,27 +1,11 @@
 """How colors are named and shown: labels and legends of the layers."""
 
-from histome.colors import CELL_COLORS, QC_COLORS, TISSUE_COLORS, rgb
+from histome.colors import CELL_COLORS, QC_COLORS, TISSUE_COLORS, ZONE_COLORS, rgb
 
-__all__ = ["CELL_COLORS", "QC_COLORS", "TISSUE_COLORS", "rgb"]
+__all__ = ["CELL_COLORS", "QC_COLORS", "TISSUE_COLORS", "ZONE_COLORS", "rgb"]
 
 # Of the stripes of tissue of the class OTHER over a slide, where its own pale color hardly shows.
 HATCH_COLOR = "#5B5F58"
-ZONE_COLORS = {
-    "TUMOR_CORE": TISSUE_COLORS["CARCINOMA"],
-    "INNER_INVASIVE_MARGIN": TISSUE_COLORS["EPITHELIAL_TISSUE"],
-    "OUTER_INVASIVE_MARGIN": TISSUE_COLORS["VESSEL"],
-    "EXTRATUMORAL_TISSUE": TISSUE_COLORS["STROMA"],
-}
-
-# What a tile's value is on a phenotype axis; the two grays say that there is no label.
-LEVEL_COLORS = {
-    "low": "#115AC4",
-    "intermediate": "#F7D97B",
-    "high": "#C24119",
-    "undefined": "#2C2C2C",
-    "few": "#969696",
-}
-
 QC_LABELS = {
     "TISSUE_ARTIFACT": "Artifact",
     "NO_TISSUE": "No tissue",

@@ -16,7 +16,7 @@ from markupsafe import Markup
 import histome
 from histome.cells.table import counted_cells
 from histome.config import ReportConfig
-from histome.errors import OutputError
+from histome.errors import MissingPartError
 from histome.metrics.format import MetricValue
 from histome.models.card import Card
 from histome.models.label_support import card_support, table_support, weakly_supported
@@ -46,6 +46,7 @@ from histome.report.views import CellArrays, choose_views
 from histome.report.wording import GLOSSARY
 from histome.slide.reader import Slide
 from histome.store.profile import Profile
+from histome.tissue import Tissue
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
         slide,
         quality=quality and quality.map,
         tissue=tissue and tissue.map,
+        carcinoma=tissue and _carcinoma(tissue),
         table=table,
         cells=CellArrays.none() if table is None else CellArrays.of(table),
         run=profile.run,
@@ -95,11 +97,19 @@ def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
 
 
 def _part(profile: Profile, name: str) -> Any:
-    """A part of the profile, None where the run did not make it."""
+    """A part of the profile, None where the run did not make it; raises OutputError where it is damaged."""
     try:
         return getattr(profile, name)
-    except OutputError:
+    except MissingPartError:
         return None
+
+
+def _carcinoma(tissue: Tissue) -> np.ndarray | None:
+    """The probability of carcinoma on the pixels of the map, 0-255; None where it was not kept."""
+    found = tissue.probabilities
+    if found is None or found.array.shape[1:] != tissue.map.array.shape:
+        return None
+    return np.asarray(found.array[found.classes.index("CARCINOMA")])
 
 
 def _draw(inputs: ReportInputs, config: ReportConfig) -> _Drawn:

@@ -1,4 +1,4 @@
-"""Maps of the slide's phenotype axes: every tile colored by its label, over the faded overview."""
+"""Maps of the slide's phenotype axes: every tile colored by its value, over the faded overview."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +9,8 @@ import pyarrow as pa
 from histome.metrics.format import format_cell_number
 from histome.phenotype.axes import Axis, phenotypes
 from histome.phenotype.tiles import tile_phenotypes
-from histome.render.layers import VEIL_ALPHA, class_layer, png_uri, shrink_map
-from histome.render.palette import LEVEL_COLORS
+from histome.render.layers import VEIL_ALPHA, png_uri, shrink_map
+from histome.render.scale import scale_codes, scale_layer
 from histome.report.enough import FEWEST_TILES
 from histome.report.pictures import Overview, picture_bar
 from histome.slide.maps import ClassMap
@@ -27,8 +27,10 @@ _TITLES = {
     "morphology": ("Tumor nuclei", "neoplastic nuclei, mean area"),
 }
 _UNITS = {"um": " µm", "um2": " µm²"}
-# A code of a map is one more than the place here.
-_KINDS = tuple(LEVEL_COLORS)
+# A tile's kind is one more than the place here; the last two say that there is no label.
+_KINDS = ("low", "intermediate", "high", "undefined", "few")
+# The scale's ends, in percent of the tiles: a few extreme ones would leave the others one color.
+_ENDS = (2, 98)
 _LETTERS_WIDE = 26  # of a scale bar, over a map: a third of the page
 _NO_VALUE, _FEW = "undefined", "few"
 
@@ -38,8 +40,9 @@ def phenotype_page(
 ) -> dict[str, Any] | None:
     """Return the maps of tiles of `size_um` as the template takes them, None without cells.
 
-    Tiles are drawn where the tissue map has tissue; everywhere in the tile where there is none. Of fewer than
-    ten tiles with a label there are no maps.
+    Tiles are drawn where the tissue map has tissue; everywhere in the tile where there is none. Those of too
+    few cells, and those without a value, have no color. Of fewer than ten tiles with a label there are no
+    maps.
     """
     tiles = tile_phenotypes(cells, size_um)
     if not len(tiles):
@@ -52,13 +55,15 @@ def phenotype_page(
     outside = np.zeros(shape, bool) if tissue is None else shrink_map(tissue, extent_um, shape) == 0
     maps = []
     for name, axis in phenotypes().axes.items():
-        codes = _codes(axis, tiles[name].to_pylist(), few)
-        picture = tile_picture(tiles, codes, extent_um=extent_um, shape=shape)
+        values = np.where(few, np.nan, tiles[axis.value].to_numpy(zero_copy_only=False).astype(float))
+        ends = np.nanpercentile(values, _ENDS).tolist() if np.isfinite(values).any() else [0.0, 0.0]
+        picture = tile_picture(tiles, scale_codes(values, *ends), extent_um=extent_um, shape=shape)
         picture[outside] = 0
-        layer = class_layer(picture, list(LEVEL_COLORS.values()), alphas=[VEIL_ALPHA] * len(_KINDS))
-        legend = list(_legend(axis, np.bincount(codes, minlength=len(_KINDS) + 1)[1:]))
+        kinds = np.bincount(_codes(axis, tiles[name].to_pylist(), few), minlength=len(_KINDS) + 1)[1:]
         title, measured = _TITLES[name]
-        maps.append({"title": title, "measured": measured, "picture": png_uri(layer), "legend": legend})
+        about = {"title": title, "measured": measured, "ends": [_text(axis, end) for end in ends]}
+        drawn = png_uri(scale_layer(picture, VEIL_ALPHA))
+        maps.append(about | {"picture": drawn, "legend": list(_legend(axis, kinds))})
     return {
         "maps": maps,
         "side": f"{size_um:g}",
@@ -67,6 +72,15 @@ def phenotype_page(
         "few": format_cell_number(int(few.sum()), n=len(tiles), count=True),
         "bar": picture_bar(extent_um[0], shape, shape[1] / _LETTERS_WIDE),
     }
+
+
+def _text(axis: Axis, value: float) -> str:
+    """Return a value of an axis as the scale shows it."""
+    return f"{100 * value:.3g} %" if _is_share(axis) else f"{value:.3g}{_UNITS.get(axis.unit, '')}"
+
+
+def _is_share(axis: Axis) -> bool:
+    return axis.value.startswith("ratio_")
 
 
 def tile_picture(
@@ -85,7 +99,7 @@ def tile_picture(
 
 
 def _codes(axis: Axis, labels: list[str | None], few: np.ndarray) -> np.ndarray:
-    """Return the code of each tile."""
+    """Return the kind of each tile."""
     kinds: dict[str | None, str] = {axis.at(level).label: level for level in ("low", "intermediate", "high")}
     kinds[None] = _NO_VALUE
     codes = np.array([_KINDS.index(kinds[label]) + 1 for label in labels], np.uint8)
@@ -94,9 +108,9 @@ def _codes(axis: Axis, labels: list[str | None], few: np.ndarray) -> np.ndarray:
 
 
 def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yield color, label, meaning and number of tiles; few cells and no value only where there are any."""
+    """Yield label, meaning and number of tiles; few cells and no value only where there are any."""
     labeled = int(counts[:3].sum())
-    share = axis.value.startswith("ratio_")
+    share = _is_share(axis)
     below, above = (f"{100 * limit if share else limit:g}" for limit in (axis.below, axis.above))
     unit = " %" if share else _UNITS.get(axis.unit, "")
     meanings = {"high": f"over {above}", "intermediate": f"{below} to {above}", "low": f"under {below}"}
@@ -104,14 +118,10 @@ def _legend(axis: Axis, counts: np.ndarray) -> Iterator[dict[str, Any]]:
         count = int(counts[_KINDS.index(level)])
         shown = format_cell_number(count, n=labeled, count=True)
         percent = format_cell_number(100 * count / labeled if labeled else None, n=labeled)
-        entry = {
-            "color": LEVEL_COLORS[level],
-            "label": axis.at(level).label,
-            "meaning": meanings[level] + unit,
-        }
+        entry = {"label": axis.at(level).label, "meaning": meanings[level] + unit}
         yield entry | {"shown": shown, "share": percent}
     for kind, label in ((_NO_VALUE, "No value"), (_FEW, "Too few cells")):
         count = int(counts[_KINDS.index(kind)])
         if count:
             shown = format_cell_number(count, n=count, count=True)
-            yield {"color": LEVEL_COLORS[kind], "label": label, "meaning": "", "shown": shown, "share": None}
+            yield {"label": label, "meaning": "", "shown": shown, "share": None}

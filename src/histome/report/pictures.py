@@ -25,8 +25,10 @@ from histome.render.layers import (
     png_uri,
     scale_bar_um,
     shrink_map,
+    shrink_values,
 )
 from histome.render.outlines import outline_paths
+from histome.render.scale import STOPS, scale_codes, scale_layer
 from histome.report.views import CellArrays, View, nuclei_near
 from histome.slide.maps import ClassMap
 from histome.slide.reader import Slide
@@ -35,7 +37,10 @@ _DENSE = 300  # nuclei in a view from which outlines are drawn thinner
 _NUCLEI_PER_CLASS = 12
 _NUCLEUS_UM = 24.0
 _NUCLEUS_PX = 60
+_LAYERS = {"qc": "Quality", "tissue": "Tissue", "carcinoma": "P(carcinoma)", "cells": "Cells"}
 _NOT_DRAWN = ("NO_TISSUE", "VALID_TISSUE")
+# In so many equal steps a share is drawn: fewer would show as bands, more only weigh.
+_STEP = 255 / 32
 # Within this, the quality of JPEG is lowered step by step until the report fits its size.
 JPEG_QUALITIES = (85, 70, 50, 30)
 
@@ -44,12 +49,14 @@ JPEG_QUALITIES = (85, 70, 50, 30)
 class ReportInputs:
     """What a report is made from; a part that the run did not make is None.
 
-    `cells` are the columns of `table`, row by row; `run` is run.json, `cards` are those of its models.
+    `carcinoma` is its probability on the pixels of `tissue`, 0-255; `cells` are the columns of `table`, row
+    by row; `run` is run.json, `cards` are those of its models.
     """
 
     slide: Slide
     quality: ClassMap | None
     tissue: ClassMap | None
+    carcinoma: np.ndarray | None
     table: pa.Table | None
     cells: CellArrays
     run: Mapping[str, Any]
@@ -87,6 +94,10 @@ def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
         colors = [*(palette.TISSUE_COLORS | {"OTHER": palette.HATCH_COLOR}).values()]
         other = TISSUE_CLASSES.index("OTHER") + 1
         layers |= _area_layers("tissue", shrink_map(inputs.tissue, extent_um, shape), colors, striped=other)
+    if inputs.tissue is not None and inputs.carcinoma is not None:
+        shares = shrink_values(inputs.carcinoma, inputs.tissue, extent_um, shape)
+        steps = scale_codes(np.rint(shares / _STEP) * _STEP, 0, 255)
+        layers["carcinoma"] = scale_layer(steps, fading=True)
     if inputs.table is not None:
         layers["cells"] = cell_layer(
             inputs.cells.y_um * shape[0] / extent_um[1],
@@ -143,11 +154,12 @@ def overview_page(overview: Overview, quality: int, first_layer: str) -> dict[st
         "first": first_layer if first_layer in overview.layers else "cells",
         "pictures": {key: png_uri(layer) for key, layer in overview.layers.items()},
         "layers": [
-            {"key": key, "title": title, "legend": palette.legend(key)}
-            for key, title in (("qc", "Quality"), ("tissue", "Tissue"), ("cells", "Cells"))
+            {"key": key, "title": title, "legend": [] if key == "carcinoma" else palette.legend(key)}
+            for key, title in _LAYERS.items()
             if key in overview.layers
         ],
         "bar": picture_bar(overview.extent_um[0], (height, width), font),
+        "stops": STOPS,
     }
 
 

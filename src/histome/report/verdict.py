@@ -15,7 +15,7 @@ NUMBERS_THAT_MATTER = (
     "CELL_DENSITY_LYMPHOCYTE_STROMA",
     "CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
 )
-# Code of a warning -> what not to believe; its title says why.
+# Code of a warning -> what not to believe; its title says why, or the text of `BECAUSE`.
 NOT_TO_BELIEVE = {
     "NOT_H_AND_E": "any number",
     "RESOLUTION_IMPLAUSIBLE": "areas, densities and classes",
@@ -36,6 +36,11 @@ NOT_TO_BELIEVE = {
     "BROKEN_TILES": "that all of the slide was seen",
 }
 
+BECAUSE = {
+    "TYPES_UNFAMILIAR": "most cells are unlike what the model learned from",
+    "LOW_CONFIDENCE": "the model is unsure of many",
+}
+
 
 class Doubt(NamedTuple):
     """What must not be believed, and why."""
@@ -50,7 +55,8 @@ def doubts(warnings: Sequence[Caveat]) -> list[Doubt]:
     for warning in warnings:
         what = NOT_TO_BELIEVE.get(warning.code)
         if what is not None:
-            found.setdefault(what, Doubt(what, warning.title[:1].lower() + warning.title[1:]))
+            why = BECAUSE.get(warning.code, warning.title[:1].lower() + warning.title[1:])
+            found.setdefault(what, Doubt(what, why))
     return list(found.values())[:MOST_ON_TOP]
 
 

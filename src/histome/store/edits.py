@@ -202,7 +202,7 @@ def apply_edits(
         rule = zone_rule(TissueConfig().updated(largest_hole_mm2=hole))
         tissue = Tissue.of(_without(tissue.map, shapes), tissue.probabilities, rule=rule, workers=workers)
     relabels = [edit for edit in holds if isinstance(edit, Relabel)]
-    codes, given, lost = _codes(cells, relabels, mpp)
+    codes, given, lost = given_classes(cells, relabels, mpp)
     columns = _classes(cells, codes, given)
     if surroundings and (shapes or given.any()):
         columns |= _surroundings(cells, codes, tissue, workers)
@@ -231,14 +231,17 @@ def _without(tissue: ClassMap, shapes: Sequence[shapely.Geometry]) -> ClassMap:
     return replace(tissue, array=array)
 
 
-def _codes(
-    cells: pa.Table, relabels: Sequence[Relabel], mpp: NDArray[np.float64]
+def given_classes(
+    cells: pa.Table, relabels: Sequence[Relabel], mpp: Sequence[float] | NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
-    """Return the class of each cell, whether a person gave it, and how many edited cells were not found."""
+    """Return the class of each cell, whether a person gave it, and how many edited cells were not found.
+
+    `mpp` is the slide's, um per px in x and y; classes are places in CELL_CLASSES.
+    """
     codes, given, lost = class_codes(cells), np.zeros(len(cells), np.bool_), 0
     tree = KDTree(np.column_stack([cells["x_um"], cells["y_um"]])) if relabels and len(cells) else None
     for edit in relabels:
-        places = np.column_stack([edit.x, edit.y]) * mpp
+        places = np.column_stack([edit.x, edit.y]) * np.asarray(mpp)
         rows = np.full(len(places), len(cells))
         if tree is not None and len(places):
             rows = np.asarray(tree.query(places, distance_upper_bound=_SAME_CELL_UM)[1])
@@ -254,6 +257,9 @@ def _classes(cells: pa.Table, codes: NDArray[np.int64], given: NDArray[np.bool_]
         return {}
     names = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8)), pa.array(CELL_CLASSES))
     columns: dict[str, Any] = {"class": names}
+    if "reported" in cells.column_names:
+        told = cells["reported"].cast(pa.string()).to_numpy()
+        columns["reported"] = np.where(given, np.array(CELL_CLASSES, object)[codes], told)
     for name, value in (("confidence", 1.0), ("abstained", False)):
         if name in cells.column_names:
             columns[name] = np.where(given, value, cells[name].to_numpy()).astype(type(value))

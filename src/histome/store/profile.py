@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from histome.errors import OutputError
+from histome.errors import MissingPartError, OutputError
 from histome.store import files as store
 from histome.store.caveat import Caveat
 from histome.store.disk import read_json
@@ -170,7 +170,7 @@ class Profile:
     def _load(self, stage: str, load: Callable[[Path], T]) -> T:
         folder = self.path / stage
         if not folder.is_dir():
-            raise OutputError(
+            raise MissingPartError(
                 f"{self.path}: no {stage} results (its run is {self.run.get('state')}); profile it again"
             )
         if damage := find_damage(folder):

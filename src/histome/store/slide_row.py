@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from histome.names import spreadsheet_text
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -28,9 +30,13 @@ def write_slide_row(path: Path, about: Mapping[str, Any], metrics: "pa.Table") -
     header = [*ROW_HEAD, *metrics["name"].to_pylist()]
     # repr: the shortest text that reads back as the same number.
     numbers = ("" if value is None else repr(value) for value in metrics["value"].to_pylist())
-    _write_rows(path, header, [*(about[name] for name in ROW_HEAD), *numbers])
+    _write_rows(path, header, [*_texts(about[name] for name in ROW_HEAD), *numbers])
     units = [*(_HEAD_UNITS.get(name, "") for name in ROW_HEAD), *metrics["unit"].to_pylist()]
     _write_rows(path.with_name(SLIDE_UNITS), header, units)
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [spreadsheet_text(str(value)) for value in values]
 
 
 def _write_rows(path: Path, *rows: Iterable[Any]) -> None:
@@ -73,7 +79,7 @@ def holds_slide_row(folder: Path, run: Mapping[str, Any]) -> bool:
     try:
         with (folder / SLIDE_ROW).open(encoding="utf-8", newline="") as file:
             names, values = csv.reader(file)
-        told = [str(value) for value in row_of_run(run).values()]
+        told = _texts(row_of_run(run).values())
     except (OSError, ValueError, LookupError, TypeError, csv.Error):
         return False
     whole = len(names) == len(values) and (folder / SLIDE_UNITS).is_file()

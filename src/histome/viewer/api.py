@@ -19,17 +19,17 @@ from histome.viewer.correcting import (
     told_edits,
     undo,
 )
+from histome.viewer.doubts import least_certain, least_certain_squares
 from histome.viewer.measures import Measures, outline_of
 from histome.viewer.packing import (
     OUTLINES_SIDE,
     describe_cell,
-    least_certain,
     pack_cells,
     pack_kinds,
     pack_outlines,
 )
 from histome.viewer.shelf import Shelf
-from histome.viewer.tiles import TILE_PX, TilePlace
+from histome.viewer.tiles import PICTURE_PX, TilePlace
 from histome.viewer.view import SlideView
 
 _PAGE = files("histome.viewer") / "page"
@@ -97,7 +97,8 @@ class _Answers:
             "/slides/{key}/kinds": self.kinds,
             "/slides/{key}/outlines/{column}/{row}": self.outlines,
             "/slides/{key}/edits": self.edits,
-            "/slides/{key}/queue": self.queue,
+            "/slides/{key}/queue/cells": self.cell_queue,
+            "/slides/{key}/queue/regions": self.region_queue,
         }
 
     def posted(self) -> dict[str, Any]:
@@ -157,9 +158,13 @@ class _Answers:
         """Return what people corrected."""
         return told_edits(self._shelf.view(key))
 
-    def queue(self, key: str, most: int = 200) -> list[int]:
+    def cell_queue(self, key: str, most: int = 200) -> list[int]:
         """Return the rows of the least certain cells."""
         return least_certain(self._shelf.view(key), min(max(most, 0), 5000))
+
+    def region_queue(self, key: str, most: int = 50) -> list[dict[str, Any]]:
+        """Return the least certain squares."""
+        return least_certain_squares(self._shelf.view(key), min(max(most, 0), 5000))
 
     def relabel(self, key: str, asked: Annotated[RelabelAsked, Body()]) -> dict[str, Any]:
         """Give cells another class and return the edits."""
@@ -193,12 +198,13 @@ def _about(view: SlideView) -> dict[str, Any]:
         "missing": view.missing,
         "size": view.size,
         "mpp": view.mpp,
-        "tile": TILE_PX,
+        "tile": PICTURE_PX,
         "levels": view.levels,
         "outlines": OUTLINES_SIDE,
         "cells": int(sum(view.counts())),
         "classes": [{**entry, "count": counts[entry["key"]]} for entry in legend("cells")],
         "maps": {name: _map_legend(name, found.classes) for name, found in view.maps.items()},
+        "shares": view.shares,
         "warnings": [each._asdict() for each in view.profile.warnings],
     }
 

@@ -12,7 +12,7 @@ import shapely
 
 from histome.classes import CELL_CLASSES
 from histome.config import MetricsConfig, TissueConfig
-from histome.errors import HistomeError, OutputError
+from histome.errors import HistomeError, MissingPartError
 from histome.geometry.shapes import Shapes
 from histome.metrics.catalogue import FAMILIES, find_metric, search_metrics
 from histome.metrics.declaration import Metric
@@ -23,7 +23,7 @@ from histome.tissue.zones import ZoneRule, zone_rule
 from histome.viewer.view import SlideView
 
 # What is shown when nothing was searched for: of families that measure a region while it is looked at.
-KEY_METRICS = (
+SHOWN_METRICS = (
     "ABSOLUTE_AREA",
     "RELATIVE_AREA_CARCINOMA",
     "RELATIVE_AREA_STROMA",
@@ -35,7 +35,7 @@ KEY_METRICS = (
     "CELL_DENSITY_LYMPHOCYTE_STROMA",
     *(f"CELL_PERCENTAGE_{name.upper()}" for name in CELL_CLASSES),
 )
-POLYGONS = ("Polygon", "MultiPolygon")
+_POLYGONS = ("Polygon", "MultiPolygon")
 _MOST_FOUND = 60
 _MOST_CORNERS = 20_000
 _MOST_TILES = 4000
@@ -55,7 +55,7 @@ class Measures:
 
         `outline` is a polygon in um, WKB.
         """
-        found = search_metrics(words) if words else [find_metric(name) for name in KEY_METRICS]
+        found = search_metrics(words) if words else [find_metric(name) for name in SHOWN_METRICS]
         shown = found[:_MOST_FOUND]
         table = self._slide_table() if outline is None else self._region_table(outline, shown)
         return {"found": len(found), "rows": [_row(metric, table) for metric in shown]}
@@ -76,7 +76,7 @@ class Measures:
     def _slide_table(self) -> MetricTable:
         try:
             return MetricTable(self._view.profile.metrics)
-        except OutputError:
+        except MissingPartError:
             return MetricTable(pa.table({name: [] for name in ("name", "value", "unit", "n", "reason")}))
 
     def _region_table(self, outline: bytes, metrics: Iterable[Metric]) -> MetricTable:
@@ -135,7 +135,7 @@ def outline_of(geometry: Mapping[str, Any], unit_um: float) -> bytes:
     except (shapely.errors.GEOSException, TypeError, ValueError) as error:
         raise HistomeError("the region is no GeoJSON polygon") from error
     corners = shapely.get_coordinates(shape)
-    if shape is None or shape.geom_type not in POLYGONS or len(corners) > _MOST_CORNERS:
+    if shape is None or shape.geom_type not in _POLYGONS or len(corners) > _MOST_CORNERS:
         raise HistomeError(f"a region is a polygon of at most {_MOST_CORNERS:,} corners")
     if not np.isfinite(corners).all() or shape.area == 0:
         raise HistomeError("a region needs an area")

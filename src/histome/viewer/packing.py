@@ -30,14 +30,14 @@ def pack_kinds(view: SlideView) -> bytes:
     if view.cells is None:
         return b""
     table, n = view.cells, len(view.cells)
-    confidence = np.rint(_column(table, "confidence", 1.0) * 255).astype(np.uint8)
+    confidence = np.rint(column_of(table, "confidence", 1.0) * 255).astype(np.uint8)
     flags = np.zeros(n, np.uint8)
-    flags |= np.uint8(_COUNTED) * _column(table, "counted", True).astype(np.uint8)
-    flags |= np.uint8(_ABSTAINED) * _column(table, "abstained", False).astype(np.uint8)
+    flags |= np.uint8(_COUNTED) * column_of(table, "counted", True).astype(np.uint8)
+    flags |= np.uint8(_ABSTAINED) * column_of(table, "abstained", False).astype(np.uint8)
     return b"".join(part.tobytes() for part in (view.codes.astype(np.uint8), confidence, flags))
 
 
-def _column(table: pa.Table, name: str, otherwise: Any) -> NDArray[Any]:
+def column_of(table: pa.Table, name: str, otherwise: Any) -> NDArray[Any]:
     """Return a column; `otherwise` in every row where cells of another make have none."""
     if name not in table.column_names:
         return np.full(len(table), otherwise)
@@ -90,12 +90,3 @@ def describe_cell(view: SlideView, row: int) -> dict[str, Any]:
         ],
         "probabilities": probabilities,
     }
-
-
-def least_certain(view: SlideView, most: int) -> list[int]:
-    """Return the rows of the counted cells that the model was least sure of, the least first."""
-    if view.cells is None or "confidence" not in view.cells.column_names:
-        return []
-    confidence = np.where(_column(view.cells, "counted", True), _column(view.cells, "confidence", 1.0), 2.0)
-    order = np.argsort(confidence, kind="stable")[:most]
-    return order[confidence[order] < 1.0].tolist()

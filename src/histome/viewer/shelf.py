@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from histome.errors import HistomeError, OutputError, UsageError
-from histome.slide import Slide, open_slide
+from histome.errors import OutputError, UsageError
 from histome.store.profile import RUN_NAME, Profile, load_profile, read_run
+from histome.store.slides import find_slide, profile_places
 from histome.viewer.view import SlideView
 
 # Open at once: two are looked at side by side, one more is on the way.
@@ -33,7 +33,7 @@ class Shelf:
     """
 
     def __init__(self, folder: Path, slides: Sequence[Path] = ()) -> None:
-        self._places = [*slides, folder, folder.resolve().parent]
+        self._places = [*slides, *profile_places(folder)]
         self._paths = {_key(path): path for path in _profiles(folder)}
         if not self._paths:
             raise OutputError(f"{folder}: no profile here; name a folder that histome profile wrote to")
@@ -58,34 +58,10 @@ class Shelf:
 
     def _opened(self, path: Path) -> SlideView:
         profile = Profile(load_profile(path).path, as_found=True)
-        slide, missing = self._find_slide(profile)
+        slide, missing = find_slide(profile, self._places)
+        if missing.endswith("was not found"):
+            missing += ": give the folder that it lies in with --slides"
         return SlideView(profile, slide, missing)
-
-    def _find_slide(self, profile: Profile) -> tuple[Slide | None, str]:
-        """Return the slide that a profile was made of, or why there is none."""
-        facts = profile.run["slide"]
-        reason = f"{facts['file']} was not found: give the folder that it lies in with --slides"
-        for path in self._candidates(str(facts["file"])):
-            try:
-                mpp = facts["mpp"]
-                given = mpp["x"] if mpp["x"] == mpp["y"] else None
-                slide = open_slide(path, mpp=given, allow_estimated_mpp=True)
-            except HistomeError as error:
-                reason = str(error)
-                continue
-            if slide.fingerprint() == facts["fingerprint"]:
-                return slide, ""
-            slide.close()
-            reason = f"{facts['file']} is another slide than the one that was measured, or was changed"
-        return None, reason
-
-    def _candidates(self, name: str) -> Iterator[Path]:
-        if name in ("", ".", "..") or Path(name).name != name:
-            return
-        for place in self._places:
-            path = place / name if place.is_dir() else place
-            if path.name == name and path.is_file():
-                yield path
 
 
 def _profiles(folder: Path) -> Iterator[Path]:

@@ -11,9 +11,10 @@ from PIL import Image
 
 from histome.render.layers import Layer, class_layer
 from histome.render.palette import QC_COLORS, TISSUE_COLORS, ZONE_COLORS
+from histome.render.scale import scale_colors
 from histome.slide import ClassMap
 
-TILE_PX = 512
+PICTURE_PX = 512
 _JPEG_QUALITY = 88
 _COLORS = {
     "qc": [None if name == "NO_TISSUE" else color for name, color in QC_COLORS.items()],
@@ -35,7 +36,7 @@ class TilePlace(NamedTuple):
         if not 0 <= level < levels_of(size):
             raise KeyError(f"no level {level}")
         step = 2**level
-        left, top = column * TILE_PX * step, row * TILE_PX * step
+        left, top = column * PICTURE_PX * step, row * PICTURE_PX * step
         if not (0 <= left < size[0] and 0 <= top < size[1]):
             raise KeyError(f"no tile {column}, {row} on level {level}")
         return cls(left, top, step)
@@ -43,7 +44,7 @@ class TilePlace(NamedTuple):
 
 def levels_of(size: tuple[float, float]) -> int:
     """Return how many levels a slide of this size has, the last a single tile."""
-    return 1 + max(0, math.ceil(math.log2(max(size) / TILE_PX)))
+    return 1 + max(0, math.ceil(math.log2(max(size) / PICTURE_PX)))
 
 
 def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
@@ -67,7 +68,7 @@ def map_tile(
         Only the borders between classes, not what they enclose.
     """
     # A pixel more on each side: a border that lies between two tiles is seen by both.
-    steps = (np.arange(-1, TILE_PX + 1) + 0.5) * place.step * unit_um
+    steps = (np.arange(-1, PICTURE_PX + 1) + 0.5) * place.step * unit_um
     codes = class_map.at((place.left * unit_um + steps)[None, :], (place.top * unit_um + steps)[:, None])
     drawn = [color if shown >> k & 1 else None for k, color in enumerate(_COLORS[name])]
     keep = np.array([False, *(color is not None for color in drawn)])
@@ -75,6 +76,16 @@ def map_tile(
     if lines:
         layer.colors[: len(drawn) + 1] = 0
     return _png(Layer(np.ascontiguousarray(layer.codes[1:-1, 1:-1]), layer.colors))
+
+
+def share_tile(shares: NDArray[np.uint8], step_um: float, place: TilePlace, unit_um: float) -> bytes:
+    """Return shares, in 255ths on a grid of `step_um`, at a tile's pixels as a PNG: 0 is transparent."""
+    steps = (np.arange(PICTURE_PX) + 0.5) * place.step * unit_um
+    rows, columns = (((start * unit_um + steps) // step_um).astype(int) for start in (place.top, place.left))
+    there = [at[at < count] for at, count in zip((rows, columns), shares.shape, strict=True)]
+    codes = np.zeros((PICTURE_PX, PICTURE_PX), np.uint8)
+    codes[: len(there[0]), : len(there[1])] = shares[np.ix_(*there)]
+    return _png(Layer(codes, scale_colors(fading=True)))
 
 
 def _png(layer: Layer) -> bytes:

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES
-from histome.errors import OutputError
+from histome.errors import MissingPartError
 from histome.names import shown
 from histome.slide import ClassMap, Slide
 from histome.store.edits import Edit, append_edit, apply_edits, edits_path, in_force, new_edit, read_edits
 from histome.store.profile import Profile
 from histome.tissue import Tissue
-from histome.viewer.tiles import TILE_PX, TilePlace, encode_jpeg, levels_of, map_tile
+from histome.viewer.tiles import PICTURE_PX, TilePlace, encode_jpeg, levels_of, map_tile, share_tile
 
+CARCINOMA_SHARE = "carcinoma"
 # Of 40 kB each.
 _TILES_KEPT = 1500
 
@@ -113,6 +114,44 @@ class SlideView:
             return cells, tissue
         return apply_edits(cells, tissue, edits, self.profile.run, surroundings=False)[:2]
 
+    @property
+    def shares(self) -> dict[str, str]:
+        """The maps of values from 0 to 1 that can be laid over the slide: name -> what they show."""
+        found = self._found[1]
+        probable = (
+            found is not None
+            and found.probabilities is not None
+            and found.probabilities.array.shape[1:] == found.map.array.shape
+        )
+        return {CARCINOMA_SHARE: "Probability of carcinoma"} if probable else {}
+
+    def _share(self, name: str) -> tuple[NDArray[np.uint8], float]:
+        """Return a map of values in 255ths, 0 where nothing is analyzed, and its um per pixel."""
+        tissue = self.tissue
+        if name != CARCINOMA_SHARE or tissue is None or tissue.probabilities is None:
+            raise KeyError(f"no map {name}")
+        return np.where(tissue.map.array > 0, self._carcinoma, np.uint8(0)), tissue.probabilities.mpp
+
+    @cached_property
+    def _carcinoma(self) -> NDArray[np.uint8]:
+        found = self._found[1]
+        assert found is not None
+        assert found.probabilities is not None
+        plane = found.probabilities.array[found.probabilities.classes.index("CARCINOMA")]
+        return np.maximum(np.asarray(plane), 1)  # 0 is what is not analyzed
+
+    @cached_property
+    def tissue_certainty(self) -> NDArray[np.uint8] | None:
+        """The largest probability of any tissue at each pixel of its map, in 255ths; None if not kept."""
+        found = self._found[1]
+        if found is None or found.probabilities is None:
+            return None
+        planes = found.probabilities.array
+        best = np.asarray(planes[0])
+        for k in range(1, planes.shape[0]):
+            np.maximum(best, np.asarray(planes[k]), out=best)
+        return best
+
     @cached_property
     def centers(self) -> NDArray[np.float32]:
         """The cells' places in the viewer's unit, (n, 2)."""
@@ -138,18 +177,18 @@ class SlideView:
         down = self.mpp[0] / self.mpp[1]
         mpp = self.unit_um * place.step
         rest = (math.ceil((side - at) / place.step) for side, at in zip(self.size, place[:2], strict=True))
-        width, height = (min(TILE_PX, pixels) for pixels in rest)
+        width, height = (min(PICTURE_PX, pixels) for pixels in rest)
         pixels = self.slide.read(place.left, place.top * down, size=(width, height), mpp=mpp)
         return encode_jpeg(pixels)
 
     def overlay_tile(self, name: str, place: TilePlace, shown: int, *, lines: bool) -> bytes:
-        """Return a tile of a map as PNG; see `viewer.tiles.map_tile`. Raises KeyError for an unknown map."""
+        """Return a tile of a map as PNG; see `viewer.tiles`. Raises KeyError for an unknown map."""
+        if name in self.shares:
+            return share_tile(*self._share(name), place, self.unit_um)
         return map_tile(self.maps[name], name, place, self.unit_um, shown=shown, lines=lines)
 
     def _part(self, get: Callable[[], Any]) -> Any:
         try:
             return get()
-        except OutputError:
-            if self.profile.run.get("state") == "done":
-                raise
+        except MissingPartError:
             return None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from histome.datasets.fields import Field, load_fields
+from histome.datasets.published.corrected import CORRECTED, load_corrected
 from histome.datasets.published.maps import load_conic, load_lizard, load_pannuke
 from histome.datasets.published.outlines import load_monusac, load_nucls, load_puma
 from histome.errors import DataError
@@ -22,6 +23,8 @@ LAYOUTS: Mapping[str, Callable[[Path], Iterator[Field]]] = {
 def load_labeled(name: str, folder: Path) -> Iterator[Field]:
     """Fields of a folder: our own layout where it holds `images.csv`, else the published one of that name.
 
+    The name `corrected` is for a folder of profiles that people corrected, see `corrected.load_corrected`.
+
     Our layout is that of `datasets.load_fields`; its labels are those of the data set of that name in
     `declared`, or, for any other name, our nine classes (`lymphocyte|plasma_cell` for either).
 
@@ -32,6 +35,8 @@ def load_labeled(name: str, folder: Path) -> Iterator[Field]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
+    if name == CORRECTED:
+        return load_corrected(folder)
     if (folder / "images.csv").is_file():
         return _own(name, folder)
     if name not in LAYOUTS:

@@ -15,12 +15,11 @@ from scipy.ndimage import find_objects
 from histome.cells.decode.hover import even_outlines
 from histome.cells.given import GivenNuclei
 from histome.errors import HistomeError
-from histome.interop import cellvit, hovernet
 from histome.interop.foreign_cells import ForeignCells, check_positions
-from histome.interop.formats import read_cells_of
+from histome.interop.formats import JSON_CELLS, read_cells_of
 from histome.interop.json_files import load_json
 from histome.interop.labels import NO_LABEL
-from histome.interop.qupath import cells_of, features_of
+from histome.interop.qupath import features_of, qupath_cells
 from histome.slide import Slide
 
 _IMAGES = (".tif", ".tiff", ".png")
@@ -63,13 +62,13 @@ def read_nuclei(path: Path, slide: Slide) -> GivenNuclei:
 
 def _of_json(path: Path, mpp: float) -> ForeignCells:
     data = load_json(path)
-    for format_, holds in ((cellvit, cellvit.is_cellvit), (hovernet, hovernet.is_hovernet)):
-        if holds(data):
-            return format_.cells_of(data, path, mpp)
+    for kind in JSON_CELLS:
+        if kind.holds(data):
+            return kind.cells(data, path, mpp)
     features = features_of(data, path)
     found = [each for each in features if _object_type(each) in _FOUND]
     features = [part for feature in found or features for part in _parts(feature)]
-    return cells_of(features, path, mpp)
+    return qupath_cells(features, path, mpp)
 
 
 def _object_type(feature: dict[str, Any]) -> str | None:

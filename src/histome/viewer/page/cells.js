@@ -18,6 +18,7 @@ export class Cells {
     this.size = size;
     this.shown = new Uint8Array(classes.length).fill(1);
     this.least = 0;
+    this.squares = new Map(); // of one side and one version
     this.sort();
   }
 
@@ -112,6 +113,26 @@ export class Cells {
     };
   }
 
+  /**
+   * The shown cells of a box in squares, each as `points` returns it: made once, so that a card keeps them while the
+   * camera moves. Their side follows the box's, three to six of them across: little is drawn that is not in view.
+   */
+  pointsBySquare([left, top, right, bottom]) {
+    const side = BUCKET * 2 ** Math.max(0, Math.floor(Math.log2((right - left) / (3 * BUCKET))));
+    if (this.squares.side !== side || this.squares.version !== this.version)
+      this.squares = Object.assign(new Map(), {side, version: this.version});
+    const [columns, rows] = this.size.map((length) => Math.ceil(length / side));
+    const found = [];
+    for (let y = Math.max(0, Math.floor(top / side)); y <= Math.min(rows - 1, bottom / side); y++)
+      for (let x = Math.max(0, Math.floor(left / side)); x <= Math.min(columns - 1, right / side); x++) {
+        const id = `${side}-${x}-${y}`;
+        const box = [x * side, y * side, (x + 1) * side - 1, (y + 1) * side - 1]; // to the last bucket, not beyond it
+        if (!this.squares.has(id)) this.squares.set(id, this.points(box));
+        found.push({id, data: this.squares.get(id)});
+      }
+    return found.filter(({data}) => data.length);
+  }
+
   /** The row of the shown cell that is nearest to a point, at most `reach` away; -1 where there is none. */
   nearest(x, y, reach) {
     let best = reach * reach;
@@ -161,9 +182,7 @@ export class Cells {
 }
 
 function shade(sums, width, height) {
-  const counts = [];
-  for (let at = 3; at < sums.length; at += 4) if (sums[at]) counts.push(sums[at]);
-  counts.sort((a, b) => a - b);
+  const counts = sums.filter((n, at) => at % 4 === 3 && n > 0).sort();
   const high = counts[Math.floor(0.98 * (counts.length - 1))] || 1;
   const picture = new ImageData(width, height);
   for (let at = 0; at < sums.length; at += 4) {

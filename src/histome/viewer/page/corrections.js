@@ -9,7 +9,8 @@ export class Corrections {
     Object.assign(this, {pane, changed});
     this.queue = [];
     this.at = -1;
-    byId('queue').addEventListener('click', () => this.next().catch((error) => toast(error.message)));
+    for (const what of ['cells', 'regions'])
+      byId(`queue-${what}`).addEventListener('click', () => this.next(what).catch((error) => toast(error.message)));
   }
 
   async open() {
@@ -79,17 +80,25 @@ export class Corrections {
     return make('div', {class: 'actions'}, make('div', {class: 'row'}, relabel, kinds), exclude);
   }
 
-  /** Go to the next of the cells that the model was least sure of. */
-  async next() {
+  /** Go to the next of the "cells" or "regions" that the models were least sure of. */
+  async next(what) {
     const pane = this.pane();
-    if (this.queueOf !== pane.key || this.at + 1 >= this.queue.length) {
-      this.queue = await getJson(`slides/${pane.key}/queue`);
-      [this.queueOf, this.at] = [pane.key, -1];
+    if (this.queueOf !== pane.key || this.what !== what || this.at + 1 >= this.queue.length) {
+      this.queue = await getJson(`slides/${pane.key}/queue/${what}`);
+      [this.queueOf, this.what, this.at] = [pane.key, what, -1];
     }
-    if (!this.queue.length) return toast('No uncertain cells are left.');
-    const row = this.queue[++this.at];
-    pane.goTo(pane.cells.xy[2 * row], pane.cells.xy[2 * row + 1], Math.log2(pane.info.mpp[0] / 0.25));
-    pane.select(row);
-    byId('queue-at').textContent = `${this.at + 1} of ${this.queue.length}`;
+    if (!this.queue.length) return toast(`No uncertain ${what} are left.`);
+    const found = this.queue[++this.at];
+    const place = `${this.at + 1} of ${this.queue.length}`;
+    if (what === 'cells') {
+      pane.goTo(pane.cells.xy[2 * found], pane.cells.xy[2 * found + 1], Math.log2(pane.info.mpp[0] / 0.25));
+      pane.select(found);
+    } else pane.askAbout(found.box, `Least certain ${this.at + 1}`);
+    byId('queue-at').textContent = what === 'cells' ? `cell ${place}` : `region ${place}: ${sure(found)}`;
   }
+}
+
+function sure({cells, cell_confidence: ofCells, tissue_confidence: ofTissue}) {
+  const tissue = ofTissue === null ? '' : `, tissue ${ofTissue.toFixed(2)}`;
+  return `${count(cells)} cells, mean confidence ${ofCells.toFixed(2)}${tissue}`;
 }

@@ -5,9 +5,9 @@ import {Cells, boundsOf, ringsOf} from './cells.js';
 import {getJson, getPicture} from './net.js';
 import {Outlines} from './outlines.js';
 
-const FAR = 150_000; // more cells than this in view are drawn as density
-const NEAR = 12_000; // fewer than this, large enough to have a shape, as outlines
-const SHAPED = 0.9; // screen px per um from which a nucleus has a shape
+const FAR = 100_000; // more cells than this in view are drawn as density
+const NEAR = 8_000; // fewer than this, large enough to have a shape, as outlines
+const SHAPED = 1.3; // screen px per um from which a nucleus has a shape
 const NUCLEUS_UM = 3.2; // radius of a point
 const CLOSEST = 5; // 32 screen px per px of the slide
 const REGION = [20, 20, 20, 255];
@@ -73,7 +73,7 @@ export class Pane {
     this.info = info;
     this.cells = cells;
     this.outlines = new Outlines(key, info.outlines, cells, () => this.draw());
-    this.points = this.density = this.heat = null;
+    this.density = this.heat = null;
     this.regions = [];
     this.excluded = [];
     this.edition = 0; // one more with every correction: maps are drawn anew
@@ -82,7 +82,8 @@ export class Pane {
     this.missing.hidden = !info.missing;
     this.missing.textContent = info.missing;
     const first = Object.keys(info.maps).includes('tissue') ? 'tissue' : '';
-    this.setOverlay({name: this.overlay.name in info.maps ? this.overlay.name : first});
+    const known = this.overlay.name in info.maps || this.overlay.name in info.shares;
+    this.setOverlay({name: known ? this.overlay.name : first});
     this.fit();
   }
 
@@ -204,9 +205,9 @@ export class Pane {
   cellLayers() {
     const mode = this.mode();
     if (mode === 'far') return [this.densityLayer()];
-    if (mode === 'points') return [this.pointLayer()];
+    if (mode === 'points') return this.pointLayers();
     const {found, whole} = this.outlines.paths(this.box(0.1));
-    return [...(whole ? [] : [this.pointLayer()]), ...found.map((square) => this.outlineLayer(square))];
+    return [...(whole ? [] : this.pointLayers()), ...found.map((square) => this.outlineLayer(square))];
   }
 
   outlineLayer({id, data}) {
@@ -227,43 +228,48 @@ export class Pane {
     return new BitmapLayer({id: `${this.key}-density`, image, bounds});
   }
 
-  pointLayer() {
-    const inside = ([a, b, c, d], [left, top, right, bottom]) => a >= left && b >= top && c <= right && d <= bottom;
-    const made = this.points;
-    const wide = this.box(0.5);
-    const size = made && (made.box[2] - made.box[0]) / (wide[2] - wide[0]);
-    if (!made || made.version !== this.cells.version || size > 3 || !inside(this.box(), made.box))
-      this.points = {box: wide, version: this.cells.version, data: this.cells.points(wide)};
-    return new ScatterplotLayer({
-      id: `${this.key}-points`,
-      data: this.points.data,
-      positionFormat: 'XY',
-      radiusUnits: 'common',
-      getRadius: NUCLEUS_UM / this.info.mpp[0],
-      radiusMinPixels: 1.2,
-      radiusMaxPixels: 7,
-      antialiasing: false,
-    });
+  pointLayers() {
+    return this.cells.pointsBySquare(this.box()).map(
+      ({id, data}) =>
+        new ScatterplotLayer({
+          id: `${this.key}-points-${id}`,
+          data,
+          positionFormat: 'XY',
+          radiusUnits: 'common',
+          getRadius: NUCLEUS_UM / this.info.mpp[0],
+          radiusMinPixels: 1.2,
+          radiusMaxPixels: 7,
+          antialiasing: false,
+        }),
+    );
   }
 
   regionLayers() {
-    const outlines = this.regions.flatMap(({geometry}, k) =>
-      ringsOf(geometry).map((ring) => ({ring: [...ring, ring[0]], color: k === this.chosen ? CHOSEN : REGION})),
-    );
-    for (const geometry of this.excluded) for (const ring of ringsOf(geometry)) outlines.push({ring, color: EXCLUDED});
-    if (this.drawn) outlines.push({ring: this.drawn, color: CHOSEN});
+    const data = this.regionOutlines();
     const lines = (id, width, color) =>
       new PathLayer({
         id: `${this.key}-regions-${id}`,
-        data: outlines,
+        data,
         getPath: ({ring}) => ring,
         getColor: color,
-        updateTriggers: {getColor: [this.chosen, this.regions.length, this.excluded.length]},
         widthUnits: 'pixels',
         getWidth: width,
         jointRounded: true,
       });
     return [lines('under', 4.5, [255, 255, 255, 220]), lines('over', 2.2, ({color}) => color), this.selectedLayer()];
+  }
+
+  /** The rings of all regions with their colors; the same array while they stay as they are. */
+  regionOutlines() {
+    const of = [this.regions, this.regions.length, this.chosen, this.excluded, this.drawn];
+    if (this.outlined?.of.every((value, k) => value === of[k])) return this.outlined.rings;
+    const rings = this.regions.flatMap(({geometry}, k) =>
+      ringsOf(geometry).map((ring) => ({ring: [...ring, ring[0]], color: k === this.chosen ? CHOSEN : REGION})),
+    );
+    for (const geometry of this.excluded) for (const ring of ringsOf(geometry)) rings.push({ring, color: EXCLUDED});
+    if (this.drawn) rings.push({ring: this.drawn, color: CHOSEN});
+    this.outlined = {of, rings};
+    return rings;
   }
 
   selectedLayer() {
@@ -299,7 +305,7 @@ export class Pane {
     Object.assign(this.overlay, change);
     const {name, shown} = this.overlay;
     const drawn = (this.info.maps[name] ?? []).filter(({key}) => !UNREMARKABLE.has(key));
-    if (name) shown[name] ??= drawn.reduce((sum, {bit}) => sum | (1 << bit), 0);
+    if (name) shown[name] ??= name in this.info.shares ? 1 : drawn.reduce((sum, {bit}) => sum | (1 << bit), 0);
     this.draw();
   }
 
@@ -326,6 +332,15 @@ export class Pane {
 
   addRegion(name, geometry) {
     this.regions.push({name, geometry});
+    this.chooseRegion(this.regions.length - 1);
+  }
+
+  /** Show and choose a square [left, top, right, bottom] that a queue leads to, in place of the last such one. */
+  askAbout([left, top, right, bottom], name) {
+    this.regions = this.regions.filter(({queued}) => !queued);
+    const ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]];
+    this.regions.push({name, geometry: {type: 'Polygon', coordinates: [ring]}, queued: true});
+    this.showRegion(this.regions.length - 1);
     this.chooseRegion(this.regions.length - 1);
   }
 

@@ -89,6 +89,7 @@ function panels() {
   classToggles();
   byId('overlay').replaceChildren(
     make('option', {value: ''}, 'none'),
+    ...Object.entries(info.shares).map(([value, text]) => make('option', {value}, text)),
     ...Object.keys(info.maps).map((name) => make('option', {value: name}, {qc: 'Quality', tissue: 'Tissue', zones: 'Zones round the tumor'}[name])),
   );
   byId('overlay').value = overlay.name;
@@ -118,6 +119,8 @@ function show(kinds, on) {
 function mapToggles() {
   const {overlay, info} = active;
   const entries = info.maps[overlay.name] ?? [];
+  byId('share-scale').hidden = !(overlay.name in info.shares);
+  byId('lines').parentElement.hidden = overlay.name in info.shares;
   toggles(byId('legend'), entries, (k) => (overlay.shown[overlay.name] >> entries[k].bit) & 1, (k) => {
     overlay.shown[overlay.name] ^= 1 << entries[k].bit;
     active.draw();
@@ -290,7 +293,7 @@ function raw(on) {
 function pressed(event) {
   if (!active || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest?.('input:not([type=checkbox], [type=range]), select, textarea')) return;
-  const acts = {f: () => active.fit(), n: () => byId('native').click(), q: () => byId('queue').click(), r: () => setDrawing(!isDrawing()), Escape: () => setDrawing(false)};
+  const acts = {f: () => active.fit(), n: () => byId('native').click(), q: () => byId('queue-cells').click(), w: () => byId('queue-regions').click(), r: () => setDrawing(!isDrawing()), Escape: () => setDrawing(false)};
   if (event.key === ' ' && !event.target.closest?.('input, button, summary')) {
     event.preventDefault();
     raw(true);
@@ -312,7 +315,7 @@ async function beside(key) {
 
 async function start() {
   listen();
-  drawScale(byId('heat-scale').querySelector('canvas'));
+  for (const canvas of document.querySelectorAll('.scale-of canvas')) drawScale(canvas);
   slides = await getJson('slides');
   const options = () => slides.map(({key, name, state, cells}) => make('option', {value: key}, `${name}${cells ? ` (${count(cells)} cells)` : ` (${state})`}`));
   byId('slide').replaceChildren(...options());
