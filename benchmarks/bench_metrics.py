@@ -1,8 +1,10 @@
 """How fast the metrics are, how their cost grows, and how they compare with the usual libraries.
 
-    python benchmarks/bench_metrics.py slide --data FOLDER   all metrics of one whole slide, by family; the
-        [--copies N]                                         folder holds hgsc_nuclei_wsi.parquet and
-                                                             hgsc_tissue_wsi.parquet; or of N side by side
+    python benchmarks/bench_metrics.py slide --data FOLDER   all metrics of one whole slide, by family, with
+        [--copies N ...] [--fold F]                          and without intervals; the folder holds
+                                                             hgsc_nuclei_wsi.parquet and
+                                                             hgsc_tissue_wsi.parquet. Of N slides side by
+                                                             side, and of F times as many cells on each
     python benchmarks/bench_metrics.py growth [--most N]     CPU-seconds of 10,000 to 4,000,000 cells, and the
                                                              slope of the log-log fit
     python benchmarks/bench_metrics.py peers [--cells N]     neighbor counts, nearest neighbors, contacts and
@@ -18,6 +20,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +28,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from scipy.spatial import Delaunay, cKDTree
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.config import MetricsConfig
 from histome.geometry.grid import neighbor_counts
 from histome.geometry.kdtree import build_tree, nearest_rows
 from histome.interop.formats import read_foreign_cells, read_tissue
@@ -35,11 +40,13 @@ from histome.metrics.catalogue import FAMILIES
 from histome.metrics.families.patterns.contacts import contact_counts
 from histome.metrics.families.patterns.enrichment import enrichment
 from histome.metrics.maps import make_tissue_maps
-from histome.metrics.measuring import count_metrics, measure
+from histome.metrics.measuring import measure
 from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
+from histome.metrics.uncertainty import intervals_of
 from histome.slide import ClassMap
 from histome.threads import available_cpus
 from histome.tissue import Tissue
+from histome.tissue.zones import ZONE_CLASSES
 
 PER_MM2 = 3000
 SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 4_000_000)
@@ -92,6 +99,18 @@ def warm_up() -> None:
     measure(Tissue.of(tissue), cells)
 
 
+def folded(cells: pa.Table, fold: float) -> pa.Table:
+    """`fold` times as many cells on the same tissue: copies moved by some 10 um, of the last one a part."""
+    rng, copies = np.random.default_rng(3), []
+    for k in range(int(np.ceil(fold))):
+        part = cells.slice(0) if fold >= k + 1 else cells.filter(pa.array(rng.random(len(cells)) < fold - k))
+        for axis in ("x_um", "y_um"):
+            moved = part[axis].to_numpy() + (rng.normal(0, 7, len(part)) if k else 0)
+            part = part.set_column(part.column_names.index(axis), axis, pa.array(moved))
+        copies.append(part)
+    return pa.concat_tables(copies)
+
+
 def side_by_side(tissue: ClassMap, cells: pa.Table, copies: int) -> tuple[ClassMap, pa.Table]:
     """Copies of a slide in a row, 100 um apart."""
     height, width = tissue.array.shape
@@ -106,55 +125,86 @@ def side_by_side(tissue: ClassMap, cells: pa.Table, copies: int) -> tuple[ClassM
     return ClassMap(array, tissue.mpp, tissue.classes, tissue.origin_px), pa.concat_tables(moved)
 
 
-def bench_slide(data: Path, workers: int, copies: int) -> None:
+def bench_slide(data: Path, workers: int, copies: list[int], fold: float) -> None:
+    """Each number of copies is made in one process and measured in another, whose peak memory is its own."""
+    sizes, seconds = [], []
+    for number in copies:
+        with tempfile.TemporaryDirectory() as folder:
+            given = ["--data", str(data), "--copies", str(number), "--fold", str(fold), "--folder", folder]
+            for step in ("prepare", "measure"):
+                command = [sys.executable, __file__, step, *given, "--workers", str(workers)]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                print(done.stdout, end="", flush=True)
+        cells, cpu = done.stdout.splitlines()[-1].split()[:2]
+        sizes.append(int(cells))
+        seconds.append(float(cpu))
+    if len(sizes) > 1:
+        slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+        print(f"slope of the log-log fit {slope:.3f}; n log n has {n_log_n(sizes):.3f}")
+
+
+def n_log_n(sizes: list[int]) -> float:
+    """Slope of n log n over the same sizes."""
+    return float(np.polyfit(np.log(sizes), np.log(np.array(sizes) * np.log(sizes)), 1)[0])
+
+
+def prepare(data: Path, workers: int, copies: int, fold: float, folder: Path) -> None:
+    cells = folded(read_foreign_cells(data / "hgsc_nuclei_wsi.parquet", CELLS, mpp=0.5), fold)
+    given = read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5).map
+    tissue_map, cells = side_by_side(given, cells, copies)
+    tissue = Tissue.of(tissue_map, workers=workers)
+    pq.write_table(cells, folder / "cells.parquet", compression="zstd")
+    pq.write_table(tissue.regions, folder / "regions.parquet", compression="zstd")
+    maps = {"tissue": tissue_map.array, "zones": tissue.zones.array, "origin": tissue_map.origin_px}
+    np.savez_compressed(folder / "maps.npz", **maps)
+
+
+def bench_prepared(workers: int, folder: Path) -> None:
+    """What `measure` does, with and without intervals, by family; the last line is for the caller."""
     warm_up()
+    print(f"memory {memory_gb('VmRSS'):.2f} GB before anything is read")
+    with np.load(folder / "maps.npz") as maps:
+        tissue, zones = maps["tissue"], maps["zones"]
+        origin = tuple(maps["origin"].tolist())
+    tissue_map = ClassMap(tissue, 2.0, TISSUE_CLASSES, origin)
+    cells, regions = (pq.read_table(folder / f"{name}.parquet") for name in ("cells", "regions"))
+    maps = make_tissue_maps(
+        tissue_map, regions=regions, zones=ClassMap(zones, 2.0, ZONE_CLASSES, origin), workers=workers
+    )
+    print(
+        f"memory {memory_gb('VmRSS'):.2f} GB with the slide read: {len(cells):,} cells, "
+        f"{len(regions):,} regions, map {tissue.shape}"
+    )
+    reset_peak()
     steps: dict[str, Any] = {}
-    print(
-        f"{'read cells':<24}",
-        "{:7.2f} s CPU {:7.2f} s wall".format(
-            *timed(
-                lambda: steps.update(
-                    cells=read_foreign_cells(data / "hgsc_nuclei_wsi.parquet", CELLS, mpp=0.5)
-                )
-            )
-        ),
+    total, wall = timed(
+        lambda: steps.update(specimen=counted_specimen(maps, cells_as_arrays(cells, tissue_map)))
     )
-    print(
-        f"{'read tissue':<24}",
-        "{:7.2f} s CPU {:7.2f} s wall".format(
-            *timed(
-                lambda: steps.update(map=read_tissue(data / "hgsc_tissue_wsi.parquet", TISSUE, mpp=0.5).map)
-            )
-        ),
-    )
-    steps["map"], steps["cells"] = side_by_side(steps["map"], steps["cells"], copies)
-    print(
-        f"{'regions and zones':<24}",
-        "{:7.2f} s CPU {:7.2f} s wall".format(
-            *timed(lambda: steps.update(tissue=Tissue.of(steps["map"], workers=workers)))
-        ),
-    )
-    tissue, cells = steps["tissue"], steps["cells"]
-    before = peak_gb()
-    cost = timed(lambda: steps.update(table=measure(tissue, cells, workers=workers)))
-    print(
-        f"{'measure, all families':<24}",
-        "{:7.2f} s CPU {:7.2f} s wall".format(*cost),
-        f"on {workers} threads",
-    )
-    print(
-        f"peak memory {peak_gb():.2f} GB, of which {before:.2f} GB before measuring; {len(cells):,} cells, "
-        f"{len(tissue.regions):,} regions, map {tissue.map.array.shape}; {count_metrics(steps['table'])}"
-    )
-    specimen = counted_specimen(
-        make_tissue_maps(tissue.map, regions=tissue.regions, workers=workers),
-        cells_as_arrays(cells, tissue.map),
-    )
-    print("by family, each with what it is the first to need:")
     for name, family in FAMILIES.items():
-        cpu, _ = timed(lambda family=family: family.compute(specimen))
-        if cpu >= 0.01:
-            print(f"  {name:<22} {cpu:7.2f} s CPU")
+        cpu, took = timed(lambda family=family: family.compute(steps["specimen"]))
+        total, wall = total + cpu, wall + took
+        if cpu >= 0.1:
+            print(f"  {name:<24}{cpu:7.2f} s CPU, peak so far {memory_gb('VmHWM'):.2f} GB", flush=True)
+    without, peak = total, memory_gb("VmHWM")
+    print(
+        f"without intervals {without:.1f} s CPU, {wall:.1f} s wall on {workers} threads, peak {peak:.2f} GB"
+    )
+    cpu, took = timed(lambda: intervals_of(steps["specimen"], FAMILIES.values(), MetricsConfig()))
+    print(
+        f"intervals of 1,000 draws {cpu:.1f} s CPU, {took:.1f} s wall, peak {memory_gb('VmHWM'):.2f} GB: "
+        f"{1 + cpu / without:.2f} times the seconds without"
+    )
+    print(f"{len(cells)} {without:.2f} CPU-s, {1e6 * without / len(cells):.1f} us a cell")
+
+
+def memory_gb(which: str) -> float:
+    """VmRSS, what is held now, or VmHWM, the most since `reset_peak`; Linux."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(which)) * 1024 / 1e9
+
+
+def reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def bench_growth(most: int, workers: int) -> None:
@@ -259,9 +309,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("slide", "growth", "peers", "once"))
+    parser.add_argument("what", choices=("slide", "growth", "peers", "once", "prepare", "measure"))
     parser.add_argument("--data", type=Path, help="folder of hgsc_cells")
-    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--copies", type=int, nargs="+", default=[1])
+    parser.add_argument("--fold", type=float, default=1.0)
+    parser.add_argument("--folder", type=Path, help="of one slide, between two processes")
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--most", type=int, default=SIZES[-1])
     parser.add_argument("--workers", type=int, default=available_cpus())
@@ -271,7 +323,11 @@ def main() -> None:
     if given.what == "slide":
         if given.data is None:
             parser.error("slide needs --data")
-        bench_slide(given.data, given.workers, given.copies)
+        bench_slide(given.data, given.workers, given.copies, given.fold)
+    elif given.what == "prepare":
+        prepare(given.data, given.workers, given.copies[0], given.fold, given.folder)
+    elif given.what == "measure":
+        bench_prepared(given.workers, given.folder)
     elif given.what == "growth":
         bench_growth(given.most, given.workers)
     elif given.what == "once":

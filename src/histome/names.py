@@ -1,6 +1,8 @@
-"""Names of files made fit to be shown, and to be names of folders."""
+"""Names made fit to be shown, to be names of folders, and to be told apart."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 # What a terminal, a log, JSON or a file system acts on instead of showing it: control characters, ends of
@@ -35,3 +37,16 @@ def slide_id(path: Path) -> str:
     """
     stem = shown(path.stem)
     return stem if stem.strip(".") else stem.replace(".", "%2E")
+
+
+def numbered(titles: Sequence[str]) -> list[str]:
+    """Number equal titles, by numbers that no other title has."""
+    times, taken, found = Counter(titles), set(titles), []
+    for title in titles:
+        name, number = title, 0
+        while times[title] > 1 and name in taken:
+            number += 1
+            name = f"{title} {number}"
+        taken.add(name)
+        found.append(name)
+    return found

@@ -34,6 +34,15 @@ def test_the_tissue_of_all_windows_adds_up():
     assert sum(mm2 for _, mm2 in windows) == pytest.approx(0.24 * 0.16)
 
 
+def test_a_part_of_the_map_lies_where_it_lies():
+    array = np.zeros((80, 120), np.uint8)
+    array[45:60, 90:110] = TISSUE_CLASSES.index("STROMA") + 1
+    search = search_on(array)
+    part = search._replace(tissue=search.tissue.crop(85, 42, 30, 30))
+    assert part.tissue.origin_px == (85, 42)
+    assert tissue_windows(part) == tissue_windows(search)
+
+
 def test_a_map_pixel_that_lies_across_a_border_counts_for_both():
     array = np.zeros((23, 35), np.uint8)  # 7 um: cores end at 80 um, inside column 11
     array[2, 11] = 1

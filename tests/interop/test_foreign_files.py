@@ -10,7 +10,8 @@ import shapely
 import shapely.affinity
 
 from histome.cli import main
-from histome.errors import HistomeError, UsageError
+from histome.config import MetricsConfig
+from histome.errors import HistomeError, OutputError, UsageError
 from histome.interop.foreign_files import ForeignFiles, measure_files
 from histome.metrics.catalogue import list_metrics
 from histome.store.slide_row import ROW_HEAD
@@ -97,6 +98,38 @@ def test_parts_are_written_too(files, tmp_path, per, parts):
     assert len(table) == parts * 8875
     if per == "region":
         assert table["part"].unique().to_pylist() == ["tumor", "stroma"]
+
+
+def test_parts_of_an_earlier_run_do_not_stay(files, tmp_path):
+    out, config = tmp_path / "out", MetricsConfig(families=("total-area",))
+    measure_files(files, out, per="piece", config=config)
+    measure_files(files, out, config=config)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "metrics.parquet",
+        "run.json",
+        "slide.csv",
+        "slide.units.csv",
+    ]
+
+
+def test_a_profile_is_not_written_over(files, tmp_path):
+    (tmp_path / "run.json").write_text('{"format": "histome profile 1"}')
+    with pytest.raises(OutputError, match="holds a profile or something else"):
+        measure_files(files, tmp_path)
+    assert not (tmp_path / "metrics.parquet").exists()
+
+
+def test_regions_are_told_apart_and_those_that_hold_nothing_are_told(files, tmp_path):
+    regions, out = tmp_path / "regions.geojson", tmp_path / "out"
+    boxes = [("A", 0), ("A", 200), ("A 1", 400), ("off", 9000), ("beside", -9000)]
+    regions.write_text(json.dumps([feature(name, shapely.box(x, 0, x + 200, 200)) for name, x in boxes]))
+    config = MetricsConfig(families=("total-area",))
+    measure_files(files, out, per=f"region:{regions}", config=config)
+    assert pq.read_table(out / "parts.parquet")["part"].to_pylist() == ["A 2", "A 3", "A 1"]
+    assert json.loads((out / "run.json").read_bytes())["warnings"] == [
+        "region beside holds no analyzed tissue and is left out",
+        "region off holds no analyzed tissue and is left out",
+    ]
 
 
 def test_what_is_refused(files, tmp_path):

@@ -103,3 +103,14 @@ def test_results_are_those_of_the_templates():
         ValueError, match="family total-area: declared or computed only: ABSOLUTE_AREA, OTHER"
     ):
         check_results(FAMILIES["total-area"], {"OTHER": result(1.0, 1)})
+
+
+def test_only_zones_lack_a_tumor():
+    for name in ("SHANNON", "SIMPSON", "RICHNESS"):
+        assert not any("tumor" in reason for reason in find_metric(f"{name}_IN_STROMA").nulls)
+        assert "there is no tumor of at least 0.05 mm2" in find_metric(f"{name}_IN_TUMOR_CORE").nulls
+    assert "there are no cells in the stroma" in find_metric("SHANNON_IN_STROMA").nulls
+    assert find_metric("LYMPHOID_AGGREGATE_DISTANCE_TO_CARCINOMA").nulls == (
+        "there are no lymphoid aggregates",
+        "there is no carcinoma",
+    )

@@ -26,6 +26,13 @@ def test_every_figure_with_an_interval_is_a_row():
     assert second == (("held_out",), "glas_dice", 0.9, 0.85, 0.95, "20")
 
 
+def test_one_unit_alone_has_no_interval(tmp_path):
+    one = {"held_out": {"dice": {"value": 0.9, "low": 0.9, "high": 0.9, "units": 1}}}
+    text = describe_card(dark_detector(tmp_path / "dark").model_copy(update={"scores": one}))
+    assert "none: one alone  1" in text
+    assert "0.900 to 0.900" not in text
+
+
 def test_a_card_reads_as_tables(tmp_path):
     training = {
         "labels": {"plasma_cell": "indirect", "macrophage": "direct, n = 55"},

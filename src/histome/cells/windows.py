@@ -126,11 +126,13 @@ def tissue_windows(search: CellSearch) -> list[tuple[Tile, float]]:
     """Return the windows whose core touches valid tissue, each with the mm2 of it, in row-major order."""
     ratio = search.network.card.mpp / search.tissue.mpp
     mm2 = search.tissue.mpp**2 / 1e6
+    column, row = search.tissue.origin_px
     found = []
     for tile in search.grid:
         x0, y0 = (int(np.floor(edge * ratio)) for edge in tile.core[:2])
         x1, y1 = (int(np.ceil(edge * ratio)) for edge in tile.core[2:])
-        pixels = np.count_nonzero(search.tissue.array[y0:y1, x0:x1])
+        part = search.tissue.crop(x0 - column, y0 - row, x1 - x0, y1 - y0)
+        pixels = np.count_nonzero(part.array)
         if pixels:
             found.append((tile, float(pixels) * mm2))
     return found

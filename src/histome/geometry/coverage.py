@@ -28,28 +28,37 @@ def covered_px(mask: NDArray[np.bool_] | NDArray[np.uint8], shares: Shares) -> f
     return float(inner + beside + below)
 
 
-def covered_counts(codes: NDArray[np.uint8], shares: Shares, n_codes: int) -> NDArray[np.float64]:
+def covered_counts(
+    codes: NDArray[np.uint8],
+    shares: Shares,
+    n_codes: int,
+    *,
+    within: tuple[NDArray[np.uint8], int] | None = None,
+) -> NDArray[np.float64]:
     """Return the area of each code 0..n_codes - 1 of a map (h, w) in pixels, each by its share.
 
     Whole pixels are counted and a row's or column's share taken once, so that a map cropped to what it holds
-    has the same areas to the last digit.
+    has the same areas to the last digit. `within` are the codes of another map of the same pixels and how
+    many there are: the areas are those of both codes, (n_codes, others).
     """
+    others, other_codes = (None, 1) if within is None else within
+
+    def count(*box: slice | int) -> NDArray[np.int64]:
+        both = codes[box] if others is None else codes[box] * np.uint8(other_codes) + others[box]
+        return np.bincount(both.ravel(), minlength=n_codes * other_codes)
+
     rows, columns = shares
     bottom, right = _whole(rows), _whole(columns)
-    counts = np.zeros(n_codes)
+    counts = np.zeros(n_codes * other_codes)
     for row in range(0, bottom, _BLOCK_ROWS):
-        counts += _counts(codes[row : min(row + _BLOCK_ROWS, bottom), :right], n_codes)
+        counts += count(slice(row, min(row + _BLOCK_ROWS, bottom)), slice(right))
     for row in range(bottom, len(rows)):
-        counts += rows[row] * _counts(codes[row, :right], n_codes)
+        counts += rows[row] * count(row, slice(right))
     for column in range(right, len(columns)):
-        counts += columns[column] * _counts(codes[:bottom, column], n_codes)
+        counts += columns[column] * count(slice(bottom), column)
         for row in range(bottom, len(rows)):
-            counts[codes[row, column]] += rows[row] * columns[column]
-    return counts
-
-
-def _counts(codes: NDArray[np.uint8], n_codes: int) -> NDArray[np.int64]:
-    return np.bincount(codes.ravel(), minlength=n_codes)
+            counts += rows[row] * columns[column] * count(slice(row, row + 1), column)
+    return counts if within is None else counts.reshape(n_codes, other_codes)
 
 
 def _whole(shares: NDArray[np.float64]) -> int:

@@ -13,7 +13,7 @@ import shapely
 
 import histome
 from histome.config import MetricsConfig
-from histome.errors import HistomeError, UsageError
+from histome.errors import HistomeError, OutputError, UsageError
 from histome.geometry.shapes import Shapes
 from histome.interop.formats import read_foreign_cells, read_shapes, read_tissue
 from histome.interop.frames import check_same_frame, share_on_tissue
@@ -22,8 +22,10 @@ from histome.metrics.measuring import count_metrics, measure
 from histome.metrics.subregions import measure_subregions
 from histome.slide.maps import ClassMap
 from histome.slide.mpp import check_coordinates_mpp
-from histome.store.disk import write_json, writing
+from histome.store.disk import read_json, write_json, writing
 from histome.store.files import METRICS, PARTS_TABLE
+from histome.store.logged import logged_warnings
+from histome.store.profile import RUN_NAME
 from histome.store.slide_row import ROW_HEAD, SLIDE_ROW, write_slide_row
 from histome.threads import available_cpus
 from histome.tissue import Tissue
@@ -74,11 +76,14 @@ def measure_files(
     ------
     UsageError
         An implausible mpp.
+    OutputError
+        A folder with the run.json of something else, such as a profile.
     HistomeError
         Files that cannot be read, unmapped classes, cells and tissue that are not at one resolution, no cell
         on the tissue.
     """
     check_coordinates_mpp(files.mpp)
+    _check_own(out)
     labels = read_labels(files.classes) if files.classes else Labels()
     cells = read_foreign_cells(files.cells, labels.cells, mpp=files.mpp)
     found = read_tissue(files.tissue, labels.tissue, mpp=files.mpp)
@@ -92,12 +97,23 @@ def measure_files(
     parts = None
     if per is not None:
         kind, polygons = _polygons(per, files.mpp)
-        parts = measure_subregions(
-            tissue_map, cells, kind, polygons=polygons, config=config, rule=rule, workers=workers
-        )
+        with logged_warnings() as lines:
+            parts = measure_subregions(
+                tissue_map, cells, kind, polygons=polygons, config=config, rule=rule, workers=workers
+            )
+        placed["warnings"] += lines
     counts = {"cells": len(cells), "regions": len(tissue.regions)} | count_metrics(table)._asdict()
     _write(out, table, parts, _about(files, config, counts) | placed | {"zones": rule._asdict()})
     return table
+
+
+def _check_own(out: Path) -> None:
+    """Raise OutputError where a folder's run.json is not that of such a measurement."""
+    if (out / RUN_NAME).exists() and not {"input", "metrics"} <= read_json(out / RUN_NAME).keys():
+        raise OutputError(
+            f"{out}: holds a profile or something else that metrics run did not write; give another folder "
+            "with -o"
+        )
 
 
 def _placed(cells: pa.Table, tissue: ClassMap, overlap_um2: float) -> dict[str, Any]:
@@ -175,6 +191,8 @@ def _write(out: Path, table: pa.Table, parts: pa.Table | None, about: Mapping[st
             write_slide_row(Path(partial) / SLIDE_ROW, _row(about), table)
             if parts is not None:
                 pq.write_table(parts, Path(partial) / PARTS_TABLE, compression="zstd")
+            if parts is None:
+                (out / PARTS_TABLE).unlink(missing_ok=True)  # of what was measured here before
             for path in sorted(Path(partial).iterdir()):
                 path.replace(out / path.name)
-        write_json(out / "run.json", about)
+        write_json(out / RUN_NAME, about)

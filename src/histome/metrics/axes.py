@@ -65,7 +65,6 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "radius": tuple(str(radius) for radius in RADII_UM),
     "l_radius": tuple(str(radius) for radius in L_RADII_UM),
     "zone": ALL_ZONES,
-    "place": (*NUCLEATED_TISSUES, *ALL_ZONES),
     "group": (*CELL_NAMES, "ALL"),
     "feature": tuple(NUCLEUS_FEATURES),
     "tissue_feature": TISSUE_FEATURES,

@@ -104,8 +104,8 @@ class Family:
         Gives, by pattern, the sums over blocks of tissue behind those templates that have an interval.
     no_interval : str
         Why the others have none.
-    tests : callable(results) or None
-        Gives, by pattern, the two-sided p of those templates that test the null model, from all results.
+    tests : callable(specimen, results) or None
+        Gives, by pattern, the two-sided p of those templates that test the null model.
     """
 
     id: str
@@ -121,7 +121,7 @@ class Family:
     alias: str = ""
     block_sums: "Callable[[Specimen, Blocks], Mapping[str, BlockSums]] | None" = None
     no_interval: str = "not a function of sums over blocks of tissue"
-    tests: "Callable[[Mapping[str, Result]], Mapping[str, NDArray[np.float64]]] | None" = None
+    tests: "Callable[[Specimen, Mapping[str, Result]], Mapping[str, NDArray[np.float64]]] | None" = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.geometry.distance import DistanceField, distance_to_codes
-from histome.metrics.axes import BORDER_BANDS_UM
 from histome.slide.maps import ClassMap
 from histome.tissue.glands import DrawnGlands
 from histome.tissue.zones import find_zones
@@ -90,28 +89,12 @@ class TissueMaps:
         return bool(self.zone_px[:, 4].any())
 
     def distance_to_tissue(self, name: str) -> DistanceField:
-        """Return the distances to a tissue class; not kept: 400 MB for a slide of 200 million pixels."""
-        chosen = np.arange(len(self.tissue.classes) + 1) == self.tissue.code(name)
-        return distance_to_codes(self.tissue.array, chosen, workers=self.workers)
-
-    @cached_property
-    def border_px(self) -> NDArray[np.float64]:
-        """Area of carcinoma by distance to stroma and of stroma by distance to carcinoma, px, (2, bands)."""
-        edges_px = np.array([0, *(high for _, high in BORDER_BANDS_UM)]) / self.tissue.mpp
-        sides = (("CARCINOMA", "STROMA"), ("STROMA", "CARCINOMA"))
-        return np.stack(
-            [
-                self.distance_to_tissue(there).histogram(
-                    self.tissue.array, (self.tissue.code(here),), edges_px, shares=self.tissue.shares
-                )
-                for here, there in sides
-            ]
-        )
+        """Return the distances to a tissue class."""
+        return self.once(_distance_to_tissue, name)
 
     def distance_to_border(self) -> DistanceField:
-        """Return the distances to what is not nucleated tissue, beyond the map too; not kept."""
-        chosen = NUCLEATED_OF_CODE < 0
-        return distance_to_codes(self.tissue.array, chosen, workers=self.workers, outside=True)
+        """Return the distances to what is not nucleated tissue, beyond the map too."""
+        return self.once(_distance_to_border)
 
     def has(self, tissue: str) -> bool:
         """Whether there is any of a tissue class."""
@@ -135,6 +118,15 @@ class TissueMaps:
             np.where(inside, columns, 0).astype(np.int64),
             inside,
         )
+
+
+def _distance_to_tissue(maps: TissueMaps, name: str) -> DistanceField:
+    chosen = np.arange(len(maps.tissue.classes) + 1) == maps.tissue.code(name)
+    return distance_to_codes(maps.tissue.array, chosen, workers=maps.workers)
+
+
+def _distance_to_border(maps: TissueMaps) -> DistanceField:
+    return distance_to_codes(maps.tissue.array, NUCLEATED_OF_CODE < 0, workers=maps.workers, outside=True)
 
 
 def make_tissue_maps(

@@ -148,7 +148,7 @@ def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:
         sure = {**everything, **_compute(confident, [family for family in wanted if family.of_cells])}
     columns = _columns_of(chosen, everything, sure, weakly_supported(specimen.cells.class_labels))
     columns |= interval_columns(list_metrics(chosen), everything, intervals_of(specimen, wanted, config))
-    columns |= columns_of_tests(list_metrics(chosen), everything)
+    columns |= columns_of_tests(list_metrics(chosen), specimen, everything)
     return pa.table({name: columns[name] for name in METRIC_SCHEMA.names}, schema=METRIC_SCHEMA)
 
 

@@ -1,6 +1,6 @@
 """A specimen: cells as arrays on the tissue maps, with what several families need."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,14 +16,51 @@ from histome.errors import HistomeError
 from histome.geometry.kdtree import build_tree, nearest_squared
 from histome.metrics.axes import NUCLEUS_FEATURES
 from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
+from histome.metrics.results import quotient
 from histome.models.label_support import Support, table_support
 from histome.slide.maps import ClassMap
 
 N_CELL_CLASSES = len(CELL_CLASSES)
+_AXES, _ASPECT = ("major_axis_um", "minor_axis_um"), "aspect_ratio"
 # More nuclei than this at exactly one position are none; each would be a neighbor of all the others.
 _LARGEST_CROWD = 1000
 
 T = TypeVar("T")
+
+
+class NucleusColumns(Mapping[str, NDArray[np.float64]]):
+    """Nuclear features of some cells, read from the table when they are asked for.
+
+    Kept, each would be 8 bytes a cell beside the table.
+    """
+
+    def __init__(self, table: pa.Table, rows: NDArray[np.int64]) -> None:
+        names = [name for name, _, _ in NUCLEUS_FEATURES.values() if name in table.column_names]
+        if set(_AXES) <= set(names) and _ASPECT not in names:
+            names.append(_ASPECT)
+        self._table, self._rows, self._names = table, rows, names
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return a feature, NaN where a cell lacks it, (n,)."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name == _ASPECT and set(_AXES) <= set(self._names):
+            major, minor = (_floats(self._table, axis)[self._rows] for axis in _AXES)
+            ratio = quotient(major, minor)
+            return np.where(np.isfinite(ratio), ratio, np.nan)  # of lengths beyond all floats
+        return _floats(self._table, name)[self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names of the features that were measured."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return how many features were measured."""
+        return len(self._names)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "NucleusColumns":
+        """Return the features of the chosen cells, by mask or by index."""
+        return NucleusColumns(self._table, self._rows[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +68,7 @@ class Cells:
     """Cells as arrays of length n, in an order that depends on the cells and not on the rows they came in.
 
     `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside);
-    `features` are columns of NUCLEUS_FEATURES that were measured, NaN where one cell lacks a value;
+    `features` are the columns of NUCLEUS_FEATURES that were measured;
     `class_labels` says how the model learned each class, empty where that is not known; `strangeness` is NaN
     where the model cannot tell.
     """
@@ -42,7 +79,7 @@ class Cells:
     tissue: NDArray[np.int64]
     confidence: NDArray[np.float64] | None
     abstained: NDArray[np.bool_] | None
-    features: Mapping[str, NDArray[np.float64]]
+    features: NucleusColumns
     class_labels: Mapping[str, Support] = field(default_factory=dict)
     strangeness: NDArray[np.float64] | None = None
 
@@ -59,7 +96,7 @@ class Cells:
             self.tissue[rows],
             None if self.confidence is None else self.confidence[rows],
             None if self.abstained is None else self.abstained[rows],
-            {name: column[rows] for name, column in self.features.items()},
+            self.features.select(rows),
             self.class_labels,
             None if self.strangeness is None else self.strangeness[rows],
         )
@@ -177,13 +214,7 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
     if missing:
         raise HistomeError(f"the cells table has no column {', '.join(missing)}.")
     x_um, y_um = _finite(table, "x_um"), _finite(table, "y_um")
-    columns = {
-        name: _floats(table, name) for name, _, _ in NUCLEUS_FEATURES.values() if name in table.column_names
-    }
-    if {"major_axis_um", "minor_axis_um"} <= columns.keys():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = columns["major_axis_um"] / columns["minor_axis_um"]
-        columns["aspect_ratio"] = np.where(np.isfinite(ratio), ratio, np.nan)
+    columns = NucleusColumns(table, np.arange(len(x_um)))
     cells = Cells(
         x_um,
         y_um,

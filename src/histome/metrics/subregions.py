@@ -1,5 +1,6 @@
 """The same metrics for parts of a slide: pieces of tissue, tiles, polygons of the user."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,11 +18,14 @@ from histome.geometry.shapes import Shapes
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import METRIC_SCHEMA, measure_specimen
 from histome.metrics.specimen import cells_as_arrays, counted_specimen
+from histome.names import numbered, shown
 from histome.qc.fragments import label_fragments
 from histome.slide.maps import ClassMap
 from histome.threads import available_cpus
 from histome.tissue import Tissue
 from histome.tissue.zones import DEFAULT_RULE, ZoneRule
+
+_log = logging.getLogger(__name__)
 
 SUBREGION_SCHEMA = pa.schema([pa.field("part", pa.string()), *METRIC_SCHEMA])
 _SMALLEST_TILE_UM, _LARGEST_TILE_UM = 50.0, 100_000.0
@@ -52,7 +56,7 @@ def measure_subregions(
 
     A cell belongs to the part that its pixel of the tissue map belongs to; what lies outside a part is as if
     it were not there, so a cell's neighbors across its border do not count. Parts without analyzed tissue are
-    left out.
+    left out, regions with a warning.
 
     Parameters
     ----------
@@ -78,6 +82,8 @@ def measure_subregions(
         window = tissue.crop(part.column, part.row, width, height)
         own = replace(window, array=np.where(part.mask, window.array, np.uint8(0)))
         if not own.array.any():
+            if per == "region":
+                _log.warning("region %s holds no analyzed tissue and is left out", shown(part.name))
             continue
         r, c = rows - own.origin_px[1], columns - own.origin_px[0]
         near = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
@@ -147,19 +153,19 @@ def _pieces(tissue: ClassMap) -> Iterator[Subregion]:
 
 
 def _polygons(tissue: ClassMap, polygons: Shapes) -> Iterator[Subregion]:
-    """Yield the pixels of each polygon, clipped to the map; equal labels are numbered."""
+    """Yield the pixels of each polygon, clipped to the map, none off it; equal labels are numbered."""
     height, width = tissue.array.shape
-    labels = [str(label) for label in polygons.label]
-    for number, (label, shape) in enumerate(zip(labels, polygons.geometry, strict=True), start=1):
+    names = numbered([str(label) for label in polygons.label])
+    for name, shape in zip(names, polygons.geometry, strict=True):
         bounds = np.array(shape.bounds) / tissue.mpp - np.tile(tissue.origin_px, 2)
         left, top, right, bottom = np.floor(bounds).astype(np.int64).tolist()
         left, top = max(left, 0), max(top, 0)
         right, bottom = min(right + 1, width), min(bottom + 1, height)
         if right <= left or bottom <= top:
+            yield Subregion(name, 0, 0, np.zeros((0, 0), np.bool_))
             continue
         painted = np.zeros((bottom - top, right - left), np.uint8)
         corner = (left + tissue.origin_px[0], top + tissue.origin_px[1])
         code = np.array([1], np.uint8)
         paint_polygons(painted, np.array([shape], object), code, unit_px=1 / tissue.mpp, origin_px=corner)
-        name = label if labels.count(label) == 1 else f"{label} {number}"
         yield Subregion(name, top, left, painted > 0)

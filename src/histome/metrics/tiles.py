@@ -113,7 +113,7 @@ def four_tilings(specimen: Specimen, size_um: float) -> list[Tiling]:
 
     `size_um` is a multiple of 250.
     """
-    counts, mm2, (top_um, left_um) = specimen.once(_squares)
+    counts, mm2, (top_um, left_um) = specimen.once(_in_squares)
     side = round(size_um / _SQUARE_UM)
     lattice = lattice_over(specimen.maps, size_um)
     tilings = []
@@ -134,20 +134,36 @@ def four_tilings(specimen: Specimen, size_um: float) -> list[Tiling]:
     return tilings
 
 
-def _squares(specimen: Specimen) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[float, float]]:
-    """Return cells (rows, columns, 9) and mm2 of nucleated tissue in squares of 125 um, and their top left.
+def _in_squares(specimen: Specimen) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[float, float]]:
+    """Return cells (rows, columns, 9) and mm2 of nucleated tissue in the squares, and their top left."""
+    lattice = specimen.maps.once(squares_over)
+    areas = _as_mm2(specimen.maps.once(_tissue_px_per_square), specimen.maps.tissue)
+    mm2 = areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1)
+    return _cells_per_tile(specimen, lattice), mm2, (lattice.top_um, lattice.left_um)
+
+
+def squares_over(maps: TissueMaps) -> Lattice:
+    """Return the lattice of squares of 125 um.
 
     They reach a largest tile beyond the tissue, so that the tiles of every size are made of whole squares.
     """
-    whole = lattice_over(specimen.maps, SMALL_TILE_UM)
-    lattice = Lattice(_SQUARE_UM, 2 * whole.rows, 2 * whole.columns, whole.top_um, whole.left_um)
-    areas = specimen.maps.once(tissue_mm2_per_tile, lattice)
-    beyond = round(2 * TILE_SIZES_UM[-1] / _SQUARE_UM)
-    return (
-        np.pad(_cells_per_tile(specimen, lattice), ((beyond, beyond), (beyond, beyond), (0, 0))),
-        np.pad(areas[..., NUCLEATED_OF_CODE >= 0].sum(axis=-1), beyond),
-        (whole.top_um - beyond * _SQUARE_UM, whole.left_um - beyond * _SQUARE_UM),
+    whole, beyond = lattice_over(maps, SMALL_TILE_UM), round(2 * TILE_SIZES_UM[-1] / _SQUARE_UM)
+    rows, columns = (2 * side + 2 * beyond for side in whole[1:3])
+    top, left = (start - beyond * _SQUARE_UM for start in whole[3:])
+    return Lattice(_SQUARE_UM, rows, columns, top, left)
+
+
+def from_squares(maps: TissueMaps, squares: NDArray[Any], lattice: Lattice) -> NDArray[Any]:
+    """Return what the tiles of a lattice hold, 250 um or its multiples, from what the squares do."""
+    whole, side = maps.once(squares_over), round(lattice.size_um / _SQUARE_UM)
+    top, left = (
+        round((start - corner) / _SQUARE_UM) for start, corner in zip(lattice[3:], whole[3:], strict=True)
     )
+    return _merge(squares[top : top + side * lattice.rows, left : left + side * lattice.columns], side)
+
+
+def _tissue_px_per_square(maps: TissueMaps) -> NDArray[np.float64]:
+    return _px_per_tile(maps.tissue, maps.once(squares_over))
 
 
 def _merge(squares: NDArray[Any], side: int) -> NDArray[Any]:
@@ -176,8 +192,11 @@ def tile_of(
 
 
 def tissue_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
-    """Return the area of each code of the tissue map per tile, (rows, columns, 8)."""
-    return mm2_per_tile(maps.tissue, lattice)
+    """Return the area of each code of the tissue map per tile of 250 um or its multiples, (rows, columns, 8).
+
+    What is not analyzed has none. The pixels are gone through once for all lattices.
+    """
+    return _as_mm2(from_squares(maps, maps.once(_tissue_px_per_square), lattice), maps.tissue)
 
 
 def zone_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
@@ -185,8 +204,25 @@ def zone_mm2_per_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]
     return mm2_per_tile(maps.zones, lattice)
 
 
-def mm2_per_tile(tissue: ClassMap, lattice: Lattice) -> NDArray[np.float64]:
-    """Return the area of each code per tile, (rows, columns, codes); pixels on a border are shared."""
+def mm2_per_tile(
+    tissue: ClassMap, lattice: Lattice, rows: tuple[int, int] | None = None
+) -> NDArray[np.float64]:
+    """Return the area of each code per tile, (rows, columns, codes); pixels on a border are shared.
+
+    `rows` are those of the tiles that are wanted, the end exclusive; all by default. Pixels of code 0 are
+    left out.
+    """
+    return _as_mm2(_px_per_tile(tissue, lattice, rows), tissue)
+
+
+def _as_mm2(px: NDArray[np.float64], tissue: ClassMap) -> NDArray[np.float64]:
+    return px * tissue.mpp**2 / 1e6
+
+
+def _px_per_tile(
+    tissue: ClassMap, lattice: Lattice, rows: tuple[int, int] | None = None
+) -> NDArray[np.float64]:
+    """Return the pixels of each code per tile, see `mm2_per_tile`."""
     axes = []
     for corner, count, start, tiles, covered in zip(
         tissue.origin_px[::-1],
@@ -196,16 +232,22 @@ def mm2_per_tile(tissue: ClassMap, lattice: Lattice) -> NDArray[np.float64]:
         tissue.shares,
         strict=True,
     ):
-        # Each pixel begins in one tile and may end in the next.
-        edge = ((corner + np.arange(count)) * tissue.mpp - start) / lattice.size_um
-        first = np.clip(np.floor(edge), 0, max(tiles - 1, 0))
-        share = np.clip((first + 1 - edge) * lattice.size_um / tissue.mpp, 0, 1)
+        # Each pixel begins in one tile and may end in the next. In um, so that halves of pixels are exact.
+        edge_um = (corner + np.arange(count)) * tissue.mpp - start
+        first = np.clip(np.floor(edge_um / lattice.size_um), 0, max(tiles - 1, 0))
+        share = np.clip(((first + 1) * lattice.size_um - edge_um) / tissue.mpp, 0, 1)
         share[first == tiles - 1] = 1
         axes.append((first.astype(np.int64), share * covered, (1 - share) * covered))
-    areas = np.zeros((lattice.rows, lattice.columns, len(tissue.classes) + 1))
-    _add_pixels(tissue.array, axes[0], axes[1], areas)
-    areas *= tissue.mpp**2  # in place: pixels of 12 um over a slide are 300 MB
-    areas /= 1e6
+    first, own, after = axes[0]
+    begin, end = rows or (0, lattice.rows)
+    held = slice(*np.searchsorted(first, (begin - 1, end)))
+    down = (
+        first[held] - begin,
+        np.where(first >= begin, own, 0)[held],
+        np.where(first + 1 < end, after, 0)[held],
+    )
+    areas = np.zeros((end - begin, lattice.columns, len(tissue.classes) + 1))
+    _add_pixels(tissue.array[held], down, axes[1], areas)
     return areas
 
 
@@ -228,7 +270,7 @@ def is_flat(density: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True)
 def _add_pixels(codes, rows, columns, areas):
-    """Add every pixel to its tiles: `rows` and `columns` are (first tile, share in it, share in the next)."""
+    """Add the pixels to their tiles; `rows`, `columns` are (first tile, share in it, share in the next)."""
     row, in_row, in_next_row = rows
     column, in_column, in_next_column = columns
     for r in range(codes.shape[0]):
@@ -237,6 +279,9 @@ def _add_pixels(codes, rows, columns, areas):
             if across <= 0:
                 continue
             for c in range(codes.shape[1]):
-                areas[row[r] + dr, column[c], codes[r, c]] += across * in_column[c]
+                code = codes[r, c]
+                if code == 0:
+                    continue
+                areas[row[r] + dr, column[c], code] += across * in_column[c]
                 if in_next_column[c] > 0:
-                    areas[row[r] + dr, column[c] + 1, codes[r, c]] += across * in_next_column[c]
+                    areas[row[r] + dr, column[c] + 1, code] += across * in_next_column[c]

@@ -1,7 +1,7 @@
 """A model card in words and tables: what `histome models show` prints."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from histome.models.card import Card
@@ -23,6 +23,10 @@ class ScoreRow(NamedTuple):
     low: float
     high: float
     n: str
+
+    def interval(self, number: Callable[[float], str]) -> str:
+        """Return the interval in words; one unit alone is drawn again and again and has none."""
+        return "none: one alone" if self.n == "1" else f"{number(self.low)} to {number(self.high)}"
 
 
 def score_rows(scores: Mapping[str, Any], place: tuple[str, ...] = ()) -> Iterator[ScoreRow]:
@@ -118,7 +122,13 @@ def _scores(card: Card) -> list[str]:
             )
             place = row.place
         table.append(
-            (f"  {plain_name(row.figure)}", f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", row.n, "")
+            (
+                f"  {plain_name(row.figure)}",
+                f"{row.value:.3f}",
+                row.interval(lambda end: f"{end:.3f}"),
+                row.n,
+                "",
+            )
         )
     return lines + _table(("data and figure", "value", "interval", "n", "of"), table)
 

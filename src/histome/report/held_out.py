@@ -59,7 +59,7 @@ def _keep_better(best: dict[str, tuple[tuple[int, int], ClassError]], row: Score
 
 
 def _error(figure: str, row: ScoreRow, data: str, *, label: str, of_group: bool) -> ClassError:
-    value, low, high = (format_number(number, 2) for number in (row.value, row.low, row.high))
-    text = f"{figure} {value}" + (" (group)" if of_group else "")
+    text = f"{figure} {format_number(row.value, 2)}" + (" (group)" if of_group else "")
     where = f"{data}, label “{label.replace('_', ', ')}”"
-    return ClassError(text, f"{text}, 95 % interval {low} to {high}, on {where} (n = {row.n})")
+    interval = row.interval(lambda end: format_number(end, 2))
+    return ClassError(text, f"{text}, 95 % interval {interval}, on {where} (n = {row.n})")

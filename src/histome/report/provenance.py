@@ -135,8 +135,8 @@ def _model_rows(entry: Mapping[str, Any], card: Card | None) -> list[Row]:
 def _score_cells(row: ScoreRow, model: str) -> tuple[str, ...]:
     """Place, figure, value, interval and n as the template takes them."""
     place = ", ".join([model, *map(plain_name, row.place)])
-    value, low, high = (format_number(number) for number in (row.value, row.low, row.high))
-    return place, plain_name(row.figure), value, f"{low} to {high}", row.n
+    value, interval = format_number(row.value), row.interval(format_number)
+    return place, plain_name(row.figure), value, interval, row.n
 
 
 def _pretty(value: object) -> str:

@@ -110,13 +110,8 @@ class ClassMap:
 
         `within` splits each by the codes of another map of the same pixels: (classes + 1, its classes + 1).
         """
-        if within is None:
-            return covered_counts(self.array, self.shares, len(self.classes) + 1)
-        kinds = len(within.classes) + 1
-        codes = self.array * np.uint8(kinds)
-        codes += within.array
-        areas = covered_counts(codes, self.shares, (len(self.classes) + 1) * kinds)
-        return areas.reshape(-1, kinds)
+        other = within and (within.array, len(within.classes) + 1)
+        return covered_counts(self.array, self.shares, len(self.classes) + 1, within=other)
 
     def at(self, x_um: ArrayLike, y_um: ArrayLike) -> NDArray[np.uint8]:
         """Return the codes at points, um from the slide's corner: uint8 of their common shape, 0 outside."""

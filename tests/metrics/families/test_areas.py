@@ -8,6 +8,7 @@ from helpers.scenes import CODE, by_name, measure_maps, one_tissue
 
 from histome.classes import QC_CLASSES, TISSUE_CLASSES
 from histome.config import MetricsConfig
+from histome.metrics.families.patterns.tumor_border import bands_per_square
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.tiles import lattice_over, tissue_mm2_per_tile
 from histome.slide import ClassMap, Frame
@@ -112,7 +113,9 @@ def test_bands_tiles_and_eroded_windows_share_the_border_out_too():
     tiles = tissue_mm2_per_tile(maps, lattice_over(maps, 250.0))
     assert tiles.sum() * 1e6 == pytest.approx(exact_um2, rel=1e-9)
     # Within 500 um of the front at 400 um lies all of the carcinoma and 500 um of the stroma.
-    assert maps.border_px.sum(axis=1) * 4 == pytest.approx([400 * 801.5, 500 * 801.5], rel=1e-9)
+    assert maps.once(bands_per_square).sum(axis=(0, 1, 3)) * 4 == pytest.approx(
+        [400 * 801.5, 500 * 801.5], rel=1e-9
+    )
     everywhere = maps.distance_to_border().tail(tissue.array, maps.nucleated_codes, shares=tissue.shares)
     assert everywhere[0] * 4 == pytest.approx(exact_um2, rel=1e-9)
     assert (np.diff(everywhere) <= 0).all()

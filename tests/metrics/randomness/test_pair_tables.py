@@ -45,9 +45,9 @@ def test_cells_are_paired_as_by_brute_force(rng):
 def test_blocks_change_nothing_and_pixels_weigh_as_points_in_them(rng, monkeypatch):
     monkeypatch.setattr(discs, "_POINTS", 4)
     fields = rng.random((2, 35, 26)) * (rng.random((2, 35, 26)) < 0.3)
-    whole = discs.sums_in_discs(fields, [1.5, 5.3])
+    whole = discs.sums_in_discs(discs.FieldRows.of(fields), [1.5, 5.3])
     monkeypatch.setattr(discs, "_BLOCK_PX", 20)
-    assert np.allclose(discs.sums_in_discs(fields, [1.5, 5.3]), whole, rtol=1e-12)
+    assert np.allclose(discs.sums_in_discs(discs.FieldRows.of(fields), [1.5, 5.3]), whole, rtol=1e-12)
     place = np.argwhere(np.ones((35, 26)))
     step = (np.arange(4) - 1.5) / 4
     points = np.array(np.meshgrid(step, step)).reshape(2, 16).T
@@ -60,7 +60,26 @@ def test_blocks_change_nothing_and_pixels_weigh_as_points_in_them(rng, monkeypat
     assert np.allclose(whole[1], flat @ weight @ flat.T)
 
 
+def test_fields_are_asked_for_in_strips_and_sums_round_pixels_are_those_of_pairs(rng, monkeypatch):
+    monkeypatch.setattr(discs, "_BLOCK_PX", 20)
+    fields = rng.random((3, 70, 26)) * (rng.random((3, 70, 26)) < 0.3)
+    fields[1] = 0
+    asked = []
+
+    def rows(lo, hi):
+        asked.append(hi - lo)
+        return fields[:, lo:hi]
+
+    given = discs.FieldRows((3, 70, 26), rows)
+    total = np.zeros((2, 3, 3))
+    for part in discs.within_discs(given, [1.5, 5.3]):
+        total += np.einsum("ahw,rbhw->rab", part.own, part.around)
+    assert max(asked) <= 20
+    assert np.allclose(total, discs.sums_in_discs(given, [1.5, 5.3]), rtol=1e-12, atol=1e-12)
+    assert not total[:, 1].any()
+
+
 def test_nothing_has_no_pairs():
     maps = make_tissue_maps(one_tissue((20, 20), name="NECROSIS"))
     assert not point_pairs(maps).any()
-    assert discs.sums_in_discs(np.zeros((2, 0, 0)), [3.0]).tolist() == [[[0, 0], [0, 0]]]
+    assert discs.sums_in_discs(discs.FieldRows.of(np.zeros((2, 0, 0))), [3.0]).tolist() == [[[0, 0], [0, 0]]]

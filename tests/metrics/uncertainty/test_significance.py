@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import measure_maps, two_compartments
+from helpers.scenes import measure_maps, one_tissue, random_cells, two_compartments
 
 from histome.config import MetricsConfig
+from histome.metrics.families.patterns.clustering import morans_i, morans_z
 from histome.metrics.uncertainty.significance import benjamini_hochberg, two_sided, z_of_log2
 
 
@@ -50,6 +51,30 @@ def test_where_nothing_is_p_is_even_and_no_q_is_small(family):
     assert 0.3 < np.mean([row["p"] for row in rows]) < 0.7
     assert min(row["q"] for row in rows) > 0.01
     assert all(row["q"] >= row["p"] for row in rows)
+
+
+def test_contacts_of_one_tissue_are_tested_the_same_within_it_and_over_the_slide(rng):
+    cells, families = random_cells(rng, 3000, side_um=1000.0), ("contacts", "contacts-in-tissue")
+    table = measure_maps(None, one_tissue((500, 500)), None, cells, MetricsConfig(families=families))
+    p = dict(zip(table["name"].to_pylist(), table["p"].to_pylist(), strict=True))
+    pairs = [name.removeprefix("CONTACT_LOG_ODDS_") for name in p if name.startswith("CONTACT_LOG_ODDS_")]
+    assert len(pairs) == 45
+    for pair in pairs:
+        assert p[f"CONTACT_LOG_ODDS_{pair}"] == pytest.approx(p[f"CONTACT_IN_TISSUE_LOG2_{pair}"], rel=1e-6)
+    assert p["CONTACT_FRACTION_LYMPHOCYTE_LYMPHOCYTE"] is None
+
+
+def test_morans_i_is_as_far_from_its_mean_as_among_exchanged_tiles(rng):
+    used = rng.random((9, 8)) < 0.8
+    field = np.where(used, rng.gamma(0.5, 1, (9, 8)) + np.arange(8) * 0.2, 0.0)
+    drawn = np.zeros((4000, 9, 8))
+    for each in drawn:
+        each[used] = rng.permutation(field[used])
+    values = [morans_i(each, used) for each in drawn]
+    value = morans_i(field, used)
+    expected = (value - np.mean(values)) / np.std(values)
+    assert morans_z(value, field, used) == pytest.approx(expected, rel=0.05, abs=0.05)
+    assert np.isnan(morans_z(np.nan, field, used))
 
 
 def test_compartments_alone_are_discoveries_of_the_pooled_test_and_mirror_images_are_one_test():

@@ -1,6 +1,5 @@
 """Regions of interest from a file of annotations: which are measured, which left out, what each is called."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +18,7 @@ from histome.interop.given.xml_files import read_xml
 from histome.interop.json_files import load_json
 from histome.interop.labels import NO_LABEL
 from histome.interop.qupath import features_of, label_of, shapes_of
+from histome.names import numbered
 from histome.slide import Slide
 from histome.slide.mpp import OVERRIDDEN
 
@@ -145,7 +145,7 @@ def _placed(
     kept: list[shapely.Geometry] = []
     titles: list[str] = []
     kinds: list[str] = []
-    for each, title in zip(wanted, _unique([each.title for each in wanted]), strict=True):
+    for each, title in zip(wanted, numbered([each.title for each in wanted]), strict=True):
         drawn = _in_um(each.geometry, scale)
         rest = enclosed(shapely.difference(drawn, hole))
         if shapely.is_empty(rest) or not shapely.intersects(drawn, whole):
@@ -161,19 +161,6 @@ def _placed(
 
 def _in_um(geometry: shapely.Geometry, scale: np.ndarray) -> shapely.Geometry:
     return shapely.transform(geometry, lambda xy: xy * scale)
-
-
-def _unique(titles: Sequence[str]) -> list[str]:
-    """Number equal titles, by numbers that no other title has."""
-    times, taken, found = Counter(titles), set(titles), []
-    for title in titles:
-        name, number = title, 0
-        while times[title] > 1 and name in taken:
-            number += 1
-            name = f"{title} {number}"
-        taken.add(name)
-        found.append(name)
-    return found
 
 
 def _nowhere(path: Path, wanted: Sequence[Annotation], slide: Slide) -> str:

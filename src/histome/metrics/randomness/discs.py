@@ -1,12 +1,12 @@
 """Sums over all pairs of pixels within a radius, by Fourier transform: linear in the area."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.signal import oaconvolve
 
 # Pixels of a side of a transform: the memory is this much, whatever the size of the slide.
 _BLOCK_PX = 512
@@ -15,7 +15,20 @@ _BLOCK_PX = 512
 _POINTS = 32
 
 
-def sums_in_discs(fields: NDArray[np.float64], radii_px: Sequence[float]) -> NDArray[np.float64]:
+class FieldRows(NamedTuple):
+    """Fields (f, h, w) float64 that are made when they are asked for: `rows(lo, hi)` are their rows lo:hi."""
+
+    shape: tuple[int, int, int]
+    rows: Callable[[int, int], NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, fields: NDArray[np.float64]) -> "FieldRows":
+        """Return fields that are there as a whole."""
+        count, height, width = fields.shape
+        return cls((count, height, width), lambda lo, hi: fields[:, lo:hi])
+
+
+def sums_in_discs(fields: FieldRows, radii_px: Sequence[float]) -> NDArray[np.float64]:
     """Sum fields[i] at p x fields[j] at q over the pixels p, q, for each radius and each i, j.
 
     Each pair of pixels counts by the probability that two points, one uniform in each, lie within the radius;
@@ -24,8 +37,8 @@ def sums_in_discs(fields: NDArray[np.float64], radii_px: Sequence[float]) -> NDA
 
     Parameters
     ----------
-    fields : (f, h, w) float64
-        Zero where nothing is.
+    fields : FieldRows
+        Zero where nothing is. Asked for some 500 rows at a time, those round them included.
     radii_px : sequence of float, px
         Ascending.
 
@@ -33,64 +46,110 @@ def sums_in_discs(fields: NDArray[np.float64], radii_px: Sequence[float]) -> NDA
     -------
     (radii, f, f) float64
     """
-    total = np.zeros((len(radii_px), len(fields), len(fields)))
-    reach = int(np.ceil(radii_px[-1])) + 1
-    shape = tuple(
-        min(_BLOCK_PX, int(fft.next_fast_len(side + 2 * reach, real=True) or 0)) for side in fields.shape[1:]
-    )
-    if fields.size == 0:
+    count = fields.shape[0]
+    total = np.zeros((len(radii_px), count, count))
+    if 0 in fields.shape:
         return total
-    discs = [_disc(shape, radius) for radius in radii_px]
-    for centers, around in _blocks(fields, shape, reach):
-        here = _transform(centers).view(np.float64).reshape(len(fields), -1)
-        there = _transform(around).view(np.float64).reshape(len(fields), -1)
+    shape, reach = _block_shape(fields, radii_px)
+    discs = [_doubled(_disc(shape, radius), shape) for radius in radii_px]
+    for block in _blocks(fields, shape, reach):
+        here, there = (
+            _transform(each, shape, corner).view(np.float64).reshape(count, -1)
+            for each, corner in ((block.own, (reach, reach)), (block.around, block.corner))
+        )
         for k, disc in enumerate(discs):
             total[k] += (here * disc) @ there.T
     return total
 
 
-def within_discs(fields: NDArray[np.float64], radius_px: float) -> Iterator[NDArray[np.float64]]:
-    """Yield for each field the sum of its pixels within the radius of each pixel, (h, w).
+class DiscSums(NamedTuple):
+    """Fields in a block of pixels whose first is (row, column), and the sums round each pixel of it."""
+
+    row: int
+    column: int
+    own: NDArray[np.float64]  # (f, h, w)
+    around: NDArray[np.float64]  # (radii, f, h, w): within each radius
+
+
+def within_discs(fields: FieldRows, radii_px: Sequence[float]) -> Iterator[DiscSums]:
+    """Yield the sums of the pixels within radii of each pixel, for blocks that make up all that is not zero.
 
     Pairs of pixels count as in `sums_in_discs`: of a field times these sums, the sum over all pixels is it.
     """
-    weights = _weights(radius_px, _POINTS)
-    for field in fields:
-        yield oaconvolve(field, weights, mode="same")
+    if 0 in fields.shape:
+        return
+    shape, reach = _block_shape(fields, radii_px)
+    discs = [_disc(shape, radius) for radius in radii_px]
+    for block in _blocks(fields, shape, reach):
+        height, width = block.own.shape[1:]
+        around = np.zeros((len(radii_px), *block.own.shape))
+        for field, transform in enumerate(_transform(block.around, shape, block.corner)):
+            if transform.any():
+                for k, disc in enumerate(discs):
+                    sums = np.asarray(fft.irfft2(transform * disc, shape))
+                    around[k, field] = sums[reach : reach + height, reach : reach + width]
+        yield DiscSums(block.row, block.column, block.own, around)
 
 
-def _transform(fields: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Return the transforms of real fields over their last two axes."""
-    return np.asarray(fft.rfft2(fields), np.complex128)
+def _block_shape(fields: FieldRows, radii_px: Sequence[float]) -> tuple[tuple[int, int], int]:
+    """Return the sides of a transform, and how many pixels round a block are in it."""
+    reach = int(np.ceil(radii_px[-1])) + 1
+    height, width = (
+        min(_BLOCK_PX, int(fft.next_fast_len(side + 2 * reach, real=True) or 0)) for side in fields.shape[1:]
+    )
+    return (height, width), reach
 
 
-def _blocks(
-    fields: NDArray[np.float64], shape: tuple[int, ...], reach: int
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield the fields in each block, and in it and `reach` pixels round it; (f, *shape), zero beyond."""
+def _transform(
+    fields: NDArray[np.float64], shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
+) -> NDArray[np.complex128]:
+    """Return the transforms of real fields (f, h, w) that lie at a corner of zeros of a shape."""
+    found = np.zeros((len(fields), shape[0], shape[1] // 2 + 1), np.complex128)
+    (top, left), (height, width) = corner, fields.shape[1:]
+    for field, transform in zip(fields, found, strict=True):
+        if field.any():  # most blocks hold few of the tissues
+            whole = np.zeros(shape)
+            whole[top : top + height, left : left + width] = field
+            transform[:] = np.asarray(fft.rfft2(whole), np.complex128)
+    return found
+
+
+class _Block(NamedTuple):
+    row: int
+    column: int
+    own: NDArray[np.float64]  # (f, h, w)
+    around: NDArray[np.float64]  # the same and up to `reach` pixels round it
+    corner: tuple[int, int]  # where its first pixel lies in a transform
+
+
+def _blocks(fields: FieldRows, shape: tuple[int, int], reach: int) -> Iterator[_Block]:
+    """Yield the blocks of the fields that hold anything."""
     rows, columns = (side - 2 * reach for side in shape)
     _, height, width = fields.shape
     for top in range(0, height, rows):
+        above = max(top - reach, 0)
+        strip = fields.rows(above, min(top + rows + reach, height))
         for left in range(0, width, columns):
-            own = fields[:, top : top + rows, left : left + columns]
+            own = strip[:, top - above : top - above + rows, left : left + columns]
             if not own.any():
                 continue
-            centers, around = np.zeros((2, len(fields), *shape))
-            centers[:, reach : reach + own.shape[1], reach : reach + own.shape[2]] = own
-            y, x = max(top - reach, 0), max(left - reach, 0)
-            seen = fields[:, y : top + rows + reach, x : left + columns + reach]
-            y, x = y - top + reach, x - left + reach
-            around[:, y : y + seen.shape[1], x : x + seen.shape[2]] = seen
-            yield centers, around
+            beside = max(left - reach, 0)
+            around = strip[:, :, beside : left + columns + reach]
+            yield _Block(top, left, own, around, (above - top + reach, beside - left + reach))
 
 
-def _disc(shape: tuple[int, ...], radius_px: float) -> NDArray[np.float64]:
-    """Return the transform of a disc's weights, real, as it multiplies flat transforms of fields (1, k)."""
+def _disc(shape: tuple[int, int], radius_px: float) -> NDArray[np.float64]:
+    """Return the transform of a disc's weights, real, (h, w // 2 + 1)."""
     weights = _weights(radius_px, _POINTS)
     lags = np.arange(len(weights)) - len(weights) // 2
     whole = np.zeros(shape)
     whole[np.ix_(lags, lags)] = weights
-    transform = _transform(whole).real / np.prod(shape)
+    return _transform(whole[None], shape)[0].real
+
+
+def _doubled(disc: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return a disc's transform as factors of flat transforms of fields whose products are summed, (1, k)."""
+    transform = disc / np.prod(shape)
     # The half of the frequencies that is left out is the mirror image of the inner columns.
     transform[:, 1 : (shape[1] + 1) // 2] *= 2
     return np.repeat(transform, 2, axis=1).reshape(1, -1)

@@ -11,9 +11,9 @@ from histome.classes import NUCLEATED_TISSUES
 from histome.geometry.grid import bin_span, build_grid, run_chunks
 from histome.metrics.axes import FAR_RADII_UM
 from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
-from histome.metrics.randomness.discs import sums_in_discs
+from histome.metrics.randomness.discs import FieldRows, sums_in_discs
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
-from histome.metrics.tiles import Lattice, lattice_over, tile_of, tissue_mm2_per_tile
+from histome.metrics.tiles import Lattice, lattice_over, mm2_per_tile, tile_of
 
 N_TISSUES = len(NUCLEATED_TISSUES)
 # Up to here cells are paired one by one; the neighbors of a cell grow with the square of the radius.
@@ -56,41 +56,55 @@ def point_pairs(maps: TissueMaps) -> NDArray[np.float64]:
     )
 
 
-def point_fields(
-    maps: TissueMaps,
-) -> Iterator[tuple[Lattice, NDArray[np.float64], tuple[int, ...]]]:
-    """Yield the pixels that points are paired on, um2 of each tissue in them, and for which radii."""
+def point_fields(maps: TissueMaps) -> Iterator[tuple[Lattice, FieldRows, tuple[int, ...]]]:
+    """Yield the pixels that points are paired on, um2 of each tissue in them, and for which radii.
+
+    Those beyond 100 um are summed up while the first are asked for, all of which are.
+    """
     coarse = lattice_over(maps, PIXEL_UM)
     fine = Lattice(PIXEL_UM / 2, 2 * coarse.rows, 2 * coarse.columns, coarse.top_um, coarse.left_um)
-    area_mm2 = tissue_mm2_per_tile(maps, fine)
-    tissues = np.array([1e6 * area_mm2[..., code] for code in maps.nucleated_codes])
-    del area_mm2
-    yield fine, tissues, NEAR_UM
-    merged = tissues.reshape(N_TISSUES, coarse.rows, 2, coarse.columns, 2).sum(axis=(2, 4))
-    yield coarse, merged, FAR_UM
+    merged = np.zeros((N_TISSUES, coarse.rows, coarse.columns))
+
+    def rows(lo: int, hi: int) -> NDArray[np.float64]:
+        area_mm2 = mm2_per_tile(maps.tissue, fine, (lo, hi))
+        strip = np.array([1e6 * area_mm2[..., code] for code in maps.nucleated_codes])
+        first, end = -(-lo // 2), hi // 2  # whole rows of coarse pixels: the strips overlap
+        own = strip[:, 2 * first - lo : 2 * end - lo]
+        merged[:, first:end] = own.reshape(N_TISSUES, end - first, 2, coarse.columns, 2).sum(axis=(2, 4))
+        return strip
+
+    yield fine, FieldRows((N_TISSUES, fine.rows, fine.columns), rows), NEAR_UM
+    yield coarse, FieldRows.of(merged), FAR_UM
 
 
 def _far(specimen: Specimen) -> NDArray[np.float64]:
     """Return the pairs beyond 100 um by class and, behind the classes, by tissue, (radii, 14, 14)."""
     _, fields = cell_fields(specimen)
     pairs = sums_in_discs(fields, [radius / PIXEL_UM for radius in FAR_UM])
-    each = np.arange(len(fields))
-    pairs[:, each, each] -= fields.sum(axis=(1, 2))  # no cell is its own neighbor
+    each = np.arange(N_CELL_CLASSES + N_TISSUES)
+    # No cell is its own neighbor.
+    pairs[:, each, each] -= np.concatenate(
+        [specimen.tissue_counts.sum(axis=1), specimen.tissue_counts.sum(axis=0)]
+    )
     return pairs.round(3)  # the rounding errors of the transform
 
 
-def cell_fields(specimen: Specimen) -> tuple[Lattice, NDArray[np.float64]]:
+def cell_fields(specimen: Specimen) -> tuple[Lattice, FieldRows]:
     """Return the pixels that far cells are paired on, and the cells of each class, then tissue, in them."""
     lattice = lattice_over(specimen.maps, PIXEL_UM)
     inside = specimen.nucleated >= 0
     row, column = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
-    pixel, pixels = row * lattice.columns + column, lattice.rows * lattice.columns
-    kinds = ((specimen.cells.label, N_CELL_CLASSES), (specimen.nucleated, N_TISSUES))
-    fields = np.concatenate(
-        [np.bincount(kind[inside] * pixels + pixel, minlength=n * pixels) for kind, n in kinds]
-    )
+    kinds = specimen.cells.label[inside], N_CELL_CLASSES + specimen.nucleated[inside]
     shape = (N_CELL_CLASSES + N_TISSUES, lattice.rows, lattice.columns)
-    return lattice, fields.astype(np.float64).reshape(shape)
+
+    def rows(lo: int, hi: int) -> NDArray[np.float64]:
+        here = (row >= lo) & (row < hi)
+        fields = np.zeros((shape[0], hi - lo, lattice.columns))
+        for kind in kinds:
+            np.add.at(fields, (kind[here], row[here] - lo, column[here]), 1)
+        return fields
+
+    return lattice, FieldRows(shape, rows)
 
 
 def _near(specimen: Specimen) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import product
 from math import log, perm, prod, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,10 @@ class TissueGraph(NamedTuple):
     forks: NDArray[np.int64]
 
 
-def graph_of(degree: NDArray[np.int64], tissue: NDArray[np.int64]) -> TissueGraph:
+def graph_of(degree: NDArray[np.integer[Any]], tissue: NDArray[np.int64]) -> TissueGraph:
     """Return the sums of a graph, from each cell's neighbors by tissue (n, tissues) and its tissue (n,)."""
     tissues = degree.shape[1]
-    own = [degree[tissue == s] for s in range(tissues)]
+    own = [degree[tissue == s].astype(np.int64) for s in range(tissues)]
     edges = np.array([rows.sum(axis=0) for rows in own])
     forks = np.array([rows.T @ rows for rows in own])
     every = np.arange(tissues)
@@ -228,7 +228,7 @@ def log2_templates(name: str, *, pairs: str, which: str, tail: str = "") -> Item
 
 
 def log2_within_tissues(
-    templates: Items, specimen: Specimen, table: NDArray[np.int64], degree: NDArray[np.int64]
+    templates: Items, specimen: Specimen, table: NDArray[np.int64], degree: NDArray[np.integer[Any]]
 ) -> Mapping[str, Result]:
     """Return the results of `log2_templates`.
 
@@ -236,7 +236,7 @@ def log2_within_tissues(
     ----------
     table : (9, 9) int64
         Unordered pairs of neighbors by their classes, in the upper triangle.
-    degree : (n, tissues) int64
+    degree : (n, tissues) int
         Neighbors of each cell by tissue.
     """
     pairs = tuple(PAIR_CODES.values())

@@ -8,22 +8,30 @@ import pyarrow as pa
 from histome.metrics.catalogue import FAMILIES
 from histome.metrics.declaration import Metric
 from histome.metrics.results import Result
+from histome.metrics.specimen import Specimen
 from histome.metrics.uncertainty.significance import benjamini_hochberg
 
 
-def columns_of_tests(metrics: Sequence[Metric], results: Mapping[str, Result]) -> dict[str, pa.Array]:
+def columns_of_tests(
+    metrics: Sequence[Metric], specimen: Specimen, results: Mapping[str, Result]
+) -> dict[str, pa.Array]:
     """Return p and q of every metric that is a test, null for all others; a family's tests are one family."""
     p, q = np.full(len(metrics), np.nan), np.full(len(metrics), np.nan)
     for name in dict.fromkeys(metric.family for metric in metrics):
         if (tests := FAMILIES[name].tests) is None:
             continue
-        found = tests(results)
+        found = tests(specimen, results)
         rows = [k for k, m in enumerate(metrics) if m.family == name and m.template.pattern in found]
         p[rows] = [found[metrics[k].template.pattern][metrics[k].index] for k in rows]
         # What is the same with two classes exchanged is one test.
-        own = np.array([k for k in rows if not metrics[k].derived], np.int64)
+        own = np.array([k for k in rows if not _is_mirrored(metrics[k])], np.int64)
         q[own] = benjamini_hochberg(p[own])
         of_own = {(metrics[k].template.pattern, metrics[k].index): q[k] for k in own}
         for k in set(rows) - set(own.tolist()):
             q[k] = of_own[metrics[k].template.pattern, metrics[k].index[::-1]]
     return {name: pa.array(column, mask=np.isnan(column)) for name, column in (("p", p), ("q", q))}
+
+
+def _is_mirrored(metric: Metric) -> bool:
+    """Whether the same stands under the two classes exchanged."""
+    return metric.template.symmetric and metric.index[0] > metric.index[1]

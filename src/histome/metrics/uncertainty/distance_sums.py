@@ -8,21 +8,21 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.geometry.grid import bin_span, build_grid, run_chunks
-from histome.metrics.randomness.discs import within_discs
+from histome.metrics.randomness.discs import FieldRows, within_discs
 from histome.metrics.randomness.pair_tables import (
     FAR_UM,
     N_TISSUES,
     NEAR_UM,
-    PIXEL_UM,
     cell_fields,
     point_fields,
 )
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
-from histome.metrics.tiles import Lattice, centers_of
+from histome.metrics.tiles import Lattice
 from histome.metrics.uncertainty.blocks import Blocks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_TISSUE_PAIRS = [(s, t) for s in range(N_TISSUES) for t in range(N_TISSUES)]
 
 
 class BlockPairs(NamedTuple):
@@ -38,53 +38,64 @@ def block_pairs(specimen: Specimen, blocks: Blocks, pairs: Sequence[tuple[int, i
     near_classes, near_tissues = _near(specimen, blocks, pairs)
     far_classes, far_tissues = _far(specimen, blocks, pairs)
     points = [
-        _tissue_pairs(fields, _block_of_pixels(blocks, lattice), len(blocks), radius / lattice.size_um)
+        _sums_by_block((lattice, fields), radii, blocks, _TISSUE_PAIRS)[0]
         for lattice, fields, radii in point_fields(specimen.maps)
-        for radius in radii
     ]
     return BlockPairs(
         np.concatenate([near_classes, far_classes], axis=1),
         np.concatenate([near_tissues, far_tissues], axis=1),
-        np.stack(points, axis=1),
+        _by_tissues(np.concatenate(points, axis=1)),
     )
 
 
-def _block_of_pixels(blocks: Blocks, lattice: Lattice) -> Ints:
-    """Return the block of each pixel, by its center, (pixels,)."""
-    return blocks.at(*(each.ravel() for each in centers_of(lattice)))
+def _by_tissues(sums: Floats) -> Floats:
+    """Return sums (..., 25) as (..., 5, 5)."""
+    return sums.reshape(*sums.shape[:-1], N_TISSUES, N_TISSUES)
 
 
-def _summed(field: Floats, block: Ints, n_blocks: int) -> Floats:
-    return np.asarray(np.bincount(block, weights=field.ravel(), minlength=n_blocks), np.float64)
+def _sums_by_block(
+    given: tuple[Lattice, FieldRows],
+    radii_um: Sequence[float],
+    blocks: Blocks,
+    pairs: Sequence[tuple[int, int]],
+) -> tuple[Floats, Floats]:
+    """Sum fields on a lattice by the blocks of their pixels.
 
-
-def _tissue_pairs(fields: Floats, block: Ints, n_blocks: int, radius_px: float) -> Floats:
-    """Return the ordered pairs of pixels by the block of the first, (blocks, 5, 5)."""
-    found = np.zeros((n_blocks, len(fields), len(fields)))
-    for t, around in enumerate(within_discs(fields, radius_px)):
-        for s, own in enumerate(fields):
-            if own.any():
-                found[:, s, t] = _summed(own * around, block, n_blocks)
-    return found
+    Returns
+    -------
+    of_pairs : (blocks, radii, pairs)
+        Of the first field of each pair times the second within the radius.
+    own : (blocks, fields)
+        Of each field.
+    """
+    lattice, fields = given
+    found, own = np.zeros((len(blocks), len(radii_um), len(pairs))), np.zeros((len(blocks), fields.shape[0]))
+    for part in within_discs(fields, [radius / lattice.size_um for radius in radii_um]):
+        row, column = np.nonzero(part.own.any(axis=0))
+        block = blocks.at(
+            lattice.left_um + (part.column + column.astype(np.float64) + 0.5) * lattice.size_um,
+            lattice.top_um + (part.row + row.astype(np.float64) + 0.5) * lattice.size_um,
+        )
+        values, around = part.own[:, row, column], part.around[:, :, row, column]
+        for field, value in enumerate(values):
+            own[:, field] += np.bincount(block, weights=value, minlength=len(blocks))
+        for k, (first, second) in enumerate(pairs):
+            if values[first].any():
+                for q in range(len(radii_um)):
+                    weights = values[first] * around[q, second]
+                    found[:, q, k] += np.bincount(block, weights=weights, minlength=len(blocks))
+    return found, own
 
 
 def _far(specimen: Specimen, blocks: Blocks, pairs: Sequence[tuple[int, int]]) -> tuple[Floats, Floats]:
     """Return pairs beyond 100 um of classes (blocks, radii, pairs) and tissues (blocks, radii, 5, 5)."""
-    lattice, fields = cell_fields(specimen)
-    block, n = _block_of_pixels(blocks, lattice), len(blocks)
-    classes, tissues = fields[:N_CELL_CLASSES], fields[N_CELL_CLASSES:]
-    own_tissue = np.stack([_summed(field, block, n) for field in tissues], axis=-1)
-    of_classes, of_tissues = np.zeros((n, len(FAR_UM), len(pairs))), []
-    for k, radius in enumerate(FAR_UM):
-        for b, around in enumerate(within_discs(classes, radius / PIXEL_UM)):
-            for place, (first, second) in enumerate(pairs):
-                if second == b:
-                    same = first == second  # no cell is its own neighbor, and both orders are one pair
-                    found = _summed(classes[first] * (around - same), block, n)
-                    of_classes[:, k, place] = found / (1 + same)
-        table = _tissue_pairs(tissues, block, n, radius / PIXEL_UM)
-        of_tissues.append(table - own_tissue[:, :, None] * np.eye(N_TISSUES))
-    return of_classes, np.stack(of_tissues, axis=1)
+    tissues = [(N_CELL_CLASSES + s, N_CELL_CLASSES + t) for s, t in _TISSUE_PAIRS]
+    found, own = _sums_by_block(cell_fields(specimen), FAR_UM, blocks, [*pairs, *tissues])
+    for k, (first, second) in enumerate((*pairs, *tissues)):
+        if first == second:  # no cell is its own neighbor
+            found[:, :, k] -= own[:, None, first]
+    orders = np.array([1 + (first == second) for first, second in pairs])
+    return found[:, :, : len(pairs)] / orders, _by_tissues(found[:, :, len(pairs) :])
 
 
 def _near(specimen: Specimen, blocks: Blocks, pairs: Sequence[tuple[int, int]]) -> tuple[Floats, Floats]:

@@ -16,13 +16,17 @@ Ints = NDArray[np.int64]
 
 
 def log2_sums(
-    specimen: Specimen, blocks: Blocks, near: NDArray[Any], degree: Ints, pairs: Sequence[tuple[int, int]]
+    specimen: Specimen,
+    blocks: Blocks,
+    near: NDArray[Any],
+    degree: NDArray[Any],
+    pairs: Sequence[tuple[int, int]],
 ) -> BlockSums:
     """Return the sums of log2 of pairs of neighbors over their mean under relabeling within tissues.
 
     Parameters
     ----------
-    near, degree : (n, 9), (n, tissues) int64
+    near, degree : (n, 9), (n, tissues) int
         Each cell's neighbors by class and by tissue.
     pairs : sequence of (int, int)
         Classes.

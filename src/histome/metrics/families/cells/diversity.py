@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
-from histome.metrics.declaration import SHARE, Family, Template, in_loops
+from histome.classes import CELL_CLASSES
+from histome.metrics.declaration import SHARE, Family, Items, Template, in_loops
 from histome.metrics.reasons import NO_CELLS, NO_TUMOR
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import Specimen
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 
-_NO_CELLS_IN_PLACE = "there are no cells in the {place}"
+_NO_CELLS_IN = "there are no cells in the {%s}"
 _FROM_COUNTS = "from the CELL_COUNT of the nine classes"
 
 
@@ -50,27 +50,38 @@ def _indices(suffix: str, where: str, no_cells: str, *nulls: str) -> tuple[Templ
     )
 
 
+def _in_places(axis: str, *nulls: str) -> Items:
+    """Declare the three indices in the tissues or the zones."""
+    where = f"{{{axis}}}"
+    return in_loops(
+        (axis,), *_indices(f"_IN_{where}", f", cells in the {where}", _NO_CELLS_IN % axis, *nulls)
+    )
+
+
 TEMPLATES = (
     *_indices("", "", NO_CELLS),
-    *in_loops(("place",), *_indices("_IN_{place}", ", cells in the {place}", _NO_CELLS_IN_PLACE, NO_TUMOR)),
+    *_in_places("nucleated"),
+    *_in_places("zone", NO_TUMOR),
 )
 
 
 def diversity(specimen: Specimen) -> Mapping[str, Result]:
     """Measure Shannon entropy (ln), Gini-Simpson index and richness of the classes; n counts cells."""
-    counts = np.column_stack([specimen.tissue_counts, specimen.zone_counts])
-    in_zone = np.arange(counts.shape[1]) >= len(NUCLEATED_TISSUES)
-    no_tumor = (in_zone & (not specimen.maps.has_tumor), NO_TUMOR)
+    no_tumor = (not specimen.maps.has_tumor, NO_TUMOR)
     whole = _describe(specimen.class_counts[:, None], "", NO_CELLS)
     return {
         **{name: _scalar(each) for name, each in whole.items()},
-        **_describe(counts, "_IN_{place}", _NO_CELLS_IN_PLACE, no_tumor),
+        **_describe(specimen.tissue_counts, "_IN_{nucleated}", _NO_CELLS_IN % "nucleated"),
+        **_describe(specimen.zone_counts, "_IN_{zone}", _NO_CELLS_IN % "zone", no_tumor),
     }
 
 
 def _classes_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    places = np.concatenate([blocks.per_tissue(specimen), blocks.per_zone(specimen)], axis=2)
-    where = {"": blocks.per_class(specimen), "_IN_{place}": places}
+    where = {
+        "": blocks.per_class(specimen),
+        "_IN_{nucleated}": blocks.per_tissue(specimen),
+        "_IN_{zone}": blocks.per_zone(specimen),
+    }
     return {
         f"{name}{suffix}": BlockSums(index, (counts,))
         for suffix, counts in where.items()
@@ -93,7 +104,7 @@ FAMILY = Family(
 
 
 def _describe(
-    counts: NDArray[np.int64], suffix: str, no_cells: str, *nulls: tuple[NDArray[np.bool_], str]
+    counts: NDArray[np.int64], suffix: str, no_cells: str, *nulls: tuple[bool, str]
 ) -> dict[str, Result]:
     """Return the three indices of counts (classes, places)."""
     n = counts.sum(axis=0)

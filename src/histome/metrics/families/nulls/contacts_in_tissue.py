@@ -44,7 +44,7 @@ def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, Bloc
     return {"CONTACT_IN_TISSUE_LOG2_{touching}": sums}
 
 
-def _tests(results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
+def _tests(_specimen: Specimen, results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
     fold, sd = (results[f"CONTACT_IN_TISSUE_LOG2_{name}{{touching}}"] for name in ("", "NULL_SD_"))
     return {"CONTACT_IN_TISSUE_LOG2_{touching}": two_sided(z_of_log2(fold.value, sd.value))}
 

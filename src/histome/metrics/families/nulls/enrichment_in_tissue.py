@@ -32,7 +32,7 @@ def enrichment_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
     return log2_within_tissues(TEMPLATES, specimen, unordered, specimen.once(_near_by_tissue))
 
 
-def _near_by_tissue(specimen: Specimen) -> NDArray[np.int64]:
+def _near_by_tissue(specimen: Specimen) -> NDArray[np.uint16]:
     """Count the cells within 40 um of each cell by their tissue, (n, tissues)."""
     near = neighbor_counts(
         specimen.cells.x_um,
@@ -42,7 +42,7 @@ def _near_by_tissue(specimen: Specimen) -> NDArray[np.int64]:
         n_classes=specimen.tissue_counts.shape[1],
         workers=specimen.maps.workers,
     )
-    return near[:, 0].astype(np.int64)
+    return near[:, 0]
 
 
 def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
@@ -51,7 +51,7 @@ def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSu
     return {"ENRICHMENT_IN_TISSUE_LOG2_{touching}_40": sums}
 
 
-def _tests(results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
+def _tests(_specimen: Specimen, results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
     fold, sd = (results[f"ENRICHMENT_IN_TISSUE_LOG2_{name}{{touching}}_40"] for name in ("", "NULL_SD_"))
     return {"ENRICHMENT_IN_TISSUE_LOG2_{touching}_40": two_sided(z_of_log2(fold.value, sd.value))}
 

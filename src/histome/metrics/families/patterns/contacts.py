@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from histome.geometry.grid import bin_span, build_grid, run_chunks
 from histome.metrics.axes import PAIR_CODES
 from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
+from histome.metrics.families.patterns.enrichment import ordered_pair_moments
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
+from histome.metrics.uncertainty.significance import two_sided
 
 LONGEST_UM = 30.0
 # A shared Voronoi edge shorter than this is four cells on one circle, and the rounding of their coordinates.
@@ -89,6 +91,19 @@ def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, Bloc
     }
 
 
+def _tests(specimen: Specimen, results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
+    """Test the number of contacts against all exchanges of the classes, by their exact mean and SD."""
+    pairs, counts = specimen.once(contact_pairs), specimen.class_counts.tolist()
+    degree = np.bincount(pairs.ravel(), minlength=len(specimen.cells))
+    graph = len(pairs), int((degree * (degree - 1)).sum())
+    moments = [ordered_pair_moments((counts[a], counts[b]), a == b, sum(counts), graph) for a, b in _PLACES.T]
+    mean, sd = np.array(moments).T
+    seen = specimen.once(contact_table)[*_PLACES] * (1 + (_PLACES[0] == _PLACES[1]))
+    pattern = "CONTACT_LOG_ODDS_{touching}"
+    told = np.isfinite(results[pattern].value)
+    return {pattern: two_sided(np.where(told, quotient(seen - mean, sd), np.nan))}
+
+
 FAMILY = Family(
     "contacts",
     "Contacts",
@@ -102,6 +117,7 @@ FAMILY = Family(
     "fraction: none",
     alias="S5",
     block_sums=_contacts_per_block,
+    tests=_tests,
 )
 
 

@@ -61,7 +61,7 @@ def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSu
     return {"ENRICHMENT_LOG2FC_{neighbor}_AROUND_{center}": BlockSums(_log2_fold, sums)}
 
 
-def _tests(results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
+def _tests(_specimen: Specimen, results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
     pattern = "ENRICHMENT_Z_{neighbor}_AROUND_{center}"
     return {pattern: two_sided(results[pattern].value)}
 
@@ -94,7 +94,7 @@ def pair_enrichment(
     mean, sd = np.zeros(observed.shape), np.zeros(observed.shape)
     for a, b in np.ndindex(observed.shape):
         pair = (int(counts[a]), int(counts[b]))
-        mean[a, b], sd[a, b] = _moments(pair, a == b, int(counts.sum()), (edges, adjacent))
+        mean[a, b], sd[a, b] = ordered_pair_moments(pair, a == b, int(counts.sum()), (edges, adjacent))
     with np.errstate(divide="ignore", invalid="ignore"):
         fold, z = np.log2(observed / mean), (observed - mean) / sd
     unseen = (observed == 0, _UNSEEN)
@@ -106,7 +106,9 @@ def pair_enrichment(
     }
 
 
-def _moments(pair: tuple[int, int], same: bool, n: int, graph: tuple[int, int]) -> tuple[float, float]:
+def ordered_pair_moments(
+    pair: tuple[int, int], same: bool, n: int, graph: tuple[int, int]
+) -> tuple[float, float]:
     """Return mean and SD of the ordered pairs of two classes over all relabelings of a graph.
 
     `graph` is (edges, ordered pairs of edges that share a cell). Integers and fractions all the way: the

@@ -22,7 +22,6 @@ SMALLEST_CELLS = 50
 SMALLEST_MM2 = 0.01
 _PLASMA = CELL_CLASSES.index("plasma_cell")
 _NONE = "there are no lymphoid aggregates"
-_OFF_MAP = "the aggregates lie off the map"
 
 TEMPLATES = (
     Template(
@@ -75,7 +74,7 @@ TEMPLATES = (
         "LYMPHOID_AGGREGATE_DISTANCE_TO_CARCINOMA",
         "um",
         "mean over lymphoid aggregates of the distance of their nearest cell to carcinoma",
-        (_NONE, NO_CARCINOMA, _OFF_MAP),
+        (_NONE, NO_CARCINOMA),
         smallest_sample=1,
         counts="lymphoid aggregates",
     ),
@@ -165,7 +164,6 @@ def _mean_distance(specimen: Specimen, found: Aggregates, none: tuple[bool, str]
         len(known),
         none,
         (not specimen.maps.has("CARCINOMA"), NO_CARCINOMA),
-        (len(known) == 0, _OFF_MAP),
     )
 
 

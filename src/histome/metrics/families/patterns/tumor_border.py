@@ -12,7 +12,7 @@ from histome.metrics.maps import TissueMaps
 from histome.metrics.reasons import NO_CARCINOMA, NO_STROMA
 from histome.metrics.results import Result, quotient, result
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
-from histome.metrics.tiles import Lattice
+from histome.metrics.tiles import from_squares, squares_over
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
 
 _EDGES_UM = np.array([0.0, *(high for _, high in BORDER_BANDS_UM)])
@@ -40,7 +40,7 @@ def tumor_border(specimen: Specimen) -> Mapping[str, Result]:
     band = specimen.once(_band_of_cells)
     counts = cross_count(specimen.cells.label, band, (N_CELL_CLASSES, 2 * len(BORDER_BANDS_UM)))
     counts = counts.reshape(N_CELL_CLASSES, 2, -1)
-    area_mm2 = maps.mm2_of(maps.border_px)
+    area_mm2 = maps.mm2_of(maps.once(bands_per_square).sum(axis=(0, 1)))
     nulls = (
         (not maps.has("CARCINOMA"), NO_CARCINOMA),
         (not maps.has("STROMA"), NO_STROMA),
@@ -65,35 +65,40 @@ def _bands_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSu
     code = specimen.once(_band_of_cells)
     code = np.where(code >= 0, specimen.cells.label * 2 * bands + code, -1)
     counts = blocks.count(code, (N_CELL_CLASSES, 2, bands))
-    area = specimen.maps.once(_bands_by_tile, blocks.lattice)[blocks.held]
+    assert blocks.lattice is not None
+    maps = specimen.maps
+    area = maps.mm2_of(from_squares(maps, maps.once(bands_per_square), blocks.lattice)[blocks.held])
     return {"CELL_DENSITY_{cell}_AT_BORDER_{side}_{band}": ratio(counts, area[:, None])}
 
 
-def _bands_by_tile(maps: TissueMaps, lattice: Lattice) -> NDArray[np.float64]:
-    """Return the area of each band in each tile of a lattice, mm2, (rows, columns, 2, bands)."""
-    tiles = tuple(
-        np.clip(
-            ((first + np.arange(count) + 0.5) * maps.tissue.mpp - start) // lattice.size_um, 0, most - 1
-        ).astype(np.int64)
-        for first, count, start, most in zip(
+def bands_per_square(maps: TissueMaps) -> NDArray[np.float64]:
+    """Return the area of each band in each square of 125 um, px, (rows, columns, 2, bands).
+
+    Carcinoma by its distance to stroma and stroma by that to carcinoma; a pixel is where its center is.
+    """
+    squares = maps.once(squares_over)
+    places = tuple(
+        np.floor(((first + np.arange(count) + 0.5) * maps.tissue.mpp - start) / squares.size_um).astype(
+            np.int64
+        )
+        for first, count, start in zip(
             maps.tissue.origin_px[::-1],
             maps.tissue.array.shape,
-            (lattice.top_um, lattice.left_um),
-            lattice[1:3],
+            (squares.top_um, squares.left_um),
             strict=True,
         )
     )
-    area = np.zeros((lattice.rows, lattice.columns, 2, len(BORDER_BANDS_UM)))
+    px = np.zeros((squares.rows, squares.columns, 2, len(BORDER_BANDS_UM)))
     for side, (here, there) in enumerate((("CARCINOMA", "STROMA"), ("STROMA", "CARCINOMA"))):
         counts = maps.distance_to_tissue(there).histogram_by_tile(
             maps.tissue.array,
             (maps.tissue.code(here),),
             _EDGES_UM / maps.tissue.mpp,
-            tiles,
+            places,
             shares=maps.tissue.shares,
         )
-        area[: counts.shape[0], : counts.shape[1], side] = maps.mm2_of(counts)
-    return area
+        px[: counts.shape[0], : counts.shape[1], side] = counts
+    return px
 
 
 FAMILY = Family(
