@@ -22,10 +22,11 @@ import numpy as np
 
 from histome.cells.decode.sharpen import polygons
 from histome.cells.decode.stardist import star_polygons
+from histome.cells.filed import FoundNuclei, OutlineFile
 from histome.cells.pixels import measure_stains
 from histome.cells.shape import measure_shapes
 from histome.cells.stored import stored_outlines
-from histome.cells.table import cells_table, write_cells
+from histome.cells.table import cell_rows, write_cells
 from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
@@ -170,6 +171,7 @@ def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, CellSearch]:
         rng.uniform(0, 1, (n, 3)),
         rng.dirichlet(np.full(9, 0.3), n).astype(np.float32),
         rng.random(n, dtype=np.float32),
+        rng.random(n, dtype=np.float32),
         tissue.at(shapes.x_um, shapes.y_um),
         np.zeros(n, np.int32),
         np.zeros(n, np.int32),
@@ -180,20 +182,25 @@ def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, CellSearch]:
     return nuclei, CellSearch(slide, tissue, network, TileGrid((1, 1), 896, 64))
 
 
+def filed(nuclei: Nuclei) -> FoundNuclei:
+    outlines = OutlineFile(np.full(2, 0.25))
+    return FoundNuclei(outlines.take(nuclei), outlines, np.arange(len(nuclei.score)))
+
+
 def bench_table(n: int) -> None:
     nuclei, search = many_nuclei(n, np.random.default_rng(2))
     zones = find_zones(search.tissue)
-    cells_table(nuclei.select(np.arange(100)), search, zones, CellsConfig())  # compile
+    cell_rows(filed(nuclei.select(np.arange(100))), search, zones, CellsConfig())  # compile
     started = time.process_time()
-    table = cells_table(nuclei, search, zones, CellsConfig())
+    cells = cell_rows(filed(nuclei), search, zones, CellsConfig())
     made = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.parquet"
-        write_cells(table, path)
+        write_cells(cells, path)
         written = time.process_time()
         size = path.stat().st_size
-    used = table.get_total_buffer_size() / n
-    print(f"{n} cells with surroundings: {made - started:.2f} CPU-s, {used:.0f} B each")
+    used = cells.columns.get_total_buffer_size() / n
+    print(f"{n} cells with surroundings: {made - started:.2f} CPU-s, {used:.0f} B each, outlines on disk")
     print(f"  Parquet: {written - made:.2f} CPU-s, {size / n:.0f} B each")
 
 

@@ -1,7 +1,8 @@
 """Tables of shapes on a slide, in level-0 px: GeoParquet 1.1, as cells and regions are written and read."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +112,23 @@ def _arrow(column: Column, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
 
 def write_geo_table(table: pa.Table, path: Path | str) -> None:
     """Write a table of shapes as GeoParquet; equal tables give equal bytes."""
-    kinds = {field.name: field.type for field in table.schema if field.name != "bbox"}
-    kinds |= {f"bbox.{edge.name}": edge.type for edge in table.schema.field("bbox").type}
+    write_geo_parts(iter([table]), path)
+
+
+def write_geo_parts(parts: Iterator[pa.Table], path: Path | str) -> None:
+    """Write a table that comes in parts of `ROW_GROUP` rows, one at least, with the bytes of the whole."""
+    first = next(parts)
+    kinds = {field.name: field.type for field in first.schema if field.name != "bbox"}
+    kinds |= {f"bbox.{edge.name}": edge.type for edge in first.schema.field("bbox").type}
     options: dict[str, Any] = {
         "use_dictionary": [name for name, kind in kinds.items() if pa.types.is_dictionary(kind)],
         "column_encoding": {name: _ENCODINGS[kind] for name, kind in kinds.items() if kind in _ENCODINGS},
         # The geometry is half of the bytes, and shrinks by an eighth.
         "compression_level": {name: 9 if name == "geometry" else 3 for name in kinds},
     }
-    pq.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP, **options)
+    with pq.ParquetWriter(path, first.schema, compression="zstd", **options) as file:
+        for part in chain([first], parts):
+            file.write_table(part, row_group_size=ROW_GROUP)
 
 
 def read_geo_table(path: Path | str, schema: pa.Schema | None = None) -> pa.Table:

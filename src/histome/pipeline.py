@@ -37,6 +37,7 @@ from histome.threads import available_cpus, check_address_space, limited
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from histome.cells.table import CellRows
     from histome.interop.given import RunFiles
     from histome.models.card import Card
     from histome.models.runtime import Predictor
@@ -203,18 +204,20 @@ class _Work:
         return tissue
 
     @_limited
-    def find_cells(self, tissue: "Tissue", quality: "Callable[[], Quality]") -> "pa.Table":
-        from histome.cells import find_cells, summarize_cells
+    def find_cells(self, tissue: "Tissue", quality: "Callable[[], Quality]") -> "pa.Table | CellRows":
+        from histome.cells import summarize_cells
+        from histome.cells.find import search_cells
 
         network, config, told = self._network("cells"), self.config.cells, self._progress("cells")
         if quality().summary()["unlike_h_and_e"]:  # no type holds
             config = config.updated(abstain_below=1.0)
         if self.files and self.files.nuclei:
-            cells = self._classify(tissue, network, config, told)
+            cells = columns = self._classify(tissue, network, config, told)
         else:
             how = {"workers": self.workers, "progress": told, "kept": self.run.checkpoint("cells", NUCLEI)}
-            cells = find_cells(self.slide, tissue, network, config, **how)
-        self.run.tell(cells=summarize_cells(cells))
+            cells = search_cells(self.slide, tissue, network, config, **how)
+            columns = cells.columns
+        self.run.tell(cells=summarize_cells(columns))
         self._check_broken(quality)
         return cells
 

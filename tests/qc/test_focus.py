@@ -53,6 +53,21 @@ def test_windows_leave_no_seam(tmp_path, monkeypatch):
     np.testing.assert_allclose(focus_of(slide), whole, rtol=1e-5)
 
 
+def test_only_the_tissue_of_a_window_is_read_and_workers_change_nothing(tmp_path, monkeypatch):
+    slide = write_field(tmp_path / "field.png", tissue_texture(700, 900, mpp=1), 1.0)
+    tissue, read, sizes = np.zeros(slide.shape_at(8.0), bool), slide.read, []
+    tissue[30:50, 41:60] = True
+    monkeypatch.setattr(
+        slide, "read", lambda *at, size, mpp: sizes.append(size) or read(*at, size=size, mpp=mpp)
+    )
+    found = measure_focus(slide, tissue, mpp=8.0)
+    # Blocks of 32 px from 320 to 480 and 224 to 416, with 16 px round them.
+    assert sizes == [(5 * 32 + 32, 6 * 32 + 32)]
+    assert np.isfinite(found).sum() == 30
+    monkeypatch.setattr("histome.qc.focus._CORE_PX", 64)
+    np.testing.assert_allclose(measure_focus(slide, tissue, mpp=8.0, workers=3), found, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["consep", "tnbc"])
 @pytest.mark.slow
 def test_real_fields_are_sharp_until_blurred(data_dir, tmp_path, name):

@@ -13,7 +13,7 @@ from histome.cells.decode.by_task import read_classes
 from histome.cells.find import KeptParts, Progress, check_card, look_through
 from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains, class_probabilities, measure_stains
-from histome.cells.table import cells_table
+from histome.cells.table import given_cells_table
 from histome.cells.windows import CellSearch, Nuclei, join, read_window, tissue_windows
 from histome.classes import CELL_CLASSES
 from histome.config import CellsConfig
@@ -102,7 +102,8 @@ def classify_cells(
         np.zeros(n, np.bool_),
     )
     given = given.select(read.row)
-    return cells_table(nuclei, search, zones, config or CellsConfig(), workers=workers, given=given)
+    options = {"workers": workers, "given": given}
+    return given_cells_table(nuclei, search, zones, config or CellsConfig(), **options)
 
 
 def _rows_by_window(owner: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:

@@ -12,7 +12,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from histome.cells.windows import Nuclei
-from histome.geotable import ROW_GROUP
 
 Float64 = NDArray[np.float64]
 
@@ -62,17 +61,14 @@ def rounded(values: Float64) -> Float64:
     return np.ldexp(np.round(mantissa * scale) / scale, exponent)
 
 
-def stored_outlines(outline_px: NDArray[np.float32], mpp: Float64) -> tuple[pa.ChunkedArray, Float64]:
+def stored_outlines(outline_px: NDArray[np.float32], mpp: Float64) -> tuple[pa.BinaryArray, Float64]:
     """Return outlines as the table has them: closed WKB polygons and their bounds, (n, 4), px.
 
     Each is a polygon through as few corners of the outline as leave no other farther than `TOLERANCE_UM` from
     it, enlarged and moved to the outline's area and center; `mpp` is (x, y), um per px.
     """
-    starts = range(0, len(outline_px), ROW_GROUP)  # one binary array ends at 2 GB
-    parts = [thin_outlines(outline_px[at : at + ROW_GROUP].astype(np.float64), mpp) for at in starts]
-    wkb = [pa.array(shapely.to_wkb(polygons), pa.binary()) for polygons in parts]
-    bounds = [shapely.bounds(polygons) for polygons in parts]
-    return pa.chunked_array(wkb, pa.binary()), np.concatenate([np.empty((0, 4)), *bounds])
+    polygons = thin_outlines(outline_px.astype(np.float64), mpp)
+    return pa.array(shapely.to_wkb(polygons), pa.binary()), shapely.bounds(polygons).reshape(-1, 4)
 
 
 def thin_outlines(outline_px: Float64, mpp: Float64) -> NDArray[np.object_]:

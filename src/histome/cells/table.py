@@ -1,6 +1,8 @@
 """The cells table: its schema, declared once, and its GeoParquet file."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -9,21 +11,24 @@ import shapely
 from numpy.typing import NDArray
 
 from histome.cells.familiarity import strangeness, surroundings
+from histome.cells.filed import FoundNuclei, OutlineFile
 from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains
 from histome.cells.shape import NuclearShapes
-from histome.cells.stored import kept_digits, placed, stored_outlines
+from histome.cells.stored import kept_digits, placed
 from histome.cells.windows import CellSearch, Nuclei, signs_of
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, UNDECIDED_CELLS
 from histome.config import CellsConfig
 from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
 from histome.geotable import (
+    ROW_GROUP,
     Column,
     described,
     geo_schema,
     geo_table,
     read_geo_table,
+    write_geo_parts,
     write_geo_table,
 )
 from histome.models.label_support import support_metadata, unscored_classes
@@ -123,6 +128,8 @@ SCHEMA = geo_schema(
     shape="outline with as few corners as keep it within some 0.1 um, its area kept, a polygon",
 )
 
+_GEOMETRY = SCHEMA.field("geometry")
+
 
 _NAMED_BY_FILE = (
     described("given_id", pa.string(), "", "id of the nucleus in the file that it was read from", null=True),
@@ -138,25 +145,79 @@ GIVEN_SCHEMA = pa.schema(
 )
 
 
-def cells_table(
-    nuclei: Nuclei,
-    search: CellSearch,
-    zones: ClassMap,
-    config: CellsConfig,
-    *,
-    workers: int = 1,
-    given: GivenNuclei | None = None,
-) -> pa.Table:
-    """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
+class CellRows(NamedTuple):
+    """A cells table whose outlines are on disk.
 
-    `given` are the same nuclei where they were read from a file: then it is of `GIVEN_SCHEMA`, and the
-    outlines are as they were given.
+    Attributes
+    ----------
+    columns : pa.Table
+        The columns of `SCHEMA` but `geometry`.
+    outlines : OutlineFile
+        Where the outlines are.
+    rows : (n,) int64
+        Which of them each cell has.
+    """
+
+    columns: pa.Table
+    outlines: OutlineFile
+    rows: NDArray[np.int64]
+
+    def parts(self) -> Iterator[pa.Table]:
+        """Yield the table in the groups of rows that its file has."""
+        for at in range(0, max(1, len(self.rows)), ROW_GROUP):
+            outlines = self.outlines.geometry(self.rows[at : at + ROW_GROUP])
+            yield self.columns.slice(at, ROW_GROUP).append_column(_GEOMETRY, outlines)
+
+    def table(self) -> pa.Table:
+        """Return the whole table, of `SCHEMA`."""
+        return pa.concat_tables(self.parts())
+
+
+def cell_rows(
+    found: FoundNuclei, search: CellSearch, zones: ClassMap, config: CellsConfig, *, workers: int = 1
+) -> CellRows:
+    """Return the cells table of `SCHEMA`, ordered by y, then x, with GeoParquet 1.1 metadata.
 
     Its metadata hold how the model learned each class, too: see `models.label_support`. Digits and corners
     are those of `cells.stored`; counts of neighbors and zone follow from what is stored, strangeness and
     abstentions from what was before.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
+    nuclei, outlines, rows = found
+    columns, order = _columns(nuclei, search, zones, config, workers=workers)
+    rows = rows[order]
+    schema = pa.schema([field for field in SCHEMA if field != _GEOMETRY])
+    return CellRows(_geo_table(columns, outlines.bounds(rows), schema, search), outlines, rows)
+
+
+def given_cells_table(
+    nuclei: Nuclei,
+    search: CellSearch,
+    zones: ClassMap,
+    config: CellsConfig,
+    *,
+    given: GivenNuclei,
+    workers: int = 1,
+) -> pa.Table:
+    """Return the same of nuclei that were read from a file, of `GIVEN_SCHEMA`, with outlines as given."""
+    columns, order = _columns(nuclei, search, zones, config, workers=workers)
+    given = given.select(order)
+    columns |= {"given_id": given.ids, "given_class": given.labels}
+    columns |= {"geometry": shapely.to_wkb(given.outlines)}
+    return _geo_table(columns, shapely.bounds(given.outlines), GIVEN_SCHEMA, search)
+
+
+def _geo_table(
+    columns: dict[str, Column], bounds: NDArray[np.floating], schema: pa.Schema, search: CellSearch
+) -> pa.Table:
+    support = support_metadata(search.network.card)
+    return geo_table(columns, bounds, schema, slide=search.slide.id, metadata=support)
+
+
+def _columns(
+    nuclei: Nuclei, search: CellSearch, zones: ClassMap, config: CellsConfig, *, workers: int
+) -> tuple[dict[str, Column], NDArray[np.int64]]:
+    """Return the columns that follow from the nuclei, and the order of their rows."""
     strange = _strangeness(nuclei, search)
     unsure = nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)
     nuclei = kept_digits(nuclei)
@@ -170,17 +231,7 @@ def cells_table(
             (*NuclearShapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True
         )
     )
-    columns |= _surroundings(nuclei, search.tissue, workers)
-    if given is None:
-        columns["geometry"], bounds = stored_outlines(nuclei.outline_px, np.array(search.slide.mpp[:2]))
-    else:
-        given = given.select(order)
-        columns |= {"given_id": given.ids, "given_class": given.labels}
-        columns |= {"geometry": shapely.to_wkb(given.outlines)}
-        bounds = shapely.bounds(given.outlines)
-    schema = SCHEMA if given is None else GIVEN_SCHEMA
-    support = support_metadata(search.network.card)
-    return geo_table(columns, bounds, schema, slide=search.slide.id, metadata=support)
+    return columns | _surroundings(nuclei, search.tissue, workers), order
 
 
 def class_codes(table: pa.Table) -> NDArray[np.int64]:
@@ -195,9 +246,12 @@ def counted_cells(table: pa.Table) -> pa.Table:
     return table.filter(table["counted"]) if "counted" in table.column_names else table
 
 
-def write_cells(table: pa.Table, path: Path | str) -> None:
+def write_cells(cells: pa.Table | CellRows, path: Path | str) -> None:
     """Write a cells table as GeoParquet; equal tables give equal bytes."""
-    write_geo_table(table, path)
+    if isinstance(cells, pa.Table):
+        write_geo_table(cells, path)
+    else:
+        write_geo_parts(cells.parts(), path)
 
 
 def read_cells(path: Path | str) -> pa.Table:

@@ -7,12 +7,15 @@ disc of radius 2 um -1.20 and 3 um -1.47 (highest 1 %: -1.13), by a Gaussian of 
 The area under the ROC curve between sharp and blurred is 0.994 for a disc of 1.5 um and 1.000 from 2 um up.
 """
 
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.slide import Slide, TileGrid
+from histome.slide import Box, Slide, Tile, TileGrid
 from histome.slide.stain import to_od
+from histome.threads import ordered_map
 
 Mask = NDArray[np.bool_]
 
@@ -34,41 +37,51 @@ def focus_is_blind(mpp: float) -> bool:
     return mpp > 1.05 * FOCUS_MPP
 
 
-def measure_focus(slide: Slide, tissue: Mask, *, mpp: float) -> NDArray[np.float32]:
+def measure_focus(slide: Slide, tissue: Mask, *, mpp: float, workers: int = 1) -> NDArray[np.float32]:
     """Return f on blocks of `BLOCK_UM`, float32; nan without tissue or structure, or on a coarse slide.
 
-    `tissue` is a map at `mpp`. Only windows with tissue are read.
+    `tissue` is a map at `mpp`. Only blocks with tissue, and what lies between them in a window, are read.
     """
     per_block = round(BLOCK_UM / mpp)
     shape = tuple(-(-n // per_block) for n in tissue.shape)
     sums = np.zeros((3, *shape), np.float64)
     if not focus_is_blind(max(slide.mpp.x, slide.mpp.y)):
         height, width = slide.shape_at(FOCUS_MPP)
-        for tile in TileGrid((width, height), _CORE_PX, _HALO_PX):
-            _add_tile(sums, slide, tissue, box=(tile.x, tile.y), scale=round(mpp / FOCUS_MPP))
+        boxes = [_tissue_blocks(tissue, tile, per_block) for tile in TileGrid((width, height), _CORE_PX, 0)]
+        wanted = [box for box in boxes if box is not None]
+        found = ordered_map(partial(_sum_blocks, slide, tissue, per_block), wanted, workers)
+        for box, part in zip(wanted, found, strict=True):
+            sums[:, box.y0 : box.y1, box.x0 : box.x1] = part
     return _ratio(sums)
 
 
-def _add_tile(
-    sums: NDArray[np.float64], slide: Slide, tissue: Mask, *, box: tuple[int, int], scale: int
-) -> None:
-    x, y = box
-    part = tissue[y // scale : (y + _CORE_PX) // scale, x // scale : (x + _CORE_PX) // scale]
-    if not part.any():
-        return
-    side = _CORE_PX + 2 * _HALO_PX
-    corner = ((x - _HALO_PX) * FOCUS_MPP / slide.mpp.x, (y - _HALO_PX) * FOCUS_MPP / slide.mpp.y)
-    fine, nuclear = band_energies(slide.read(*corner, size=(side, side), mpp=FOCUS_MPP))
-    core = slice(_HALO_PX, _HALO_PX + _CORE_PX)
-    inside = np.zeros((_CORE_PX // scale, _CORE_PX // scale), np.float32)
+def _tissue_blocks(tissue: Mask, tile: Tile, per_block: int) -> Box | None:
+    """Return the box, in blocks, round the tissue of a window; None for a window without."""
+    side, (height, width) = round(_CORE_PX * FOCUS_MPP / BLOCK_UM), tissue.shape
+    top, left = (round(at * FOCUS_MPP / BLOCK_UM) for at in (tile.y, tile.x))
+    rows, columns = (
+        slice(at * per_block, min((at + side) * per_block, end)) for at, end in ((top, height), (left, width))
+    )
+    ys, xs = np.nonzero(tissue[rows, columns])
+    if not len(ys):
+        return None
+    (y0, y1), (x0, x1) = ((int(at.min()) // per_block, int(at.max()) // per_block + 1) for at in (ys, xs))
+    return Box(left + x0, top + y0, left + x1, top + y1)
+
+
+def _sum_blocks(slide: Slide, tissue: Mask, per_block: int, box: Box) -> NDArray[np.float64]:
+    """Sums over the blocks of a box, (3, rows, columns): fine and nuclear response, px, all in tissue."""
+    block = round(BLOCK_UM / FOCUS_MPP)
+    size = (box.width * block + 2 * _HALO_PX, box.height * block + 2 * _HALO_PX)
+    corner = [(at * block - _HALO_PX) * FOCUS_MPP for at in (box.x0, box.y0)]
+    rgb = slide.read(corner[0] / slide.mpp.x, corner[1] / slide.mpp.y, size=size, mpp=FOCUS_MPP)
+    core = (slice(_HALO_PX, -_HALO_PX),) * 2
+    fine, nuclear = (band[core] for band in band_energies(rgb))
+    part = tissue[box.y0 * per_block : box.y1 * per_block, box.x0 * per_block : box.x1 * per_block]
+    inside = np.zeros((box.height * per_block, box.width * per_block), np.float32)
     inside[: part.shape[0], : part.shape[1]] = part
-    mask = np.kron(inside, np.ones((scale, scale), np.float32))
-    block = int(BLOCK_UM / FOCUS_MPP)
-    planes = (fine[core, core] * mask, nuclear[core, core] * mask, mask)
-    r, c = y // block, x // block
-    target = sums[:, r : r + _CORE_PX // block, c : c + _CORE_PX // block]
-    for k, plane in enumerate(planes):
-        target[k] += _block_sums(plane, block)[: target.shape[1], : target.shape[2]]
+    mask = np.kron(inside, np.ones((block // per_block,) * 2, np.float32))
+    return np.stack([_block_sums(plane, block) for plane in (fine * mask, nuclear * mask, mask)])
 
 
 def band_energies(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -79,8 +92,8 @@ def band_energies(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _block_sums(plane: NDArray[np.float32], block: int) -> NDArray[np.float64]:
-    n = plane.shape[0] // block
-    return plane.reshape(n, block, n, block).sum(axis=(1, 3), dtype=np.float64)
+    rows, columns = (side // block for side in plane.shape)
+    return plane.reshape(rows, block, columns, block).sum(axis=(1, 3), dtype=np.float64)
 
 
 def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -118,7 +118,7 @@ def assess(
     folds = find_folds(evidence, tissue, mpp=MAP_MPP)
     wanted = np.True_ if regions is None else regions.mask(tissue.shape, mpp=MAP_MPP)
     tissue &= wanted
-    focus = measure_focus(slide, tissue, mpp=MAP_MPP)
+    focus = measure_focus(slide, tissue, mpp=MAP_MPP, workers=workers)
     soft = find_out_of_focus(focus, tissue, mpp=MAP_MPP, below=config.out_of_focus_below)
     found = {"VALID_TISSUE": tissue, "OUT_OF_FOCUS": soft, "TISSUE_ARTIFACT": folds | debris, "MARKER": ink}
     if network is not None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from histome.cells.classify import NucleiRead
+    from histome.cells.table import CellRows
     from histome.cells.windows import Nuclei
     from histome.qc import Quality
     from histome.slide import ClassMap
@@ -152,7 +153,7 @@ def _load_tissue(folder: Path) -> "Tissue":
     return Tissue(_class_map(folder / TISSUE_MAP), regions, zones, probabilities)
 
 
-def _save_cells(cells: "pa.Table", folder: Path) -> None:
+def _save_cells(cells: "pa.Table | CellRows", folder: Path) -> None:
     from histome.cells.table import write_cells
 
     write_cells(cells, folder / CELLS_TABLE)

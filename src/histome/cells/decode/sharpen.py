@@ -30,6 +30,9 @@ FEWEST_VOTES = 0.05
 SMALLEST_SHARE = 0.4
 _STEP_PX = 0.25
 _GAP_STEPS, _EDGE_STEPS = 6, 4
+# Nuclei are taken from left to right in bands of rows: by falling probability none would find its pixels in a
+# cache, at twice the time.
+_BAND_PX = 64
 
 
 class PixelMaps(NamedTuple):
@@ -58,39 +61,84 @@ class PixelMaps(NamedTuple):
         return cls(maps["prob"][0], maps["dist"], maps["mask"][0], maps["offset"])
 
 
-@njit(cache=True, nogil=True)
-def _share_pixels(maps, painted, outlines, centers, areas):  # pragma: no cover (compiled)
-    """Labels 1..n and how surely each pixel is inside; `painted` says which nucleus a cell votes for."""
-    height, width = maps.mask.shape
+@njit(cache=True, nogil=True, error_model="numpy")
+def _share_pixels(maps, painted, polygons, order):  # pragma: no cover (compiled)
+    """Labels 1..n and how surely each pixel is inside; `painted` says which nucleus a cell votes for.
+
+    `polygons` are outlines, centers and areas. They are taken in `order`, which decides nothing: of two that
+    claim a pixel alike the first row has it.
+    """
+    outlines, centers, areas = polygons
+    mask, offset = maps.mask, maps.offset
+    height, width = mask.shape
+    stride = height // maps.prob.shape[0]
     labels = np.zeros((height, width), np.int32)
     inside = np.zeros((height, width), np.float32)
     best = np.zeros((height, width), np.float32)
     ballot = np.zeros((height, width + 1))
-    for i in range(outlines.shape[0]):
+    voters, lengths = _voters(maps, painted)
+    rays = _unit_rays(maps.dist.shape[0])
+    for i in order:
         box = _box(outlines[i], height, width)
-        total = _collect_votes(maps, painted, i + 1, box, ballot)
-        top, bottom, left, right = box
+        place = (outlines[i], box)
+        total, reached = _collect_votes(maps, (painted, voters, lengths), i + 1, place, (ballot, rays))
+        top, bottom, left, right = reached
         for row in range(top, bottom):
             votes = 0.0
-            for col in range(left, right):
+            for col in range(left, min(right, box[3])):
                 votes += ballot[row, col]
                 ballot[row, col] = 0.0
                 share = votes / total if total > 0 else 0.0
                 if share < FEWEST_VOTES:
                     continue
-                sure = VOTE_SHARE * share + (1 - VOTE_SHARE) * maps.mask[row, col]
+                sure = VOTE_SHARE * share + (1 - VOTE_SHARE) * mask[row, col]
                 if sure < INSIDE:
                     if labels[row, col] == 0:
                         inside[row, col] = max(inside[row, col], sure)
                     continue
-                claim = share + np.exp(-_missed(maps, row, col, centers[i]) * np.pi / areas[i])
-                if claim > best[row, col]:
+                missed = _missed(offset, row, col, (stride, centers[i, 0], centers[i, 1]))
+                claim = np.float32(share + np.exp(-missed * np.pi / areas[i]))
+                if claim > best[row, col] or (claim == best[row, col] and i < labels[row, col] - 1):
                     best[row, col], labels[row, col], inside[row, col] = claim, i + 1, sure
-            ballot[row, right] = 0.0
+            ballot[row, box[3]] = 0.0
     return labels, inside
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _voters(maps, painted):  # pragma: no cover (compiled)
+    """Number of each painted cell of the grid in row-major order, and the ray lengths of these, (n, rays).
+
+    Ray by ray: the planes of a window of 1024 px lie 1 MiB apart, so that one cell's 32 lengths push each
+    other out of every cache.
+    """
+    height, width = maps.prob.shape
+    stride = maps.mask.shape[0] // height
+    numbers = np.full((height, width), -1, np.int32)
+    count = 0
+    for row in range(height):
+        for col in range(width):
+            if painted[row * stride + stride // 2, col * stride + stride // 2] > 0:
+                numbers[row, col] = count
+                count += 1
+    lengths = np.empty((count, maps.dist.shape[0]), np.float32)
+    for ray in range(maps.dist.shape[0]):
+        for row in range(height):
+            for col in range(width):
+                if numbers[row, col] >= 0:
+                    lengths[numbers[row, col], ray] = maps.dist[ray, row, col]
+    return numbers, lengths
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _unit_rays(n):  # pragma: no cover (compiled)
+    """Cosines and sines of n rays, (2, n)."""
+    angles = 2 * np.pi * np.arange(n) / n
+    rays = np.empty((2, n))
+    rays[0], rays[1] = np.cos(angles), np.sin(angles)
+    return rays
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _box(outline, height, width):  # pragma: no cover (compiled)
     """Rows and columns, first and end, where votes for a polygon are counted: its size all around it."""
     left, right = outline[:, 0].min(), outline[:, 0].max()
@@ -104,62 +152,75 @@ def _box(outline, height, width):  # pragma: no cover (compiled)
     )
 
 
-@njit(cache=True, nogil=True)
-def _collect_votes(maps, painted, label, box, ballot):  # pragma: no cover (compiled)
-    """Cast the polygon of each cell painted with `label`; returns the sum of their weights.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _collect_votes(maps, cells, label, place, scratch):  # pragma: no cover (compiled)
+    """Cast the polygon of each cell painted with `label`; returns the weights' sum, rows and columns reached.
 
     A vote is added where a row of its polygon begins and taken off behind its end: running sums along the
-    rows of `ballot` are the votes.
+    rows of the ballot are the votes. `place` is the label's own polygon, which holds all its cells, and the
+    box that no vote leaves; `scratch` the ballot and the unit rays.
     """
+    (painted, voters, lengths), (outline, box), (ballot, rays) = cells, place, scratch
     stride = maps.mask.shape[0] // maps.prob.shape[0]
-    rays = maps.dist.shape[0]
-    angles = 2 * np.pi * np.arange(rays) / rays
-    cosines, sines = np.cos(angles), np.sin(angles)
+    n = rays.shape[1]
+    x, y, low = np.empty(n), np.empty(n), np.empty(n, np.int64)
+    reached = np.array([box[1], box[0], box[3], box[2]])
     total = 0.0
-    for row in range(box[0] // stride, min(maps.prob.shape[0], box[1] // stride + 1)):
-        for col in range(box[2] // stride, min(maps.prob.shape[1], box[3] // stride + 1)):
+    end_row = min(maps.prob.shape[0], int(max(outline[:, 1].max(), 0.0)) // stride + 1)
+    end_col = min(maps.prob.shape[1], int(max(outline[:, 0].max(), 0.0)) // stride + 1)
+    for row in range(int(max(outline[:, 1].min(), 0.0)) // stride, end_row):
+        for col in range(int(max(outline[:, 0].min(), 0.0)) // stride, end_col):
             # The pixel right below and right of the cell's center stands for the cell.
             if painted[row * stride + stride // 2, col * stride + stride // 2] != label:
                 continue
-            weight = float(maps.prob[row, col])
+            weight, voter = float(maps.prob[row, col]), voters[row, col]
             total += weight
-            x, y = (col + 0.5) * stride, (row + 0.5) * stride
-            x0, y0 = (
-                x + maps.dist[rays - 1, row, col] * cosines[-1],
-                y + maps.dist[rays - 1, row, col] * sines[-1],
-            )
-            for ray in range(rays):
-                x1, y1 = (
-                    x + maps.dist[ray, row, col] * cosines[ray],
-                    y + maps.dist[ray, row, col] * sines[ray],
-                )
-                _add_edge(ballot, box, x0, y0, x1, y1, weight)
-                x0, y0 = x1, y1
-    return total
+            for ray in range(n):
+                x[ray] = (col + 0.5) * stride + lengths[voter, ray] * rays[0, ray]
+                y[ray] = (row + 0.5) * stride + lengths[voter, ray] * rays[1, ray]
+            for ray in range(n):
+                low[ray] = int(np.ceil(y[ray] - 0.5))
+            _add_polygon(ballot, box, (x, y, low), weight, reached)
+    return total, (reached[0], reached[1], reached[2], reached[3])
 
 
-@njit(cache=True, nogil=True)
-def _add_edge(ballot, box, x0, y0, x1, y1, weight):  # pragma: no cover (compiled)
-    """Add `weight` where the rows right of an edge begin that goes up, take it off where it goes down."""
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _add_polygon(ballot, box, corners, weight, reached):  # pragma: no cover (compiled)
+    """Add `weight` where the rows right of an edge begin that goes up, take it off where it goes down.
+
+    `corners` are x, y and the first row whose center is not above each; `reached` is widened to what is
+    written, rows and columns, first and end.
+    """
     top, bottom, left, right = box
-    first = max(top, int(np.ceil(min(y0, y1) - 0.5)))
-    end = min(bottom, int(np.ceil(max(y0, y1) - 0.5)))
-    for row in range(first, end):
-        x = x0 + (x1 - x0) * (row + 0.5 - y0) / (y1 - y0)
-        col = min(max(int(np.ceil(x - 0.5)), left), right)
-        ballot[row, col] += weight if y1 < y0 else -weight
+    x, y, low = corners
+    first_row, end_row, first_col, end_col = reached[0], reached[1], reached[2], reached[3]
+    before = len(x) - 1
+    for ray in range(len(x)):
+        first, end = max(top, min(low[before], low[ray])), min(bottom, max(low[before], low[ray]))
+        if first < end:
+            first_row, end_row = min(first_row, first), max(end_row, end)
+            x0, y0 = x[before], y[before]
+            dx, dy = x[ray] - x0, y[ray] - y0
+            step = weight if dy < 0 else -weight
+            for row in range(first, end):
+                at = int(np.ceil(x0 + dx * (row + 0.5 - y0) / dy - 0.5))
+                col = min(max(at, left), right)
+                first_col, end_col = min(first_col, col), max(end_col, col + 1)
+                ballot[row, col] += step
+        before = ray
+    reached[0], reached[1], reached[2], reached[3] = first_row, end_row, first_col, end_col
 
 
-@njit(cache=True, nogil=True)
-def _missed(maps, row, col, center):  # pragma: no cover (compiled)
-    """Squared distance from where a pixel's offset points to a center, px2."""
-    stride = maps.mask.shape[0] // maps.prob.shape[0]
-    to_x = col + 0.5 + maps.offset[0, row // stride, col // stride] - center[0]
-    to_y = row + 0.5 + maps.offset[1, row // stride, col // stride] - center[1]
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _missed(offset, row, col, center):  # pragma: no cover (compiled)
+    """Squared distance from where a pixel's offset points to a center, px2; `center` is stride, x, y."""
+    stride, x, y = center
+    to_x = col + 0.5 + offset[0, row // stride, col // stride] - x
+    to_y = row + 0.5 + offset[1, row // stride, col // stride] - y
     return to_x * to_x + to_y * to_y
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _centroids(labels, n):  # pragma: no cover (compiled)
     """(n, 3) x, y of each label's centroid and its number of pixels."""
     sums = np.zeros((n, 3))
@@ -177,20 +238,20 @@ def _centroids(labels, n):  # pragma: no cover (compiled)
     return sums
 
 
-@njit(cache=True, nogil=True)
-def _cast(labels, inside, middles, smallest, lengths):  # pragma: no cover (compiled)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cast(maps, middles, smallest, order, lengths):  # pragma: no cover (compiled)
     """Ray lengths from each label's middle to where the label ends for good; a gap of a pixel is passed over.
 
     Rows of `lengths` stay 0 for a label with less than `smallest` pixels or a middle outside itself.
     """
-    n, rays = lengths.shape
-    for k in range(n):
+    (labels, inside), rays = maps, lengths.shape[1]
+    steps = _unit_rays(rays) * _STEP_PX
+    for k in order:
         x, y = middles[k, 0], middles[k, 1]
         if middles[k, 2] < smallest[k] or labels[int(y), int(x)] != k + 1:
             continue
         for ray in range(rays):
-            angle = 2 * np.pi * ray / rays
-            dx, dy = np.cos(angle) * _STEP_PX, np.sin(angle) * _STEP_PX
+            dx, dy = steps[0, ray], steps[1, ray]
             step, last = 0, 0
             while step - last <= _GAP_STEPS:
                 step += 1
@@ -205,7 +266,7 @@ def _cast(labels, inside, middles, smallest, lengths):  # pragma: no cover (comp
             lengths[k, ray] = end * _STEP_PX
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _label_at(labels, x, y):  # pragma: no cover (compiled)
     """Label of the pixel that holds a point, -1 outside the window."""
     col, row = int(np.floor(x)), int(np.floor(y))
@@ -214,7 +275,7 @@ def _label_at(labels, x, y):  # pragma: no cover (compiled)
     return labels[row, col]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _edge(inside, x, y, dx, dy, last):  # pragma: no cover (compiled)
     """Steps along a ray to where `inside`, linear between pixel centers, falls below `INSIDE` near `last`."""
     before = INSIDE
@@ -226,7 +287,7 @@ def _edge(inside, x, y, dx, dy, last):  # pragma: no cover (compiled)
     return last + 0.5
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _between(values, x, y):  # pragma: no cover (compiled)
     """Value at a point, linear between the centers of the four pixels around it."""
     col = min(max(int(np.floor(x - 0.5)), 0), values.shape[1] - 2)
@@ -263,10 +324,12 @@ def sharpen(outlines: NDArray[np.float64], maps: PixelMaps) -> tuple[NDArray[np.
     """
     areas = np.maximum(polygon_areas(outlines), 1.0)
     painted = paint_outlines(outlines, maps.mask.shape)
-    labels, inside = _share_pixels(maps, painted, outlines, centroids(outlines), areas)
+    centers = centroids(outlines)
+    order = np.lexsort((centers[:, 0], centers[:, 1] // _BAND_PX))
+    labels, inside = _share_pixels(maps, painted, (outlines, centers, areas), order)
     middles = _centroids(labels, len(outlines))
     distances = np.zeros(outlines.shape[:2], np.float32)
-    _cast(labels, inside, middles, SMALLEST_SHARE * areas, distances)
+    _cast((labels, inside), middles, SMALLEST_SHARE * areas, order, distances)
     cast = distances[:, 0] > 0
     sharper = np.where(cast[:, None, None], polygons(middles[:, :2], distances), outlines)
     return sharper, paint_outlines(sharper, maps.mask.shape)

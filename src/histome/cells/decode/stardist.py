@@ -26,9 +26,14 @@ SHORTEST_RAY_PX = 0.5
 
 
 @njit(cache=True, nogil=True)
-def _suppress(centers, distances, labels, nms_threshold):  # pragma: no cover (compiled)
-    """Greedy suppression in the given order; returns the kept rows and paints `labels` with 1..n."""
-    n, rays = distances.shape
+def _suppress(centers, dist, places, labels, nms_threshold):  # pragma: no cover (compiled)
+    """Greedy suppression in the given order; returns the kept rows and paints `labels` with 1..n.
+
+    The lengths of a candidate, at `places` (its row and column) of `dist`, are read when they are needed:
+    most lie in a nucleus that was kept.
+    """
+    rays, n = dist.shape[0], len(centers)
+    (rows, cols), distances = places, np.empty(rays, np.float32)
     cosines = np.cos(2 * np.pi * np.arange(rays) / rays)
     sines = np.sin(2 * np.pi * np.arange(rays) / rays)
     crossings = np.empty(rays + 1)
@@ -39,8 +44,10 @@ def _suppress(centers, distances, labels, nms_threshold):  # pragma: no cover (c
         # A kept nucleus that covers this center has won already; skipping early saves most of the work.
         if labels[min(int(y), labels.shape[0] - 1), min(int(x), labels.shape[1] - 1)] > 0:
             continue
-        xs = x + distances[i] * cosines
-        ys = y + distances[i] * sines
+        for ray in range(rays):
+            distances[ray] = dist[ray, rows[i], cols[i]]
+        xs = x + distances * cosines
+        ys = y + distances * sines
         area, taken = covered_pixels(labels, xs, ys, crossings)
         if area == 0 or taken > nms_threshold * area:
             continue
@@ -53,7 +60,7 @@ def _suppress(centers, distances, labels, nms_threshold):  # pragma: no cover (c
 def candidates(prob: Float32, prob_threshold: float) -> tuple[Int32, Int32]:
     """Grid rows and columns that reach the threshold, by falling probability (ties: row, column)."""
     rows, cols = np.nonzero(prob >= prob_threshold)
-    order = np.lexsort((cols, rows, -prob[rows, cols]))
+    order = np.argsort(-prob[rows, cols], kind="stable")  # by row, then column already
     return rows[order].astype(np.int32), cols[order].astype(np.int32)
 
 
@@ -96,10 +103,11 @@ def star_polygons(
     """
     rows, cols = candidates(prob, prob_threshold)
     centers = np.stack([cols + 0.5, rows + 0.5], axis=1).astype(np.float64) * stride
-    distances = np.ascontiguousarray(dist[:, rows, cols].T, dtype=np.float32)
     labels = np.zeros((prob.shape[0] * stride, prob.shape[1] * stride), np.int32)
-    kept = _suppress(centers, distances, labels, nms_threshold)
-    return StarPolygons(centers[kept], prob[rows[kept], cols[kept]], distances[kept], labels)
+    kept = _suppress(centers, dist, (rows, cols), labels, nms_threshold)
+    rows, cols = rows[kept], cols[kept]
+    distances = np.ascontiguousarray(dist[:, rows, cols].T, dtype=np.float32)
+    return StarPolygons(centers[kept], prob[rows, cols], distances, labels)
 
 
 def decode_stardist(maps: Maps, settings: DecodeSettings) -> Decoded:

@@ -61,8 +61,8 @@ def field_signs(fields: Sequence[Field], network: Predictor) -> tuple[Rows, NDAr
 def signs_in(image: NDArray[np.uint8], network: Predictor) -> NDArray[np.float64]:
     """Return the features of one image at `IMAGE_MPP`, (8,); NaN where it has too few cells."""
     slide = array_slide(image, IMAGE_MPP, name="field")
-    nuclei = find_nuclei(start_search(slide, whole_field(slide), network))
-    return summarize_signs(signs_of(nuclei))
+    found = find_nuclei(start_search(slide, whole_field(slide), network))
+    return summarize_signs(signs_of(found.nuclei))
 
 
 def _whitened(rows: Rows, weights: NDArray[np.float64]) -> Familiarity:
