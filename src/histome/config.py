@@ -247,15 +247,13 @@ class MetricsConfig(Settings):
     confident_only : bool
         Leave out the cells whose class the model abstained from.
     block_um : {250, 500, 1000}, um
-        Side of the blocks of tissue that intervals draw; 1000 where clusters are wider than 100 um, 250 on
-        small pieces of tissue.
+        Side of the blocks that intervals draw; 1000 where clusters exceed 100 um, 250 on small pieces.
     draws : int
         How often the blocks are drawn.
     seed : int
         Of the draws.
     edits : str or None
-        File of corrections (`histome view` writes it), or a folder with a file a slide, that cells and tissue
-        are measured with.
+        File of corrections (of `histome view`), or a folder with a file a slide, to be measured with.
     """
 
     families: tuple[str, ...] = ()
@@ -338,6 +336,8 @@ class ReportConfig(Settings):
         Of the field and the nuclei that are drawn by lot.
     first_layer : "tissue", "cells" or "qc"
         What lies over the slide when the page is opened.
+    reference : str or None
+        File of `histome cohort reference`, whose ranges stand beside the key numbers.
     """
 
     thumbnail_px: Annotated[int, Field(ge=64, le=4096)] = 1400
@@ -347,6 +347,7 @@ class ReportConfig(Settings):
     max_bytes: Annotated[int, Field(ge=100_000)] = 8_000_000
     seed: Annotated[int, Field(ge=0)] = 0
     first_layer: Literal["tissue", "cells", "qc"] = "tissue"
+    reference: str | None = None
 
 
 class WarningsConfig(Settings):
@@ -394,7 +395,6 @@ class Config(Settings):
     def from_toml(cls, path: str | Path) -> Self:
         """Read overrides of the defaults from a TOML file with one table per sub-tree.
 
-        Raises UsageError, one line, when the file is missing, not TOML, or holds an unknown or
-        wrongly typed setting.
+        Raises UsageError, one line, for a file that is missing, not TOML, or holds a wrong setting.
         """
         return read_settings(cls, Path(path))

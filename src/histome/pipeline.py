@@ -381,7 +381,7 @@ def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None",
     from histome.models.registry import arithmetic
 
     named = {"qc": {"model"}, "tissue": {"model"}, "cells": {"model", "nuclei"}, "metrics": {"edits"}}
-    settings = config.model_dump(mode="json", exclude=named)  # decided by what they name
+    settings = config.model_dump(mode="json", exclude={**named, "report": {"reference"}})  # by what they name
     inputs: dict[str, dict[str, Any]] = {name: {"settings": settings.get(name, {})} for name in STAGES}
     read = ("allow_estimated_mpp", "broken_tiles_at_most")
     inputs["qc"]["slide"] = {name: settings["slide"][name] for name in read}
@@ -390,6 +390,10 @@ def _plan(config: Config, cards: "Mapping[str, Card]", files: "RunFiles | None",
     inputs["parts"] |= {"settings": {name: settings[name] for name in ("metrics", "tissue")}}
     inputs["narrative"]["stated"] = config.slide.stated
     inputs["report"]["warnings"] = settings["warnings"]
+    if config.report.reference is not None:
+        from histome.report.reference import reference_key
+
+        inputs["report"]["reference"] = reference_key(config.report.reference)
     for name, card in cards.items():  # the card, not its name or path: it holds the weights' checksum
         inputs[name]["model"] = card.model_dump(mode="json")
         inputs[name]["arithmetic"] = arithmetic(card, config.runtime)

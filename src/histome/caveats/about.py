@@ -18,7 +18,8 @@ _LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "openvino", "onnxrunti
 def about_run(config: Config, cards: Mapping[str, Card]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Return what gives the rest of run.json: settings, models, versions, and the warnings of it all."""
     settings = config.model_dump(mode="json")
-    for group, name in (("roi", "file"), ("cells", "nuclei"), ("metrics", "edits")):  # not where they lie
+    given = (("roi", "file"), ("cells", "nuclei"), ("metrics", "edits"), ("report", "reference"))
+    for group, name in given:  # not where they lie
         path = settings[group][name]
         settings[group][name] = path and Path(path).name
     about = {

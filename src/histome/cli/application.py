@@ -14,6 +14,7 @@ import typer
 
 import histome
 from histome.cli import console
+from histome.cli.cohort.answers import cohort
 from histome.cli.demo import demo
 from histome.cli.doctor import doctor
 from histome.cli.export import export
@@ -57,6 +58,7 @@ app.command(epilog=console.examples("demo", "demo -o out/demo"))(demo)
 app.command(epilog=console.examples("narrative out/slide", "narrative out/slide --no-sources"))(narrative)
 app.command(epilog=_EXPORT_EXAMPLES)(export)
 app.command(epilog=_INFO_EXAMPLES)(info)
+app.add_typer(cohort, name="cohort")
 app.add_typer(models, name="models")
 app.add_typer(metrics, name="metrics")
 app.add_typer(tme, name="tme")

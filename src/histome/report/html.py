@@ -42,6 +42,7 @@ from histome.report.pictures import (
     view_page,
 )
 from histome.report.provenance import extent, load_cards, provenance_page, slide_rows, specimen_line
+from histome.report.reference import ReferenceRanges
 from histome.report.views import CellArrays, choose_views
 from histome.report.wording import GLOSSARY
 from histome.slide.reader import Slide
@@ -151,6 +152,8 @@ def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict
     table = _part(profile, "metrics")
     table = pa.table({name: [] for name in MetricValue._fields}) if table is None else table
     metrics, confident = EnoughTable(table), tables.confident_table(table)
+    stated = inputs.run.get("config", {}).get("slide", {})
+    ranges = ReferenceRanges.read(config.reference, stated.get("organ")) if config.reference else None
     return {
         "slide_id": inputs.slide.id,
         "version": histome.__version__,
@@ -171,7 +174,8 @@ def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict
         **tables.composition(metrics),
         "density": tables.density_table(metrics),
         "has_confident": "value_confident" in table.column_names,
-        "key_metrics": tables.key_table(metrics, confident),
+        "key_metrics": tables.key_table(metrics, confident, ranges),
+        "reference": ranges.words if ranges else "",
         "families": tables.family_table(metrics),
         "counts": tables.counts_line(inputs.run),
         "confidence": tables.confidence_table(metrics, inputs.cells),

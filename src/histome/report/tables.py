@@ -14,6 +14,7 @@ from histome.metrics.format import Formatted, MetricTable, MetricValue, format_c
 from histome.render import palette
 from histome.report.charts import Bar, bars, histogram, shade, stacked
 from histome.report.enough import EnoughTable
+from histome.report.reference import ReferenceRanges
 from histome.report.views import CellArrays
 from histome.report.wording import KEY_METRICS, plain_name_of
 
@@ -105,10 +106,13 @@ def density_table(metrics: MetricTable) -> dict[str, Any]:
     return {"heads": [palette.TISSUE_LABELS[name] for name in NUCLEATED_TISSUES], "rows": rows}
 
 
-def key_table(metrics: MetricTable, confident: MetricTable) -> list[dict[str, Any]]:
+def key_table(
+    metrics: MetricTable, confident: MetricTable, ranges: ReferenceRanges | None = None
+) -> list[dict[str, Any]]:
     """Return the key metrics that this profile has, with the catalogue's definition.
 
-    `confident` is None for those that do not change when cells are left out.
+    `confident` is None for those that do not change when cells are left out, `reference` where there is no
+    range of a cohort.
     """
     return [
         {
@@ -116,6 +120,7 @@ def key_table(metrics: MetricTable, confident: MetricTable) -> list[dict[str, An
             "shown": metrics.formatted(name),
             "confident": confident.formatted(name) if _of_cells(name) else None,
             "definition": definition(name),
+            "reference": ranges.beside(metrics[name]) if ranges else None,
         }
         for name in KEY_METRICS
         if name in metrics

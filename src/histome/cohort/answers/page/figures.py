@@ -1,0 +1,141 @@
+"""Figures of answers as SVG: drawn by matplotlib, in the colors of the page."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histome.exports.extra import needed
+from histome.names import shown
+
+# Told apart by eyes of every kind (Okabe and Ito 2008).
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
+_INK = "#000000"
+_MARKS = "osD^vPX*"
+
+
+class Panel:
+    """Axes to draw on, and afterwards the SVG."""
+
+    def __init__(self) -> None:
+        self.axes: Any = None
+        self.svg = ""
+
+
+@contextmanager
+def panel(width: float = 7.6, height: float = 4.0) -> Iterator[Panel]:
+    """Give axes in inches; after the block `svg` holds the figure, its black turned to the page's ink."""
+    matplotlib: Any = needed("matplotlib", "cohort")
+    figures: Any = needed("matplotlib.figure", "cohort")
+    made = Panel()
+    options = {"svg.fonttype": "none", "svg.hashsalt": "histome", "font.size": 9.5, "axes.edgecolor": _INK}
+    with matplotlib.rc_context({**options, "font.family": "sans-serif"}):
+        figure = figures.Figure(figsize=(width, height), layout="constrained")
+        made.axes = figure.subplots()
+        made.axes.spines[["top", "right"]].set_visible(False)
+        yield made
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    made.svg = _inline(file.getvalue())
+
+
+def _inline(text: str) -> str:
+    """Return the SVG element alone, in the ink and the font of the page."""
+    svg = text[text.index("<svg") :]
+    svg = svg.replace(_INK, "currentColor").replace("sans-serif", "inherit")
+    return svg.replace("<svg ", '<svg role="img" ', 1)
+
+
+def label(text: str, most: int = 46) -> str:
+    """Return a text as a figure shows it: no formula, not too long."""
+    fit = shown(text).replace("$", r"\$")
+    return fit if len(fit) <= most else f"{fit[: most - 1]}…"
+
+
+def forest(
+    names: Sequence[str],
+    value: Sequence[float],
+    ends: Sequence[tuple[float, float]],
+    *,
+    marked: Sequence[bool],
+    about: tuple[float, str],
+    log: bool = False,
+) -> str:
+    """Draw values with their intervals, the first on top; `about` is where nothing happens, and the axis."""
+    none, axis = about
+    with panel(7.6, 1.1 + 0.24 * len(names)) as drawn:
+        axes = drawn.axes
+        axes.axvline(none, color=_INK, lw=0.8, alpha=0.5)
+        for k, (at, (low, high), strong) in enumerate(zip(value, ends, marked, strict=True)):
+            color = COLORS[0] if strong else COLORS[7]
+            if np.isfinite(low) and np.isfinite(high):
+                axes.plot([low, high], [k, k], color=color, lw=1.8)
+            axes.plot([at], [k], "o", color=color, ms=5)
+        axes.set_yticks(range(len(names)), [label(name) for name in names])
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=axis)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("{x:g}")
+    return drawn.svg
+
+
+def steps(curves: Mapping[str, tuple[Any, Any, Any, Any]], axis: str) -> str:
+    """Draw survival curves: times, share alive, low and high ends by group."""
+    with panel(7.0, 4.0) as drawn:
+        for k, (name, (time, alive, low, high)) in enumerate(curves.items()):
+            color = COLORS[k % len(COLORS)]
+            drawn.axes.step(time, alive, where="post", color=color, lw=1.8, label=label(name))
+            drawn.axes.fill_between(time, low, high, step="post", color=color, alpha=0.15, lw=0)
+        drawn.axes.set(ylim=(0, 1.02), xlim=(0, None), xlabel=axis, ylabel="share without the event")
+        if len(curves) > 1:
+            drawn.axes.legend(frameon=False)
+    return drawn.svg
+
+
+def scatter(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    groups: Sequence[str],
+    *,
+    axes_names: tuple[str, str],
+    named: Mapping[int, str] | None = None,
+) -> str:
+    """Draw points colored and shaped by group; those of `named` (row -> text) carry their name."""
+    with panel(7.0, 4.4) as drawn:
+        for k, name in enumerate(dict.fromkeys(sorted(groups))):
+            mine = np.array([group == name for group in groups])
+            style = {"color": COLORS[k % len(COLORS)], "marker": _MARKS[k % len(_MARKS)]}
+            drawn.axes.scatter(x[mine], y[mine], s=18, alpha=0.75, lw=0, label=label(name), **style)
+        for row, text in (named or {}).items():
+            where = {"xytext": (5, 3), "textcoords": "offset points", "fontsize": 8}
+            drawn.axes.annotate(label(text, 24), (x[row], y[row]), **where)
+        drawn.axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
+        if len(set(groups)) > 1:
+            drawn.axes.legend(frameon=False)
+    return drawn.svg
+
+
+def stacked_shares(rows: Mapping[str, Mapping[str, int]], axis: str) -> str:
+    """Draw for each group, from left to right, the share of each class; numbers inside."""
+    kinds = list(dict.fromkeys(kind for row in rows.values() for kind in row))
+    with panel(7.6, 1.2 + 0.42 * len(rows)) as drawn:
+        for k, row in enumerate(rows.values()):
+            start, total = 0.0, max(1, sum(row.values()))
+            for j, kind in enumerate(kinds):
+                share = row.get(kind, 0) / total
+                mark = label(kind) if k == 0 else None
+                drawn.axes.barh(k, share, left=start, color=COLORS[j % len(COLORS)], height=0.7, label=mark)
+                if share > 0.04:
+                    drawn.axes.text(start + share / 2, k, row[kind], ha="center", va="center", color="white")
+                start += share
+        drawn.axes.set_yticks(
+            range(len(rows)), [f"{label(name)} (n = {sum(row.values())})" for name, row in rows.items()]
+        )
+        drawn.axes.set(xlim=(0, 1), xlabel=axis)
+        drawn.axes.invert_yaxis()
+        drawn.axes.legend(frameon=False, ncols=len(kinds), loc="lower left", bbox_to_anchor=(0, 1))
+    return drawn.svg
