@@ -71,8 +71,8 @@ def _problem(cls: type[BaseModel], errors: Sequence[Any], what: str) -> str:
 def _fields_at(cls: type[BaseModel], path: Iterable[str | int]) -> dict[str, Any]:
     """Return the types of the fields that may stand at a place in a settings file, by name."""
     for part in path:
-        if isinstance(part, str):  # a number is a place in a list, whose type the field's already is
-            cls = _settings_in(cls.model_fields[part].annotation) or cls
+        if part in cls.model_fields:  # others are places in a list or keys of a table: the type is known
+            cls = _settings_in(cls.model_fields[str(part)].annotation) or cls
     return {name: field.annotation for name, field in cls.model_fields.items()}
 
 

@@ -10,6 +10,7 @@ from helpers.cli import Cli
 from helpers.restained import Bend, in_dab
 from PIL import Image
 
+import histome
 from histome.phantom import paint_field
 
 SIDE, MPP = 400, 0.5
@@ -42,6 +43,13 @@ def test_a_pair_is_laid_over_each_other_and_nuclei_are_carried(pair, tmp_path, c
     assert f"step B-spline, median_um {float(rows['B-spline']['median_um']):.3f}" in said
     with Image.open(out / "overlap.png") as image:
         assert image.size == (SIDE, SIDE)
+    with histome.open_slide(out / "warped.ome.tif") as slide, Image.open(folder / "he.png") as image:
+        assert (slide.mpp.x, slide.size_px) == (pytest.approx(MPP), (SIDE, SIDE))
+        gray = [
+            np.asarray(p, float).mean(-1)[60:-60, 60:-60]
+            for p in (slide.read(0, 0, size=(SIDE, SIDE)), image)
+        ]
+    assert np.corrcoef(*(g.ravel() for g in gray))[0, 1] > 0.6
     nuclei = [
         {
             "type": "Feature",

@@ -109,3 +109,17 @@ def test_a_folder_without_the_files_of_the_other_is_refused(squares, capsys):
     (squares / "true.png").rename(squares / "t/one.png")
     words = ("validate", "segmentation", squares / "t", squares / "f", "-o", squares / "out", "--mpp", 0.5)
     Cli(capsys).fails(*words, code=1, word="no file for one")
+
+
+def test_images_are_told_by_stratum(squares, capsys):
+    cli, out = Cli(capsys), squares / "out"
+    (squares / "images.csv").write_text("image,tissue\ntrue,colon\n")
+    words = ("validate", "segmentation", squares / "true.png", squares / "found.geojson", "--mpp", 0.5)
+    asked = ("--images", squares / "images.csv")
+    assert cli(*words, "-o", out, "--draws", 9, *asked, "--by", "tissue")[::2] == (0, "")
+    (row,) = csv.DictReader((out / "strata.csv").read_text().splitlines())
+    assert (row["stratum"], row["measure"], row["too_small"]) == ("colon", "mPQ", "True")
+    assert float(row["value"]) == pytest.approx(0.2)
+    assert (out / "strata.pdf").read_bytes().startswith(b"%PDF")
+    cli.fails(*words, "-o", out, *asked, code=2, word="--images and --by go together")
+    cli.fails(*words, "-o", out, *asked, "--by", "scanner", code=1, word="no column scanner")

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
-from histome.slide.stain import HEMATOXYLIN_RGB_OD, hematoxylin_eosin_od
-from histome.validation.register.grays import DAB_RGB_OD
+from histome.slide.stain import DAB_RGB_OD, HEMATOXYLIN_RGB_OD, hematoxylin_eosin_od
 
 
 def in_dab(rgb):
@@ -44,3 +43,24 @@ class Bend:
         at = self(np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)) - 0.5
         maps = at.astype(np.float32).reshape(self.side, self.side, 2)
         return cv2.remap(rgb, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def restained_round(rgb, truth, classes, mpp, seed):
+    """The field after bleaching and a round of DAB: hematoxylin, and a brown ring around cells of classes."""
+    cells = truth.cells
+    dab = np.zeros(rgb.shape[:2], np.float32)
+    reach = round(14 / mpp)
+    for k in np.flatnonzero(np.isin(cells.classes, classes)):
+        a, b, outline = cells.x_px[k], cells.y_px[k], cells.polygons_px[k]
+        rows, columns = (slice(max(0, int(c) - reach), int(c) + reach) for c in (b, a))
+        part = np.zeros(dab[rows, columns].shape, np.uint8)
+        corner = np.array([columns.start, rows.start])
+        cv2.fillPoly(part, [np.round((outline - corner) * 16).astype(np.int32)], 1, shift=4)
+        ring = cv2.dilate(part, np.ones((2 * round(3 / mpp) + 1,) * 2, np.uint8)) & ~part & 1
+        dab[rows, columns] = np.maximum(dab[rows, columns], 0.7 * ring)
+    hematoxylin = np.clip(hematoxylin_eosin_od(rgb)[..., 0], 0, 2)
+    stains = [np.array(s) / np.linalg.norm(s) for s in (HEMATOXYLIN_RGB_OD, DAB_RGB_OD)]
+    dab = cv2.GaussianBlur(dab, (0, 0), 0.4 / mpp)
+    density = 0.8 * hematoxylin[..., None] * stains[0] + dab[..., None] * stains[1]
+    noise = np.random.default_rng(seed).normal(0, 2, rgb.shape)
+    return np.clip(255 * 10.0**-density + noise, 0, 255).astype(np.uint8)

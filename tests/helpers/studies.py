@@ -29,23 +29,23 @@ def study_cells(seed, n=1500, side_um=1500.0):
     return cell_table(x_um, y_um, names, **columns, geometry=shapely.to_wkb(outlines), true=true)
 
 
-def said_of(true, right, rng):
-    """Labels of a judge who is right with this chance and else says one of the two others."""
-    wrong = (true + rng.integers(1, 3, len(true))) % 3
+def said_of(true, right, rng, classes=3):
+    """Labels of a judge who is right with this chance and else says one of the others."""
+    wrong = (true + rng.integers(1, classes, len(true))) % classes
     return np.where(rng.random(len(true)) < right, true, wrong)
 
 
 def planted(prior, n=200_000):
     """What a study of endless size would find: alphas, macro F1 of a rater and the model, consensus right."""
-    rng = np.random.default_rng(99)
-    true = rng.choice(3, n, p=prior)
-    votes = {name: np.stack([said_of(true, right, rng) for _ in RATERS], 1) for name, right in RIGHT.items()}
-    counts = np.stack([(votes["HE_IHC"] == k).sum(1) for k in range(3)], 1)
+    rng, k = np.random.default_rng(99), len(prior)
+    true = rng.choice(k, n, p=prior)
+    votes = {name: np.stack([said_of(true, r, rng, k) for _ in RATERS], 1) for name, r in RIGHT.items()}
+    counts = np.stack([(votes["HE_IHC"] == label).sum(1) for label in range(k)], 1)
     tie = (counts == counts.max(1, keepdims=True)).sum(1) > 1
     agreed = np.where(tie, -1, counts.argmax(1))
-    judges = {"rater": votes["HE"][:, 0], "model": said_of(true, MODEL_RIGHT, rng)}
-    found = {name: float(krippendorff_alpha(coincidences(v, 3).sum(0))) for name, v in votes.items()}
-    found |= {name: float(mean_f1(confusions(agreed, said, 3).sum(0), 3)) for name, said in judges.items()}
+    judges = {"rater": votes["HE"][:, 0], "model": said_of(true, MODEL_RIGHT, rng, k)}
+    found = {name: float(krippendorff_alpha(coincidences(v, k).sum(0))) for name, v in votes.items()}
+    found |= {name: float(mean_f1(confusions(agreed, said, k).sum(0), k)) for name, said in judges.items()}
     return found | {"consensus right": float((agreed == true)[agreed >= 0].mean()), "tie": float(tie.mean())}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from histome.errors import DataError
+from histome.validation.image_strata import ImageStrata
 from histome.validation.matching import instance_scores
 from histome.validation.segmentation import (
     LabelImage,
@@ -134,3 +135,46 @@ def test_class_maps_as_cellseg_metrics():
 def test_sizes_that_differ_are_refused():
     with pytest.raises(DataError, match="sizes differ"):
         score_image(LabelImage(np.zeros((4, 4), int), {}), LabelImage(np.zeros((8, 8), int), {}), 0.5)
+
+
+def squares(side, *corners):
+    """A label image with squares of 6 px; class a of the first, b of the others."""
+    labels = np.zeros((side, side), np.int32)
+    for k, (y, x) in enumerate(corners, start=1):
+        labels[y : y + 6, x : x + 6] = k
+    return LabelImage(labels, {k: "a" if k == 1 else "b" for k in range(1, len(corners) + 1)})
+
+
+def test_mpq_of_tissues_is_pannukes():
+    """Of an image the mean over its classes, of a tissue over its images, of all over the tissues."""
+    both, first = squares(40, (2, 2), (20, 20)), squares(40, (2, 2))
+    images = {"1": (both, both), "2": (both, first), "3": (first, first)}
+    rows = [
+        {"image": "1", "tissue": "colon"},
+        {"image": "2", "tissue": "colon"},
+        {"image": "3", "tissue": "lung"},
+    ]
+    strata = ImageStrata.from_rows(rows, list(images), ("tissue",))
+    sections = segmentation_sections(images, 0.5, seed=0, draws=10, strata=strata)
+    found = next(section for section in sections if section.name == "strata")
+    # Image 2 has all of class a and none of class b: 0.5.
+    assert {row["stratum"]: row["value"] for row in found.rows} == {"colon": 0.75, "lung": 1.0}
+    assert {row["n"] for row in found.rows} == {1, 2}
+    assert all(row["too_small"] for row in found.rows)
+    assert "0.875" in found.text
+    with pytest.raises(DataError, match="no row of 3"):
+        ImageStrata.from_rows(rows[:2], list(images), ("tissue",))
+    with pytest.raises(DataError, match="no column scanner"):
+        ImageStrata.from_rows(rows, list(images), ("scanner",))
+
+
+def test_maps_are_told_by_stratum_too():
+    true = np.repeat([[1, 1, 2, 2]], 4, axis=0)
+    maps = {str(k): (true, true if k < 6 else np.full_like(true, 1)) for k in range(12)}
+    rows = [{"image": str(k), "scanner": "x" if k < 6 else "y", "site": "s"} for k in range(12)]
+    strata = ImageStrata.from_rows(rows, list(maps), ("scanner", "site"))
+    sections = {s.name: s for s in map_sections(maps, ("A", "B"), seed=0, draws=10, strata=strata)}
+    worst, best = sections["strata"].rows
+    assert (worst["stratum"], best["stratum"], best["value"]) == ("y / s", "x / s", 1.0)
+    assert worst["value"] == pytest.approx((2 / 3 + 0) / 2)
+    assert [(r["row"], r["column"]) for r in sections["heat_map"].rows] == [("x", "s"), ("y", "s")]

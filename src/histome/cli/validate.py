@@ -7,6 +7,7 @@ import typer
 
 from histome.cli import console
 from histome.cli.validation.pages import write_sections
+from histome.cli.validation.positivity import positivity
 from histome.cli.validation.register import register, transfer
 from histome.cli.validation.robustness import metamorphic, staining
 from histome.cli.validation.study import study
@@ -57,6 +58,11 @@ validate.command(epilog=console.examples("validate register he.svs ihc.svs -o re
 validate.command(
     epilog=console.examples("validate transfer registered/transform.npz nuclei.geojson -o on_ihc.geojson")
 )(transfer)
+validate.command(
+    epilog=console.examples(
+        "validate positivity out/slide --panel panel.toml --stain cd3=cd3/warped.ome.tif -o labels"
+    )
+)(positivity)
 
 
 @validate.callback()
@@ -271,22 +277,29 @@ def segmentation(
         str | None,
         typer.Option(help="Class maps, not nuclei: the classes of the values 1, 2 ..., with commas."),
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="CSV: image (the files' names) and columns to split by.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Columns of --images, with commas: tissue, scanner ...")
+    ] = None,
     draws: _Draws = 10_000,
     seed: _Seed = 0,
 ) -> None:
     """Outlines against outlines (Dice, AJI, PQ, detection F1), or class maps against class maps."""
-    from histome.cli.validation.segmentation import paired, read_maps, read_pair
+    from histome.cli.validation.segmentation import paired, read_maps, read_pair, read_strata
     from histome.validation.segmentation import map_sections, segmentation_sections
 
     if not 0 < mpp < 100:
         raise UsageError(f"--mpp {mpp:g}: um/px of an image is between 0 and 100")
     files, names = paired(true, found), _list(maps)
+    strata = read_strata(images, list(files), _list(by))
     if names:
         pairs = {name: read_maps(*two, names, mpp) for name, two in files.items()}
-        sections = map_sections(pairs, names, seed=seed, draws=draws)
+        sections = map_sections(pairs, names, seed=seed, draws=draws, strata=strata)
     else:
-        images = {name: read_pair(*two) for name, two in files.items()}
-        sections = segmentation_sections(images, mpp, seed=seed, draws=draws)
+        shown = {name: read_pair(*two) for name, two in files.items()}
+        sections = segmentation_sections(shown, mpp, seed=seed, draws=draws, strata=strata)
     _write(out, "Class maps" if names else "Segmentation of nuclei", sections)
 
 

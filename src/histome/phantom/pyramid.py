@@ -1,8 +1,9 @@
-"""Writing a pyramidal JPEG-tiled TIFF block by block: memory does not grow with the slide."""
+"""Writing a pyramidal JPEG-tiled TIFF or OME-TIFF block by block: memory does not grow with the slide."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imagecodecs
@@ -21,17 +22,23 @@ Pixels = NDArray[np.uint8]
 Paint = Callable[[int, int], Pixels | None]
 
 
-def write_pyramid(path: Path, size_px: tuple[int, int], mpp: float, paint: Paint) -> None:
+def write_pyramid(path: Path, size_px: tuple[int, int], mpp: float, paint: Paint, *, ome: str = "") -> None:
     """Write a slide whose blocks `paint(x_px, y_px)` returns, (1024, 1024, 3) uint8 or None for bare glass.
 
     Blocks are painted row by row; of the coarser levels only the JPEG bytes are kept until they are written.
+    With `ome`, its UUID, it is an OME-TIFF, the coarser levels SubIFDs of the first; else a page is a level.
     """
     sizes = _level_sizes(size_px)
     upper = [_Level(*size) for size in sizes[1:]]
-    with tifffile.TiffWriter(path, bigtiff=True) as writer:
-        _write_level(writer, _base_tiles(size_px, paint, upper), sizes[0], mpp, number=0)
+    first: dict[str, Any] = {"software": "histome phantom"}
+    if ome:
+        size = {"PhysicalSizeX": mpp, "PhysicalSizeY": mpp, "UUID": ome}
+        first = {"software": "histome", "subifds": len(upper), "metadata": {"axes": "YXS", **size}}
+    rest = {"software": first["software"], "subfiletype": 1}
+    with tifffile.TiffWriter(path, ome=bool(ome), bigtiff=True) as writer:
+        _write_level(writer, _base_tiles(size_px, paint, upper), sizes[0], mpp, first)
         for number, level in enumerate(upper, start=1):
-            _write_level(writer, iter(level.tiles), sizes[number], mpp, number=number)
+            _write_level(writer, iter(level.tiles), sizes[number], mpp * FACTOR**number, rest)
 
 
 @dataclass
@@ -128,20 +135,21 @@ def _white_tile() -> bytes:
 
 
 def _write_level(
-    writer: tifffile.TiffWriter, tiles: Iterator[bytes], size: tuple[int, int], mpp: float, *, number: int
+    writer: tifffile.TiffWriter,
+    tiles: Iterator[bytes],
+    size: tuple[int, int],
+    mpp: float,
+    more: dict[str, Any],
 ) -> None:
-    pixels_per_cm = 10_000 / (mpp * FACTOR**number)
-    writer.write(
-        tiles,
-        shape=(size[1], size[0], 3),
-        dtype=np.uint8,
-        tile=(TILE_PX, TILE_PX),
-        photometric="ycbcr",
-        compression="jpeg",
-        subsampling=(2, 2),
-        subfiletype=1 if number else 0,
-        resolution=(pixels_per_cm, pixels_per_cm),
-        resolutionunit="CENTIMETER",
-        software="histome phantom",
-        metadata=None,
-    )
+    pixels_per_cm = 10_000 / mpp
+    options = {
+        "photometric": "ycbcr",
+        "compression": "jpeg",
+        "subsampling": (2, 2),
+        "subfiletype": 0,
+        "resolution": (pixels_per_cm, pixels_per_cm),
+        "resolutionunit": "CENTIMETER",
+        "metadata": None,
+    }
+    shape = (size[1], size[0], 3)
+    writer.write(tiles, shape=shape, dtype=np.uint8, tile=(TILE_PX, TILE_PX), **(options | more))

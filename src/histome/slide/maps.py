@@ -29,7 +29,7 @@ PROBABILITY_CHUNK_PX = 512
 # 120 x 120 mm at 2 um/px: larger claims are damage or an attack.
 MAX_MAP_PX = 4_000_000_000
 # tifffile draws a new UUID for each OME-TIFF: a fixed one keeps two runs byte-identical.
-_UUID = "00000000-0000-4000-8000-000000000000"
+OME_UUID = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,13 @@ class ClassMap:
         if self.frame:
             notes["histome.frame"] = json.dumps(self.frame)
         names = ", ".join(f"{code} {name}" for code, name in enumerate(self.classes, start=1))
-        metadata = {"axes": "YX", "UUID": _UUID, **size, "Channel": {"Name": names}, "MapAnnotation": notes}
+        metadata = {
+            "axes": "YX",
+            "UUID": OME_UUID,
+            **size,
+            "Channel": {"Name": names},
+            "MapAnnotation": notes,
+        }
         options = {"tile": (TILE_PX, TILE_PX), "compression": "zlib", "software": "histome"}
         options |= {"photometric": "palette", "colormap": _palette(self.classes)}
         with tifffile.TiffWriter(path, ome=True, bigtiff=self.array.size > 2**31) as writer:

@@ -1,4 +1,4 @@
-"""Optical density and the separation of hematoxylin from eosin."""
+"""Optical density and the separation of stains."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 # Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001) 291-299: optical density of the pure stains.
 HEMATOXYLIN_RGB_OD = (0.65, 0.70, 0.29)
 EOSIN_RGB_OD = (0.07, 0.99, 0.11)
+DAB_RGB_OD = (0.27, 0.57, 0.78)
 _OD_OF_BYTE = -np.log10(np.maximum(np.arange(256), 1) / 255.0).astype(np.float32)
 
 
@@ -21,6 +22,16 @@ def stain_matrix() -> NDArray[np.float64]:
 
 
 _UNMIX = np.linalg.inv(stain_matrix()).astype(np.float32)
+
+
+def unmixing(*stains: tuple[float, float, float]) -> NDArray[np.float32]:
+    """Return (3, n) from the density of a pixel to those of n stains, each told by its RGB density.
+
+    Least squares along unit vectors: what they do not explain is left over, with three stains nothing is.
+    """
+    vectors = np.array(stains, float)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.linalg.pinv(vectors).astype(np.float32)
 
 
 def to_od(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from histome.errors import DataError
+from histome.validation.image_strata import ImageStrata
 from histome.validation.matching import detection_counts, instance_scores, shared_pixels
 from histome.validation.raters.page import Section
 from histome.validation.resampling import bootstrap, f1, ratio
@@ -87,9 +88,14 @@ def centers_of(labels: Labels) -> NDArray[np.float64]:
 
 
 def segmentation_sections(
-    images: Mapping[str, tuple[LabelImage, LabelImage]], mpp: float, *, seed: int, draws: int
+    images: Mapping[str, tuple[LabelImage, LabelImage]],
+    mpp: float,
+    *,
+    seed: int,
+    draws: int,
+    strata: ImageStrata | None = None,
 ) -> list[Section]:
-    """Means over images, detection of all nuclei, mPQ over classes, and each image."""
+    """Means over images, detection of all nuclei, mPQ over classes, each image; by stratum where asked."""
     rows = [{"image": name} | score_image(*pair, mpp) for name, pair in images.items()]
     rng = np.random.default_rng(seed)
     classes = sorted({name for row in rows for name in row if name.startswith("pq ")})
@@ -107,10 +113,28 @@ def segmentation_sections(
         "hit. mPQ is the mean over classes of each class's mean over the images that truly have it. n is the "
         "number of images."
     )
+    by = _pq_strata(rows, classes, strata, rng, draws) if strata else []
     return [
         Section("segmentation", "Nuclei: outlines and places", text, whole),
+        *by,
         Section("images", "Each image", "The same of each image.", rows, figure=""),
     ]
+
+
+def _pq_strata(
+    rows: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    strata: ImageStrata,
+    rng: np.random.Generator,
+    draws: int,
+) -> list[Section]:
+    """PanNuke's mPQ: of an image the mean over the classes that it truly has; PQ where there are none."""
+    names = tuple(classes) or ("pq",)
+    values = _nanmean(np.array([[row[name] for name in names] for row in rows], float))
+    known = np.isfinite(values)
+    parts = np.stack([np.where(known, values, 0), known], axis=1).astype(float)
+    measure = "mPQ" if classes else "PQ"
+    return strata.sections(parts, ratio, measure, rng=rng, draws=draws)
 
 
 def _mean(
@@ -136,7 +160,12 @@ def _nanmean(values: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def map_sections(
-    maps: Mapping[str, tuple[Labels, Labels]], names: Sequence[str], *, seed: int, draws: int
+    maps: Mapping[str, tuple[Labels, Labels]],
+    names: Sequence[str],
+    *,
+    seed: int,
+    draws: int,
+    strata: ImageStrata | None = None,
 ) -> list[Section]:
     """Dice and IoU of each class of pairs of class maps (0 = not known in the truth, k = `names[k - 1]`).
 
@@ -156,7 +185,10 @@ def map_sections(
             asked = int(sums.sum(0).reshape(n, n)[k].sum())
             rows.append({"measure": measure, "label": label, **found.row(), "true_px": asked})
     text = "Pixels of all images together, images resampled whole; what the truth does not know is left out."
-    return [Section("maps", "Class maps", text, rows)]
+    each = [_overlap("Dice", k, n) for k in range(1, n)]
+    mean = lambda parts: _nanmean(np.stack([score(parts) for score in each], axis=-1))  # noqa: E731
+    by = strata.sections(sums, mean, "mean Dice", rng=rng, draws=draws) if strata else []
+    return [Section("maps", "Class maps", text, rows), *by]
 
 
 def _overlap(measure: str, k: int, n: int) -> Callable[[NDArray[np.floating]], NDArray[np.floating]]:

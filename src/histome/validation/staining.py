@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.slide.stain import stain_matrix, to_od
+from histome.slide.stain import DAB_RGB_OD, stain_matrix, to_od
 
 RgbField = NDArray[np.uint8]
 
@@ -28,8 +28,6 @@ CONDITIONS = {
     "low_similarity": Condition(approach=-0.2),
     "high_similarity": Condition(approach=0.2),
 }
-# Ruifrok and Johnston 2001, as `slide.stain` has hematoxylin and eosin.
-_DAB_RGB_OD = (0.27, 0.57, 0.78)
 RESOLUTIONS_MPP = (0.25, 0.35, 0.5, 0.7)
 
 
@@ -49,6 +47,6 @@ def brown_for_eosin(rgb: RgbField) -> RgbField:
     """(h, w, 3) uint8 of the same tissue with DAB where eosin was, as in immunohistochemistry."""
     stains = stain_matrix()
     changed = stains.copy()
-    changed[1] = np.array(_DAB_RGB_OD) / np.linalg.norm(_DAB_RGB_OD)
+    changed[1] = np.array(DAB_RGB_OD) / np.linalg.norm(DAB_RGB_OD)
     density = np.maximum(to_od(rgb) @ np.linalg.inv(stains).astype(np.float32), 0) @ changed
     return np.clip(np.round(255.0 * 10.0**-density), 0, 255).astype(np.uint8)

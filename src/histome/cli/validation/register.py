@@ -2,26 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from histome.cli import console
-from histome.errors import UsageError
-
-if TYPE_CHECKING:
-    from histome.slide import Slide
-    from histome.validation.register.fit import RgbImage
-
-# Longest side of what is laid over each other.
-_FIT_PX = 1500
 
 
 def register(
     he: Annotated[Path, typer.Argument(metavar="HE", help="The H&E slide or field.")],
     ihc: Annotated[Path, typer.Argument(metavar="IHC", help="The same section, restained with DAB.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for transform.npz, overlap.png, index.html.")
+        Path,
+        typer.Option(
+            "--out", "-o", help="Folder for transform.npz, warped.ome.tif, overlap.png, index.html."
+        ),
     ],
     mpp: Annotated[float | None, typer.Option(help="um/px of the H&E; overrides what the file says.")] = None,
     ihc_mpp: Annotated[float | None, typer.Option(help="um/px of the IHC; as --mpp if not given.")] = None,
@@ -33,6 +28,10 @@ def register(
     landmarks: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two CSV, X and Y in px of the H&E and of the IHC.")
     ] = None,
+    restained: Annotated[
+        bool, typer.Option("--warped/--no-warped", help="Write warped.ome.tif: the IHC on the H&E's pixels.")
+    ] = True,
+    warped_mpp: Annotated[float | None, typer.Option(help="Its um/px; the H&E's if not given.")] = None,
 ) -> None:
     """Lay an IHC over the H&E of the same section: rigid (turned, mirrored), affine, B-spline."""
     with console.extra("register"):
@@ -40,36 +39,31 @@ def register(
     from histome import open_slide
     from histome.store.disk import writing
     from histome.validation.raters.page import write_page
-    from histome.validation.register import register_pair
     from histome.validation.register.landmarks import shared_landmarks
-    from histome.validation.register.pictures import registration_sections, save_overlap, warped
+    from histome.validation.register.pictures import registration_sections
+    from histome.validation.register.warped_slide import lay_over, write_warped
 
     places = None if landmarks is None else shared_landmarks(*landmarks)
     with open_slide(he, mpp=mpp) as fixed, open_slide(ihc, mpp=ihc_mpp or mpp) as moving:
-        at = fit_mpp or max(*fixed.extent_um, *moving.extent_um) / _FIT_PX
-        at = max(at, fixed.mpp.x, moving.mpp.x)
-        pictures, mpps = (_whole(fixed, at), _whole(moving, at)), (fixed.mpp.x, moving.mpp.x)
-    found = register_pair(*pictures, at, mpps=mpps, mesh=mesh)
-    um = None if places is None else (places[0] * mpps[0], places[1] * mpps[1])
-    sections = registration_sections(found, um)
-    for row in sections[0].rows:
-        console.print_result(
-            ", ".join(f"{name} {v:.3f}" if isinstance(v, float) else f"{name} {v}" for name, v in row.items())
-        )
-    with writing(out):
-        page = write_page(out, "H&E and IHC of one section", sections)
-        found.warp.save(out / "transform.npz")
-        save_overlap(
-            out / "overlap.png", pictures[0], warped(pictures[1], found.warp, at, pictures[0].shape[:2])
-        )
+        laid = lay_over(fixed, moving, fit_mpp=fit_mpp, mesh=mesh)
+        um = None if places is None else (places[0] * fixed.mpp.x, places[1] * moving.mpp.x)
+        sections = registration_sections(laid.found, um)
+        for row in sections[0].rows:
+            console.print_result(
+                ", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+            )
+        with writing(out):
+            page = write_page(out, "H&E and IHC of one section", sections)
+            laid.save(out)
+            if restained:
+                write_warped(
+                    out / "warped.ome.tif",
+                    moving,
+                    laid.found.warp,
+                    fixed.extent_um,
+                    warped_mpp or fixed.mpp.x,
+                )
     console.say(f"{page}")
-
-
-def _whole(slide: "Slide", mpp: float) -> "RgbImage":
-    height, width = slide.shape_at(mpp)
-    if height * width > 2**28:
-        raise UsageError(f"--fit-mpp {mpp:g}: {slide.id} has {width} x {height} px there; give a coarser one")
-    return slide.read(0, 0, size=(width, height), mpp=mpp)
 
 
 def transfer(

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histome.errors import DataError, HistomeError
+from histome.errors import DataError, HistomeError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from histome.validation.image_strata import ImageStrata
     from histome.validation.segmentation import LabelImage
 
 _IMAGES = (".png", ".tif", ".tiff", ".npy")
@@ -41,6 +42,21 @@ def read_pair(true: Path, found: Path) -> "tuple[LabelImage, LabelImage]":
         _painted(shape, size) if image is None else _labeled(image, path)
         for image, shape, path in zip(images, shapes, (true, found), strict=True)
     )
+
+
+def read_strata(table: Path | None, images: list[str], by: tuple[str, ...] | None) -> "ImageStrata | None":
+    """What the images are of, by columns of a table; None where nothing is asked."""
+    from histome.datasets.fields import read_rows
+    from histome.validation.image_strata import ImageStrata
+
+    if (table is None) != (by is None):
+        raise UsageError("--images and --by go together")
+    if table is None or by is None:
+        return None
+    try:
+        return ImageStrata.from_rows(read_rows(table), images, by)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{table}: no table of images ({error}).") from error
 
 
 def read_pixels(path: Path) -> "NDArray[Any]":

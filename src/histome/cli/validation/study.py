@@ -11,6 +11,7 @@ from histome.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from histome.validation.study import StudySlide
+    from histome.validation.study.restained import Restained
 
 study = typer.Typer(help="A reader study: its folder, and the answers read back.")
 
@@ -38,6 +39,13 @@ def init(
     start: Annotated[str | None, typer.Option(help="First day, as 2026-01-31; today if not given.")] = None,
     washout_days: Annotated[int, typer.Option(min=0, help="Between two conditions.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of regions, nuclei and orders.")] = 0,
+    panel: Annotated[
+        Path | None, typer.Option(help="TOML: markers and classes of restained pictures.")
+    ] = None,
+    stains: Annotated[
+        Path | None, typer.Option(help="CSV: slide, he and a column for each picture of the panel.")
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="um/px of restained pictures that state none.")] = None,
 ) -> None:
     """Make the folder of a reader study: regions, nuclei, and blinded files for each rater and condition."""
     from datetime import date
@@ -55,9 +63,28 @@ def init(
     labels = tuple(word.strip() for word in classes.split(",")) if classes else CELL_CLASSES
     plan = StudyPlan(who, shown, labels, first, washout_days, Sizes(unbiased, enriched, nuclei), seed)
     with writing(out):
-        made = write_study(out, plan, _slides(profiles, slides))
+        made = write_study(out, plan, _slides(profiles, slides), _restained(panel, stains, mpp))
     console.print_result(", ".join(f"{name} {number:,}" for name, number in made.items()))
     console.say(f"{out / 'README.md'}")
+
+
+def _restained(panel: Path | None, stains: Path | None, mpp: float | None) -> "Restained | None":
+    from histome.datasets.fields import read_rows
+    from histome.validation.panel import read_panel
+    from histome.validation.study.restained import restained_of
+
+    if (panel is None) != (stains is None):
+        raise UsageError("--panel and --stains go together")
+    if panel is None or stains is None:
+        return None
+    with console.extra("register"):
+        import SimpleITK  # noqa: F401
+    asked = read_panel(panel)
+    try:
+        rows = read_rows(stains)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{stains}: no table of stains ({error}).") from error
+    return restained_of(asked, rows, stains.parent, mpp)
 
 
 def _slides(profiles: list[Path], table: Path | None) -> "list[StudySlide]":
@@ -85,12 +112,15 @@ def _slides(profiles: list[Path], table: Path | None) -> "list[StudySlide]":
 def collect(
     folder: Annotated[Path, typer.Argument(help="Of the study, with the filled files in raters/.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables and index.html.")],
+    draws: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Read the filled files back: votes.csv and model.csv for `agreement`, `score` and the others."""
+    """Read the filled files back and tell what they say; its tables are for the other commands."""
     from histome.interop.qupath import read_annotations
-    from histome.validation.study.collected import Drawn, collect_study, collected_sections
+    from histome.validation.study.collected import Drawn, collect_study
+    from histome.validation.study.outcome import collected_sections
 
     found = collect_study(folder, lambda path: (Drawn(*each) for each in read_annotations(path)))
     for row in found.counts:
         console.print_result(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.items()))
-    write_sections(out, "What came back", collected_sections(found))
+    write_sections(out, "What came back", collected_sections(found, draws=draws, seed=seed))

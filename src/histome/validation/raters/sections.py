@@ -19,7 +19,7 @@ from histome.validation.raters.alpha import Level, agreement
 from histome.validation.raters.consensus import consensus_of
 from histome.validation.raters.match import Matched
 from histome.validation.raters.page import Section
-from histome.validation.raters.strata import SMALL, spread, stratum_of, stratum_rows
+from histome.validation.raters.strata import SMALL, heat_rows, spread, stratum_of, stratum_rows
 from histome.validation.raters.votes import Votes
 
 
@@ -140,7 +140,11 @@ def abstention_sections(
         ),
         Section("calibration", "Calibration", "0 is best for both.", figures),
         Section(
-            "reliability", "Reliability", "Answers by their confidence, and the share right.", bins, figure=""
+            "reliability",
+            "Reliability",
+            "Answers by their confidence, and the share right.",
+            bins,
+            figure="reliability",
         ),
     ]
 
@@ -168,8 +172,10 @@ def strata_sections(
     )
     text = f"Macro F1, worst first. {told} Strata of fewer than {SMALL} cells are marked too small."
     whole = score_answers(model, known, labels, drawing)[:1]
+    crossed = f"Macro F1 by {by[0]} and {by[1]}." if len(by) == 2 else ""
     return [
         Section("strata", f"By {' and '.join(by)}", text, rows),
+        *([Section("heat_map", "Heat map", crossed, heat_rows(rows), figure="heat")] if crossed else []),
         Section("whole", "Over all strata", "On all cells with a consensus.", whole),
     ]
 

@@ -12,6 +12,7 @@ from histome.validation.resampling import interval
 
 # Of cells with a consensus; under this an interval of a macro F1 says next to nothing.
 SMALL = 50
+_BETWEEN = " / "
 
 
 def stratum_of(columns: Mapping[str, NDArray[np.str_]], by: Sequence[str]) -> NDArray[np.str_]:
@@ -20,7 +21,7 @@ def stratum_of(columns: Mapping[str, NDArray[np.str_]], by: Sequence[str]) -> ND
     if missing:
         known = ", ".join(columns) or "none"
         raise DataError(f"the votes have no column {', '.join(missing)}; columns to split by: {known}.")
-    return np.array([" / ".join(values) for values in zip(*(columns[name] for name in by), strict=True)])
+    return np.array([_BETWEEN.join(values) for values in zip(*(columns[name] for name in by), strict=True)])
 
 
 def stratum_rows(
@@ -59,3 +60,12 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "best": best["stratum"],
         "strata": len(large),
     }
+
+
+def heat_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of two crossed columns as row, column, value, n, too_small, in the order of their names."""
+    cells = []
+    for row in sorted(rows, key=lambda each: each["stratum"]):
+        first, _, second = row["stratum"].partition(_BETWEEN)
+        cells.append({"row": first, "column": second, **{k: row[k] for k in ("value", "n", "too_small")}})
+    return cells

@@ -58,7 +58,11 @@ def read_votes(path: str | Path, *, labels: Sequence[str] | None = None) -> Vote
         One line: no such columns, no vote, an unknown label, two votes of one rater on one cell, two values
         of a cell's own column.
     """
-    table = _read(Path(path), ("cell_id", "rater", "label"))
+    return votes_of(_read(Path(path), ("cell_id", "rater", "label")), path, labels=labels)
+
+
+def votes_of(table: pa.Table, path: str | Path, *, labels: Sequence[str] | None = None) -> Votes:
+    """The votes of a table, as `read_votes` reads it; `path` is what an error names."""
     said = np.char.strip(_text(table, "label"))
     rows = np.flatnonzero(said != "")
     if not len(rows):
@@ -85,7 +89,11 @@ def read_answers(path: str | Path) -> dict[str, NDArray[Any]]:
 
     Raises DataError, one line: no such columns, a cell twice, a confidence that is no number of 0-1.
     """
-    table = _read(Path(path), ("cell_id", "label"))
+    return answers_of(_read(Path(path), ("cell_id", "label")), path)
+
+
+def answers_of(table: pa.Table, path: str | Path) -> dict[str, NDArray[Any]]:
+    """The answers of a table, as `read_answers` reads it; `path` is what an error names."""
     answers: dict[str, NDArray[Any]] = {name: _text(table, name) for name in ("cell_id", "label")}
     ids, number = np.unique(answers["cell_id"], return_counts=True)
     if (number > 1).any():

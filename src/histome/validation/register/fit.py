@@ -171,10 +171,15 @@ def _spline(fixed: Any, moving: Any, affine: Any, mesh: int) -> tuple[Any, float
 
 def _as_warp(transform: Any, size_um: tuple[float, float], mpps: tuple[float, float]) -> Warp:
     """Sample a transform at the nodes of a grid over the fixed picture; the affine part by least squares."""
+    import SimpleITK as sitk
+
     step = max(size_um) / _FIELD_NODES
     columns, rows = (int(np.ceil(side / step)) + 1 for side in size_um)
+    grid = sitk.TransformToDisplacementField(
+        transform, sitk.sitkVectorFloat64, (columns, rows), (0.0, 0.0), (step, step)
+    )
     nodes = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2) * step
-    moved = np.array([transform.TransformPoint(node) for node in nodes.tolist()])
+    moved = nodes + sitk.GetArrayFromImage(grid).reshape(-1, 2)
     design = np.column_stack([nodes, np.ones(len(nodes))])
     matrix = np.linalg.lstsq(design, moved, rcond=None)[0].T.astype(np.float64)
     shifts = (moved - design @ matrix.T).reshape(rows, columns, 2).astype(np.float32)

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.errors import DataError
-from histome.slide.stain import HEMATOXYLIN_RGB_OD, hematoxylin_eosin_od, to_od
+from histome.slide.stain import DAB_RGB_OD, HEMATOXYLIN_RGB_OD, hematoxylin_eosin_od, to_od, unmixing
 
-# Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001) 291-299.
-DAB_RGB_OD = (0.27, 0.57, 0.78)
 _TISSUE_OD = 0.08
 _LEAST_TISSUE = 0.005
 
@@ -35,17 +33,9 @@ class GrayPair(NamedTuple):
     mpp: float
 
 
-def dab_od(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(..., 2) optical density of hematoxylin and DAB, as `hematoxylin_eosin_od` unmixes H&E."""
-    stains = np.array([HEMATOXYLIN_RGB_OD, DAB_RGB_OD])
-    matrix = np.vstack([stains, np.cross(*stains)])
-    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    return to_od(rgb) @ np.linalg.inv(matrix).astype(np.float32)[:, :2]
-
-
 def gray_pair(rgb: NDArray[np.uint8], mpp: float, *, dab: bool) -> GrayPair:
     """Separate the stains of a picture; raises DataError where it is all but empty."""
-    stains = dab_od(rgb) if dab else hematoxylin_eosin_od(rgb)
+    stains = to_od(rgb) @ unmixing(HEMATOXYLIN_RGB_OD, DAB_RGB_OD) if dab else hematoxylin_eosin_od(rgb)
     all_ = to_od(rgb).mean(-1, dtype=np.float32)
     if (all_ > _TISSUE_OD).mean() < _LEAST_TISSUE:
         raise DataError(f"the {'IHC' if dab else 'H&E'} picture is empty: no tissue to lay over the other.")

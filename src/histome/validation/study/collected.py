@@ -1,15 +1,16 @@
 """The filled files of a reader study as the tables that agreement, consensus and scores are made of."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from pyarrow import csv
 
 from histome.errors import DataError
 from histome.store.disk import read_json
-from histome.validation.raters.page import Section
+from histome.validation.matching import match_centers
 from histome.validation.raters.votes import SAID_UNSURE
 
 # A nucleus that lies farther from where it was is another one, or the file has another resolution.
@@ -36,13 +37,19 @@ class Collected:
     answers : list of dict
         The model's rows, of all cells of the study.
     counts : list of dict
-        Rows of rater, condition, cells, labeled, unsure, others (labels on what is no cell of the study),
-        missing_files.
+        Rows of rater, condition, cells, labeled, unsure, met (of those labeled, by an annotation without a
+        name that lies on the cell), others (labels on what is no cell of the study), missing_files.
+    panel : list of dict
+        Rows of cell_id, label of all cells, of a study with restained pictures.
+    conditions : tuple of str
+        In the order in which they were shown.
     """
 
     votes: list[dict[str, Any]]
     answers: list[dict[str, Any]]
     counts: list[dict[str, Any]]
+    panel: list[dict[str, Any]]
+    conditions: tuple[str, ...]
 
 
 def collect_study(folder: Path, read: Callable[[Path], Iterable[Drawn]]) -> Collected:
@@ -73,7 +80,9 @@ def collect_study(folder: Path, read: Callable[[Path], Iterable[Drawn]]) -> Coll
             votes += [_vote(cells[name], rater, label, condition) for name, label in given.items()]
     if not votes:
         raise DataError(f"{folder}: no nucleus has a label yet; raters save their files in raters/.")
-    return Collected(votes, _table(folder / "key/model.csv"), counts)
+    panel = folder / "key/panel.csv"
+    known = _table(panel) if panel.is_file() else []
+    return Collected(votes, _table(folder / "key/model.csv"), counts, known, tuple(plan["conditions"]))
 
 
 def _read_rater(
@@ -83,34 +92,55 @@ def _read_rater(
     read: Callable[[Path], Iterable[Drawn]],
 ) -> tuple[dict[str, str], dict[str, int]]:
     given: dict[str, str] = {}
-    missing, others = 0, 0
+    missing, met, others = 0, 0, 0
     for slide in sorted({str(cell["slide"]) for cell in cells.values()}):
         path = place / f"{slide}.geojson"
         if not path.is_file():
             missing += 1
             continue
-        for drawn in read(path):
-            if not drawn.label:
-                continue
-            if drawn.name not in cells:
-                others += 1
-                continue
-            label = _checked(drawn, cells[drawn.name], choices, path)
-            if given.setdefault(drawn.name, label) != label:
-                raise DataError(f"{path}: {drawn.name} is both {given[drawn.name]} and {label}.")
+        drawn = [each for each in read(path) if each.label]
+        for each in drawn:
+            if each.name in cells:
+                label = _checked(each, cells[each.name], choices, path)
+                if given.setdefault(each.name, label) != label:
+                    raise DataError(f"{path}: {each.name} is both {given[each.name]} and {label}.")
+        free = {name: cell for name, cell in cells.items() if cell["slide"] == slide and name not in given}
+        nameless = [each for each in drawn if not each.name]
+        found = _met(nameless, free, choices, path)
+        given |= found
+        met += len(found)
+        others += sum(each.name not in cells for each in drawn) - len(found)
     unsure = sum(label in SAID_UNSURE for label in given.values())
-    return given, {"labeled": len(given), "unsure": unsure, "others": others, "missing_files": missing}
+    told = {"labeled": len(given), "unsure": unsure, "met": met}
+    return given, told | {"others": others, "missing_files": missing}
+
+
+def _met(
+    drawn: Sequence[Drawn], cells: Mapping[str, Mapping[str, Any]], choices: Mapping[str, str], path: Path
+) -> dict[str, str]:
+    """Labels of annotations that a rater drew anew, on the cells that they lie on, one to one."""
+    if not drawn or not cells:
+        return {}
+    names, mpp = list(cells), next(iter(cells.values()))["mpp"]
+    there = np.array([[cells[name]["x_px"], cells[name]["y_px"]] for name in names]) * mpp
+    pairs = match_centers(np.array([each.center_px for each in drawn]) * mpp, there, within_um=MOVED_UM)
+    return {names[j]: _choice(drawn[i], names[j], choices, path) for i, j in pairs.tolist()}
 
 
 def _checked(drawn: Drawn, cell: Mapping[str, Any], choices: Mapping[str, str], path: Path) -> str:
-    if _plain(drawn.label) not in choices:
-        known = ", ".join(dict.fromkeys(choices.values()))
-        raise DataError(f"{path}: {drawn.name} is {drawn.label!r}; the choices are {known}.")
+    label = _choice(drawn, drawn.name, choices, path)
     far = max(abs(drawn.center_px[k] - cell[f"{axis}_px"]) for k, axis in enumerate("xy")) * cell["mpp"]
     if not far <= MOVED_UM:
         raise DataError(
             f"{path}: {drawn.name} lies {far:.0f} um from where it was: another slide or resolution?"
         )
+    return label
+
+
+def _choice(drawn: Drawn, name: str, choices: Mapping[str, str], path: Path) -> str:
+    if _plain(drawn.label) not in choices:
+        known = ", ".join(dict.fromkeys(choices.values()))
+        raise DataError(f"{path}: {name} is {drawn.label!r}; the choices are {known}.")
     return choices[_plain(drawn.label)]
 
 
@@ -128,15 +158,3 @@ def _table(path: Path) -> list[dict[str, Any]]:
         return csv.read_csv(path).to_pylist()
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}).") from error
-
-
-def collected_sections(found: Collected) -> list[Section]:
-    """How much each rater answered, the votes, and the model's answers."""
-    text = "Labels by rater and condition; nuclei without a label count as not looked at."
-    return [
-        Section("counts", "What came back", text, found.counts, figure=""),
-        Section(
-            "votes", "Votes", "For `validate agreement`, `consensus` and `score`.", found.votes, figure=""
-        ),
-        Section("model", "The model's answers", "For `--model`.", found.answers, figure=""),
-    ]

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import histome
 from histome.errors import DataError
 from histome.store.disk import remove_folder, write_json
+from histome.validation.raters.page import write_page
 from histome.validation.raters.votes import SAID_UNSURE
 from histome.validation.study.regions import (
     DEFAULT_SIZES,
@@ -26,6 +27,7 @@ from histome.validation.study.regions import (
     StudySlide,
     sample_regions,
 )
+from histome.validation.study.restained import IMAGES, Restained, Rounds
 
 UNSURE_LABEL = SAID_UNSURE[0]
 READING_DAYS = 7
@@ -90,12 +92,15 @@ def check_names(kind: str, names: Sequence[str]) -> None:
             raise DataError(f"{kind}: {name!r} cannot be the name of a file.")
 
 
-def write_study(out: Path, plan: StudyPlan, slides: Sequence[StudySlide]) -> dict[str, int]:
+def write_study(
+    out: Path, plan: StudyPlan, slides: Sequence[StudySlide], restained: Restained | None = None
+) -> dict[str, int]:
     """Write the folder of a study; whole or not at all.
 
     `raters/NAME` is what a rater gets: README.md, schedule.csv, classes.json and, for each condition,
     order.csv and a GeoJSON of each slide. `key` stays with who runs the study: which cell lies where and
-    what the model says of it.
+    what the model says of it. Of `restained` pictures `images` holds each as it lies on its H&E, and `key`
+    the labels that the panel makes of them.
 
     Returns
     -------
@@ -124,9 +129,13 @@ def write_study(out: Path, plan: StudyPlan, slides: Sequence[StudySlide]) -> dic
     remove_folder(made)
     try:
         made.mkdir(parents=True)
-        _write_key(made, plan, regions)
+        _write_key(made, plan, regions, bool(restained))
+        if restained is not None:
+            _write_rounds(made, slides, restained)
         for rater in plan.raters:
             _write_rater(made / "raters" / rater, plan, regions, features, rng)
+            if restained is not None:
+                _write_pictures(made / "raters" / rater, plan, slides, restained)
         os.replace(made, out)
     except BaseException:
         remove_folder(made)
@@ -141,7 +150,16 @@ def cell_name(slide: StudySlide, row: int) -> str:
     return f"{slide.name}/{slide.cells['cell_id'][row].as_py()}"
 
 
-def _write_key(out: Path, plan: StudyPlan, regions: Sequence[StudyRegion]) -> None:
+def _write_rounds(out: Path, slides: Sequence[StudySlide], restained: Restained) -> None:
+    rounds = Rounds(out, restained)
+    for slide in slides:
+        rounds.add(slide, [cell_name(slide, row) for row in range(len(slide.cells))])
+    write_rows(out / "key/registration.csv", rounds.registered)
+    write_rows(out / "key/panel.csv", rounds.votes)
+    write_page(out / "key/panel", "The panel", rounds.summary())
+
+
+def _write_key(out: Path, plan: StudyPlan, regions: Sequence[StudyRegion], with_images: bool) -> None:
     (out / "key").mkdir()
     told = asdict(plan) | {"start": str(plan.start), "days": plan.days(), "histome": histome.__version__}
     write_json(out / "study.json", told | {"sizes": plan.sizes._asdict(), "side_um": SIDE_UM})
@@ -158,7 +176,8 @@ def _write_key(out: Path, plan: StudyPlan, regions: Sequence[StudyRegion]) -> No
             answers.append(answer | {column: slide.cells[column][row].as_py() for column in known})
     write_rows(out / "key/cells.csv", cells)
     write_rows(out / "key/model.csv", answers)
-    (out / "README.md").write_text(_text("organizer.md.j2", plan=plan, days=plan.days()), encoding="utf-8")
+    text = _text("organizer.md.j2", plan=plan, days=plan.days(), with_images=with_images)
+    (out / "README.md").write_text(text, encoding="utf-8")
 
 
 def _write_rater(
@@ -183,6 +202,21 @@ def _write_rater(
     write_rows(folder / "schedule.csv", schedule)
     for condition in plan.conditions:
         _write_condition(folder / condition, regions, features, rng)
+
+
+def _write_pictures(
+    folder: Path, plan: StudyPlan, slides: Sequence[StudySlide], restained: Restained
+) -> None:
+    """Which pictures to open in each condition: the H&E in the first, the restained ones beside it later."""
+    rows = []
+    for number, condition in enumerate(plan.conditions):
+        for slide in slides:
+            files = restained.files[slide.name]
+            same = {"condition": condition, "slide": slide.name}
+            rows.append(same | {"picture": "he", "file": files["he"].name})
+            names = restained.panel.stains if number else ()
+            rows += [same | {"picture": n, "file": f"{IMAGES}/{slide.name}/{n}.ome.tif"} for n in names]
+    write_rows(folder / "pictures.csv", rows)
 
 
 def _write_condition(
