@@ -6,6 +6,7 @@ from helpers.layouts import (
     NUCLS_CSV,
     NUCLS_NAME,
     make_conic,
+    make_cryonuseg,
     make_lizard,
     make_monusac,
     make_nucls,
@@ -171,6 +172,7 @@ MAKERS = {
     "nucls": make_nucls,
     "puma": make_puma,
     "monusac": make_monusac,
+    "cryonuseg": make_cryonuseg,
 }
 # A file of each layout that is taken away, and the words that say so.
 MISSING = {
@@ -180,6 +182,7 @@ MISSING = {
     "nucls": ("rgb/*.png", "no image that can be read"),
     "puma": ("*.tif", "no image training_set_metastatic_roi_001.tif"),
     "monusac": ("*.tif", "no image that can be read"),
+    "cryonuseg": ("label masks modify/*.tif", "no 'label masks modify/Human_Skin_01.tif'"),
 }
 
 
@@ -246,3 +249,20 @@ def test_broken_files_are_one_line(tmp_path):
 def test_an_unknown_name_or_folder_is_one_line(tmp_path):
     refused("mine", tmp_path, "no images.csv")
     refused("pannuke", tmp_path / "nowhere", "no such folder")
+
+
+def test_cryonuseg_is_the_biologists_first_round(tmp_path):
+    (field,) = load_labeled("cryonuseg", make_cryonuseg(tmp_path))
+    assert (field.source, field.label_mpp, len(field.sets)) == ("Human_Skin_01", 0.25, 3)
+    assert not field.sets.any()
+    assert field.points_px.tolist() == [[16, 16], [46, 46]]
+
+
+def test_images_come_as_fine_as_they_are_asked_for(tmp_path):
+    """PanNuke is at 0.25 um/px: at that scale its pixels are as published, not halved and enlarged."""
+    root = make_pannuke(tmp_path)
+    texture = np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3)).astype(float)
+    np.save(root / "Fold 1/images/fold1/images.npy", texture)
+    half, whole = (next(load_labeled("pannuke", root, image_mpp=mpp)) for mpp in (0.5, 0.25))
+    assert (half.image.shape, half.image_mpp) == ((128, 128, 3), 0.5)
+    assert np.array_equal(whole.image, texture[0].astype(np.uint8))

@@ -36,6 +36,17 @@ def make_pannuke(root: Path) -> Path:
     return root
 
 
+def make_cryonuseg(root: Path) -> Path:
+    """One frozen section, marked by two people: two nuclei by the biologist, one by the other."""
+    save_png(root / "tissue images/Human_Skin_01.tif", pink(64, 64))
+    for rater, boxes in (("Annotator 1 (biologist)", (10, 40)), ("Annotator 2 (bioinformatician)", (10,))):
+        labels = np.zeros((64, 64), np.uint16)
+        for number, at in enumerate(boxes, start=3):
+            labels[at : at + 12, at : at + 12] = number
+        save_png(root / rater / rater / "label masks modify/Human_Skin_01.tif", labels)
+    return root
+
+
 def make_conic(root: Path) -> Path:
     """Two patches of one region: a plasma cell and an eosinophil; a connective nucleus."""
     root.mkdir(parents=True, exist_ok=True)

@@ -185,6 +185,9 @@ def told_of(facts: Facts) -> str:
     [
         {"CELL_COUNT_CARCINOMA_CELL_CARCINOMA": 1000.0},  # most of them lie elsewhere
         {"CELL_COUNT_LYMPHOCYTE_CARCINOMA": 30_000.0},  # carcinoma holds hardly any of them
+        {
+            "CELL_COUNT_EPITHELIAL_CELL_CARCINOMA": 90_000.0
+        },  # what was segmented as carcinoma is benign glands
     ],
 )
 def test_where_the_models_disagree_nothing_is_said_of_infiltration(values: dict[str, float]) -> None:
@@ -231,3 +234,13 @@ def test_cells_unlike_those_learned_from_are_told_and_the_verifier_knows_the_sen
     assert "83" in sentence.text
     assert [checked.state for checked in verify(sentence.text, facts).sentences] == ["supported"]
     assert "unlike those" not in told_of(of_share(0.2))
+    for word in ("purity", "denser", "sparser", "immune-inflamed"):
+        assert word not in told_of(facts)  # it was just said that types are not to be trusted
+
+
+def test_the_share_of_a_carcinoma_that_is_spoken_of_is_said_however_small() -> None:
+    facts = changed("A", RELATIVE_AREA_CARCINOMA=0.42)
+    text = " ".join(sentence.text for sentence in describe_slide(facts))
+    assert "carcinoma 0.420 % of the tissue" in plain(text)
+    assert "The carcinoma forms" in text
+    assert verify(text, facts).unsupported == []

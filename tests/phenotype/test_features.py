@@ -60,9 +60,9 @@ def test_lengths_and_areas_are_um_with_a_resolution_and_px_without() -> None:
     assert patch_features(*masks, mpp=0.5, compatible=True) == px
 
 
-@pytest.mark.parametrize(("mpp", "engaged"), [(None, 1), (0.25, 1), (0.251, 0), (0.125, 2)])
+@pytest.mark.parametrize(("mpp", "engaged"), [(None, 1), (0.349, 1), (0.351, 0), (0.175, 2)])
 def test_engaged_is_up_to_50_px_of_the_papers_scale(mpp: float | None, engaged: int) -> None:
-    """At 50 and 51 px of the only neoplastic cell; exactly 12.5 um counts."""
+    """At 50 and 51 px of the only neoplastic cell; 17.5 um are 50 px of 0.35 um."""
     raw = patch_features(*draw([(0, 0, NEO), (50, 0, INF), (0, 51, INF)]), mpp=mpp)
     assert raw["count_engaged_immune"] == engaged
 
@@ -267,7 +267,7 @@ def test_a_real_field_against_another_way_to_count(data_dir) -> None:
     nearest = pairs[np.ix_(found.code == INF, found.code == NEO)].min(axis=1)
     assert raw["min_dist_Inflammatory_to_Neoplastic"] == pytest.approx(nearest.min(), rel=1e-12)
     assert raw["mean_dist_Inflammatory_to_Neoplastic"] == pytest.approx(nearest.mean(), rel=1e-12)
-    assert raw["count_engaged_immune"] == np.count_nonzero(nearest <= 12.5)
+    assert raw["count_engaged_immune"] == np.count_nonzero(nearest <= 17.5)
     np.fill_diagonal(pairs, np.inf)
     near = found.code[np.argsort(pairs, axis=1)[:, :5]]
     share = np.stack([(near == code).mean(axis=1) for code in range(1, 6)])

@@ -55,12 +55,28 @@ def test_the_document_is_plain_json_without_nan(masks: Path) -> None:
     assert found["raw_data"]["mean_area_Dead"] is None
 
 
-def test_pixels_count_as_the_papers(masks: Path) -> None:
-    """The same patch at 0.25 um/px with a resolution and without: other numbers, the same labels."""
-    known, unknown = describe_file(masks, mpp=0.25), describe_file(masks)
-    assert known["interpretation"] == unknown["interpretation"]
-    assert known["generated_tokens"] == unknown["generated_tokens"]
-    assert known["raw_data"] != unknown["raw_data"]
+def test_without_a_resolution_labels_are_the_papers(masks: Path) -> None:
+    """The limits of compatible mode, told in the document; at the paper's scale as many are engaged."""
+    unknown, paper = describe_file(masks), describe_file(masks, compatible=True)
+    assert unknown["interpretation"] == paper["interpretation"]
+    assert unknown["cuts"] == paper["cuts"]
+    assert unknown["cuts"]["morphology"] == [150, 300]
+    known = describe_file(masks, mpp=0.35)
+    assert known["raw_data"]["count_engaged_immune"] == unknown["raw_data"]["count_engaged_immune"] == 1
+    assert known["cuts"]["morphology"] == [25, 40]
+
+
+def test_own_limits_are_in_um_and_refused_for_pixels(masks: Path, tmp_path: Path) -> None:
+    cuts = tmp_path / "cuts.toml"
+    cuts.write_text("[morphology]\nbelow = 1.0\nabove = 2.0\n")
+    found = describe_file(masks, mpp=0.25, cuts=cuts)
+    assert (found["cuts"]["morphology"], found["interpretation"]["morphology"]) == (
+        [1, 2],
+        "Large/Pleomorphic",
+    )
+    for options in ({}, {"mpp": 0.25, "compatible": True}):
+        with pytest.raises(UsageError, match="limits are in um"):
+            describe_file(masks, cuts=cuts, **options)
 
 
 @pytest.fixture

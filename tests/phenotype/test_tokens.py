@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from helpers.given_facts import EXAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
+from histome.errors import UsageError
+from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes, phenotypes_of
 from histome.phenotype.tokens import interpret
 
 TWELVE = {
@@ -62,8 +64,8 @@ LIMITS = [
     ("architecture", 0.40, 0.70, ("Segregated", "Intermediate", "Highly Mixed")),
 ]
 LENGTHS = [
-    ("interaction", 20.0, 60.0, 0.25, ("Direct Contact", "Proximal", "Excluded")),
-    ("morphology", 150.0, 300.0, 0.25**2, ("Small/Monotonous", "Intermediate", "Large/Pleomorphic")),
+    ("interaction", (20.0, 60.0), (10.0, 35.0), ("Direct Contact", "Proximal", "Excluded")),
+    ("morphology", (150.0, 300.0), (25.0, 40.0), ("Small/Monotonous", "Intermediate", "Large/Pleomorphic")),
 ]
 
 
@@ -73,14 +75,14 @@ def test_limits_of_shares_and_entropy(axis: str, low: float, high: float, labels
         assert _labels_round(axis, low, high, unit=unit, compatible=compatible) == labels
 
 
-@pytest.mark.parametrize(("axis", "low", "high", "factor", "labels"), LENGTHS)
+@pytest.mark.parametrize(("axis", "pixels", "um", "labels"), LENGTHS)
 def test_limits_of_lengths_and_areas(
-    axis: str, low: float, high: float, factor: float, labels: tuple[str, ...]
+    axis: str, pixels: tuple[float, float], um: tuple[float, float], labels: tuple[str, ...]
 ) -> None:
-    """Pixels of the paper, and what they are in um at its 0.25 um/px."""
-    assert _labels_round(axis, low, high, unit="px", compatible=True) == labels
-    assert _labels_round(axis, low, high, unit="px", compatible=False) == labels
-    assert _labels_round(axis, low * factor, high * factor, unit="um", compatible=False) == labels
+    """Of the paper where the data are in pixels; in um of the labeled fields, at whatever resolution."""
+    assert _labels_round(axis, *pixels, unit="px", compatible=True) == labels
+    assert _labels_round(axis, *pixels, unit="px", compatible=False) == labels
+    assert _labels_round(axis, *um, unit="um", compatible=False) == labels
 
 
 def _labels_round(axis: str, low: float, high: float, **mode: Any) -> tuple[str | None, ...]:
@@ -146,11 +148,38 @@ def test_gaps_are_intermediate_without_a_token() -> None:
         assert (said.label, said.tokens) == ("Intermediate", ())
 
 
-def test_thresholds_are_the_papers_pixels_at_its_scale() -> None:
+def test_the_papers_pixels_stand_for_its_last_scale() -> None:
     known = phenotypes()
-    assert known.paper_mpp == 0.25
-    assert known.engaged_um == 50 * 0.25
+    assert known.paper_mpp == 0.35
+    assert (known.engaged("px"), known.engaged("um")) == (50, 17.5)
     assert [axis.unit for axis in known.axes.values()] == ["1", "1", "1", "um", "1", "um2"]
+    shares = [axis for axis in known.axes.values() if axis.unit == "1"]
+    assert all(axis.paper == (axis.below, axis.above) for axis in shares)  # what has no unit has no scale
+
+
+def test_a_users_limits_take_the_place_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "cuts.toml").write_text("[morphology]\nbelow = 50.0\nabove = 60.0\n")
+    known = phenotypes_of(tmp_path / "cuts.toml")
+    raw = EVERYTHING | {"mean_area_Neoplastic": 55.0, "ratio_Neoplastic": 0.7}
+    assert interpret(raw).labels["morphology"] == "Large/Pleomorphic"
+    assert interpret(raw, known=known).labels["morphology"] == "Intermediate"
+    assert interpret(raw, known=known).labels["composition"] == "High Tumour Purity"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[size]\nbelow = 1.0\nabove = 2.0\n", "size"),
+        ("[immune]\nbelow = 2.0\nabove = 1.0\n", "is over above"),
+        ("[immune]\nbelow = 2.0\n", "above"),
+        ("[immune", "TOML"),
+    ],
+)
+def test_limits_that_are_none_are_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "cuts.toml").write_text(text)
+    with pytest.raises(UsageError, match=said) as caught:
+        phenotypes_of(tmp_path / "cuts.toml")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_contradiction_names_tokens_and_labels_that_there_are() -> None:

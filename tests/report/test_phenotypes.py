@@ -86,9 +86,9 @@ def test_the_legend_counts_every_tile_once() -> None:
     assert legend["Intermediate"]["meaning"] == "30 to 60 %"
     last = page()["maps"][-1]["legend"]
     assert [entry["meaning"] for entry in last[:3]] == [
-        "over 18.75 µm²",
-        "9.375 to 18.75 µm²",
-        "under 9.375 µm²",
+        "over 40 µm²",
+        "25 to 40 µm²",
+        "under 25 µm²",
     ]
 
 

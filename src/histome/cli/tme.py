@@ -15,7 +15,14 @@ def tme_group() -> None:
     """Features, phenotype labels and tokens of a tumor's microenvironment."""
 
 
-@tme.command(epilog=console.examples("tme patch patch.npz --mpp 0.25", "tme patch field.png --mpp 0.5"))
+_Cuts = Annotated[
+    Path | None, typer.Option(help="TOML file of your own limits: [morphology] below = 30.0, above = 45.0.")
+]
+
+
+@tme.command(
+    epilog=console.examples("tme patch patch.npz --mpp 0.25", "tme patch field.png --mpp 0.5 --narrative")
+)
 def patch(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".npz of two masks, or an image.")],
     mpp: Annotated[float | None, typer.Option(help="um/px of the masks or the image.")] = None,
@@ -25,17 +32,28 @@ def patch(
     cells_model: Annotated[
         str, typer.Option(help="Model that finds the nuclei of an image: a name, or a card or its folder.")
     ] = "nuclei",
+    cuts: _Cuts = None,
+    narrative: Annotated[bool, typer.Option("--narrative", help="Print the text in place of JSON.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw image, nuclei, features and text: .svg, .pdf or .png.")
+    ] = None,
 ) -> None:
-    """Print the features, labels and tokens of a patch as JSON.
+    """Print the features, labels and tokens of a patch as JSON, or in words.
 
-    Without --mpp the masks of an .npz are measured in pixels, taken as 0.25 um.
+    Without --mpp the masks of an .npz are measured in pixels, and labels are by the paper's thresholds.
     """
-    from histome.phenotype.patch import describe_file
+    from histome.narrative import Facts, write
+    from histome.phenotype.patch import see_file
 
-    document = describe_file(file, mpp=mpp, compatible=compatible, model=cells_model)
-    for line in document["warnings"]:
+    seen = see_file(file, mpp=mpp, compatible=compatible, model=cells_model, cuts=cuts)
+    for line in seen.document["warnings"]:
         console.warn(f"{file}: {line}")
-    console.print_json(document)
+    text = write(Facts.of_patch(seen.document)).text if narrative or figure else ""
+    if figure:
+        from histome.exports.tme_figures import draw_patch
+
+        draw_patch(file, seen, text, figure)
+    console.print_result(text) if narrative else console.print_json(seen.document)
 
 
 @tme.command(epilog=console.examples("tme tiles out/slide --tiles 500um -o tiles.parquet"))
@@ -43,9 +61,53 @@ def tiles(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="A folder that histome profile wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .csv.")],
     size: Annotated[str, typer.Option("--tiles", help="Side of a tile.")] = "250um",
+    cuts: _Cuts = None,
 ) -> None:
     """Write the features, labels and tokens of every tile of a profiled slide, one row a tile."""
     from histome.phenotype.tiles import write_profile_tiles
 
-    table = write_profile_tiles(profile, out, tiles=size)
+    table = write_profile_tiles(profile, out, tiles=size, cuts=cuts)
     console.say(f"{out}: {len(table):,} tiles of {size}")
+
+
+@tme.command("map", epilog=console.examples("tme map out/slide -o axes.svg"))
+def axis_maps(
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="A folder that histome profile wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .svg, .pdf or .png.")],
+    size: Annotated[str, typer.Option("--tiles", help="Side of a tile.")] = "250um",
+    cuts: _Cuts = None,
+) -> None:
+    """Draw the six axes of a profiled slide: maps of their values, and of the labels that they get."""
+    from histome.exports.tme_figures import draw_axis_maps
+    from histome.metrics.subregions import tile_size_um
+    from histome.phenotype.axes import phenotypes_of
+    from histome.phenotype.tiles import tile_phenotypes
+    from histome.store.profile import load_profile
+
+    tiles = tile_phenotypes(load_profile(profile).cells, tile_size_um(size), known=phenotypes_of(cuts))
+    draw_axis_maps(tiles, out, title=profile.name)
+    console.say(f"{out}: {len(tiles):,} tiles of {size}")
+
+
+@tme.command(
+    "cuts", epilog=console.examples("tme cuts tiles.csv --outcome response --patient patient -o cuts.toml")
+)
+def outcome_limits(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help=".csv or .parquet: rows of tme tiles, patient, outcome.")
+    ],
+    outcome: Annotated[str, typer.Option(help="Column of the outcome, 0 or 1.")],
+    patient: Annotated[str, typer.Option(help="Column of the patient.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="TOML file to write, for --cuts.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds.")] = 0,
+) -> None:
+    """Choose a limit for each axis by an outcome: on some patients, tested on others. Research use only."""
+    from histome.store.disk import writing
+    from histome.validation.axis_cuts import cuts_to_toml, outcome_cuts, read_outcome_table
+
+    found = outcome_cuts(*read_outcome_table(table, outcome=outcome, patient=patient), seed=seed)
+    for cut in found:
+        console.print_result(cut.line())
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(cuts_to_toml(found), encoding="utf-8")

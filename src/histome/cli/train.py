@@ -112,10 +112,17 @@ def _train_maps(kind: "MapKind", data: list[str], out: Path, plan: dict[str, Any
     console.print_result(describe_card(card))
 
 
-@train.command(epilog=console.examples("train curriculum -c curriculum.toml -o out"))
+@train.command(
+    epilog=console.examples(
+        "train curriculum -c curriculum.toml -o out", "train curriculum -c curriculum.toml -o out --check"
+    )
+)
 def curriculum(
     config: Annotated[Path, typer.Option("--config", "-c", help="TOML file; see docs/curriculum.md.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stages and the model.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Train nothing: print parameters, memory, steps and hours.")
+    ] = False,
 ) -> None:
     """Train a UperHoVer in stages on human labels, then on its own, each scored on the same held-out fields.
 
@@ -126,21 +133,50 @@ def curriculum(
         from histome.training.uperhover.config import CurriculumConfig
         from histome.training.uperhover.curriculum import run_curriculum, table
 
+        if check:
+            from histome.training.uperhover.check import check_curriculum
+
+            for line in check_curriculum(CurriculumConfig.from_toml(config)).lines():
+                console.print_result(line)
+            return
         results = run_curriculum(CurriculumConfig.from_toml(config), out)
     for result in results:
         console.print_result(result.verdict())
     console.print_result(table(results))
 
 
-@train.command(epilog=console.examples("train narrative pairs.jsonl --model my-models/writer -o out"))
+@train.command(
+    epilog=console.examples(
+        "train narrative out --model my-models/smol -o taught --lora 16 --checked 8",
+        "train narrative pairs.jsonl --model my-models/smol -o taught",
+    )
+)
 def narrative(
     data: Annotated[
-        Path, typer.Argument(metavar="PAIRS", help="JSONL: prompt or facts, and narrative, on each line.")
+        Path,
+        typer.Argument(
+            metavar="PAIRS",
+            help="JSONL: prompt or facts, and narrative, on each line; or a folder of profiles.",
+        ),
     ],
     model: Annotated[Path, typer.Option(help="Folder of a causal language model (safetensors).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint, log and model.")],
     epochs: Annotated[int, typer.Option(min=1)] = 3,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 2e-5,
+    learning_rate: Annotated[
+        float, typer.Option(min=0.0, help="With --lora 10 times as much is usual.")
+    ] = 2e-5,
+    lora: Annotated[int, typer.Option(min=0, help="Rank of LoRA; 0: all weights are taught.")] = 0,
+    most_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a pair; longer ones are left out. As the model reads if not given."),
+    ] = None,
+    checked: Annotated[
+        int,
+        typer.Option(min=0, help="Slides or patches kept back: the verifier reads what is written of them."),
+    ] = 0,
+    ways: Annotated[
+        int, typer.Option(min=1, help="Texts of each slide and tile, of a folder of profiles.")
+    ] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the pairs and of dropout.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -150,11 +186,43 @@ def narrative(
     narrative.model to OUT/model.
     """
     with console.extra("train"):
-        from histome.training.narrative.train import NarrativeRecipe, read_pairs, train_narrative
+        from histome.training.narrative.pairs import make_pairs, read_pairs, write_pairs
+        from histome.training.narrative.train import NarrativeRecipe, train_narrative
 
-        recipe = NarrativeRecipe(epochs=epochs, learning_rate=learning_rate, seed=seed)
-        taught = train_narrative(read_pairs(data), model, out, recipe=recipe, device=device)
+        made = data.is_dir()
+        pairs = make_pairs(data, ways=ways, seed=seed) if made else read_pairs(data)
+        recipe = NarrativeRecipe(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            lora_rank=lora,
+            most_tokens=most_tokens,
+            checked=checked,
+            seed=seed,
+        )
+        taught = train_narrative(pairs, model, out, recipe=recipe, device=device)
+        if made:
+            write_pairs(pairs, out / "pairs.jsonl")
     console.say(f"{taught.folder}: taught with {taught.pairs} pairs, last loss {taught.loss:.4f}")
+    if taught.left_out:
+        console.warn(
+            f"{taught.left_out} pairs are longer than the model reads or --most-tokens allows: left out"
+        )
+    if taught.supported is not None:
+        console.say(
+            f"of {taught.checked} kept back, {100 * taught.supported:.0f} % of the sentences are supported"
+        )
+
+
+@train.command(epilog=console.examples("train curves out/curriculum -o curves.svg"))
+def curves(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a training, or of several.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .svg, .pdf or .png.")],
+) -> None:
+    """Draw losses and scores of a training over its steps, from the log.csv of every stage."""
+    from histome.exports.tme_figures import draw_training_curves
+
+    draw_training_curves(folder, out)
+    console.say(str(out))
 
 
 def _pair(text: str) -> tuple[str, Path]:

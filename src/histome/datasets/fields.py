@@ -1,7 +1,8 @@
 """Labeled fields of view: images, instances, points and label sets, as the folders of public data hold them.
 
-Everything is brought to one image resolution (0.5 um/px by area averaging); label maps stay at their own
-resolution, because targets are sampled from them exactly (see training/nuclei/targets.py).
+Everything is brought to one image resolution (0.5 um/px by area averaging, if no other is asked for); label
+maps stay at their own resolution, because targets are sampled from them exactly (see
+training/nuclei/targets.py).
 """
 
 import csv
@@ -31,7 +32,7 @@ class Field:
     data_set, name, source : str
         Which data set and image; `source` is the slide or patient, the unit of every split.
     image : (h, w, 3) uint8
-        Pixels at 0.5 um/px.
+        Pixels at `image_mpp`.
     labels : (H, W) int32
         Instances at the label map's own resolution, 0 = none.
     depth : (H, W) uint8
@@ -46,6 +47,8 @@ class Field:
         Whether the instances' outlines are true (points and semantic components are not).
     points_px : (n, 2) float32, px of `labels`
         x, y of the instances' centers.
+    image_mpp : float, um/px
+        Resolution of `image`.
     """
 
     data_set: str
@@ -59,6 +62,7 @@ class Field:
     sets: NDArray[np.uint16]
     shapes: bool
     points_px: NDArray[np.float32]
+    image_mpp: float = IMAGE_MPP
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -106,11 +110,15 @@ def _centers(labels: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 class FieldId(NamedTuple):
-    """Which image a field is: its data set, its name there, the slide or patient it was cut from."""
+    """Which image a field is: its data set, its name there, the slide or patient it was cut from.
+
+    `image_mpp` is the resolution that its pixels are brought to, um/px.
+    """
 
     data_set: str
     name: str
     source: str
+    image_mpp: float = IMAGE_MPP
 
 
 def instance_field(
@@ -141,8 +149,9 @@ def instance_field(
         As in `Field`.
     """
     full = np.full(labels.shape, 255, np.uint8) if weight is None else weight
-    image, depth, centers = resize_image(rgb, mpp), _normalized_depth(labels), _centers(labels)
-    return Field(*of, image, labels, depth, full, mpp, sets, shapes, centers)
+    image = resize_image(rgb, mpp, of.image_mpp)
+    depth, centers = _normalized_depth(labels), _centers(labels)
+    return Field(*of[:3], image, labels, depth, full, mpp, sets, shapes, centers, of.image_mpp)
 
 
 def _instance_field(
@@ -153,7 +162,8 @@ def _instance_field(
     sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
     rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
     full = np.full(labels.shape, round(255 * weight), np.uint8)
-    return instance_field(of, rgb, labels, sets, mpp=float(row["mpp"]), weight=full)
+    mpp = float(row["mpp"])
+    return instance_field(of, rgb, labels, sets, mpp=mpp, weight=full)
 
 
 def _point_field(of: FieldId, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
@@ -173,8 +183,8 @@ def _point_field(of: FieldId, root: Path, row: dict[str, str], points: list[dict
     weight = np.where((labels > 0) | far, 128, 0).astype(np.uint8)
     depth = np.where(labels > 0, 217, 0).astype(np.uint8)
     sets = np.array([0] + [set_of(of.data_set, p["label"]) for p in points], np.uint16)
-    image = read_image(root / row["file"], mpp)
-    return Field(*of, image, labels, depth, weight, mpp, sets, False, centers)
+    image = read_image(root / row["file"], mpp, of.image_mpp)
+    return Field(*of[:3], image, labels, depth, weight, mpp, sets, False, centers, of.image_mpp)
 
 
 def _component_field(of: FieldId, root: Path, row: dict[str, str]) -> Field:
@@ -189,20 +199,21 @@ def _component_field(of: FieldId, root: Path, row: dict[str, str]) -> Field:
         sets += [mask] * (n - 1)
     empty = np.zeros(labels.shape, np.uint8)
     mpp = float(row["mpp"])
-    image = read_image(root / row["file"], mpp)
-    depth = (labels > 0).astype(np.uint8) * 255
-    return Field(*of, image, labels, depth, empty, mpp, np.array(sets, np.uint16), False, _centers(labels))
+    image = read_image(root / row["file"], mpp, of.image_mpp)
+    depth, of_label = (labels > 0).astype(np.uint8) * 255, np.array(sets, np.uint16)
+    centers = _centers(labels)
+    return Field(*of[:3], image, labels, depth, empty, mpp, of_label, False, centers, of.image_mpp)
 
 
-def load_fields(root: Path, data_set: str) -> Iterable[Field]:
-    """Fields of one data set folder: images.csv, nuclei.csv, instances/ or classes/."""
+def load_fields(root: Path, data_set: str, *, image_mpp: float = IMAGE_MPP) -> Iterable[Field]:
+    """Fields of a data set folder: images.csv, nuclei.csv, instances/ or classes/; images at `image_mpp`."""
     about = declaration_of(data_set)
     nuclei: dict[str, list[dict[str, str]]] = {}
     if (root / "nuclei.csv").exists():
         for nucleus in read_rows(root / "nuclei.csv"):
             nuclei.setdefault(nucleus["image"], []).append(nucleus)
     for place, row in enumerate(read_rows(root / "images.csv")):
-        of = FieldId(data_set, row["image"], about.source_of(row))
+        of = FieldId(data_set, row["image"], about.source_of(row), image_mpp)
         mine = nuclei.get(row["image"], [])
         if row.get("instances"):
             labels_of = {int(n["instance"]): n["label"] for n in mine}

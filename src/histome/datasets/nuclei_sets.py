@@ -204,6 +204,13 @@ NUCLEI_SETS: tuple[DataSet, ...] = (
         labels=_LIZARD_LABELS,
     ),
     DataSet(
+        name="cryonuseg",
+        license=_CC_BY_NC_SA,
+        citation="Mahbod et al. 2021, doi:10.1016/j.compbiomed.2021.104349",
+        source="image, one a slide; frozen sections",
+        published=True,
+    ),
+    DataSet(
         name="nucls",
         organ="breast",
         site="primary",

@@ -2,15 +2,14 @@
 
 import importlib
 import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from typing import Any
 
-import torch
 from torch import nn
 
 from histome.errors import UsageError
 
-# What `_import_timm` defines lives as long as this.
-_STAND_INS = torch.library.Library("torchvision", "FRAGMENT")
 # Arguments of timm.create_model for UNI2-h; its weights are gated: who holds them names their file (in a
 # curriculum: `encoder.weights`). SwiGLUPacked and SiLU are put in by `timm_encoder`.
 UNI2_H: dict[str, Any] = {
@@ -34,7 +33,7 @@ UNI2_H: dict[str, Any] = {
 def timm_encoder(**arguments: Any) -> nn.Module:
     """Make an encoder with timm; arguments of `timm.create_model`, such as `UNI2_H`.
 
-    Raises UsageError where timm is not installed or does not import.
+    Raises UsageError where timm is not installed, does not import or does not know the model.
     """
     try:
         timm, layers = _import_timm()
@@ -44,22 +43,62 @@ def timm_encoder(**arguments: Any) -> nn.Module:
         ) from error
     by_name = {"mlp_layer": layers, "act_layer": nn}
     named = {k: getattr(by_name[k], v) for k, v in arguments.items() if k in by_name and isinstance(v, str)}
-    return timm.create_model(**{"dynamic_img_size": True, "num_classes": 0, **arguments, **named})
+    try:
+        return timm.create_model(**{"dynamic_img_size": True, "num_classes": 0, **arguments, **named})
+    except (RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"timm makes no vision transformer {arguments['model_name']!r} ({reason})"
+        ) from error
 
 
 def _import_timm() -> tuple[Any, Any]:
-    """Return timm and timm.layers, with stand-ins for operators of torchvision where its library is missing.
+    """Return timm and timm.layers; their torchvision is a stand-in while they are imported.
 
-    The registry pairs the CPU build of torch with a CUDA build of torchvision: its Python part then asks for
-    operators that nothing registered. timm calls none of them.
+    timm asks for torchvision and a vision transformer calls nothing of it. The CPU build of torch is paired
+    with a CUDA build of torchvision that does not import; what others import is left as it is.
     """
-    try:
-        return importlib.import_module("timm"), importlib.import_module("timm.layers")
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-    for name in [name for name in sys.modules if name.split(".")[0] in ("timm", "torchvision")]:
-        del sys.modules[name]
-    for name in ("nms", "qnms"):
-        _STAND_INS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    if "timm" not in sys.modules:
+        before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_torchvision(name)}
+        sys.meta_path.insert(0, finder := _StandIns())
+        try:
+            importlib.import_module("timm")
+        finally:
+            sys.meta_path.remove(finder)
+            for name in [name for name in sys.modules if _is_torchvision(name)]:
+                del sys.modules[name]
+            sys.modules.update(before)
     return importlib.import_module("timm"), importlib.import_module("timm.layers")
+
+
+def _is_torchvision(name: str) -> bool:
+    return name.split(".")[0] == "torchvision"
+
+
+class _StandIns(MetaPathFinder, Loader):
+    """Finds torchvision and all below it: modules with whatever is asked of them."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """A package for torchvision, nothing for any other name."""
+        return ModuleSpec(fullname, self, is_package=True) if _is_torchvision(fullname) else None
+
+    def exec_module(self, module: Any) -> None:
+        """Give the module its attributes."""
+        module.__getattr__ = _stand_in
+
+
+class _Named(type):
+    """A class with whatever attributes are asked of it, such as members of an enumeration."""
+
+    def __getattr__(cls, name: str) -> str:
+        return _asked(name)
+
+
+def _stand_in(name: str) -> type:
+    return _Named(_asked(name), (), {})
+
+
+def _asked(name: str) -> str:
+    if name.startswith("__"):  # by Python itself
+        raise AttributeError(name)
+    return name

@@ -4,16 +4,25 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import onnx
 import torch
 from torch import nn
 
+# A file of ONNX is one message of protobuf, of at most 2 GiB; the rest of the graph needs room too.
+LARGEST_INLINE_BYTES = 1_800_000_000
 
-def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequence[str]) -> None:
-    """Write `module` as ONNX with the static input "image" (1, window_px, window_px, 3) uint8."""
+
+def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequence[str]) -> tuple[str, ...]:
+    """Write `module` as ONNX with the static input "image" (1, window_px, window_px, 3) uint8.
+
+    Returns the names of the files beside it that hold its weights: none, or one where they are too large for
+    a file of ONNX (2 GB).
+    """
     image = torch.zeros((1, window_px, window_px, 3), dtype=torch.uint8)
     module.eval()
+    beside = sum(p.nbytes for p in module.parameters()) > LARGEST_INLINE_BYTES
     with _quiet():
         torch.onnx.export(
             module,
@@ -23,10 +32,11 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
             output_names=list(output_names),
             opset_version=18,
             dynamo=True,
-            external_data=False,
+            external_data=beside,
             verbose=False,
         )
     _drop_traces(path)
+    return (f"{Path(path).name}.data",) if beside else ()
 
 
 @contextmanager
@@ -45,7 +55,7 @@ def _quiet() -> Iterator[None]:
 
 def _drop_traces(path: str) -> None:
     """Remove the source lines that the exporter notes at every node: they name folders of this machine."""
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     graph = model.graph
     for part in (
         *graph.node,

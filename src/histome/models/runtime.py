@@ -215,7 +215,8 @@ def _copy_checked(path: Path, copy: Path, sha256: str) -> None:
 
 def weights_sha256(path: Path) -> str:
     """Return the checksum that a card names (for the training scripts in runs/)."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def choose_backend() -> Literal["openvino", "cuda", "cpu"]:

@@ -25,8 +25,7 @@ def statements(facts: Facts) -> Iterator[Sentence]:
         return
     yield from _stated(facts)
     yield from _never_saw(facts)
-    unfamiliar = facts.get("UNFAMILIAR_FRACTION_ALL")
-    if unfamiliar is not None and unfamiliar > _MOSTLY_UNFAMILIAR:
+    if untrusted(facts):
         text = "The surroundings of {UNFAMILIAR_FRACTION_ALL:%} of the cells are unlike those that the model "
         yield facts.tell(f"{text}learned from: the cell types are not to be trusted.", "uncertain")
     if disagree(facts):
@@ -45,13 +44,21 @@ def statements(facts: Facts) -> Iterator[Sentence]:
         )
 
 
+def untrusted(facts: Facts) -> bool:
+    """Whether most cells lie in surroundings that the model does not know."""
+    unfamiliar = facts.get("UNFAMILIAR_FRACTION_ALL")
+    return unfamiliar is not None and unfamiliar > _MOSTLY_UNFAMILIAR
+
+
 def disagree(facts: Facts) -> bool:
-    """Whether carcinoma cells lie mostly outside of carcinoma, or carcinoma holds few of them."""
+    """Whether carcinoma cells lie mostly outside of carcinoma, or carcinoma holds few or more benign ones."""
     every, inside = facts.get("CELL_COUNT_CARCINOMA_CELL"), facts.get("CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
     if every is None or inside is None:
         return False
     counts = [facts.get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES]
-    strange = sum(counts) >= _FEWEST_CELLS and inside < _LEAST_CARCINOMA_SHARE * sum(counts)
+    benign = facts.get("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA") or 0.0
+    strange = inside < _LEAST_CARCINOMA_SHARE * sum(counts) or inside < benign
+    strange = strange and sum(counts) >= _FEWEST_CELLS
     return strange or models_disagree(every, inside)
 
 

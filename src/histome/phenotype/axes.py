@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from histome import classes
 from histome.config import Settings, read_settings
@@ -14,7 +15,6 @@ from histome.config import Settings, read_settings
 PANNUKE_CLASSES = tuple(name.capitalize() for name in classes.PANNUKE_CLASSES)
 Unit = Literal["px", "um"]
 Level = Literal["low", "intermediate", "high"]
-_POWERS = {"1": 0, "um": 1, "um2": 2}
 
 
 class PhenotypeLabel(Settings):
@@ -24,23 +24,38 @@ class PhenotypeLabel(Settings):
     tokens: tuple[str, ...] = ()
 
 
-class Axis(Settings):
-    """One axis: which of the raw data decides it, its two limits (`unit`: 1, um or um2), its labels."""
+class AxisCuts(Settings):
+    """Limits of an axis in its unit: under `below` it is low, over `above` high."""
+
+    below: float
+    above: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.below > self.above:
+            raise ValueError(f"below ({self.below:g}) is over above ({self.above:g})")
+        return self
+
+
+class Axis(AxisCuts):
+    """One axis: which of the raw data decides it, its two limits (`unit`: 1, um or um2), its labels.
+
+    `paper` are the paper's two limits, in px or px2 where the axis is a length or an area.
+    """
 
     value: str
     unit: Literal["1", "um", "um2"] = "1"
-    below: float
-    above: float
+    paper: tuple[float, float]
     low: PhenotypeLabel
     intermediate: PhenotypeLabel
     high: PhenotypeLabel
 
-    def level(self, value: float, *, um_per_unit: float = 1.0) -> Level:
-        """Return where a value lies; `um_per_unit` is the um of its unit of length (the mpp for pixels)."""
-        scale = um_per_unit ** _POWERS[self.unit]
-        if value > self.above / scale:
+    def level(self, value: float, *, paper: bool = False) -> Level:
+        """Return where a value lies; with `paper` by the paper's limits, lengths in px."""
+        below, above = self.paper if paper else (self.below, self.above)
+        if value > above:
             return "high"
-        return "low" if value < self.below / scale else "intermediate"
+        return "low" if value < below else "intermediate"
 
     def at(self, level: Level) -> PhenotypeLabel:
         """Return the label at a level."""
@@ -64,7 +79,7 @@ class Phenotypes(Settings):
     """Everything in `phenotypes.toml`; lengths in um, areas in um2, shares 0-1."""
 
     paper_mpp: float = Field(gt=0)
-    engaged_um: float = Field(gt=0)
+    engaged_px: float = Field(gt=0)
     bystander_below: float
     fewest_cells: int
     axes: Mapping[str, Axis]
@@ -72,12 +87,42 @@ class Phenotypes(Settings):
     bystander: Bystander
     contradicts: Mapping[str, str]
 
-    def um_per_unit(self, unit: Unit) -> float:
-        """Return the um of a unit of length; a pixel is taken as the paper's."""
-        return 1.0 if unit == "um" else self.paper_mpp
+    def engaged(self, unit: Unit) -> float:
+        """Return how near an engaged cell is; the paper's pixels, or what they stand for in um."""
+        return self.engaged_px * (self.paper_mpp if unit == "um" else 1.0)
+
+    def with_cuts(self, cuts: Mapping[str, AxisCuts]) -> "Phenotypes":
+        """Return the same with the limits of some axes changed."""
+        axes = {
+            name: axis.model_copy(update=cuts[name].model_dump()) if name in cuts else axis
+            for name, axis in self.axes.items()
+        }
+        return self.model_copy(update={"axes": axes})
+
+
+class CutsFile(Settings):
+    """A user's TOML of limits: a table an axis, with `below` and `above`."""
+
+    composition: AxisCuts | None = None
+    immune: AxisCuts | None = None
+    stroma: AxisCuts | None = None
+    interaction: AxisCuts | None = None
+    architecture: AxisCuts | None = None
+    morphology: AxisCuts | None = None
 
 
 @cache
 def phenotypes() -> Phenotypes:
     """Return the shipped thresholds, labels and tokens."""
     return read_settings(Phenotypes, files("histome.phenotype").joinpath("phenotypes.toml"))
+
+
+def phenotypes_of(cuts: Path | None) -> Phenotypes:
+    """Return the shipped ones with the limits of a user's TOML file in their place.
+
+    Raises UsageError, one line, for a file that cannot be read or names an axis that there is not.
+    """
+    if cuts is None:
+        return phenotypes()
+    given = read_settings(CutsFile, cuts)
+    return phenotypes().with_cuts({name: limits for name, limits in given if limits is not None})

@@ -67,7 +67,7 @@ def patch_features(
     mean_dist_Inflammatory_to_Neoplastic : float or None, um or px
         Over the same distances.
     count_engaged_immune : int, cells
-        Inflammatory cells for which that is at most 12.5 um (50 px).
+        Inflammatory cells for which that is at most 17.5 um (50 px).
     mean_spatial_entropy : float or None, bits
         Shannon entropy of the classes of a cell's five nearest others, mean over the cells. For five cells it
         takes few values: only the mean of a patch is worth a threshold.
@@ -156,7 +156,7 @@ def measure_cells(cells: PatchCells, *, unit: Unit, unseen: Sequence[str] = ()) 
     Parameters
     ----------
     unit : "um" or "px"
-        Of the cells' lengths; px are taken as the paper's 0.25 um.
+        Of the cells' lengths.
     unseen : sequence of str
         Classes that the method which found the cells cannot find; their numbers are None, not 0.
     """
@@ -230,7 +230,7 @@ def _contact(cells: PatchCells, unit: Unit) -> Iterator[_Found]:
             build_tree(target.x, target.y), queries.x, queries.y, np.full(len(queries.x), -1, np.int64)
         )
     )
-    limit = phenotypes().engaged_um / phenotypes().um_per_unit(unit)
+    limit = phenotypes().engaged(unit)
     yield "min_dist_Inflammatory_to_Neoplastic", float(distance.min(initial=np.inf)), reason
     # fsum: the exact sum, so that no order and no vector width of a processor shows in the mean.
     yield (

@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,8 @@ from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
 from histome.models.registry import find_model, open_model
 from histome.models.tasks import CELL_TASKS
-from histome.phenotype.axes import PANNUKE_CLASSES, Unit, phenotypes
-from histome.phenotype.features import PatchCells, in_um, measure_cells, patch_features
+from histome.phenotype.axes import PANNUKE_CLASSES, Phenotypes, Unit, phenotypes, phenotypes_of
+from histome.phenotype.features import PatchCells, cells_of_masks, in_um, measure_cells, patch_features
 from histome.phenotype.tokens import interpret
 from histome.slide import Slide, open_slide
 from histome.slide.broken import broken_tiles_line
@@ -39,10 +39,27 @@ MASKS = ("inst_mask", "cls_mask")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
-def describe_file(
-    path: str | Path, *, mpp: float | None = None, compatible: bool = False, model: str = "nuclei"
-) -> dict[str, Any]:
-    """Return the JSON document of a patch, see `describe`.
+class PatchSeen(NamedTuple):
+    """The JSON document of a patch, and its cells in px of the file."""
+
+    document: dict[str, Any]
+    cells: PatchCells
+
+
+def describe_file(path: str | Path, **options: Any) -> dict[str, Any]:
+    """Return the JSON document of a patch, see `describe`; arguments as of `see_file`."""
+    return see_file(path, **options).document
+
+
+def see_file(
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    compatible: bool = False,
+    model: str = "nuclei",
+    cuts: Path | None = None,
+) -> PatchSeen:
+    """Return what there is to say of a patch, and its cells.
 
     Parameters
     ----------
@@ -52,26 +69,40 @@ def describe_file(
         An image needs it unless its file says.
     model : str
         Finds the nuclei of an image, as in `CellsConfig`.
+    cuts : Path or None
+        A user's TOML of limits in um, see `axes.CutsFile`.
 
     Raises
     ------
     UsageError
-        Masks that are refused.
+        Masks that are refused; limits in um for a patch in pixels.
     SlideError, MppError, ModelError
         For an image.
     """
-    path = Path(path)
+    path, known = Path(path), phenotypes_of(cuts)
+    if cuts is not None and (compatible or (mpp is None and _is_npz(path))):
+        raise UsageError(
+            f"{cuts}: its limits are in um and this patch is measured in pixels; give --mpp alone"
+        )
     if _is_npz(path):
         inst_mask, cls_mask = _read_masks(path)
         raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
         unit: Unit = "px" if mpp is None or compatible else "um"
-        return describe(raw_data, unit=unit, mpp=mpp, compatible=compatible)
+        document = describe(raw_data, unit=unit, mpp=mpp, compatible=compatible, known=known)
+        return PatchSeen(document, cells_of_masks(inst_mask, cls_mask))
     with open_slide(path, mpp=mpp) as slide:
-        return describe_image(slide, model=model, compatible=compatible)
+        return see_image(slide, model=model, compatible=compatible, known=known)
 
 
-def describe_image(slide: Slide, *, model: str = "nuclei", compatible: bool = False) -> dict[str, Any]:
-    """Return the JSON document of an image, with the nuclei that a model finds anywhere in it.
+def describe_image(slide: Slide, **options: Any) -> dict[str, Any]:
+    """Return the JSON document of an image; arguments as of `see_image`."""
+    return see_image(slide, **options).document
+
+
+def see_image(
+    slide: Slide, *, model: str = "nuclei", compatible: bool = False, known: Phenotypes | None = None
+) -> PatchSeen:
+    """Return what there is to say of an image, with the nuclei that a model finds anywhere in it.
 
     `warnings` hold what its reader says of the file, and the tiles that could not be read.
     """
@@ -80,35 +111,46 @@ def describe_image(slide: Slide, *, model: str = "nuclei", compatible: bool = Fa
     table = find_cells(slide, None, network, workers=workers)
     cells, left_out = pannuke_cells(table)
     mpp = slide.mpp
-    if compatible:
-        cells = in_um(cells, 1 / mpp.x, 1 / mpp.y)
+    in_px = in_um(cells, 1 / mpp.x, 1 / mpp.y)
+    cells = in_px if compatible else cells
     unit: Unit = "px" if compatible else "um"
-    document = describe(
-        measure_cells(cells, unit=unit, unseen=UNSEEN), unit=unit, mpp=mpp.x, compatible=compatible
-    )
+    raw_data = measure_cells(cells, unit=unit, unseen=UNSEEN)
+    document = describe(raw_data, unit=unit, mpp=mpp.x, compatible=compatible, known=known)
     warnings = [*document["warnings"], *slide.notes]
     if broken := len(slide.broken):
         warnings.append(broken_tiles_line(broken, None))
-    return document | {"model": network.card.name, "cells_left_out": left_out, "warnings": warnings}
+    told = {"model": network.card.name, "cells_left_out": left_out, "warnings": warnings}
+    return PatchSeen(document | told, in_px)
 
 
 def describe(
-    raw_data: Mapping[str, Any], *, unit: Unit, mpp: float | None = None, compatible: bool = False
+    raw_data: Mapping[str, Any],
+    *,
+    unit: Unit,
+    mpp: float | None = None,
+    compatible: bool = False,
+    known: Phenotypes | None = None,
 ) -> dict[str, Any]:
     """Return the JSON document of raw data: `raw_data`, `interpretation`, `generated_tokens`, and more.
 
-    mode is "compatible" (as the paper), "physical" (um) or "pixels" (no mpp is known: a pixel counts as
-    0.25 um); units are those of the raw data; undefined says why an axis has no label. Plain numbers, no NaN.
+    mode is "compatible" (as the paper), "physical" (um) or "pixels" (no mpp is known: the paper's limits in
+    pixels); cuts are the two limits of each axis; units are those of the raw data; undefined says why an axis
+    has no label. Plain numbers, no NaN.
     """
-    found = interpret(raw_data, compatible=compatible, unit=unit)
+    known = known or phenotypes()
+    found = interpret(raw_data, compatible=compatible, unit=unit, known=known)
     mode = "compatible" if compatible else "physical" if unit == "um" else "pixels"
-    warning = f"no um per px was given: thresholds are in pixels, taken as {phenotypes().paper_mpp:g} um"
+    warning = "no um per px was given: labels are by the paper's thresholds in pixels"
+    limits = {
+        n: axis.paper if mode != "physical" else (axis.below, axis.above) for n, axis in known.axes.items()
+    }
     return {
         "raw_data": dict(raw_data),
         "interpretation": found.labels,
         "generated_tokens": found.tokens,
         "undefined": found.undefined,
         "mode": mode,
+        "cuts": {name: list(pair) for name, pair in limits.items()},
         "mpp": mpp,
         "units": {name: _unit(name, unit) for name in raw_data if name != "undefined"},
         "warnings": [warning] if mode == "pixels" else [],

@@ -15,7 +15,7 @@ from pyarrow import csv
 from histome.cells.table import counted_cells
 from histome.errors import UsageError
 from histome.metrics.subregions import tile_size_um
-from histome.phenotype.axes import phenotypes
+from histome.phenotype.axes import Phenotypes, phenotypes, phenotypes_of
 from histome.phenotype.features import PatchCells, measure_cells
 from histome.phenotype.patch import UNSEEN, pannuke_cells
 from histome.phenotype.tokens import interpret
@@ -39,7 +39,7 @@ def _schema() -> pa.Schema:
     )
 
 
-def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
+def tile_phenotypes(cells: pa.Table, size_um: float, *, known: Phenotypes | None = None) -> pa.Table:
     """Return the phenotype of each tile of `size_um` that holds cells, by y, then x.
 
     Tiles lie from the slide's corner on; a cell belongs to the tile of its center. A tile's values are those
@@ -51,6 +51,8 @@ def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
     ----------
     cells : pa.Table
         A cells table with x_um, y_um, class and area_um2.
+    known : Phenotypes or None
+        Limits, labels and tokens; None for the shipped ones.
 
     Returns
     -------
@@ -59,8 +61,11 @@ def tile_phenotypes(cells: pa.Table, size_um: float) -> pa.Table:
         labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null).
     """
     found, _ = pannuke_cells(counted_cells(cells))
+    known = known or phenotypes()
     rows = [
-        _row(column, row, size_um, found.select(inside)) for row, column, inside in _tiles(found, size_um)
+        {"x_um": column * size_um, "y_um": row * size_um, "size_um": size_um}
+        | _row(found.select(inside), known)
+        for row, column, inside in _tiles(found, size_um)
     ]
     return pa.Table.from_pylist(rows, schema=_schema())
 
@@ -75,13 +80,10 @@ def _tiles(cells: PatchCells, size_um: float) -> Iterator[tuple[int, int, NDArra
         yield int(row[inside[0]]), int(column[inside[0]]), inside
 
 
-def _row(column: int, row: int, size_um: float, cells: PatchCells) -> dict[str, Any]:
+def _row(cells: PatchCells, known: Phenotypes) -> dict[str, Any]:
     raw = measure_cells(cells, unit="um", unseen=UNSEEN)
-    meaning = interpret(raw, unit="um", fewest_cells=phenotypes().fewest_cells)
+    meaning = interpret(raw, unit="um", fewest_cells=known.fewest_cells, known=known)
     return {
-        "x_um": column * size_um,
-        "y_um": row * size_um,
-        "size_um": size_um,
         **raw,
         **meaning.labels,
         "generated_tokens": meaning.tokens,
@@ -89,25 +91,29 @@ def _row(column: int, row: int, size_um: float, cells: PatchCells) -> dict[str, 
     }
 
 
-def write_profile_tiles(folder: str | Path, out: str | Path, *, tiles: str) -> pa.Table:
+def write_profile_tiles(
+    folder: str | Path, out: str | Path, *, tiles: str, cuts: Path | None = None
+) -> pa.Table:
     """Write `tile_phenotypes` of a finished profile's cells to `out`, a .parquet or .csv file; return it.
 
     Parameters
     ----------
     tiles : str
         Side of a tile, such as "500um".
+    cuts : Path or None
+        A user's TOML of limits, see `axes.CutsFile`.
 
     Raises
     ------
     UsageError
-        Another size or ending.
+        Another size or ending; a file of limits that is none.
     OutputError
         The folder has no cells, or `out` cannot be written.
     """
     out, size_um = Path(out), tile_size_um(tiles)
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UsageError(f"{out}: name a file that ends in .parquet or .csv")
-    table = tile_phenotypes(load_profile(folder).cells, size_um)
+    table = tile_phenotypes(load_profile(folder).cells, size_um, known=phenotypes_of(cuts))
     partial = out.with_name(f".{out.name}.partial")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)

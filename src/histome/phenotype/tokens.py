@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from histome.phenotype.axes import Level, Unit, phenotypes
+from histome.phenotype.axes import Level, Phenotypes, Unit, phenotypes
 
 
 class Interpretation(NamedTuple):
@@ -28,7 +28,12 @@ class Interpretation(NamedTuple):
 
 
 def interpret(
-    raw_data: Mapping[str, Any], *, compatible: bool = False, unit: Unit = "um", fewest_cells: int = 0
+    raw_data: Mapping[str, Any],
+    *,
+    compatible: bool = False,
+    unit: Unit = "um",
+    fewest_cells: int = 0,
+    known: Phenotypes | None = None,
 ) -> Interpretation:
     """Return labels and tokens of the raw data of `features.patch_features`.
 
@@ -38,25 +43,28 @@ def interpret(
         As the paper has it, its contradictions included, with lengths in px; otherwise a token that another
         axis' label denies is left out, such as "Restricted to stroma" where there is none.
     unit : "um" or "px"
-        Of the raw data's lengths; px (also of compatible mode) count as 0.25 um.
+        Of the raw data's lengths; with px (also of compatible mode) all limits are the paper's.
     fewest_cells : int
         With fewer cells there are neither labels nor tokens.
+    known : Phenotypes or None
+        Limits, labels and tokens, such as `axes.phenotypes_of` gives; None for the shipped ones.
     """
+    known = known or phenotypes()
+    paper = compatible or unit == "px"
     undefined: dict[str, str] = {}
-    levels = dict[str, Level | None](dict.fromkeys(phenotypes().axes))
+    levels = dict[str, Level | None](dict.fromkeys(known.axes))
     few = fewest_cells > 0 and (raw_data.get("total_cell_count") or 0) < fewest_cells
-    for name, axis in phenotypes().axes.items():
+    for name, axis in known.axes.items():
         value = raw_data.get(axis.value)
         if few or value is None:
             reasons = raw_data.get("undefined", {})
             why = reasons.get(axis.value, f"the raw data have no {axis.value}")
             undefined[name] = f"there are fewer than {fewest_cells} cells" if few else why
         else:
-            scale = phenotypes().um_per_unit("px" if compatible else unit)
-            levels[name] = axis.level(value, um_per_unit=scale)
+            levels[name] = axis.level(value, paper=paper)
     labels = {
         name: None if (level := levels[name]) is None else axis.at(level).label
-        for name, axis in phenotypes().axes.items()
+        for name, axis in known.axes.items()
     }
     tokens = list(_tokens(levels, raw_data))
     if not compatible:

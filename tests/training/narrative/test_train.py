@@ -18,14 +18,13 @@ from histome.narrative.facts import Facts
 from histome.narrative.writers.language_models import WriterError, ask_folder, load_folder, prompt_of
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.verified import write
+from histome.training.narrative.pairs import Pair, read_pairs
 from histome.training.narrative.train import (
     IGNORED,
     MODEL,
     NarrativeRecipe,
-    Pair,
     collate,
     lesson,
-    read_pairs,
     train_narrative,
 )
 
@@ -72,7 +71,7 @@ def test_weights_are_safetensors_and_nothing_else(taught: Path) -> None:
 def test_the_loss_is_on_the_completion_only(base: Path) -> None:
     model, tokenizer = load_folder(base)
     pair = PAIRS[1]
-    one = lesson(pair, tokenizer, 512)
+    one = lesson(pair, tokenizer)
     n = len(tokenizer(pair.prompt)["input_ids"])
     assert one.labels[:n] == [IGNORED] * n
     assert one.labels[n:] == one.tokens[n:]
@@ -90,7 +89,7 @@ def test_the_loss_is_on_the_completion_only(base: Path) -> None:
 def test_what_the_prompt_says_changes_no_gradient_of_its_own_tokens(base: Path) -> None:
     """The outputs at the prompt's places get no gradient: what they predict is not learned."""
     model, tokenizer = load_folder(base)
-    one = lesson(PAIRS[0], tokenizer, 512)
+    one = lesson(PAIRS[0], tokenizer)
     logits = model(torch.tensor([one.tokens])).logits
     logits.retain_grad()
     labels = torch.tensor([one.labels])
@@ -102,7 +101,7 @@ def test_what_the_prompt_says_changes_no_gradient_of_its_own_tokens(base: Path) 
 
 def test_padding_is_not_learned(base: Path) -> None:
     model, tokenizer = load_folder(base)
-    short, long = (lesson(pair, tokenizer, 512) for pair in (PAIRS[2], PAIRS[1]))
+    short, long = (lesson(pair, tokenizer) for pair in (PAIRS[2], PAIRS[1]))
     batch = collate([short, long], tokenizer.pad_token_id)
     assert batch["labels"][0, len(short.tokens) :].unique().tolist() in ([], [IGNORED])
     with torch.no_grad():
@@ -153,7 +152,7 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
     pairs = read_pairs(path)
     assert pairs[0] == Pair("p", "n")
-    assert pairs[1] == Pair(prompt_of(Facts.of_patch(example())), "by a person")
+    assert pairs[1] == Pair(prompt_of(Facts.of_patch(example())), "by a person", Facts.of_patch(example()))
     assert pairs[2].completion == " ".join(s.text for s in describe_patch(Facts.of_patch(example())))
 
 
@@ -192,7 +191,7 @@ def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
         }
     )
     pair = Pair(prompt_of(facts), "Inflammatory cells make up 70 %. The patch is immune hot.")
-    model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}"], positions=160)
+    model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}"], positions=400)
     recipe = NarrativeRecipe(epochs=40, batch=1, learning_rate=5e-3, save_every=1000)
     taught = train_narrative([pair], model, tmp_path / "out", recipe=recipe)
     config = NarrativeConfig(writer="transformers", model=str(taught.folder))
@@ -202,3 +201,64 @@ def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
     untaught = write(facts, config.model_copy(update={"model": str(model)}))
     assert untaught.writer == "grounded"
     assert "is not shown" in untaught.note
+
+
+def test_the_limit_on_tokens_is_the_models_and_what_is_longer_is_left_out(tmp_path: Path) -> None:
+    """A slide's prompt has 2,000 tokens and more: a model that reads them is taught them."""
+    long = Pair("TME features: " + "cold " * 1200 + "Narrative:", "The patch is immune cold.")
+    wide = write_language_model(tmp_path / "wide", ["a"], positions=8192)
+    recipe = NarrativeRecipe(epochs=1, batch=1)
+    assert len(lesson(long, load_folder(wide)[1]).tokens) > 2000
+    assert train_narrative([long], wide, tmp_path / "a", recipe=recipe)[2:4] == (1, 0)
+    narrow = write_language_model(tmp_path / "narrow", ["a"], positions=1024)
+    assert train_narrative([long, *PAIRS], narrow, tmp_path / "b", recipe=recipe)[2:4] == (3, 1)
+    with pytest.raises(ModelError, match="2 tokens of most_tokens"):
+        train_narrative(PAIRS, wide, tmp_path / "c", recipe=NarrativeRecipe(most_tokens=2))
+
+
+def test_lora_teaches_few_weights_and_writes_a_whole_model(base: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    recipe = NarrativeRecipe(epochs=6, batch=3, learning_rate=2e-2, lora_rank=8, save_every=1000)
+    found = train_narrative(PAIRS, base, tmp_path, recipe=recipe)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["net"]
+    assert state
+    assert all("lora_" in name for name in state)
+    (model, _), (before, _) = load_folder(found.folder), load_folder(base)
+    assert {n: p.shape for n, p in model.named_parameters()} == {
+        n: p.shape for n, p in before.named_parameters()
+    }
+    assert torch.equal(model.model.embed_tokens.weight, before.model.embed_tokens.weight)
+    assert not torch.equal(
+        model.model.layers[0].mlp.up_proj.weight, before.model.layers[0].mlp.up_proj.weight
+    )
+    first = (tmp_path / "log.csv").read_text().splitlines()[1]
+    assert found.loss < float(first.split(",")[-1])
+    assert train_narrative(PAIRS, base, tmp_path, recipe=recipe).loss == found.loss  # resumed at its end
+
+
+def test_the_verifier_reads_what_is_written_of_facts_kept_back(tmp_path: Path) -> None:
+    """Taught one true sentence of three patches, it is right on the fourth, which it did not see."""
+    pairs = []
+    for k in range(4):
+        facts = Facts.of_patch(
+            {
+                "raw_data": {
+                    "total_cell_count": 100 + k,
+                    "count_Inflammatory": 70,
+                    "ratio_Inflammatory": 0.7,
+                },
+                "interpretation": {"immune": "Immune Hot"},
+                "generated_tokens": [],
+            }
+        )
+        pairs += [Pair(prompt_of(facts), text, facts) for text in ("It is immune hot.",) * 2]
+    texts = [f"{pair.prompt} {pair.completion}" for pair in pairs]
+    model = write_language_model(tmp_path / "base", texts, positions=512)
+    recipe = NarrativeRecipe(epochs=12, batch=2, learning_rate=5e-3, checked=1, save_every=1000)
+    found = train_narrative(pairs, model, tmp_path / "out", recipe=recipe)
+    assert (found.pairs, found.checked, found.supported) == (6, 1, 1.0)
+    header, *rows = (tmp_path / "out" / "log.csv").read_text().splitlines()
+    assert header.endswith("loss,supported,contradicted,not_checkable")
+    assert len(rows) == 12
+    with pytest.raises(UsageError, match="none is left"):
+        train_narrative(pairs, model, tmp_path / "none", recipe=NarrativeRecipe(checked=4))

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +15,22 @@ from histome.datasets.declared import set_of
 from histome.datasets.fields import FieldId, instance_field
 from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import load_card
+from histome.training.uperhover import curriculum
+from histome.training.uperhover.build import make_network
+from histome.training.uperhover.check import check_curriculum
 from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
-from histome.training.uperhover.curriculum import StageResult, best_stage, run_curriculum, table
+from histome.training.uperhover.curriculum import (
+    StageResult,
+    best_stage,
+    make_teacher,
+    run_curriculum,
+    table,
+)
 from histome.training.uperhover.export import support_of
 from histome.training.uperhover.network import IGNORE
 from histome.training.uperhover.patches import class_codes, patch_of
 from histome.training.uperhover.pseudo import label_pieces, pieces
+from histome.training.uperhover.scores import Cuts, HoverScore, miou_gain
 from histome.training.uperhover.train import Worker
 
 pytestmark = pytest.mark.slow
@@ -41,6 +52,7 @@ patch_px = 48
 batch = 4
 learning_rate = 1e-2
 every = 10
+scored_mpps = [1.0]
 [[labeled]]
 data_set = "drawn"
 folder = "labeled"
@@ -136,6 +148,27 @@ def test_the_first_stage_learns_from_people_and_the_others_from_kept_patches(fin
         assert 0 < written["kept"] == result.patches <= share * written["total"]  # the published kept all
 
 
+def test_a_stage_is_scored_at_other_scales_too(finished):
+    for result in finished[2]:
+        at_one = result.scores["pixels at 1 um/px"]["miou"]
+        assert at_one["units"] == result.scores["pixels"]["miou"]["units"]
+        assert 0 < at_one["value"] <= 1
+    assert "miou (pixels at 1 um/px)" in table(finished[2])
+
+
+def test_a_gain_has_a_p_that_says_how_often_the_draws_are_on_the_other_side():
+    """Six sources: all gain, none does, all are as before."""
+    right, wrong = np.diag([50, 50, 0, 0, 0, 0]), np.diag([50, 0, 0, 0, 0, 0])
+    wrong[1, 0] = 50
+    cells = [SimpleNamespace(data_set="d", source=str(k)) for k in range(6)]
+    after = [HoverScore(c, right, None) for c in cells]  # type: ignore[arg-type]
+    better = miou_gain([wrong] * 6, after, np.random.default_rng(0))
+    same = miou_gain([right] * 6, after, np.random.default_rng(0))
+    assert better["value"] > 0.5
+    assert better["p"] < 0.001
+    assert (same["value"], same["p"]) == (0, 1)
+
+
 def test_a_stage_is_promoted_for_a_gain_alone(finished):
     for result in finished[2][1:]:
         assert result.promoted == (result.gain["value"] > 0)
@@ -171,7 +204,7 @@ def test_a_folder_with_the_results_of_other_settings_is_refused(finished):
 
 def test_a_worse_stage_labels_nothing():
     result = StageResult(1, 1, None, 1, None, {}, {"pixels": {"miou": {"value": 0.5}}}, None, None, True)
-    loss = {"value": -0.1, "low": -0.2, "high": 0.0, "units": 5}
+    loss = {"value": -0.1, "low": -0.2, "high": 0.0, "units": 5, "p": 0.04}
     worse = replace(result, stage=2, gain=loss, promoted=False)
     assert best_stage([result, worse]).stage == 1
     assert "not promoted" in worse.verdict()
@@ -184,7 +217,8 @@ def test_the_filter_is_applied_counted_and_resumed(tmp_path):
         Image.fromarray(np.full((32, 32, 3), 20 * k, np.uint8)).save(tmp_path / "images" / f"{k:02d}.png")
     calls = []
 
-    def teacher(image):
+    def teacher(image, mpp):
+        assert mpp == 0.5
         calls.append(1)
         doubt = image[0, 0, 0] / 20 / 30
         classes = np.zeros((6, 32, 32), np.float32)
@@ -230,6 +264,62 @@ def test_tcga_ut_is_read_as_published(tmp_path):
         pieces(config, [0.5], 256)
 
 
+def test_what_a_curriculum_would_take_is_told_before_it_starts(data, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "curriculum", "-c", str(data / "curriculum.toml"), "-o", str(data / "out"), "--check"])
+    told = capsys.readouterr().out
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    n = sum(p.numel() for p in make_network(config).parameters())
+    assert f"parameters: {n / 1e6:.1f} M" in told
+    assert "fields: 2 to learn from, 2 to tune on, 4 to score on" in told
+    assert "stage 3: 10 batches after labeling" in told
+    assert not (data / "out").exists()
+
+
+def test_the_check_counts_what_a_step_does(data):
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    one, two = (
+        check_curriculum(config.model_copy(update={"training": config.training.model_copy(update=change)}))
+        for change in ({"batch": 2}, {"batch": 4})
+    )
+    assert two.step_flop == 2 * one.step_flop
+    assert two.kept_bytes == pytest.approx(2 * one.kept_bytes, rel=0.05)
+    still = config.encoder.model_copy(update={"frozen": True})
+    frozen = check_curriculum(config.model_copy(update={"encoder": still}))
+    assert frozen.trained["encoder"] == 0
+    assert frozen.kept_bytes < two.kept_bytes
+    assert frozen.weights_bytes < two.weights_bytes
+
+
+def test_a_crop_that_is_mostly_mirrored_is_told(data):
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    wide = config.training.model_copy(update={"crop_px": 96})
+    found = check_curriculum(config.model_copy(update={"training": wide}))
+    assert found.known == 0.25  # fields of 48 px
+    assert any("mirrored" in line for line in found.lines())
+
+
+def test_a_teacher_keeps_small_nuclei_at_coarse_scales(data, monkeypatch):
+    """The smallest nucleus is one of um2: at twice the um/px a quarter of the pixels."""
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    seen = []
+    monkeypatch.setattr(curriculum, "predict", lambda *_: (np.zeros((6, 8, 8)), np.zeros((2, 8, 8))))
+    monkeypatch.setattr(
+        curriculum, "decode_outputs", lambda _, mpp, cuts: seen.append(cuts.min_area_um2 / mpp**2) or nothing
+    )
+    nothing = SimpleNamespace(labels=None)
+    teach = make_teacher(None, config, Cuts(min_area_um2=8.0))
+    for mpp in (0.5, 1.0):
+        teach(np.zeros((8, 8, 3), np.uint8), mpp)
+    assert seen == [32.0, 8.0]  # pixels
+
+
+def test_waiting_longer_is_no_other_curriculum(finished):
+    config, out, results = finished
+    longer = config.training.model_copy(update={"timeout_s": 5.0})
+    assert run_curriculum(config.model_copy(update={"training": longer}), out) == results
+
+
 def field_of(data_set, labels):
     instances = np.zeros((20, 20 * len(labels)), np.int32)
     for k in range(len(labels)):
@@ -267,6 +357,14 @@ def test_a_patch_keeps_labels_at_the_image_scale():
     assert patch.image.shape == (10, 20, 3)  # 0.25 -> 0.5 um/px
     assert patch.classes[5].tolist() == [0] * 2 + [2] * 5 + [0] * 5 + [1] * 5 + [0] * 3
     assert np.array_equal(patch.instances > 0, patch.classes > 0)
+    fine = instance_field(
+        FieldId("consep", "f", "s", 0.25),
+        texture := np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8),
+        np.ones((20, 20), np.int32),
+        np.zeros(2, np.uint16),
+        mpp=0.25,
+    )
+    assert np.array_equal(patch_of(fine, 0.25).image, texture)  # not halved and enlarged again
     untyped = patch_of(field_of("drawn", ["", ""]))
     assert (untyped.classes == IGNORE).all()
     assert untyped.instances.max() == 2

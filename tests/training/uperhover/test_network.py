@@ -1,3 +1,4 @@
+import contextlib
 import math
 import os
 import subprocess
@@ -14,19 +15,19 @@ pytest.importorskip("onnx")
 
 from histome.cells import find_cells
 from histome.encoders import timm_encoder
-from histome.errors import UsageError
+from histome.errors import ModelError, UsageError
+from histome.models import onnx_export
 from histome.models.card import load_card
 from histome.models.runtime import Network
-from histome.training.uperhover.export import export_hover
+from histome.training.uperhover.encoder import PlainViT, tap_indices
+from histome.training.uperhover.export import export_hover, try_export
 from histome.training.uperhover.network import (
     IGNORE,
     FeatheredExport,
-    PlainViT,
     UperHoVer,
     hv_loss,
     pool,
     semantic_loss,
-    tap_indices,
 )
 from histome.training.uperhover.patches import (
     HV_UNIT_UM,
@@ -37,16 +38,23 @@ from histome.training.uperhover.patches import (
     random_crop,
 )
 from histome.training.uperhover.scores import Cuts
-from histome.training.uperhover.train import HoverRecipe, HoverTrainer, fit, predict, start
+from histome.training.uperhover.train import HoverRecipe, HoverTrainer, Worker, fit, predict, start
 
 pytestmark = pytest.mark.slow
 
 SMALL = {"channels": (8, 8, 8, 8), "strides": (2, 4, 8, 16), "hidden": 8}
 
 
-def small_net(seed=0):
+def small_net(seed=0, **options):
     torch.manual_seed(seed)
-    return UperHoVer(PlainViT(16, 4, 2, 4), **SMALL)
+    return UperHoVer(PlainViT(16, 4, 2, 4), **SMALL, **options)
+
+
+def timm_net():
+    """With the norm at the end and the class token that a timm encoder has and no tap reads."""
+    torch.manual_seed(0)
+    about = {"img_size": 32, "patch_size": 4, "depth": 4, "embed_dim": 32, "num_heads": 2}
+    return UperHoVer(timm_encoder(model_name="vit_tiny_patch16_224", **about), **SMALL)
 
 
 def test_taps_are_at_quarters_of_the_depth():
@@ -78,14 +86,41 @@ def test_pooling_is_adaptive_average_pooling():
         assert torch.allclose(pool(x, n), torch.nn.functional.adaptive_avg_pool2d(x, n), atol=1e-6)
 
 
-def test_a_timm_encoder_fits():
-    try:
-        encoder = timm_encoder(model_name="vit_tiny_patch16_224", depth=4, embed_dim=32, num_heads=2)
-    except UsageError as error:
-        pytest.skip(str(error))
-    net = UperHoVer(encoder, **SMALL)
-    assert net.patch_px == 16
-    assert net(torch.zeros(1, 3, 64, 96))[0].shape == (1, 6, 64, 96)
+def test_a_timm_encoder_fits_and_what_no_tap_reads_is_frozen():
+    """A weight without a gradient stops DistributedDataParallel at its second step."""
+    net = timm_net()
+    logits, hv = net(torch.zeros(1, 3, 32, 32))
+    assert (logits.shape, hv.shape) == ((1, 6, 32, 32), (1, 2, 32, 32))
+    (logits.sum() + hv.sum()).backward()
+    frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert frozen == {"encoder.norm.weight", "encoder.norm.bias"}
+    assert {name for name, p in net.named_parameters() if p.grad is None} == frozen
+
+
+def test_fewer_taps_are_read_more_than_once():
+    assert tap_indices(24, 2) == [11, 11, 23, 23]
+    assert tap_indices(24, 1) == [23, 23, 23, 23]
+    net = small_net(taps=2)
+    assert net(torch.zeros(1, 3, 32, 32))[0].shape == (1, 6, 32, 32)
+
+
+def test_without_the_hv_branch_the_maps_are_0_and_nothing_is_learned_of_them():
+    net = small_net(hv=False)
+    logits, hv = net(torch.rand(1, 3, 32, 32))
+    assert hv.shape == (1, 2, 32, 32)
+    assert not hv.any()
+    assert logits.any()
+
+
+def test_checkpointing_changes_memory_and_no_gradient():
+    image = torch.rand(2, 3, 32, 32)
+    gradients = []
+    for on in (False, True):
+        net = small_net()
+        net.encoder.set_grad_checkpointing(on)
+        sum(part.square().mean() for part in net(image)).backward()
+        gradients.append([p.grad for p in net.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 def test_semantic_loss_ignores_255():
@@ -338,20 +373,27 @@ TWO_PROCESSES = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from training.uperhover.test_network import patches_of_one_nucleus, small_net
-from histome.training.uperhover.train import HoverRecipe, fit, start
-place = start()
-patches = patches_of_one_nucleus()
-net = fit(small_net(), HoverRecipe(crop_px=32, steps=2, batch=2, every=2), patches, patches, Path({out!r}))
+from training.uperhover import test_network as made
+from histome.training.uperhover import train
+from histome.training.uperhover.train import HoverRecipe, Worker, fit, start, validation_miou
+place = start(timeout_s=60)
+patches = made.patches_of_one_nucleus()
+recipe = HoverRecipe(crop_px=32, steps=3, batch=2, accumulate=2, every=3)
+net = fit(made.timm_net(), recipe, patches, patches, Path({out!r}))
 mine = torch.cat([p.detach().flatten() for p in net.parameters()])
 both = [torch.empty_like(mine) for _ in range(2)]
 torch.distributed.all_gather(both, mine)
 assert place.processes == 2 and torch.equal(*both)
+seen, predict = [], train.predict
+train.predict = lambda net, image, tile: seen.append(1) or predict(net, image, tile)
+shared = validation_miou(net, patches, recipe, place)
+assert len(seen) == 2, seen
+assert shared == validation_miou(net, patches, recipe, Worker(0, 1, "cpu"))
 torch.distributed.destroy_process_group()
 """
 
 
-def test_torchrun_trains_one_network_in_two_processes(tmp_path):
+def test_torchrun_trains_one_network_of_timm_in_two_processes_that_share_the_validation(tmp_path):
     script = tmp_path / "two.py"
     tests = str(Path(__file__).resolve().parents[2])
     script.write_text(TWO_PROCESSES.format(tests=tests, out=str(tmp_path / "out")))
@@ -361,3 +403,61 @@ def test_torchrun_trains_one_network_in_two_processes(tmp_path):
     done = subprocess.run(words, env=environment, check=False, **told)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len((tmp_path / "out" / "log.csv").read_text().splitlines()) == 2  # written once
+
+
+def test_gradients_are_shared_once_a_step(tmp_path, monkeypatch):
+    """Of three batches of a step the first two tell the other processes nothing."""
+    quiet = []
+
+    class Alone(torch.nn.Module):  # in place of DistributedDataParallel, which wants a process group
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x):
+            return self.net(x)
+
+        def no_sync(self):
+            quiet.append(1)
+            return contextlib.nullcontext()
+
+    monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", Alone)
+    recipe = HoverRecipe(crop_px=32, steps=1, batch=1, accumulate=3)
+    trainer = HoverTrainer(small_net(), recipe, tmp_path, Worker(0, 2, "cpu"))
+    part = [torch.zeros(1, 32, 32, 3, dtype=torch.uint8), torch.zeros(1, 32, 32), torch.zeros(1, 2, 32, 32)]
+    trainer.update([[*part, torch.zeros(1, 32, 32, dtype=torch.bool)]] * 3)
+    assert len(quiet) == 2
+
+
+def test_weights_too_large_for_one_file_lie_beside_it(tmp_path, monkeypatch):
+    """Over 2 GB a message of protobuf does not hold; the card lists the file with its checksum."""
+    monkeypatch.setattr(onnx_export, "LARGEST_INLINE_BYTES", 1000)
+    net = small_net().eval()
+    about = {"name": "large", "description": "random weights"}
+    card = export_hover(net, HoverRecipe(crop_px=16), tmp_path, cuts=Cuts(), about=about)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.toml", "model.onnx", "model.onnx.data"]
+    assert (tmp_path / "model.onnx.data").stat().st_size > 10 * 1000
+    assert list(card.external) == ["model.onnx.data"]
+    image = np.random.default_rng(0).integers(0, 255, (1, 96, 96, 3), dtype=np.uint8)
+    seen = Network(load_card(tmp_path), precision="f32")(image)
+    with torch.inference_mode():
+        classes, _ = FeatheredExport(net, 16)(torch.from_numpy(image))
+    assert np.abs(seen["classes"] - classes.numpy()).max() < 1e-4
+    (tmp_path / "model.onnx.data").write_bytes(b"\0" * (tmp_path / "model.onnx.data").stat().st_size)
+    with pytest.raises(ModelError, match="is not its card's"):
+        Network(load_card(tmp_path))
+
+
+def test_what_cannot_be_exported_is_told_before_the_training():
+    class Odd(torch.nn.Module):
+        patch_px = 4
+        encoder = None
+
+        def forward(self, x):
+            if x.sum() > 0:  # the exporter cannot follow a number
+                return x, x
+            return x, x + 1
+
+    with pytest.raises(ModelError, match="cannot be exported") as caught:
+        try_export(Odd(), 16)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)

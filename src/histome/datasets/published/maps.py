@@ -1,4 +1,4 @@
-"""Published label maps: PanNuke, Lizard, CoNIC. Arrays are memory-mapped and read field by field."""
+"""Published label maps: PanNuke, Lizard, CoNIC, CryoNuSeg. Arrays are memory-mapped, read field by field."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,16 @@ from scipy.io.matlab import MatReadError
 
 from histome.classes import PANNUKE_CLASSES
 from histome.datasets.declared import set_of
-from histome.datasets.fields import Field, FieldId, instance_field, read_rows
+from histome.datasets.fields import IMAGE_MPP, Field, FieldId, instance_field, read_rows
 from histome.errors import DataError
 
 _SIDE_PX = 256
 LIZARD_CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
-_PANNUKE_MPP, _LIZARD_MPP = 0.25, 0.5
+_PANNUKE_MPP, _LIZARD_MPP, _CRYONUSEG_MPP = 0.25, 0.5, 0.25
+_CRYONUSEG_RATER = "Annotator 1 (biologist)"
 
 
-def load_pannuke(folder: Path) -> Iterator[Field]:
+def load_pannuke(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
     """PanNuke (Gamper et al. 2020, arXiv:2003.10778), the three folds of the Warwick release, 0.25 um/px.
 
     `Fold 1/images/fold1/images.npy` (n, 256, 256, 3) and `types.npy` (n,), `Fold 1/masks/fold1/masks.npy`
@@ -42,12 +43,12 @@ def load_pannuke(folder: Path) -> Iterator[Field]:
         sets = [set_of("pannuke", name) for name in PANNUKE_CLASSES]
         for k, tissue in enumerate(types):
             labels, of_label = _join_channels(masks[k, ..., :-1], sets)
-            of = FieldId("pannuke", f"{fold.name} {k:04d}", str(tissue))
+            of = FieldId("pannuke", f"{fold.name} {k:04d}", str(tissue), image_mpp)
             rgb = np.clip(images[k], 0, 255).astype(np.uint8)
             yield instance_field(of, rgb, labels, of_label, mpp=_PANNUKE_MPP)
 
 
-def load_conic(folder: Path) -> Iterator[Field]:
+def load_conic(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
     """CoNIC challenge patches (Graham et al. 2021, arXiv:2111.14485), 4,981 fields of 256 px at 0.5 um/px.
 
     `images.npy` (n, 256, 256, 3) uint8; `labels.npy` (n, 256, 256, 2): instances, then classes 1-6
@@ -63,11 +64,11 @@ def load_conic(folder: Path) -> Iterator[Field]:
         numbers, first = np.unique(instances, return_index=True)
         code = dict(zip(numbers.tolist(), classes.ravel()[first].tolist(), strict=True))
         labels, sets = _numbered(instances, code, f"{labels_path}, patch {name}")
-        of = FieldId("conic", name, name.rsplit("-", 1)[0])
+        of = FieldId("conic", name, name.rsplit("-", 1)[0], image_mpp)
         yield instance_field(of, np.asarray(images[k], np.uint8), labels, sets, mpp=_LIZARD_MPP)
 
 
-def load_lizard(folder: Path) -> Iterator[Field]:
+def load_lizard(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
     """Lizard (Graham et al. 2021, arXiv:2108.11195), the 238 regions of the Warwick release, 0.5 um/px.
 
     `Lizard_Images1/*.png`, `Lizard_Images2/*.png` and `Lizard_Labels/Labels/*.mat` with `inst_map` (h, w),
@@ -88,7 +89,34 @@ def load_lizard(folder: Path) -> Iterator[Field]:
         if rgb.shape[:2] != instances.shape:
             raise DataError(f"{path}: inst_map is {instances.shape}, its image {rgb.shape[:2]}")
         labels, sets = _numbered(instances, code, str(path))
-        yield instance_field(FieldId("lizard", path.stem, path.stem), rgb, labels, sets, mpp=_LIZARD_MPP)
+        yield instance_field(
+            FieldId("lizard", path.stem, path.stem, image_mpp), rgb, labels, sets, mpp=_LIZARD_MPP
+        )
+
+
+def load_cryonuseg(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
+    """CryoNuSeg (Mahbod et al. 2021, doi:10.1016/j.compbiomed.2021.104349), 30 frozen sections, 0.25 um/px.
+
+    `tissue images/*.tif` (512 x 512, ten organs) and, somewhere below, `label masks modify/<the same name>`:
+    instances without types, by two people, of whom the biologist's first round is taken where it is there.
+    `source` is the image, one a slide.
+    """
+    for path in files_of(folder, "tissue images/*.tif", "CryoNuSeg"):
+        found = sorted(folder.rglob(f"label masks modify/{path.name}"), key=_by_rater)
+        if not found:
+            raise DataError(f"{folder}: no 'label masks modify/{path.name}' below it")
+        rgb, instances = (
+            np.asarray(image) for image in (Image.open(path).convert("RGB"), Image.open(found[0]))
+        )
+        if instances.shape != rgb.shape[:2]:
+            raise DataError(f"{found[0]}: shape {instances.shape}, its image {rgb.shape[:2]}")
+        labels, sets = compact(instances.astype(np.int64), [0] * (int(instances.max()) + 1))
+        of = FieldId("cryonuseg", path.stem, path.stem, image_mpp)
+        yield instance_field(of, rgb, labels, sets, mpp=_CRYONUSEG_MPP)
+
+
+def _by_rater(path: Path) -> tuple[bool, Path]:
+    return _CRYONUSEG_RATER not in path.parts, path
 
 
 def compact(labels: NDArray[np.integer], sets: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:

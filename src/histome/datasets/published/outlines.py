@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histome.datasets.declared import set_of
-from histome.datasets.fields import Field, FieldId, instance_field, read_rows
+from histome.datasets.fields import IMAGE_MPP, Field, FieldId, instance_field, read_rows
 from histome.datasets.published.maps import compact, files_of
 from histome.errors import DataError
 from histome.slide import open_slide
@@ -34,7 +34,7 @@ class Outline(NamedTuple):
     exact: bool = True
 
 
-def load_nucls(folder: Path) -> Iterator[Field]:
+def load_nucls(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
     """NuCLS (Amgad et al. 2022, doi:10.1093/gigascience/giac037), a single-rater data set, 0.2 um/px.
 
     `rgb/*.png` and `csv/*.csv` of the same name with raw_classification (or main_classification), type
@@ -50,7 +50,7 @@ def load_nucls(folder: Path) -> Iterator[Field]:
         labels, sets = _painted(outlines, rgb.shape[:2], "nucls", path)
         mask = folder / "mask" / path.name.replace(".csv", ".png")
         weight = _known_region(mask, labels) if mask.is_file() else None
-        of = FieldId("nucls", path.stem, _patient(path.stem))
+        of = FieldId("nucls", path.stem, _patient(path.stem), image_mpp)
         exact = all(outline.exact for outline in outlines)
         yield instance_field(of, rgb, labels, sets, mpp=_NUCLS_MPP, weight=weight, shapes=exact)
 
@@ -84,7 +84,7 @@ def _known_region(mask_path: Path, labels: NDArray[np.int32]) -> NDArray[np.uint
     return np.where((mask[..., 0] > 0) | (labels > 0), 255, 0).astype(np.uint8)
 
 
-def load_puma(folder: Path) -> Iterator[Field]:
+def load_puma(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
     """PUMA (Schuiveling et al. 2025, doi:10.1093/gigascience/giaf011), melanoma, 1024 px at 0.23 um/px.
 
     `01_training_dataset_tif_ROIs/*.tif` and `01_training_dataset_geojson_nuclei/*_nuclei.geojson`: polygons
@@ -98,7 +98,7 @@ def load_puma(folder: Path) -> Iterator[Field]:
             raise DataError(f"{path}: no image {name}.tif under {folder}")
         rgb = _pixels(images[name])
         labels, sets = _painted(_read_geojson(path), rgb.shape[:2], "puma", path)
-        yield instance_field(FieldId("puma", name, name), rgb, labels, sets, mpp=_PUMA_MPP)
+        yield instance_field(FieldId("puma", name, name, image_mpp), rgb, labels, sets, mpp=_PUMA_MPP)
 
 
 def _read_geojson(path: Path) -> list[Outline]:
@@ -119,7 +119,7 @@ def _of_feature(feature: Mapping[str, Any]) -> list[Outline]:
     return [Outline(np.array(part[0], float)[:, :2], label) for part in parts]
 
 
-def load_monusac(folder: Path) -> Iterator[Field]:
+def load_monusac(folder: Path, image_mpp: float = IMAGE_MPP) -> Iterator[Field]:
     """MoNuSAC 2020 (Verma et al. 2021, doi:10.1109/TMI.2021.3085712): training and test part as published.
 
     A folder a patient with `<name>.tif` (or `.svs`) and `<name>.xml`: Aperio polygons, an Annotation for each
@@ -134,7 +134,7 @@ def load_monusac(folder: Path) -> Iterator[Field]:
         labels, sets = _painted(outlines, rgb.shape[:2], "monusac", path)
         weight = _ring(labels, round(_RING_UM / mpp))
         weight[(sets == set_of("monusac", "macrophage"))[labels]] = 0
-        of = FieldId("monusac", path.stem, _patient(path.stem))
+        of = FieldId("monusac", path.stem, _patient(path.stem), image_mpp)
         yield instance_field(of, rgb, labels, sets, mpp=mpp, weight=weight)
 
 

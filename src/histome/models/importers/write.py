@@ -53,9 +53,10 @@ def import_model(kind: str, checkpoint: Path, out: Path, *, classes: ForeignClas
     staging = Path(tempfile.mkdtemp(prefix=".importing-", dir=out.parent))
     try:
         weights = staging / "model.onnx"
-        export_onnx(imported.module, str(weights), imported.window_px, imported.outputs)
+        beside = export_onnx(imported.module, str(weights), imported.window_px, imported.outputs)
         card = _card(imported, kind, checkpoint, name=out.name, license_=license_)
-        card = card.model_copy(update={"sha256": weights_sha256(weights)}).at(staging)
+        external = {file: weights_sha256(staging / file) for file in beside}
+        card = card.model_copy(update={"sha256": weights_sha256(weights), "external": external}).at(staging)
         reference = dict(summarize(Network(card, precision="f32")(reference_window(card))))
         write_card(card.model_copy(update={"reference": reference}), staging)
         staging.rename(out)

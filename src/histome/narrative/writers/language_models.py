@@ -72,14 +72,21 @@ def ask_folder(
         The prompt is longer than the model reads, or the model fails.
     """
     model, tokenizer = load_folder(folder, dtype=dtype)
-    tokens = _tokens(tokenizer, turns)
+    return ask_model(model.to(device), tokenizer, turns, max_tokens=max_tokens, timeout_s=timeout_s)
+
+
+def ask_model(
+    model: Any, tokenizer: Any, turns: Sequence[str], *, max_tokens: int = 600, timeout_s: float = 600.0
+) -> str:
+    """Return what a loaded model writes; arguments and WriterError as of `ask_folder`."""
+    tokens, device = _tokens(tokenizer, turns), model.device
     length = tokens["input_ids"].shape[1]
-    room = getattr(model.config, "max_position_embeddings", None) or length + max_tokens
+    room = room_of(model) or length + max_tokens
     if length >= room:
         raise WriterError(f"the prompt has {length} tokens, the model reads {room}")
     end = tokenizer.eos_token_id
     try:
-        out = model.to(device).generate(
+        out = model.generate(
             input_ids=tokens["input_ids"].to(device),
             attention_mask=tokens["attention_mask"].to(device),
             max_new_tokens=min(max_tokens, room - length),
@@ -90,6 +97,13 @@ def ask_folder(
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
         raise WriterError(f"the language model failed ({type(error).__name__})") from error
     return tokenizer.decode(out[0, length:], skip_special_tokens=True).strip()
+
+
+def room_of(model: Any) -> int | None:
+    """Return how many tokens a model reads at most; None where its configuration does not say."""
+    return getattr(model.config, "max_position_embeddings", None) or getattr(
+        model.config, "n_positions", None
+    )
 
 
 def _tokens(tokenizer: Any, turns: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.slide_labels import PHENOTYPE_SHARES
-from histome.narrative.statements import disagree, statements
+from histome.narrative.statements import disagree, statements, untrusted
 from histome.narrative.writers.words import cell_words, tissue_words
 
 # Under these nothing is said of a phenotype, a class or a tissue.
@@ -33,7 +33,7 @@ def describe_slide(facts: Facts) -> list[Sentence]:
 
     What was measured and whether it can be trusted, what it is made of, immune cells and where they lie,
     stroma, architecture, nuclei. Of carcinoma nothing is said where none was segmented, of the tumor's
-    infiltration, stroma and nuclei nothing where the models disagree.
+    infiltration, stroma and nuclei nothing where the models disagree or types are not to be trusted.
     """
     if not facts.has("CELL_N_TOTAL", "ABSOLUTE_AREA"):
         return list(statements(facts))
@@ -55,7 +55,7 @@ def _has_carcinoma(facts: Facts) -> bool:
 
 def _can_place(facts: Facts) -> bool:
     """Whether cells can be said to lie in the carcinoma or not."""
-    return _has_carcinoma(facts) and not disagree(facts)
+    return _has_carcinoma(facts) and not disagree(facts) and not untrusted(facts)
 
 
 def _measured(facts: Facts) -> Iterator[Sentence]:
@@ -74,6 +74,8 @@ def _ranked(facts: Facts, form: str, names: Sequence[str], least: float) -> list
 def _composition(facts: Facts) -> Iterator[Sentence]:
     """Yield the tissues, the extent of the carcinoma, and the cells."""
     tissues = _ranked(facts, "RELATIVE_AREA_{}", TISSUE_CLASSES, _LEAST_PERCENT)
+    if _has_carcinoma(facts) and "CARCINOMA" not in tissues and facts.has("RELATIVE_AREA_CARCINOMA"):
+        tissues.append("CARCINOMA")  # of which more is said below
     parts = [f"{tissue_words(name)} {{RELATIVE_AREA_{name}}}" for name in tissues]
     if parts:
         first = parts[0].replace(" {", " covers {")

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.training.narrative.train import NarrativeRecipe, Pair, read_pairs, train_narrative
+    from histome.training.narrative.pairs import Pair, make_pairs, read_pairs
+    from histome.training.narrative.train import NarrativeRecipe, train_narrative
 
 __all__ = [
     "NarrativeRecipe",
     "Pair",
+    "make_pairs",
     "read_pairs",
     "train_narrative",
 ]

@@ -4,22 +4,24 @@ After SegTME-UNI2 (arXiv:2606.17702): pairs of (prompt, narrative of a person). 
 the grounded writer's is taken, which teaches the form and nothing that the grounded writer does not know.
 """
 
-import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from histome.errors import ModelError, UsageError
 from histome.narrative.facts import Facts
-from histome.narrative.writers.language_models import load_folder, prompt_of
-from histome.narrative.writers.verified import grounded_sentences
+from histome.narrative.writers.language_models import load_folder, room_of
 from histome.store.disk import writing
+from histome.training.checkpoint import Stateful
 from histome.training.loop import Trainer, run
+from histome.training.narrative.evaluate import verified_tally
+from histome.training.narrative.pairs import Pair
 
 IGNORED = -100  # the label of a token that is not learned: torch's cross-entropy leaves it out
 MODEL = "model"
@@ -27,22 +29,30 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class NarrativeRecipe:
-    """All that decides how a model is taught: equal recipe, pairs and model give equal weights."""
+    """All that decides how a model is taught: equal recipe, pairs and model give equal weights.
+
+    Attributes
+    ----------
+    most_tokens : int or None
+        Of a pair; None: as many as the model reads. Longer pairs are left out, for a text that is cut
+        teaches to stop anywhere.
+    lora_rank : int
+        Of the low-rank matrices that are learned in place of the weights (Hu et al. 2021, arXiv:2106.09685),
+        at twice the scale; 0: the weights are. They are merged into the model that is written.
+    checked : int
+        Slides and patches whose pairs are kept from learning: after each epoch the verifier reads what the
+        model writes of them.
+    """
 
     epochs: int = 3
     batch: int = 4
     learning_rate: float = 2e-5
     weight_decay: float = 0.01
-    most_tokens: int = 1024
+    most_tokens: int | None = None
+    lora_rank: int = 0
+    checked: int = 0
     save_every: int = 50
     seed: int = 1
-
-
-class Pair(NamedTuple):
-    """A prompt and what is to be written after it."""
-
-    prompt: str
-    completion: str
 
 
 class Lesson(NamedTuple):
@@ -53,57 +63,34 @@ class Lesson(NamedTuple):
 
 
 class Taught(NamedTuple):
-    """The folder of the model that was taught, its last mean loss, and how many pairs it learned from."""
+    """The model that was taught.
+
+    Attributes
+    ----------
+    folder : Path
+        For `narrative.model` of the settings.
+    loss : float
+        Mean of the last epoch.
+    pairs, left_out, checked : int
+        Learned from, too long, and kept for the verifier.
+    supported : float or None
+        Share of the sentences on the latter that their facts support; None without any.
+    """
 
     folder: Path
     loss: float
     pairs: int
+    left_out: int = 0
+    checked: int = 0
+    supported: float | None = None
 
 
-def read_pairs(path: str | Path) -> list[Pair]:
-    """Read pairs from a JSONL file: a line has `prompt` or `facts`, and `narrative` or none.
-
-    `facts` is the JSON of `histome tme patch`, or a slide's. Without a narrative the grounded writer's is
-    taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read; give a JSONL file of pairs") from error
-    pairs = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                pairs.append(_pair(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
-                raise UsageError(
-                    f"{path}: line {number} is no pair ({error}); give prompt and narrative, or facts"
-                ) from error
-    if not pairs:
-        raise UsageError(f"{path}: there is no pair in it")
-    return pairs
-
-
-def _pair(line: Mapping[str, Any]) -> Pair:
-    text = line.get("narrative")
-    if line.get("facts") is None:
-        if text is None:
-            raise ValueError("a prompt without a narrative")
-        return Pair(str(line["prompt"]), str(text))
-    facts = Facts.from_json(line["facts"])
-    grounded = " ".join(sentence.text for sentence in grounded_sentences(facts))
-    return Pair(prompt_of(facts), str(text or grounded))
-
-
-def lesson(pair: Pair, tokenizer: Any, most_tokens: int) -> Lesson:
-    """Return a pair as tokens, cut at `most_tokens`; only the completion and the end are learned."""
+def lesson(pair: Pair, tokenizer: Any) -> Lesson:
+    """Return a pair as tokens; only the completion and the end are learned."""
     prompt = tokenizer(pair.prompt, add_special_tokens=True)["input_ids"]
     completion = tokenizer(f" {pair.completion}", add_special_tokens=False)["input_ids"]
     completion = [*completion, tokenizer.eos_token_id]
-    tokens = [*prompt, *completion][:most_tokens]
-    labels = [*[IGNORED] * len(prompt), *completion][:most_tokens]
-    return Lesson(tokens, labels)
+    return Lesson([*prompt, *completion], [*[IGNORED] * len(prompt), *completion])
 
 
 def collate(lessons: Sequence[Lesson], pad: int) -> dict[str, Tensor]:
@@ -129,54 +116,120 @@ def train_narrative(
 
     Goes on from `out`/checkpoint.pt where there is one of the same recipe and number of pairs; `out`/log.csv
     gets a line per epoch. Raises ModelError or UsageError for a folder without a model, or a model that reads
-    fewer tokens than every prompt has.
+    fewer tokens than every pair has.
     """
     recipe, out = recipe or NarrativeRecipe(), Path(out)
     torch.manual_seed(recipe.seed)
     model, tokenizer = load_folder(base)
-    room = min(recipe.most_tokens, getattr(model.config, "max_position_embeddings", recipe.most_tokens))
-    lessons = [lesson(pair, tokenizer, room) for pair in pairs]
-    lessons = [each for each in lessons if any(label != IGNORED for label in each.labels)]
-    if not lessons:
-        raise ModelError(
-            f"{base}: every prompt is longer than the {room} tokens it reads; take another model"
-        )
+    kept, facts = _kept_back(pairs, recipe.checked)
+    lessons = [lesson(pair, tokenizer) for pair in kept]
+    fit = _fitting(lessons, model, recipe, str(base))
+    model = _with_lora(model, recipe.lora_rank).to(device)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        loss = _Teacher(model.to(device), lessons, recipe, out, pad=_pad(tokenizer)).teach()
-        model.to("cpu").eval().save_pretrained(out / MODEL)
+        teacher = _Teacher(model, fit, recipe, out, pad=_pad(tokenizer))
+        teacher.facts, teacher.tokenizer = facts, tokenizer
+        loss = teacher.teach()
+        whole = model.merge_and_unload() if recipe.lora_rank else model
+        whole.to("cpu").eval().save_pretrained(out / MODEL)
         tokenizer.save_pretrained(out / MODEL)
-    return Taught(out / MODEL, loss, len(lessons))
+    shares = teacher.shares
+    return Taught(out / MODEL, loss, len(fit), len(lessons) - len(fit), len(facts), shares.get("supported"))
+
+
+def _kept_back(pairs: Sequence[Pair], checked: int) -> tuple[list[Pair], list[Facts]]:
+    """Return the pairs to learn from, and the facts to write of: the last ones, without a pair there."""
+    prompts = list(dict.fromkeys(pair.prompt for pair in pairs if pair.facts is not None))
+    apart = set(prompts[len(prompts) - checked :]) if checked else set()
+    if checked and len(apart) >= len({pair.prompt for pair in pairs}):
+        raise UsageError(f"{len(apart)} prompts: none is left to learn from; check fewer than that")
+    facts = {pair.prompt: pair.facts for pair in pairs if pair.prompt in apart and pair.facts is not None}
+    return [pair for pair in pairs if pair.prompt not in apart], list(facts.values())
+
+
+def _fitting(lessons: Sequence[Lesson], model: Any, recipe: NarrativeRecipe, base: str) -> list[Lesson]:
+    """Return the lessons that are short enough; raises ModelError where none is."""
+    limits = [limit for limit in (recipe.most_tokens, room_of(model)) if limit]
+    room = min(limits) if limits else None
+    fit = [each for each in lessons if room is None or len(each.tokens) <= room]
+    if not fit:
+        shortest = min(len(each.tokens) for each in lessons)
+        whose = "most_tokens" if room == recipe.most_tokens else "what the model reads"
+        raise ModelError(
+            f"{base}: every pair is longer than the {room} tokens of {whose} (the shortest has {shortest}); "
+            + (
+                "allow more"
+                if room == recipe.most_tokens
+                else "take another model, or tiles in place of slides"
+            )
+        )
+    return fit
+
+
+def _with_lora(model: Any, rank: int) -> Any:
+    """Return a model of which low-rank additions are learned, the same where the rank is 0."""
+    if not rank:
+        return model
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise UsageError("LoRA needs peft: pip install 'histome[lora]'") from error
+    about = {"r": rank, "lora_alpha": 2 * rank, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for an old name
+        return get_peft_model(model, LoraConfig(**about))
 
 
 def _pad(tokenizer: Any) -> int:
     return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
 
+class _Learned:
+    """The weights of a model that are learned, as a checkpoint holds them: of LoRA no others."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights that are learned."""
+        return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Take them up; the others stay."""
+        return self.model.load_state_dict(state, strict=False)
+
+
 class _Teacher(Trainer):
     """Trains the model; the learning rate falls to 0 over the run."""
 
     clip_norm = 1.0
+    facts: Sequence[Facts] = ()
+    tokenizer: Any = None
 
     def __init__(
         self, model: Any, lessons: Sequence[Lesson], recipe: NarrativeRecipe, out: Path, *, pad: int
     ) -> None:
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        learned = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         settings = {"recipe": asdict(recipe), "lessons": len(lessons)}
         super().__init__(model, optimizer, out, device=str(model.device), settings=settings)
         self.lessons, self.recipe, self.out, self.pad = lessons, recipe, out, pad
         self.per_epoch = math.ceil(len(lessons) / recipe.batch)
         self.total = self.per_epoch * recipe.epochs
 
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """What has a state."""
+        return {"net": _Learned(self.net), "optimizer": self.optimizer}
+
     def numbers(self) -> dict[str, Any]:
-        """The step and the losses so far."""
-        return super().numbers() | {"losses": self.losses}
+        """The step, the losses so far, and what the verifier last said."""
+        return super().numbers() | {"losses": self.losses, "shares": self.shares}
 
     def restore(self, numbers: Mapping[str, Any]) -> None:
-        """Take up the step and the losses."""
+        """Take up the step, the losses and what the verifier said."""
         super().restore(numbers)
+        self.shares: dict[str, float] = dict(numbers.get("shares", {}))
         self.losses: list[float] = list(numbers.get("losses", ()))
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
@@ -205,12 +258,22 @@ class _Teacher(Trainer):
         self.net.train()
 
         def evaluate() -> dict[str, float]:
-            return {"loss": round(self._mean(), 5)}
+            self.shares = self._checked()
+            return {"loss": round(self._mean(), 5)} | self.shares
 
         often, log = self.recipe.save_every, self.out / "log.csv"
         every = self.per_epoch
         run(self, self._batches(), self.total, every=every, evaluate=evaluate, save_every=often, log=log)
         return self._mean()
+
+    def _checked(self) -> dict[str, float]:
+        """Shares of what the model writes of the facts kept back, by the verifier; 0 of nothing."""
+        if not self.facts:
+            return {}
+        longest = max(len(each.labels) - each.labels.count(IGNORED) for each in self.lessons)
+        tally = verified_tally(self.net, self.tokenizer, self.facts, max_tokens=2 * longest)
+        shares = zip(tally._fields, tally, strict=True)
+        return {name: round(n / max(1, tally.sentences), 4) for name, n in shares}
 
     def _mean(self) -> float:
         last = self.losses[-self.per_epoch :]

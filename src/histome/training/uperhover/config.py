@@ -26,6 +26,12 @@ class EncoderConfig(Settings):
         the random weights of `seed`.
     width, depth, heads, patch_px : int
         Those of `plain`.
+    taps : 4, 2 or 1
+        Blocks that are read: at each quarter of the depth, each half, or the last alone.
+    frozen : bool
+        It keeps its start weights; the decoders alone are trained.
+    checkpointing : bool
+        The inside of its blocks is computed twice and not kept: less memory, a third more time.
     """
 
     name: str = "plain"
@@ -34,6 +40,9 @@ class EncoderConfig(Settings):
     depth: _Positive = 6
     heads: _Positive = 3
     patch_px: _Positive = 8
+    taps: Literal[1, 2, 4] = 4
+    frozen: bool = False
+    checkpointing: bool = False
 
 
 class DecoderConfig(Settings):
@@ -47,11 +56,14 @@ class DecoderConfig(Settings):
         Of the same maps.
     hidden : int
         Hidden channels.
+    hv : bool
+        Whether HV maps are learned; without them nuclei that touch are one.
     """
 
     channels: tuple[_Positive, _Positive, _Positive, _Positive] = (256, 512, 1024, 2048)
     strides: tuple[_Positive, _Positive, _Positive, _Positive] = (4, 8, 16, 32)
     hidden: _Positive = 768
+    hv: bool = True
 
 
 class LabeledConfig(Settings):
@@ -114,6 +126,10 @@ class TrainingConfig(Settings):
     ----------
     patch_px : int
         Side of the squares that images are cut to.
+    scored_mpps : tuple[float, ...], um/px
+        Scales, besides `mpp`, at which the held-out fields are scored by pixel.
+    timeout_s : float, s
+        How long processes of torchrun wait for the one that chooses thresholds and scores.
     """
 
     crop_px: _Positive = 224
@@ -125,6 +141,8 @@ class TrainingConfig(Settings):
     every: _Positive = 500
     compile: bool = False
     seed: Annotated[int, Field(ge=0)] = 1
+    scored_mpps: tuple[_Mpp, ...] = ()
+    timeout_s: Annotated[float, Field(gt=0.0)] = 10_800.0
 
 
 class CurriculumConfig(Settings):
@@ -167,5 +185,5 @@ class CurriculumConfig(Settings):
 
     def recipe(self, stage: StageConfig) -> HoverRecipe:
         """The recipe of one stage."""
-        fields = self.training.model_dump(exclude={"patch_px"})
+        fields = self.training.model_dump(exclude={"patch_px", "scored_mpps", "timeout_s"})
         return HoverRecipe(steps=stage.steps, accumulate=stage.accumulate, **fields)

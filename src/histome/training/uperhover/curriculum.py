@@ -14,23 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field
 from histome.datasets.published import load_labeled
 from histome.datasets.splits import Split
-from histome.encoders import UNI2_H, timm_encoder
-from histome.errors import DataError, OutputError, UsageError
+from histome.errors import DataError, OutputError
 from histome.models.card import CARD_NAME
-from histome.training.uperhover.config import (
-    CurriculumConfig,
-    EncoderConfig,
-    LabeledConfig,
-    StageConfig,
-)
-from histome.training.uperhover.export import export_hover, support_of
-from histome.training.uperhover.network import PlainViT, UperHoVer
+from histome.training.checkpoint import CHECKPOINT
+from histome.training.uperhover.build import make_network
+from histome.training.uperhover.config import CurriculumConfig, LabeledConfig, StageConfig
+from histome.training.uperhover.export import export_hover, support_of, try_export
+from histome.training.uperhover.network import UperHoVer
 from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.pseudo import Teacher, label_pieces, pieces
 from histome.training.uperhover.scores import (
@@ -41,10 +36,13 @@ from histome.training.uperhover.scores import (
     decode_outputs,
     miou_gain,
     predict_fields,
+    scale_figures,
     score,
     summary,
 )
 from histome.training.uperhover.train import HoverRecipe, Worker, fit, predict, start, wait
+
+_FREE = {"training": {"timeout_s"}, "encoder": {"checkpointing"}}
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,10 @@ class StageResult:
     cuts : dict[str, float]
         Thresholds, chosen on the tuning fields.
     scores : dict[str, Any]
-        Of the held-out fields: `pixels` and, by data set, nuclei; each with interval and number of sources.
+        Of the held-out fields: `pixels`, at other scales too, and, by data set, nuclei; each with interval
+        and number of sources.
     gain : dict[str, float] or None
-        Mean IoU less that of the best stage before, resampled together; None for the first.
+        Mean IoU less that of the best stage before, resampled together, and its p; None for the first.
     agreement : float or None
         Share of the held-out pixels with the class of the stage before; None for the first.
     promoted : bool
@@ -90,6 +89,7 @@ class StageResult:
         if self.gain is None:
             return f"stage {self.stage}: mIoU {miou:.3f} on the held-out fields"
         gain = f"{self.gain['value']:+.3f} [{self.gain['low']:+.3f}, {self.gain['high']:+.3f}]"
+        gain += f", p {self.gain['p']:.4f}"
         word = "promoted" if self.promoted else "not promoted: not better than the best stage before"
         return f"stage {self.stage}: mIoU {miou:.3f}, {gain}; {word}"
 
@@ -124,12 +124,17 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     ------
     DataError
         A labeled set has no field to learn from, to tune on, or typed ones to score on.
+    ModelError
+        The network cannot be exported: found before the training.
     OutputError
         `out` holds another curriculum.
     """
-    fields = split_labeled(config.labeled)
-    work = Curriculum(config, out, fields, start())
+    fields = split_labeled(config.labeled, config.training.mpp)
+    work = Curriculum(config, out, fields, start(config.training.timeout_s))
     _refuse_other_settings(config, out, work.worker)
+    if work.worker.rank == 0 and not (work.folder(1) / CHECKPOINT).exists():
+        try_export(make_network(config), config.training.crop_px)
+    wait(work.worker)
     results: list[StageResult] = []
     for number, stage in enumerate(config.stages, start=1):
         path = work.folder(number) / "result.json"
@@ -149,44 +154,14 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     return results
 
 
-def make_network(config: CurriculumConfig) -> UperHoVer:
-    """A fresh network: the encoder's start weights, decoders random by the seed."""
-    torch.manual_seed(config.training.seed)
-    decoder = config.decoder
-    return UperHoVer(
-        make_encoder(config.encoder),
-        channels=decoder.channels,
-        strides=decoder.strides,
-        hidden=decoder.hidden,
-    )
-
-
-def make_encoder(config: EncoderConfig) -> nn.Module:
-    """The encoder with its start weights."""
-    if config.name == "plain":
-        encoder: nn.Module = PlainViT(config.width, config.depth, config.heads, config.patch_px)
-    elif config.name == "uni2-h":
-        encoder = timm_encoder(**UNI2_H)
-    else:
-        encoder = timm_encoder(model_name=config.name)
-    if config.weights is not None:
-        try:
-            state = torch.load(config.weights, weights_only=True, map_location="cpu")
-            encoder.load_state_dict(state)
-        except (OSError, RuntimeError) as error:
-            line = " ".join(str(error).split())[:200]
-            raise UsageError(f"{config.weights}: no weights of the encoder {config.name} ({line})") from error
-    return encoder
-
-
-def split_labeled(labeled: Sequence[LabeledConfig]) -> Split:
-    """Fields of the labeled sets by source: to learn from, to tune on, to score on."""
+def split_labeled(labeled: Sequence[LabeledConfig], mpp: float) -> Split:
+    """Fields of the labeled sets, images at `mpp`, by source: to learn from, to tune on, to score on."""
     parts: tuple[list[Field], ...] = ([], [], [])
     for config in labeled:
         own = bool(config.tuning or config.held_out)
         tuning = config.tuning if own else declaration_of(config.data_set).tuning
         held_out = config.held_out if own else declaration_of(config.data_set).held_out
-        for field in load_labeled(config.data_set, Path(config.folder)):
+        for field in load_labeled(config.data_set, Path(config.folder), image_mpp=mpp):
             parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
     names = ", ".join(config.data_set for config in labeled)
     for fields, use in zip(parts, ("learn from", "tune on", "score on"), strict=True):
@@ -197,7 +172,9 @@ def split_labeled(labeled: Sequence[LabeledConfig]) -> Split:
 
 def _refuse_other_settings(config: CurriculumConfig, out: Path, worker: Worker) -> None:
     """Write the settings beside the results, or refuse a folder with the results of others."""
-    path, text = out / "curriculum.json", config.model_dump_json(indent=1)
+    # How long processes wait for each other, and what is computed twice, changes no number.
+    text = config.model_dump_json(indent=1, exclude=_FREE)
+    path = out / "curriculum.json"
     if worker.rank == 0:
         if path.exists() and path.read_text() != text:
             raise OutputError(f"{out}: holds the results of other settings; give another folder")
@@ -230,11 +207,14 @@ def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult
 
 
 def make_teacher(net: UperHoVer, config: CurriculumConfig, cuts: Cuts) -> Teacher:
-    """A trained network as a teacher: an image -> blended probabilities and decoded instances."""
+    """A trained network as a teacher: an image and its mpp -> blended probabilities, decoded instances."""
+    trained_mpp = config.training.mpp
 
-    def teach(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def teach(image: NDArray[np.uint8], mpp: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         out = FieldOutputs(*predict(net, image, config.training.crop_px))
-        return out.classes, decode_outputs(out, config.training.mpp, cuts).labels
+        # HV maps fall over pixels, whatever their size; the smallest nucleus is one of um2.
+        smallest = cuts.min_area_um2 * (trained_mpp / mpp) ** 2
+        return out.classes, decode_outputs(out, trained_mpp, cuts._replace(min_area_um2=smallest)).labels
 
     return teach
 
@@ -254,7 +234,7 @@ def _judge(
     if results:
         best = best_stage(results)
         before = np.load(work.folder(best.stage) / "held_out.npz")["pixels"]
-        gain = miou_gain(before, scores, np.random.default_rng(0)).as_dict()
+        gain = miou_gain(before, scores, np.random.default_rng(0))
         last = np.load(work.folder(number - 1) / "held_out.npz")
         same = [(s.found_map == last[f"map{k}"]).ravel() for k, s in enumerate(scores)]
         agreement = round(float(np.concatenate(same).mean()), 4)
@@ -263,12 +243,23 @@ def _judge(
         steps=recipe.steps,
         teacher=best_stage(results).stage if results else None,
         cuts=cuts._asdict(),
-        scores=summary(scores, np.random.default_rng(0)),
+        scores=summary(scores, np.random.default_rng(0)) | _at_scales(work, net, recipe),
         gain=gain,
         agreement=agreement,
         promoted=gain is None or gain["value"] > 0,
         **patches,
     )
+
+
+def _at_scales(work: Curriculum, net: UperHoVer, recipe: HoverRecipe) -> dict[str, Any]:
+    """Pixel figures of the held-out fields at other scales, the labels brought there too."""
+    rng, fields = np.random.default_rng(0), work.fields.held_out
+    return {
+        f"pixels at {mpp:g} um/px": {
+            name: e.as_dict() for name, e in scale_figures(net, fields, recipe, mpp, rng).items()
+        }
+        for mpp in work.config.training.scored_mpps
+    }
 
 
 def _export(work: Curriculum, best: StageResult) -> None:
@@ -310,7 +301,8 @@ def table(results: Sequence[StageResult]) -> str:
     """Markdown: a row a stage, figures with their 95 % intervals."""
     names = sorted(results[0].scores.keys() - {"pixels"})
     columns = [("pixels", f) for f in results[0].scores["pixels"]]
-    columns += [(name, f) for name in names for f in ("pq", "aji", "detection_f1")]
+    for name in names:
+        columns += [(name, f) for f in ("miou", "pq", "aji", "detection_f1") if f in results[0].scores[name]]
     head = ["figure", *(f"stage {r.stage}" for r in results)]
     rows = [["labels", *("human" if r.teacher is None else f"of stage {r.teacher}" for r in results)]]
     rows += [["patches", *(_patches_cell(r) for r in results)]]

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 
 from histome.classes import PANNUKE_CELLS
 from histome.datasets.fields import Field
+from histome.errors import ModelError
 from histome.models.card import Card, write_card
 from histome.models.onnx_export import export_onnx
 from histome.models.runtime import weights_sha256
 from histome.training.cards import label_support
+from histome.training.uperhover.encoder import set_checkpointing
 from histome.training.uperhover.network import (
     IGNORE,
     PIXEL_CLASSES,
@@ -43,8 +47,7 @@ def export_hover(
     """
     folder.mkdir(parents=True, exist_ok=True)
     window, halo = _WINDOW_TILES * recipe.crop_px, _HALO_TILES * recipe.crop_px
-    export = FeatheredExport(net.to("cpu").float(), recipe.crop_px, batch=1000)
-    export_onnx(export, str(folder / "model.onnx"), window, ["classes", "hv"])
+    beside = _write_onnx(net, recipe.crop_px, folder)
     card = Card(
         **about,
         task="hover",
@@ -54,10 +57,34 @@ def export_hover(
         window_px=window,
         halo_px=halo,
         sha256=weights_sha256(folder / "model.onnx"),
+        external={name: weights_sha256(folder / name) for name in beside},
         thresholds=cuts.thresholds(),
     )
     write_card(card, folder)
     return card.at(folder)
+
+
+def _write_onnx(net: UperHoVer, crop_px: int, folder: Path) -> tuple[str, ...]:
+    """Write model.onnx; returns the files beside it that hold its weights."""
+    if hasattr(net.encoder, "set_grad_checkpointing"):
+        set_checkpointing(net.encoder, False)
+    export = FeatheredExport(net.to("cpu").float(), crop_px, batch=1000)
+    return export_onnx(export, str(folder / "model.onnx"), _WINDOW_TILES * crop_px, ["classes", "hv"])
+
+
+def try_export(net: UperHoVer, crop_px: int) -> None:
+    """Export a network to nowhere: what cannot be exported is not worth its training.
+
+    Raises ModelError, one line, with what the exporter said.
+    """
+    with TemporaryDirectory(prefix="histome-export-") as folder:
+        try:
+            _write_onnx(net, crop_px, Path(folder))
+        except (RuntimeError, ValueError, OSError, torch.onnx.errors.OnnxExporterError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"this network cannot be exported to ONNX ({reason}); nothing was trained"
+            ) from error
 
 
 def support_of(fields: Sequence[Field]) -> dict[str, str]:

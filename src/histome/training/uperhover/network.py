@@ -1,12 +1,10 @@
 """UperHoVer: a vision transformer with two UperNet decoders, classes and HV maps (arXiv:2606.17702).
 
 Four taps of the encoder become maps at four scales; each decoder (pyramid pooling and a feature pyramid, Xiao
-et al. 2018, arXiv:1807.10221) has weights of its own. Any encoder with timm's `blocks`, `embed_dim`,
-`patch_embed.patch_size` and `forward_intermediates` fits; `PlainViT` is one in plain PyTorch.
+et al. 2018, arXiv:1807.10221) has weights of its own.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -15,110 +13,11 @@ from torch.nn import functional as F
 
 from histome.classes import PANNUKE_CLASSES
 from histome.errors import UsageError
+from histome.training.uperhover.encoder import freeze_unread, tap_indices
 
 PIXEL_CLASSES = ("background", *PANNUKE_CLASSES)
 IGNORE = 255
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class _Block(nn.Module):
-    """Attention and MLP, normalized before each (Dosovitskiy et al. 2020)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, tokens, width) -> the same shape."""
-        n, tokens, width = x.shape
-        qkv = self.qkv(self.norm1(x)).reshape(n, tokens, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, width)
-        x = x + self.proj(mixed)
-        return x + self.mlp(self.norm2(x))
-
-
-class _PatchEmbed(nn.Module):
-    """3x3 convolutions of stride 2, then one: early convolutions train faster (Xiao 2021, 2106.14881)."""
-
-    def __init__(self, patch_size: int, width: int) -> None:
-        super().__init__()
-        self.patch_size = (patch_size, patch_size)
-        halvings = patch_size.bit_length() - 1
-        channels = [3, *(max(16, width >> (halvings - k)) for k in range(halvings)), width]
-        steps = []
-        for a, b in pairwise(channels[:-1]):
-            steps += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.GroupNorm(8, b), nn.GELU()]
-        self.proj = nn.Sequential(*steps, nn.Conv2d(channels[-2], width, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, width, H / patch, W / patch)."""
-        return self.proj(x)
-
-
-class PlainViT(nn.Module):
-    """A plain vision transformer with fixed sine positions: any image size that the patch divides.
-
-    Parameters
-    ----------
-    width, depth, heads
-        Of the transformer; the width is a multiple of 8.
-    patch_size
-        Pixels a token, a power of two.
-    """
-
-    def __init__(self, width: int = 192, depth: int = 8, heads: int = 3, patch_size: int = 8) -> None:
-        super().__init__()
-        if patch_size < 2 or patch_size & (patch_size - 1) or width % (4 * heads) or width % 8:
-            raise UsageError(
-                f"encoder: patch_size {patch_size} must be a power of two, width {width} a multiple of 8 "
-                f"and of 4 x {heads} heads"
-            )
-        self.embed_dim = width
-        self.patch_embed = _PatchEmbed(patch_size, width)
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
-
-    def forward_intermediates(
-        self,
-        x: Tensor,
-        indices: Sequence[int],
-        *,
-        norm: bool = False,
-        output_fmt: str = "NCHW",
-        intermediates_only: bool = True,
-    ) -> list[Tensor]:
-        """As timm's: the maps (N, width, h, w) after the blocks of `indices`."""
-        if norm or output_fmt != "NCHW" or not intermediates_only:
-            raise NotImplementedError("only the maps, not normalized")
-        x = self.patch_embed(x)
-        height, width = x.shape[-2:]
-        tokens = x.flatten(2).transpose(1, 2) + _positions(height, width, self.embed_dim, x)
-        maps = []
-        for k, block in enumerate(self.blocks):
-            tokens = block(tokens)
-            if k in indices:
-                maps.append(tokens.transpose(1, 2).unflatten(2, (height, width)))
-        return maps
-
-
-def _positions(height: int, width: int, channels: int, like: Tensor) -> Tensor:
-    """(1, height * width, channels) sines and cosines of row and column."""
-    rate = 100.0 ** -(torch.arange(channels // 4, device=like.device) / (channels // 4))
-    rows = torch.arange(height, device=like.device)[:, None] * rate
-    cols = torch.arange(width, device=like.device)[:, None] * rate
-    down = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, width, -1)
-    right = torch.cat([cols.sin(), cols.cos()], 1)[None].expand(height, -1, -1)
-    return torch.cat([down, right], 2).flatten(0, 1)[None].to(like.dtype)
-
-
-def tap_indices(depth: int) -> list[int]:
-    """Blocks at 25, 50, 75 and 100 % of the depth: 5, 11, 17, 23 of 24."""
-    if depth < 4:
-        raise UsageError(f"an encoder of {depth} blocks has no four taps; give one of at least 4")
-    return [round(depth * k / 4) - 1 for k in (1, 2, 3, 4)]
 
 
 def _conv(a: int, b: int, size: int) -> nn.Sequential:
@@ -190,13 +89,17 @@ class UperHoVer(nn.Module):
     Parameters
     ----------
     encoder
-        A timm ViT or `PlainViT`.
+        A timm ViT or `PlainViT`; what no tap reads of it is frozen, see `encoder.freeze_unread`.
     channels, strides
         Channels of the four maps, and input pixels a cell of each.
     hidden
         Channels inside the decoders.
     classes
         With background.
+    taps
+        Blocks that are read: 4, 2 (at half and at the whole depth, two maps each) or 1 (the last, all four).
+    hv
+        Whether there is a decoder of HV maps; without one they are 0.
     """
 
     def __init__(
@@ -207,15 +110,18 @@ class UperHoVer(nn.Module):
         strides: Sequence[int] = (4, 8, 16, 32),
         hidden: int = 768,
         classes: int = len(PIXEL_CLASSES),
+        taps: int = 4,
+        hv: bool = True,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.strides = tuple(strides)
-        self.taps = tap_indices(len(cast(nn.ModuleList, encoder.blocks)))
+        self.taps = tap_indices(len(cast(nn.ModuleList, encoder.blocks)), taps)
+        freeze_unread(encoder, sorted(set(self.taps)))
         width = cast(int, encoder.embed_dim)
         self.project = nn.ModuleList(nn.Conv2d(width, c, 1) for c in channels)
         self.semantic = UperNetDecoder(channels, hidden, classes)
-        self.hv = UperNetDecoder(channels, hidden, 2)
+        self.hv = UperNetDecoder(channels, hidden, 2) if hv else None
 
     @property
     def patch_px(self) -> int:
@@ -225,14 +131,18 @@ class UperHoVer(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized pixels -> (N, classes, H, W) logits, (N, 2, H, W) HV maps."""
         size = x.shape[-2:]
+        read = sorted(set(self.taps))
         taps = cast(Any, self.encoder).forward_intermediates(
-            x, indices=self.taps, norm=False, output_fmt="NCHW", intermediates_only=True
+            x, indices=read, norm=False, output_fmt="NCHW", intermediates_only=True
         )
         maps = [
-            _resize(project(tap), [max(1, side // stride) for side in size])
-            for project, tap, stride in zip(self.project, taps, self.strides, strict=True)
+            _resize(project(taps[read.index(tap)]), [max(1, side // stride) for side in size])
+            for project, tap, stride in zip(self.project, self.taps, self.strides, strict=True)
         ]
-        return _resize(self.semantic(maps), size), _resize(self.hv(maps), size)
+        logits = _resize(self.semantic(maps), size)
+        if self.hv is None:
+            return logits, torch.zeros_like(logits[:, :2])
+        return logits, _resize(self.hv(maps), size)
 
 
 def imagenet_pixels(image: Tensor) -> Tensor:

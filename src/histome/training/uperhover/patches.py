@@ -93,7 +93,8 @@ def patch_of(field: Field, mpp: float = IMAGE_MPP) -> Patch:
 
     Background of a field without any type says nothing of classes there, for the nuclei beside it do not.
     """
-    image = field.image if mpp == IMAGE_MPP else resize_image(field.image, IMAGE_MPP, mpp)
+    same = mpp == field.image_mpp
+    image = field.image if same else resize_image(field.image, field.image_mpp, mpp)
     rows, cols = (
         np.minimum(((np.arange(n) + 0.5) * mpp / field.label_mpp).astype(int), m - 1)
         for n, m in zip(image.shape[:2], field.labels.shape, strict=True)

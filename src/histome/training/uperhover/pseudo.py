@@ -23,8 +23,8 @@ _TCGA_UT_MPP = {str(k): round(0.5 + 0.1 * k, 1) for k in range(6)}
 _FINEST = 0.8
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0)
 
-# An image -> its class probabilities (k, h, w) and instances (h, w).
-Teacher = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.int32]]]
+# An image and its um/px -> its class probabilities (k, h, w) and instances (h, w).
+Teacher = Callable[[NDArray[np.uint8], float], tuple[NDArray[np.float32], NDArray[np.int32]]]
 
 
 class Piece(NamedTuple):
@@ -107,7 +107,7 @@ def label_pieces(
         writer = csv.writer(file)
         for k in range(worker.rank, len(chosen), worker.processes):
             if k not in done:
-                writer.writerow([k, _label(chosen[k].read(), teacher, folder / f"{k:07d}")])
+                writer.writerow([k, _label(chosen[k], teacher, folder / f"{k:07d}")])
                 file.flush()
     wait(worker)
     entropies = np.full(len(chosen), np.nan)
@@ -121,8 +121,9 @@ def label_pieces(
     return PatchFiles([folder / f"{k:07d}" for k in np.flatnonzero(keep)]), summary
 
 
-def _label(image: NDArray[np.uint8], teacher: Teacher, stem: Path) -> float:
-    probabilities, instances = teacher(image)
+def _label(piece: Piece, teacher: Teacher, stem: Path) -> float:
+    image = piece.read()
+    probabilities, instances = teacher(image, piece.mpp)
     if instances.max() > np.iinfo(np.uint16).max:
         raise DataError(f"{stem}: more than 65,535 nuclei in one patch; take smaller patches")
     Image.fromarray(image).save(stem.with_name(stem.name + ".png"))

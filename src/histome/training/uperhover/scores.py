@@ -16,11 +16,12 @@ from histome.training.uperhover.network import PIXEL_CLASSES, UperHoVer
 from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.train import HoverRecipe, predict
 from histome.validation.nuclei import FieldScore, score_field, summarize
-from histome.validation.resampling import Estimate, bootstrap
+from histome.validation.resampling import Estimate, bootstrap, draw_sums, interval
 from histome.validation.scores import Found
 from histome.validation.semantic import confusion, dice, mean_iou
 
 _N = len(PIXEL_CLASSES)
+_DRAWS = 10_000
 
 
 class Cuts(NamedTuple):
@@ -96,13 +97,16 @@ def _sources(scores: Sequence[HoverScore]) -> list[str]:
     return [f"{s.cells.data_set}/{s.cells.source}" for s in scores]
 
 
-def pixel_figures(scores: Sequence[HoverScore], rng: np.random.Generator) -> dict[str, Estimate]:
-    """Mean IoU (background among the classes) and the Dice of each class that has a true pixel."""
-    typed = [s for s in scores if s.pixels is not None]
-    if not typed:
+def pixel_figures(
+    pixels: Sequence[NDArray[np.int64]], groups: Sequence[str], rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """Mean IoU (background among the classes) and the Dice of each class that has a true pixel.
+
+    `pixels` are the (classes, classes) counts of each field, `groups` their sources.
+    """
+    if not pixels:
         return {}
-    parts = np.stack([s.pixels.ravel() for s in typed if s.pixels is not None]).astype(float)
-    groups = _sources(typed)
+    parts = np.stack([each.ravel() for each in pixels]).astype(float)
     figures = {"miou": bootstrap(parts, groups, mean_iou, rng=rng)}
     for k, name in enumerate(PIXEL_CLASSES):
         if parts.reshape(-1, _N, _N)[:, k].sum():
@@ -114,16 +118,39 @@ def summary(scores: Sequence[HoverScore], rng: np.random.Generator) -> dict[str,
     """All figures: `pixels` over all typed fields, then those of the nuclei of each data set."""
     names = sorted({s.cells.data_set for s in scores})
     tables = {name: summarize([s.cells for s in scores if s.cells.data_set == name], rng) for name in names}
-    tables = {"pixels": pixel_figures(scores, rng), **tables}
+    typed = [s for s in scores if s.pixels is not None]
+    pixels = [s.pixels for s in typed if s.pixels is not None]
+    tables = {"pixels": pixel_figures(pixels, _sources(typed), rng), **tables}
     return {name: {k: e.as_dict() for k, e in table.items()} for name, table in tables.items()}
 
 
 def miou_gain(
     before: Sequence[NDArray[np.int64]], after: Sequence[HoverScore], rng: np.random.Generator
-) -> Estimate:
-    """Mean IoU of `after` less that of `before` on the same fields, sources drawn together."""
+) -> dict[str, float]:
+    """Mean IoU of `after` less that of `before` on the same fields, sources drawn together, with its p.
+
+    p is two-sided: twice the share of the draws on the other side of 0, of those and one more.
+    """
     typed = [s for s in after if s.pixels is not None]
     pairs = zip(before, typed, strict=True)
     parts = np.stack([np.r_[old.ravel(), s.pixels.ravel()] for old, s in pairs if s.pixels is not None])
     gain = lambda sums: mean_iou(sums[..., _N * _N :]) - mean_iou(sums[..., : _N * _N])  # noqa: E731
-    return bootstrap(parts.astype(float), _sources(typed), gain, rng=rng)
+    groups, value = _sources(typed), float(gain(parts.sum(0)))
+    drawn = gain(draw_sums(parts, rng=rng, units=groups, draws=_DRAWS))
+    other = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    p = min(1.0, 2 * (other + 1) / (_DRAWS + 1))
+    return interval(value, drawn, len(set(groups))).as_dict() | {"p": round(p, 4)}
+
+
+def scale_figures(
+    net: UperHoVer, fields: Sequence[Field], recipe: HoverRecipe, mpp: float, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """The figures of `pixel_figures` for fields and labels brought to `mpp` um/px."""
+    pixels, groups = [], []
+    for field in fields:
+        if (field.sets > 0).any():
+            patch = patch_of(field, mpp)
+            found = predict(net, patch.image, recipe.crop_px)[0].argmax(0)
+            pixels.append(confusion(patch.classes, found, _N))
+            groups.append(f"{field.data_set}/{field.source}")
+    return pixel_figures(pixels, groups, rng)

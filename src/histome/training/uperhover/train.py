@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,14 +59,19 @@ class Worker(NamedTuple):
     device: str
 
 
-def start() -> Worker:
-    """Join the process group that torchrun announces; alone without it."""
+def start(timeout_s: float = 10_800.0) -> Worker:
+    """Join the process group that torchrun announces; alone without it.
+
+    `timeout_s` is how long a process waits for another one: the first chooses thresholds and scores alone.
+    """
     gpu = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = f"cuda:{local}" if gpu else "cpu"
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if gpu else "gloo")
+        if gpu:
+            torch.cuda.set_device(local)
+        torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout_s))
     return Worker(int(os.environ.get("RANK", "0")), processes, device)
 
 
@@ -79,9 +86,9 @@ class HoverTrainer(Trainer):
 
     def __init__(self, net: UperHoVer, recipe: HoverRecipe, folder: Path, worker: Worker) -> None:
         on_device(net, worker.device)
-        optimizer = torch.optim.AdamW(
-            net.parameters(), recipe.learning_rate, (0.9, 0.999), weight_decay=recipe.weight_decay
-        )
+        learned = [p for p in net.parameters() if p.requires_grad]
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        optimizer = torch.optim.AdamW(learned, rate, (0.9, 0.999), weight_decay=decay)
         super().__init__(net, optimizer, folder, device=worker.device)
         self.recipe, self.folder, self.worker = recipe, folder, worker
         self.run: nn.Module = torch.compile(net) if recipe.compile else net  # type: ignore[assignment]
@@ -119,15 +126,22 @@ class HoverTrainer(Trainer):
         self.set_rate(self.recipe.learning_rate * (1 - self.step / self.recipe.steps))
         self.optimizer.zero_grad()
         total = 0.0
-        for part in batch:
+        for k, part in enumerate(batch, start=1):
             image, classes, hv, foreground = (each.to(self.device) for each in part)
-            with torch.autocast(torch.device(self.device).type, torch.bfloat16):
-                out = self.run(imagenet_pixels(image).contiguous(memory_format=torch.channels_last))
-            loss = uperhover_loss(out, classes, hv, foreground) / len(batch)
-            loss.backward()
+            with self._shared(k == len(batch)):
+                with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+                    out = self.run(imagenet_pixels(image).contiguous(memory_format=torch.channels_last))
+                loss = uperhover_loss(out, classes, hv, foreground) / len(batch)
+                loss.backward()
             total += loss.item()
         self.descend()
         return {"loss": total}
+
+    def _shared(self, last: bool) -> AbstractContextManager[None]:
+        """The processes tell each other their gradients once a step, with its last batch."""
+        if last or not isinstance(self.run, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        return self.run.no_sync()
 
 
 @dataclass(frozen=True)
@@ -163,7 +177,7 @@ def fit(
     ready = batches(PatchSampler(patches, recipe), trainer.step, recipe.steps, recipe.seed, worker.rank)
 
     def evaluate() -> dict[str, float]:
-        score = validation_miou(net, validation, recipe)
+        score = validation_miou(net, validation, recipe, worker)
         trainer.keep_best(score)
         return {"miou": round(score, 4)}
 
@@ -199,13 +213,16 @@ def predict(
     return classes[0].float().cpu().numpy()[:, *inside], hv[0].float().cpu().numpy()[:, *inside]
 
 
-def validation_miou(net: UperHoVer, patches: Sequence[Patch], recipe: HoverRecipe) -> float:
-    """Mean IoU over all pixels of the patches, background among the classes."""
+def validation_miou(net: UperHoVer, patches: Sequence[Patch], recipe: HoverRecipe, worker: Worker) -> float:
+    """Mean IoU over all pixels of the patches, background among the classes; the processes share them."""
     n = len(PIXEL_CLASSES)
     total = np.zeros((n, n), np.int64)
-    for patch in patches:
+    for patch in patches[worker.rank :: worker.processes]:
         if (patch.classes == IGNORE).all():
             continue
         found = predict(net, patch.image, recipe.crop_px)[0].argmax(0)
         total += confusion(patch.classes, found, n)
-    return float(mean_iou(total.reshape(-1).astype(float)))
+    counts = torch.from_numpy(total.reshape(-1)).to(worker.device)
+    if worker.processes > 1:
+        torch.distributed.all_reduce(counts)
+    return float(mean_iou(counts.cpu().numpy().astype(float)))

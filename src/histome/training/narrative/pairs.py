@@ -1,0 +1,169 @@
+"""Pairs to learn narratives from: of a file, or made from profiles by rules.
+
+Made ones are what the grounded writer says in other words, by the templates of `paraphrases.toml`, and only
+what the verifier supports: they teach the form, and nothing that the grounded writer does not know.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from histome.config import Settings, read_settings
+from histome.errors import HistomeError, UsageError
+from histome.metrics import MetricTable
+from histome.narrative.facts import Facts
+from histome.narrative.sentences import Sentence
+from histome.narrative.verifier import verify
+from histome.narrative.writers.language_models import prompt_of
+from histome.narrative.writers.verified import grounded_sentences
+from histome.phenotype.axes import phenotypes
+from histome.phenotype.patch import describe
+from histome.phenotype.tiles import tile_phenotypes
+from histome.store.profile import load_profile
+
+_TILE_UM = 250.0
+_PLACE = {
+    "x_um",
+    "y_um",
+    "size_um",
+    "generated_tokens",
+    "undefined",
+}  # columns of a tile that are no raw data
+
+
+class Pair(NamedTuple):
+    """A prompt and what is to be written after it; `facts` where they are known, for the evaluation."""
+
+    prompt: str
+    completion: str
+    facts: Facts | None = None
+
+
+class _Rule(Settings):
+    said: str
+    ways: tuple[str, ...]
+
+
+class _Rules(Settings):
+    rules: tuple[_Rule, ...]
+
+
+def read_pairs(path: str | Path) -> list[Pair]:
+    """Read pairs from a JSONL file: a line has `prompt` or `facts`, and `narrative` or none.
+
+    `facts` is the JSON of `histome tme patch`, or a slide's. Without a narrative the grounded writer's is
+    taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read; give a JSONL file of pairs") from error
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                pairs.append(_pair(json.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+                raise UsageError(
+                    f"{path}: line {number} is no pair ({error}); give prompt and narrative, or facts"
+                ) from error
+    if not pairs:
+        raise UsageError(f"{path}: there is no pair in it")
+    return pairs
+
+
+def _pair(line: Mapping[str, Any]) -> Pair:
+    text = line.get("narrative")
+    if line.get("facts") is None:
+        if text is None:
+            raise ValueError("a prompt without a narrative")
+        return Pair(str(line["prompt"]), str(text))
+    facts = Facts.from_json(line["facts"])
+    return Pair(prompt_of(facts), str(text or _joined(grounded_sentences(facts))), facts)
+
+
+def make_pairs(folder: str | Path, *, ways: int = 4, seed: int = 0) -> list[Pair]:
+    """Return pairs of all profiles in a folder: of each slide, and of each of its tiles of 250 um.
+
+    Parameters
+    ----------
+    ways : int
+        Texts of each, the grounded writer's first.
+
+    Raises
+    ------
+    UsageError
+        There is no profile with metrics in the folder.
+    """
+    every = [facts for path in sorted(Path(folder).rglob("run.json")) for facts in _facts(path.parent)]
+    if not every:
+        raise UsageError(f"{folder}: no profile in it; give a folder that histome profile wrote")
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for facts in every:
+        grounded = grounded_sentences(facts)
+        texts = [_joined(grounded), *(_joined(reworded(grounded, facts, rng)) for _ in range(ways - 1))]
+        pairs += [Pair(prompt_of(facts), text, facts) for text in dict.fromkeys(texts)]
+    return pairs
+
+
+def write_pairs(pairs: Sequence[Pair], path: Path) -> None:
+    """Write pairs as `read_pairs` reads them."""
+    with path.open("w", encoding="utf-8") as file:
+        for pair in pairs:
+            known = {"prompt": pair.prompt} if pair.facts is None else {"facts": pair.facts.to_json()}
+            file.write(json.dumps({**known, "narrative": pair.completion}) + "\n")
+
+
+def _facts(profile: Path) -> Iterator[Facts]:
+    """Yield the facts of a slide and of its tiles with enough cells; none of a run that was not finished."""
+    try:
+        found = load_profile(profile)
+        yield Facts.of_slide(MetricTable(found.metrics), {})
+        tiles = tile_phenotypes(found.cells, _TILE_UM)
+    except HistomeError:
+        return
+    labels = set(phenotypes().axes)
+    for row in tiles.to_pylist():
+        if row["total_cell_count"] >= phenotypes().fewest_cells:
+            raw = {name: row[name] for name in row if name not in _PLACE | labels}
+            raw["undefined"] = {k: v for k, v in json.loads(row["undefined"]).items() if k in raw}
+            yield Facts.of_patch(describe(raw, unit="um"))
+
+
+def reworded(sentences: Sequence[Sentence], facts: Facts, rng: np.random.Generator) -> Iterator[Sentence]:
+    """Yield sentences in other words where the verifier supports them, else as they are."""
+    for sentence in sentences:
+        ways = [text for rule in _rules() for text in _said(rule, sentence.text)]
+        for k in rng.permutation(len(ways)):
+            if not verify(ways[k], facts).unsupported:
+                sentence = sentence._replace(text=ways[k])
+                break
+        yield sentence
+
+
+def _said(rule: _Rule, text: str) -> Iterator[str]:
+    """Yield a sentence in the ways of a rule; nothing where it is none of its sentences."""
+    found = re.fullmatch(re.escape(rule.said).replace(r"\{\}", "(.+?)"), text)
+    if found is None and not rule.said.endswith("."):
+        found = re.fullmatch(re.escape(rule.said).replace(r"\{\}", "(.+?)") + r"\.", text)
+    if found is not None:
+        for way in rule.ways:
+            words = way.format(*found.groups())
+            yield words if words.endswith(".") else f"{words}."
+
+
+@cache
+def _rules() -> tuple[_Rule, ...]:
+    return read_settings(_Rules, files("histome.training.narrative").joinpath("paraphrases.toml")).rules
+
+
+def _joined(sentences: Sequence[Sentence] | Iterator[Sentence]) -> str:
+    return " ".join(sentence.text for sentence in sentences)

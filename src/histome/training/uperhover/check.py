@@ -1,0 +1,158 @@
+"""What a curriculum would take, before it starts: network, memory and time, without computing a number."""
+
+import time
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from histome.training.uperhover.build import make_network
+from histome.training.uperhover.config import CurriculumConfig
+from histome.training.uperhover.curriculum import split_labeled
+from histome.training.uperhover.network import UperHoVer, uperhover_loss
+from histome.training.uperhover.patches import patch_of
+from histome.training.uperhover.pseudo import pieces
+
+# Of the rate of one large matrix product; measured of small and large plain encoders on one CPU core.
+_REACHED = 0.35
+_PRODUCT = 1024
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `check_curriculum` found.
+
+    Attributes
+    ----------
+    parameters, trained : dict of str to int
+        By part of the network.
+    weights_bytes, kept_bytes : int
+        Weights with gradients and AdamW's two moments; what one batch keeps for the way back.
+    step_flop : float
+        Of one batch, forward and back.
+    device_flops : float, 1/s
+        Of a product of two matrices on this device, in the type that training multiplies in.
+    fields : tuple of int
+        To learn from, to tune on, to score on.
+    known : float, 0-1
+        Share of the pixels of a crop of the human labels that lies in the field: the rest is mirrored.
+    batches, labeled : tuple of int
+        Of each stage: batches of one device, patches that its teacher labels.
+    """
+
+    parameters: dict[str, int]
+    trained: dict[str, int]
+    weights_bytes: int
+    kept_bytes: int
+    step_flop: float
+    device_flops: float
+    fields: tuple[int, int, int]
+    known: float
+    batches: tuple[int, ...]
+    labeled: tuple[int, ...]
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds a batch, roughly."""
+        return self.step_flop / (_REACHED * self.device_flops)
+
+    def lines(self) -> list[str]:
+        """Return what a person reads."""
+        of = ", ".join(f"{name} {n / 1e6:.1f}" for name, n in self.parameters.items())
+        trained, every = sum(self.trained.values()), sum(self.parameters.values())
+        memory, (train, tune, score) = self.weights_bytes + self.kept_bytes, self.fields
+        lines = [
+            f"parameters: {every / 1e6:.1f} M ({of}), {trained / 1e6:.1f} M of them trained",
+            f"memory: about {memory / 1e9:.1f} GB a device: {self.weights_bytes / 1e9:.1f} for weights, "
+            f"gradients and moments, {self.kept_bytes / 1e9:.1f} for one batch",
+            f"fields: {train} to learn from, {tune} to tune on, {score} to score on",
+            f"a crop shows {100 * self.known:.0f} % of a field's own pixels",
+        ]
+        if self.known < 0.9:
+            lines[-1] += "; the rest is mirrored and not learned from: set a smaller crop_px or a finer mpp"
+        for k, (batches, labeled) in enumerate(zip(self.batches, self.labeled, strict=True), start=1):
+            hours = batches * self.batch_s / 3600
+            told = f" after labeling {labeled:,} patches" if labeled else ""
+            lines.append(f"stage {k}: {batches:,} batches{told}, about {hours:.1f} hours on one such device")
+        rate = f"{self.device_flops / 1e12:.2g} Tflop/s"
+        why = f"if a batch of {self.step_flop / 1e12:.2g} Tflop reaches {100 * _REACHED:.0f} % of {rate}"
+        return [
+            *lines,
+            f"hours are a guess: {why}, what one matrix product reaches here; scoring is not in them",
+        ]
+
+
+def check_curriculum(config: CurriculumConfig) -> Forecast:
+    """Read the labels, list the images, and take one step with a network on the meta device.
+
+    Raises what `run_curriculum` would raise for the settings and the data.
+    """
+    training = config.training
+    split = split_labeled(config.labeled, training.mpp)
+    known = [_known(patch_of(field, training.mpp).image.shape[:2], training.crop_px) for field in split.train]
+    with torch.device("meta"):
+        blank = config.encoder.model_copy(update={"weights": None})
+        net = make_network(config.model_copy(update={"encoder": blank}))
+    flop, kept = _one_step(net, training.batch, training.crop_px)
+    parts = {name: list(part.parameters()) for name, part in net.named_children()}
+    trained = {name: sum(p.numel() for p in part if p.requires_grad) for name, part in parts.items()}
+    parameters = {name: sum(p.numel() for p in part) for name, part in parts.items()}
+    labeled = [len(pieces(config.unlabeled, s.mpps, training.patch_px)) for s in config.stages[1:]]
+    most = [stage.patches or n for stage, n in zip(config.stages[1:], labeled, strict=True)]
+    return Forecast(
+        parameters,
+        trained,
+        4 * sum(parameters.values()) + 12 * sum(trained.values()),
+        kept,
+        flop,
+        _product_flops(),
+        (len(split.train), len(split.tuning), len(split.held_out)),
+        sum(known) / len(known),
+        tuple(stage.steps * stage.accumulate for stage in config.stages),
+        (0, *map(min, labeled, most)),
+    )
+
+
+def _known(shape: tuple[int, ...], side: int) -> float:
+    height, width = shape
+    return min(height, side) * min(width, side) / side**2
+
+
+def _one_step(net: UperHoVer, batch: int, side: int) -> tuple[float, int]:
+    """Floating-point operations of a batch, and bytes that it keeps for the way back, in bfloat16."""
+    net = net.bfloat16().train()
+    image, classes, hv = (
+        torch.empty(batch, *shape, device="meta", dtype=torch.bfloat16)
+        for shape in ((3, side, side), (side, side), (2, side, side))
+    )
+    place = lambda tensor: tensor.untyped_storage()._cdata  # noqa: E731
+    weights = {place(t) for t in chain(net.parameters(), net.buffers())}
+    kept: dict[int, Tensor] = {}  # held, so that no two have one place
+
+    def keep(tensor: Tensor) -> Tensor:
+        if place(tensor) not in weights:
+            kept[place(tensor)] = tensor
+        return tensor
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = uperhover_loss(net(image), classes, hv, classes > 0)
+        loss.backward()
+    return float(counter.get_total_flops()), sum(t.untyped_storage().nbytes() for t in kept.values())
+
+
+def _product_flops() -> float:
+    """Operations a second of a matrix product in bfloat16 on the device that training takes."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    side = _PRODUCT * (8 if device == "cuda" else 1)
+    a = torch.ones(side, side, device=device, dtype=torch.bfloat16)
+    times = []
+    for _ in range(4):
+        began = time.perf_counter()
+        (a @ a)[0, 0].item()
+        times.append(time.perf_counter() - began)
+    return 2 * side**3 / min(times)

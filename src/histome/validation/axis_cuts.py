@@ -1,0 +1,169 @@
+"""Limits of the phenotype axes that an outcome chooses: on some patients, tested on the others."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from histome.errors import UsageError
+from histome.phenotype.axes import phenotypes
+from histome.validation.resampling import Estimate, bootstrap
+
+_FOLDS = 5
+_FEWEST_PATIENTS = 10  # of each outcome: under two a fold there is nothing to choose by
+
+
+class OutcomeCut(NamedTuple):
+    """The limit of one axis.
+
+    Attributes
+    ----------
+    axis : str
+        Name of the axis.
+    cut : float
+        In its unit; chosen on all patients, for use.
+    high_is_event : bool
+        Whether the outcome goes with values over it.
+    youden : Estimate
+        Sensitivity + specificity - 1 of limits chosen without the patient that each is tried on, 95 %
+        percentile bootstrap over patients.
+    rows : int
+        Rows with a value.
+    """
+
+    axis: str
+    cut: float
+    high_is_event: bool
+    youden: Estimate
+    rows: int
+
+    def line(self) -> str:
+        """One line for a person."""
+        side = "over" if self.high_is_event else "under"
+        e, n = self.youden, f"{self.youden.units} patients, {self.rows} rows"
+        return (
+            f"{self.axis}: the outcome goes with {side} {self.cut:.4g}; on other patients sensitivity + "
+            f"specificity - 1: {e.value:.2f} [{e.low:.2f}, {e.high:.2f}] ({n})"
+        )
+
+
+def outcome_cuts(
+    values: Mapping[str, NDArray[np.floating]],
+    outcome: NDArray[np.bool_],
+    patients: Sequence[str],
+    *,
+    seed: int = 0,
+) -> list[OutcomeCut]:
+    """Return the limit of each axis that tells the outcome best, by Youden's index.
+
+    Patients are dealt into five folds, those with and without the outcome apart; the rows of a fold are tried
+    with the limit that the other folds chose, so no patient is tried with a limit that it helped to choose.
+
+    Parameters
+    ----------
+    values : mapping of str to (n,) float
+        By axis; NaN where a row has none.
+    outcome : (n,) bool
+        Of the row's patient.
+    patients : (n,) str
+        Of each row.
+
+    Raises
+    ------
+    UsageError
+        Fewer than ten patients with the outcome or without it, or a patient with both.
+    """
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    events = np.bincount(patient, outcome, len(names)) / np.bincount(patient, minlength=len(names))
+    if ((events > 0) & (events < 1)).any():
+        mixed = names[(events > 0) & (events < 1)][0]
+        raise UsageError(f"patient {mixed} has both outcomes; give each patient one")
+    if min(int(events.sum()), int((1 - events).sum())) < _FEWEST_PATIENTS:
+        raise UsageError(
+            f"{int(events.sum())} patients with the outcome and {int((1 - events).sum())} without; "
+            f"{_FEWEST_PATIENTS} of each are needed"
+        )
+    fold = _dealt(events, np.random.default_rng(seed))[patient]
+    return [
+        _cut(axis, v, outcome, names[patient], fold) for axis, v in values.items() if np.isfinite(v).any()
+    ]
+
+
+def _dealt(events: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.int64]:
+    """The fold of each patient."""
+    fold = np.empty(len(events), np.int64)
+    for event in (0, 1):
+        mine = rng.permutation(np.flatnonzero(events == event))
+        fold[mine] = np.arange(len(mine)) % _FOLDS
+    return fold
+
+
+def _cut(
+    axis: str, value: NDArray[np.floating], outcome: NDArray[np.bool_], of: NDArray, fold: NDArray[np.int64]
+) -> OutcomeCut:
+    seen = np.isfinite(value)
+    value, outcome, of, fold = value[seen], outcome[seen], of[seen], fold[seen]
+    said = np.zeros(len(value), bool)
+    for k in range(_FOLDS):
+        cut, over = _best(value[fold != k], outcome[fold != k])
+        said[fold == k] = (value[fold == k] > cut) == over
+    parts = np.stack([outcome & said, outcome, ~outcome & ~said, ~outcome], 1).astype(float)
+    youden = bootstrap(parts, of.tolist(), _youden, rng=np.random.default_rng(0))
+    cut, over = _best(value, outcome)
+    return OutcomeCut(axis, cut, over, youden, len(value))
+
+
+def _youden(sums: NDArray[np.floating]) -> NDArray[np.floating]:
+    hits, events, quiet, rest = np.moveaxis(sums, -1, 0)
+    return hits / np.where(events > 0, events, np.nan) + quiet / np.where(rest > 0, rest, np.nan) - 1
+
+
+def _best(value: NDArray[np.floating], outcome: NDArray[np.bool_]) -> tuple[float, bool]:
+    """The limit between two values with the largest difference of the shares over it, and its side."""
+    order = np.argsort(value, kind="stable")
+    v, y = value[order], outcome[order]
+    under = np.cumsum(y) / max(1, y.sum()) - np.cumsum(~y) / max(1, (~y).sum())
+    places = np.flatnonzero(np.diff(v) > 0)
+    if not len(places):
+        return float(v[0]), True
+    best = places[np.abs(under[places]).argmax()]
+    return float((v[best] + v[best + 1]) / 2), bool(under[best] < 0)
+
+
+def read_outcome_table(
+    path: Path, *, outcome: str, patient: str
+) -> tuple[dict[str, NDArray[np.floating]], NDArray[np.bool_], list[str]]:
+    """Return the arguments of `outcome_cuts` from a .parquet or .csv file, a row a tile or slide.
+
+    Its columns are the values of the axes as `histome tme tiles` writes them, the patient, and the outcome, 0
+    or 1. Raises UsageError, one line, for another file.
+    """
+    try:
+        table: pa.Table = csv.read_csv(path) if path.suffix.lower() == ".csv" else pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{path}: cannot be read as .csv or .parquet ({error})") from error
+    if missing := [name for name in (outcome, patient) if name not in table.column_names]:
+        raise UsageError(f"{path}: no column {missing[0]}; it has {', '.join(table.column_names)}")
+    told = set(table[outcome].to_pylist())
+    if not told <= {0, 1}:
+        raise UsageError(f"{path}: the outcome {outcome} must be 0 or 1 in every row")
+    values = {
+        name: table[axis.value].cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        for name, axis in phenotypes().axes.items()
+        if axis.value in table.column_names
+    }
+    if not values:
+        wanted = ", ".join(axis.value for axis in phenotypes().axes.values())
+        raise UsageError(f"{path}: none of the columns {wanted}")
+    return values, np.array(table[outcome].to_pylist(), bool), list(map(str, table[patient].to_pylist()))
+
+
+def cuts_to_toml(cuts: Sequence[OutcomeCut]) -> str:
+    """Return the limits as TOML that `histome tme patch --cuts` reads: one limit an axis, nothing between."""
+    tables = [f"[{c.axis}] # {c.line()}\nbelow = {c.cut!r}\nabove = {c.cut!r}\n" for c in cuts]
+    return "# For research use; chosen by an outcome.\n\n" + "\n".join(tables)
