@@ -54,7 +54,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,train]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,train,lora]'
 	$(BIN)/python -m pip install --quiet --no-deps 'timm>=1.0' # see `vit` in pyproject.toml
 	@touch $@ $(VENV)/.installed
 

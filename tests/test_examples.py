@@ -35,6 +35,10 @@ DOORS = (
     ("narrative.verifier", "verify"),
     ("validation.resampling", "bootstrap"),
     ("validation.matching", "match_centers"),
+    ("validation.probes", "balanced_accuracy"),
+    ("encoders.registry", "encoder"),
+    ("embedding.places", "tile_places"),
+    ("embedding.clusters", "cluster_tiles"),
 )
 
 

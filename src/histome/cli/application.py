@@ -17,6 +17,8 @@ from histome.cli import console
 from histome.cli.cohort.answers import cohort
 from histome.cli.demo import demo
 from histome.cli.doctor import doctor
+from histome.cli.embed import embed
+from histome.cli.encoders import encoders
 from histome.cli.export import export
 from histome.cli.info import info
 from histome.cli.metrics import metrics
@@ -49,6 +51,11 @@ _EXPORT_EXAMPLES = console.examples(
     "export out/slide --to xlsx -o core.xlsx",
 )
 _VIEW_EXAMPLES = console.examples("view out", "view out --slides /data/slides", "view out/slide --port 8800")
+_EMBED_EXAMPLES = console.examples(
+    "embed slide.svs --encoder uni --weights pytorch_model.bin -o vectors",
+    "embed slide.svs --encoder color-histogram -o vectors --layout parquet --clusters 8",
+    "embed slide.svs --encoder uni -o vectors --profile out/slide --nuclei --stain macenko",
+)
 _INFO_EXAMPLES = console.examples("info slide.svs", "info field.png --mpp 0.25 --json")
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -57,9 +64,11 @@ app.command(epilog=_VIEW_EXAMPLES)(view)
 app.command(epilog=console.examples("demo", "demo -o out/demo"))(demo)
 app.command(epilog=console.examples("narrative out/slide", "narrative out/slide --no-sources"))(narrative)
 app.command(epilog=_EXPORT_EXAMPLES)(export)
+app.command(epilog=_EMBED_EXAMPLES)(embed)
 app.command(epilog=_INFO_EXAMPLES)(info)
 app.add_typer(cohort, name="cohort")
 app.add_typer(models, name="models")
+app.add_typer(encoders, name="encoders")
 app.add_typer(metrics, name="metrics")
 app.add_typer(tme, name="tme")
 app.add_typer(train, name="train")

@@ -105,7 +105,7 @@ def download(offer: Offer, told: Told = lambda line: None) -> Card:
     try:
         for file in wanted:
             told(f"{file.name}  {file.size / 1e6:.1f} MB")
-            _fetch(offer, file, staging / file.name)
+            fetch_file(offer, file, staging / file.name)
         card = load_card(staging)
         _check_weights(card, offer)
         home = _free_home(folder, card.name)
@@ -186,7 +186,8 @@ def _free_home(folder: Path, name: str) -> Path:
     return home
 
 
-def _fetch(offer: Offer, file: RemoteFile, path: Path) -> None:
+def fetch_file(offer: Offer, file: RemoteFile, path: Path) -> None:
+    """Download one file of an offer; raises ModelError where its size or checksum is not the hub's."""
     request = _request(file.url)
     with _plain_errors(offer.place), urlopen(request, timeout=_PATIENCE_S) as answer, path.open("wb") as out:
         shutil.copyfileobj(answer, out, _BLOCK)

@@ -18,6 +18,14 @@ from histome.datasets.splits import part_of
 from histome.datasets.tissue_fields import load_tissue_fields
 from histome.training.encoders.network import PlainEncoder
 from histome.training.networks import scale_pixels
+from histome.validation.probes import (
+    leave_sources_out,
+    linear_probe,
+    macro_f1,
+    r_squared,
+    ridge,
+    source_hits,
+)
 
 # By the fields of consep: seven types are too few nuclei for some (one endothelial in the tuning sources).
 _KINDS = {
@@ -28,9 +36,7 @@ _KINDS = {
 _CELL_PX, _CELLS = 8, 500
 # Strides 4 and 8 of the default encoder are the first channels at a point, stride 32 the last.
 _FINE_CHANNELS, _COARSE_CHANNELS = 192, 320
-_FOLDS = 5
 _NEIGHBORS = 5
-_RIDGE = 0.1
 _COLOR_BINS = 16
 
 Floats = NDArray[np.float32]
@@ -132,58 +138,6 @@ def point_colors(image: NDArray[np.uint8], points_px: Floats, radii_px: Sequence
         squares = [np.ascontiguousarray(image[y - r : y + r, x - r : x + r]) for r in radii_px]
         row[:] = np.concatenate([colors(square) for square in squares])
     return found
-
-
-def macro_f1(truth: NDArray, found: NDArray) -> float:
-    """Mean over the classes in `truth` of 2 TP / (2 TP + FP + FN)."""
-    scores = []
-    for label in np.unique(truth):
-        hit = np.sum((truth == label) & (found == label))
-        scores.append(2 * hit / (np.sum(truth == label) + np.sum(found == label)))
-    return float(np.mean(scores))
-
-
-def ridge(x: Floats, y: Floats, weight: Floats, new: Floats) -> Floats:
-    """(m, k) predictions for new (m, c) by weighted ridge regression of y (n, k) on standardized x (n, c)."""
-    mean, std = x.mean(0), x.std(0) + 1e-6
-    x, new = (np.hstack([(a - mean) / std, np.ones((len(a), 1), a.dtype)]) for a in (x, new))
-    weighted = x * (weight / weight.sum())[:, None].astype(np.float32)
-    gram = weighted.T @ x + _RIDGE * np.eye(x.shape[1], dtype=x.dtype)
-    return new @ np.linalg.solve(gram, weighted.T @ y)
-
-
-def linear_probe(x: Floats, y: NDArray, new: Floats) -> NDArray:
-    """Labels of `new` (m, c) by ridge regression of x (n, c) on one-hot labels, classes weighed the same."""
-    names, codes = np.unique(y, return_inverse=True)
-    weight = (1 / np.bincount(codes))[codes].astype(np.float32)
-    one_hot = np.eye(len(names), dtype=np.float32)[codes]
-    return names[np.argmax(ridge(x, one_hot, weight, new), axis=1)]
-
-
-def leave_sources_out(
-    x: Floats, y: NDArray, sources: NDArray, probe: Callable[[Floats, NDArray, Floats], NDArray]
-) -> NDArray:
-    """What `probe` (x, y, new x -> new y) says of each row when it learns from other sources; five folds."""
-    found = np.empty_like(y)
-    for fold in np.array_split(np.unique(sources), min(_FOLDS, len(np.unique(sources)))):
-        out = np.isin(sources, fold)
-        found[out] = probe(x[~out], y[~out], x[out])
-    return found
-
-
-def source_hits(x: Floats, sources: NDArray, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Whether a linear probe tells the source of each row of a random half, learning from the other half.
-
-    High where the features are the slide's signature, which helps nobody on another slide.
-    """
-    order = rng.permutation(len(x))
-    learned, asked = order[: len(x) // 2], order[len(x) // 2 :]
-    return linear_probe(x[learned], sources[learned], x[asked]) == sources[asked]
-
-
-def r_squared(truth: Floats, found: Floats) -> float:
-    """1 - squared error / variance."""
-    return float(1 - np.mean((truth - found) ** 2) / np.var(truth))
 
 
 def neighbors_probe(x: Floats, y: NDArray) -> NDArray:

@@ -1,0 +1,137 @@
+"""histome encoders: which foundation models there are, what is known of them, how they compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histome.cli import console
+from histome.encoders.normalization import StainNormalization
+from histome.errors import UsageError
+
+encoders = typer.Typer(help="Foundation models: encoders that turn tiles into vectors.")
+
+_Name = Annotated[
+    str, typer.Argument(help="An encoder's name, timm:MODEL, or the .toml of a card of your own.")
+]
+_Weights = Annotated[
+    Path | None, typer.Option(help="Its weights: a file, or a folder as its publisher's repository is.")
+]
+_Hub = Annotated[
+    bool, typer.Option("--hub", help="Download the weights with your own login of the Hugging Face hub.")
+]
+
+
+@encoders.command("list", epilog=console.examples("encoders list", "encoders list --json"))
+def list_(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the encoders of tiles and of slides: vector, um/px, license, how they run here."""
+    from histome.encoders import list_encoders
+    from histome.encoders.card import standing
+
+    cards = list_encoders()
+    if json:
+        console.print_json([card.facts() for card in cards])
+        return
+    for card in cards:
+        facts = (card.level, card.dimension or "unknown", card.mpp or "unknown", card.license or "unknown")
+        level, dimension, mpp, license_ = map(str, facts)
+        asked = " (ask its publisher)" if card.gated else ""
+        console.print_result(
+            f"{card.name:<28}{level:<6}{dimension:>8}  {mpp:>7} um/px  {license_}{asked}; {standing(card)}"
+        )
+
+
+@encoders.command(epilog=console.examples("encoders show uni2-h", "encoders show virchow2 --json"))
+def show(
+    name: _Name,
+    json: Annotated[bool, typer.Option("--json", help="Print the card as one JSON document.")] = False,
+) -> None:
+    """Print what is known of an encoder: vector, um/px, normalization, license, where you get it."""
+    from histome.encoders import describe_encoder, find_encoder
+
+    card = find_encoder(name)
+    if json:
+        console.print_json(card.facts())
+        return
+    console.print_result(describe_encoder(card))
+
+
+@encoders.command(
+    epilog=console.examples(
+        "encoders check color-histogram",
+        "encoders check uni --weights pytorch_model.bin",
+        "encoders check kaiko-vits16 --random",
+    )
+)
+def check(
+    name: _Name,
+    weights: _Weights = None,
+    hub: _Hub = False,
+    random: Annotated[
+        bool, typer.Option("--random", help="Leave the weights random: is the network built?")
+    ] = False,
+) -> int:
+    """Hold an encoder against its card: vector, batches, repeatability, parameters."""
+    from histome.checks import check_encoder
+
+    return console.say_findings(check_encoder(name, weights, hub=hub, random=random, told=console.say))
+
+
+@encoders.command(
+    epilog=console.examples(
+        "encoders compare -e color-histogram -e random-vit-tiny --tasks tasks.toml --data data -o comparison",
+        "encoders compare -e uni=pytorch_model.bin -e my/encoder.toml --tiles tiles -o comparison",
+        "encoders compare --vectors uni.h5 --vectors mine.parquet --manifest rows.csv -o comparison",
+    )
+)
+def compare(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the table, the figure and the vectors.")
+    ],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option("--encoder", "-e", metavar="NAME[=WEIGHTS]", help="An encoder; may be repeated."),
+    ] = None,
+    tasks: Annotated[Path | None, typer.Option(help="Tasks: a TOML file, see docs/encoders.md.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that the tasks' folders are in; by default that of --tasks.")
+    ] = None,
+    tiles: Annotated[
+        Path | None, typer.Option(help="One task: a folder with images.csv, or of folders that are labels.")
+    ] = None,
+    vectors: Annotated[
+        list[Path] | None, typer.Option(help="Vectors in place of encoders: .h5, .npz, .zarr, .parquet, .pt.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Of --vectors, a row each: label, group and perhaps confounder.")
+    ] = None,
+    stain: Annotated[StainNormalization, typer.Option(help="Stain normalization of each image.")] = "none",
+    cost: Annotated[bool, typer.Option(help="Measure time, memory and arithmetic too.")] = True,
+) -> None:
+    """Compare encoders: k-NN, linear and attention probes by group, robustness, cost: a table, a figure."""
+    with console.extra("encoders"):
+        from histome.embedding import compare_encoders, compare_files, read_tasks, write_comparison
+        from histome.embedding.compare import Asked
+        from histome.embedding.figure import as_markdown
+        from histome.embedding.tasks import folder_task
+
+        if vectors and manifest:
+            compared = compare_files(vectors, manifest)
+        elif encoder and (tasks or tiles):
+            read = read_tasks(tasks) if tasks else [folder_task((tiles or out).resolve())]
+            pairs = [_with_weights(text) for text in encoder]
+            asked = Asked(pairs, read, data or (tasks or out).parent, stain, cost)
+            told = lambda name, task: console.say(f"{name}: {task}")  # noqa: E731
+            compared = compare_encoders(asked, out, told=told)
+        else:
+            raise UsageError("give -e NAME with --tasks FILE or --tiles FOLDER, or --vectors with --manifest")
+        for path in write_comparison(compared, out):
+            console.say(str(path))
+        console.print_result(as_markdown(compared))
+
+
+def _with_weights(text: str) -> tuple[str, Path | None]:
+    name, _, weights = text.partition("=")
+    return name, Path(weights) if weights else None
