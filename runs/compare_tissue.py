@@ -18,7 +18,7 @@ from histome.models.runtime import Network
 from histome.slide import open_slide
 from histome.tissue.steadiness import Steadiness, measure_steadiness
 from histome.training.tissue.train import in_windows
-from histome.validation.tissue import score_tissue
+from histome.validation.maps.tissue import score_tissue
 
 # Slides that nothing was trained on -> um/px where the file has none, and a corner of 900 x 900 um of tissue.
 PLACES = (

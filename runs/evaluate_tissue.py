@@ -25,9 +25,9 @@ from histome.qc import assess
 from histome.slide import open_slide
 from histome.tissue import segment_tissue
 from histome.training.tissue.train import in_windows
+from histome.validation.maps.evidence import count_field, tissue_evidence, tissue_support
+from histome.validation.maps.tissue import score_tissue
 from histome.validation.nuclei import rounded
-from histome.validation.tissue import score_tissue
-from histome.validation.tissue_evidence import count_field, tissue_evidence, tissue_support
 
 ZOO = Path(__file__).parents[1] / "src/histome/models/zoo/tissue"
 

@@ -18,7 +18,7 @@ from histome.datasets.declared import declaration_of
 from histome.datasets.tissue_fields import load_tissue_fields, sources_by_part, tissue_labels_of
 from histome.training.checkpoint import load_average
 from histome.training.tissue.ship import ship_tissue
-from histome.validation.tissue_evidence import tissue_support
+from histome.validation.maps.evidence import tissue_support
 
 LIMITS = (
     "blood was learned from 24 fields that an antibody or a person marked; vessel is allowed by many labels, "

@@ -23,7 +23,7 @@ from histome.training.tissue.network import smooth_network_of
 from histome.training.tissue.recipe import SHARES, TissueRecipe
 from histome.training.tissue.ship import ship_tissue
 from histome.training.tissue.train import predict_tissue, train_tissue
-from histome.validation.tissue import score_tissue, steadiness
+from histome.validation.maps.tissue import score_tissue, steadiness
 
 FIRST = TissueRecipe()
 SECOND = TissueRecipe(

@@ -34,12 +34,12 @@ from histome.models.label_support import FEW_SCORED
 from histome.models.runtime import Network
 from histome.slide.plain import array_slide
 from histome.validation.evidence import class_evidence, organ_evidence
+from histome.validation.maps.tissue import score_tissue
 from histome.validation.nuclei import FieldScore, found_from_table, groups_for, score_field, score_tables
 from histome.validation.raters.abstention import calibration_rows, coverage_rows
 from histome.validation.raters.accuracy import Drawing, Judge
 from histome.validation.raters.page import Section, write_page
 from histome.validation.staining import CONDITIONS, restain
-from histome.validation.tissue import score_tissue
 
 NUCLEI_SETS = ("consep", "monuseg", "tnbc", "monusac", "crchistophenotypes", "pannuke_figures", "nucls15")
 AS_SCANNED = "as scanned"

@@ -254,11 +254,9 @@ class _Work:
         assert self.files is not None
         assert self.files.regions is not None
         cells, tissue = self._corrected(cells, tissue)
-        rule = zone_rule(self.config.tissue)
+        rule, polygons = zone_rule(self.config.tissue), self.files.regions.shapes
         options = {"config": self.config.metrics, "rule": rule, "workers": self.workers}
-        metrics = measure_subregions(
-            tissue.map, cells, "region", polygons=self.files.regions.shapes, **options
-        )
+        metrics = measure_subregions(tissue.map, cells, "region", polygons=polygons, **options)
         return Parts(metrics, self.files.outlines(self.slide))
 
     @_limited
@@ -330,9 +328,8 @@ class _Work:
 def _settings(config: Config | None, allow_estimated_mpp: bool) -> Config:
     """Return the settings; what the call allows is allowed."""
     config = config or Config()
-    if not allow_estimated_mpp:
-        return config
-    return config.updated(slide=config.slide.updated(allow_estimated_mpp=True))
+    slide = config.slide.updated(allow_estimated_mpp=True)
+    return config.updated(slide=slide) if allow_estimated_mpp else config
 
 
 def _wanted(stages: Sequence[str]) -> tuple[str, ...]:

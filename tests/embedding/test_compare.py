@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from histome.cli import app
-from histome.embedding.compare import Asked, compare_encoders, slide_leakage
+from histome.embedding.compare import Comparison, compare_encoders, slide_leakage
 from histome.embedding.cost import measure_cost
 from histome.embedding.figure import as_markdown, mean_of
 from histome.embedding.tasks import (
@@ -91,7 +91,7 @@ def test_labels_are_renamed_and_rows_left_out(data):
 
 
 def test_colors_tell_colors_and_vectors_are_not_made_twice(data, tmp_path, monkeypatch):
-    asked = Asked([("color-histogram", None)], [TASK], data, cost=False)
+    asked = Comparison([("color-histogram", None)], [TASK], data, cost=False)
     (one,) = compare_encoders(asked, tmp_path / "out")
     (result,) = one.tasks
     assert (result.n, result.groups) == (24, 6)
@@ -115,7 +115,7 @@ def test_fields_of_several_tiles_are_bags(data, tmp_path, monkeypatch):
     small = replace(find_encoder("color-histogram"), name="small", input_px=32)
     monkeypatch.setitem(registry._DECLARED, "small", small)
     monkeypatch.setattr("histome.training.encoders.abmil._STEPS", 60)
-    (one,) = compare_encoders(Asked([("small", None)], [TASK], data, cost=False), tmp_path)
+    (one,) = compare_encoders(Comparison([("small", None)], [TASK], data, cost=False), tmp_path)
     assert one.tasks[0].scores["abmil"].value == 1.0
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from histome.classes import TISSUE_CLASSES
 from histome.datasets.tissue_fields import TissueField
-from histome.validation.tissue import (
+from histome.validation.maps.tissue import (
     gland_dice,
     glas_counts,
     iou,

@@ -4,7 +4,7 @@ import pytest
 from histome.classes import TISSUE_CLASSES
 from histome.datasets.tissue_fields import TissueField
 from histome.datasets.tissue_labels import CODES
-from histome.validation.tissue_evidence import count_field, tissue_evidence, tissue_support
+from histome.validation.maps.evidence import count_field, tissue_evidence, tissue_support
 
 K = {name: k for k, name in enumerate(TISSUE_CLASSES)}
 

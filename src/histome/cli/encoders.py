@@ -113,7 +113,7 @@ def compare(
     """Compare encoders: k-NN, linear and attention probes by group, robustness, cost: a table, a figure."""
     with console.extra("encoders"):
         from histome.embedding import compare_encoders, compare_files, read_tasks, write_comparison
-        from histome.embedding.compare import Asked
+        from histome.embedding.compare import Comparison
         from histome.embedding.figure import as_markdown
         from histome.embedding.tasks import folder_task
 
@@ -122,7 +122,7 @@ def compare(
         elif encoder and (tasks or tiles):
             read = read_tasks(tasks) if tasks else [folder_task((tiles or out).resolve())]
             pairs = [_with_weights(text) for text in encoder]
-            asked = Asked(pairs, read, data or (tasks or out).parent, stain, cost)
+            asked = Comparison(pairs, read, data or (tasks or out).parent, stain, cost)
             told = lambda name, task: console.say(f"{name}: {task}")  # noqa: E731
             compared = compare_encoders(asked, out, told=told)
         else:

@@ -77,7 +77,7 @@ class Compared(NamedTuple):
         return float(np.mean([result.scores["linear"].value for result in self.tasks]))
 
 
-class Asked(NamedTuple):
+class Comparison(NamedTuple):
     """What is compared: names of encoders with weights, tasks, and how tiles are shown."""
 
     encoders: Sequence[tuple[str, Path | None]]
@@ -87,7 +87,9 @@ class Asked(NamedTuple):
     cost: bool = True
 
 
-def compare_encoders(asked: Asked, out: Path, *, told: Told = lambda encoder, task: None) -> list[Compared]:
+def compare_encoders(
+    asked: Comparison, out: Path, *, told: Told = lambda encoder, task: None
+) -> list[Compared]:
     """Compare encoders on tasks; vectors are kept in out/vectors, and not made again.
 
     Splits are by group in five shuffled folds; intervals by a bootstrap over groups.

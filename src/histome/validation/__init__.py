@@ -10,13 +10,13 @@ from histome.faces import opened
 
 if TYPE_CHECKING:
     from histome.validation.agreement import cohen_kappa
+    from histome.validation.maps.tissue import score_tissue
     from histome.validation.matching import detection_counts, instance_scores, match_centers
     from histome.validation.narrative import score_narratives
     from histome.validation.nuclei import FieldScore, score_field, score_tables
     from histome.validation.resampling import Estimate, bootstrap
     from histome.validation.scores import Found
     from histome.validation.staining import restain
-    from histome.validation.tissue import score_tissue
 
 __all__ = [
     "Estimate",

@@ -9,10 +9,10 @@ from scipy.optimize import linear_sum_assignment
 
 from histome.errors import DataError
 from histome.validation.image_strata import ImageStrata
+from histome.validation.maps.semantic import confusion
 from histome.validation.matching import detection_counts, instance_scores, shared_pixels
 from histome.validation.raters.page import Section
 from histome.validation.resampling import bootstrap, f1, ratio
-from histome.validation.semantic import confusion
 
 Labels = NDArray[np.integer]
 _MEANS = ("dice", "iou", "aji", "aji_plus", "dq", "sq", "pq")

@@ -25,7 +25,7 @@ from histome.training.tissue.network import smooth_network_of
 from histome.training.tissue.recipe import TissueRecipe
 from histome.training.tissue.ship import ship_tissue
 from histome.training.tissue.train import in_windows, predict_tissue, train_tissue
-from histome.validation.labeled_maps import score_maps
+from histome.validation.maps.labeled import score_maps
 from histome.validation.nuclei import rounded
 
 MapKind = Literal["tissue", "qc"]

@@ -15,10 +15,10 @@ from histome.models.card import Thresholds
 from histome.training.uperhover.network import PIXEL_CLASSES, UperHoVer
 from histome.training.uperhover.patches import patch_of
 from histome.training.uperhover.train import HoverRecipe, predict
+from histome.validation.maps.semantic import confusion, dice, mean_iou
 from histome.validation.nuclei import FieldScore, score_field, summarize
 from histome.validation.resampling import Estimate, bootstrap, draw_sums, interval
 from histome.validation.scores import Found
-from histome.validation.semantic import confusion, dice, mean_iou
 
 _N = len(PIXEL_CLASSES)
 _DRAWS = 10_000

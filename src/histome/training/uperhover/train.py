@@ -27,7 +27,7 @@ from histome.training.uperhover.network import (
     uperhover_loss,
 )
 from histome.training.uperhover.patches import HV_UNIT_UM, Crop, Patch, random_crop
-from histome.validation.semantic import confusion, mean_iou
+from histome.validation.maps.semantic import confusion, mean_iou
 
 KEPT_BEST = 2
 

@@ -17,7 +17,7 @@ _INK = "#000000"
 _MARKS = "osD^vPX*"
 
 
-class Panel:
+class FigurePanel:
     """Axes to draw on, and afterwards the SVG."""
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Panel:
 
 
 @contextmanager
-def panel(width: float = 7.6, height: float = 4.0) -> Iterator[Panel]:
+def panel(width: float = 7.6, height: float = 4.0) -> Iterator[FigurePanel]:
     """Give axes in inches; after the block `svg` holds the figure, its black turned to the page's ink."""
     matplotlib: Any = needed("matplotlib", "cohort")
     figures: Any = needed("matplotlib.figure", "cohort")
-    made = Panel()
+    made = FigurePanel()
     options = {"svg.fonttype": "none", "svg.hashsalt": "histome", "font.size": 9.5, "axes.edgecolor": _INK}
     with matplotlib.rc_context({**options, "font.family": "sans-serif"}):
         figure = figures.Figure(figsize=(width, height), layout="constrained")

@@ -85,34 +85,34 @@ _OVER_N = (
 )
 
 
-class Rule(NamedTuple):
+class PoolingRule(NamedTuple):
     """How a metric is pooled: in words, and the metrics whose sum weighs it (n where none)."""
 
     how: str
     over: tuple[str, ...] = ()
 
 
-def rule_of(metric: Metric) -> Rule:
+def rule_of(metric: Metric) -> PoolingRule:
     """Return how the numbers of several slides become one."""
     pattern = metric.template.pattern
     if pattern in _OVER:
         values = {axis: AXES[axis][k] for axis, k in zip(metric.template.axes, metric.index, strict=True)}
-        return Rule(RATIO, tuple(each.format_map(values) for each in _OVER[pattern]))
+        return PoolingRule(RATIO, tuple(each.format_map(values) for each in _OVER[pattern]))
     if pattern.startswith(_LARGEST):
-        return Rule(LARGEST)
+        return PoolingRule(LARGEST)
     if metric.unit in _ADDITIVE or pattern.startswith(_ADDITIVE_NAMES):
-        return Rule(SUM)
+        return PoolingRule(SUM)
     if about := _ABOUT.get(pattern.removesuffix("_CORE_TO_MARGIN_RATIO")):
-        return Rule(WEIGHTED_BY.format(about), (about,))
-    return Rule(RATIO if pattern.startswith(_OVER_N) else WEIGHTED)
+        return PoolingRule(WEIGHTED_BY.format(about), (about,))
+    return PoolingRule(RATIO if pattern.startswith(_OVER_N) else WEIGHTED)
 
 
 @cache
-def _rule_named(name: str) -> Rule:
+def _rule_named(name: str) -> PoolingRule:
     try:
         return rule_of(find_metric(name))
     except UsageError:  # of a plugin or an older version
-        return Rule(WEIGHTED)
+        return PoolingRule(WEIGHTED)
 
 
 def pool_patients(
@@ -161,7 +161,7 @@ def _put(parts: Mapping[str, np.ndarray], row: int, found: Mapping[str, np.ndarr
         parts[name][row] = values
 
 
-def _weights(slides: CohortNumbers, rules: Sequence[Rule]) -> Floats:
+def _weights(slides: CohortNumbers, rules: Sequence[PoolingRule]) -> Floats:
     """Return what weighs each value, (slides, metrics): its denominator, or n."""
     place = {name: k for k, name in enumerate(slides.names)}
     weights = slides.n.astype(np.float64)
@@ -172,7 +172,7 @@ def _weights(slides: CohortNumbers, rules: Sequence[Rule]) -> Floats:
 
 
 def _pooled(
-    slides: CohortNumbers, at: np.ndarray, rules: Sequence[Rule], weights: Floats
+    slides: CohortNumbers, at: np.ndarray, rules: Sequence[PoolingRule], weights: Floats
 ) -> dict[str, np.ndarray]:
     """Return value, low, high and n of the slides of one patient."""
     value, low, high = (getattr(slides, name)[at] for name in ("value", "low", "high"))

@@ -12,8 +12,8 @@ from histome.datasets.organs import organ_of
 from histome.datasets.tissue_fields import TissueField
 from histome.datasets.tissue_labels import TISSUE_LABELS
 from histome.models.label_support import Support
+from histome.validation.maps.tissue import Predict, winning_class
 from histome.validation.resampling import bootstrap, f1, ratio
-from histome.validation.tissue import Predict, winning_class
 
 Table = dict[str, dict[str, Any]]
 # Pixels of a class alone from which a field teaches it or is scored on it: 100 um2.
