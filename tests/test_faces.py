@@ -14,6 +14,7 @@ ROOMS = (
     "histome.cells",
     "histome.cells.decode",
     "histome.checks",
+    "histome.cohort",
     "histome.geometry",
     "histome.models",
     "histome.phantom",

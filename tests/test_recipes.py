@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "containers").iterdir())
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("cluster", "regions-of-interest", "my-own-nuclei")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("cluster", "cohorts", "regions-of-interest", "my-own-nuclei")
+    ),
 ]
 SBATCH = ROOT / "containers" / "profile.sbatch"
 

@@ -121,10 +121,10 @@ class SlideConfig(Settings):
         Share of the tissue that may lie in tiles that cannot be read; beyond it the slide is refused.
     organ : str or None
         Where the tissue was taken from: a name out of `classes.ORGANS`, or another word for one.
-    site : "primary", "metastasis" or None
-        Of the tumor.
-    specimen : "biopsy", "resection", "cytology" or None
-        How the tissue was taken.
+    site, specimen : "primary", "metastasis"; "biopsy", "resection", "cytology"; or None
+        Of the tumor; how the tissue was taken.
+    name : str or None
+        What slide and folder are called; None for the file's name without its ending.
     """
 
     allow_estimated_mpp: bool = False
@@ -132,12 +132,12 @@ class SlideConfig(Settings):
     organ: Organ | None = None
     site: Literal["primary", "metastasis"] | None = None
     specimen: Literal["biopsy", "resection", "cytology"] | None = None
+    name: Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$", max_length=200)] | None = None
 
     @property
     def stated(self) -> dict[str, str]:
         """What is stated of the specimen."""
-        told = {"organ": self.organ, "site": self.site, "specimen": self.specimen}
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: said for name in ("organ", "site", "specimen") if (said := getattr(self, name))}
 
 
 class RoiConfig(Settings):

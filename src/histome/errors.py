@@ -52,6 +52,10 @@ class MissingPartError(OutputError):
     """A part of a profile that its run did not come to, or was not asked for; one that is damaged is none."""
 
 
+class HeldError(OutputError):
+    """An output folder that another run is writing."""
+
+
 class BrokenTilesError(SlideError):
     """More of the tissue lies in tiles that cannot be read than the settings allow."""
 

@@ -83,7 +83,8 @@ def profile(
 ) -> Profile:
     """Measure one slide and write its profile to `out`/<the slide's file name without its ending>.
 
-    What is on disk already and still holds (same slide, settings, models and code) is not made again.
+    What is on disk already and still holds (same slide, settings, models and code) is not made again. Of a
+    slide that is gone what needs no pixels can be: metrics, parts and narrative, but no report.
 
     Parameters
     ----------
@@ -124,21 +125,20 @@ def profile(
     >>> metrics = {row["name"]: row for row in profile.metrics.to_pylist()}
     >>> len(metrics)
     8875
-    >>> metrics["CELL_N_TOTAL"]["value"] + metrics["CELL_N_NOT_COUNTED"]["value"] == len(profile.cells)
-    True
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
     (None, 'there is no region of blood')
     """
     check_address_space()  # before the libraries are loaded
     from histome.caveats.about import about_run
-    from histome.slide import open_slide
+    from histome.store.kept import open_or_kept, possible_stages
 
     config, wanted, workers = _settings(config, allow_estimated_mpp), _wanted(stages), _workers(workers)
     progress = progress or notebook_progress(Path(slide_path).name) or (lambda *_: None)
-    with open_slide(slide_path, mpp=mpp, allow_estimated_mpp=config.slide.allow_estimated_mpp) as slide:
+    with open_or_kept(Path(slide_path), Path(out), config.slide, mpp) as slide:
         cards, files, folder = _cards(config), _files(config, slide), Path(out) / slide.id
         plan, about = _plan(config, cards, files, slide.id), about_run(config, cards)
-        options = {"wanted": _possible(wanted, files), "about": about, "progress": progress}
+        wanted = possible_stages(wanted, plan, slide, with_parts=bool(files and files.regions))
+        options = {"wanted": wanted, "about": about, "progress": progress}
         with Run(folder, slide, plan, overwrite=overwrite, **options) as run:
             work = _Work(slide, config, cards, files, workers, run, progress)
             quality = run.stage("qc", work.assess, QUALITY)
@@ -338,11 +338,6 @@ def _wanted(stages: Sequence[str]) -> tuple[str, ...]:
     if unknown or not stages:
         raise UsageError(f"stages {', '.join(unknown) or 'none'}: choose from {', '.join(STAGES)}")
     return with_ancestors(stages, _GRAPH)
-
-
-def _possible(wanted: tuple[str, ...], files: "RunFiles | None") -> tuple[str, ...]:
-    """Return the stages but for the parts of a slide that has no regions of interest."""
-    return wanted if files and files.regions else tuple(name for name in wanted if name != "parts")
 
 
 def _workers(workers: int | None) -> int:

@@ -8,17 +8,14 @@ if TYPE_CHECKING:
     from histome.checks.demo import Demo, Score, match_cells, run_demo, score_phantom
     from histome.checks.doctor import Finding, examine
     from histome.checks.encoder import check_encoder
-    from histome.checks.estimate import Cost, estimate_cost
     from histome.checks.model import check_model
 
 __all__ = [
-    "Cost",
     "Demo",
     "Finding",
     "Score",
     "check_encoder",
     "check_model",
-    "estimate_cost",
     "examine",
     "match_cells",
     "run_demo",

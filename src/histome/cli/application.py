@@ -14,7 +14,7 @@ import typer
 
 import histome
 from histome.cli import console
-from histome.cli.cohort.answers import cohort
+from histome.cli.cohort import cohort
 from histome.cli.demo import demo
 from histome.cli.doctor import doctor
 from histome.cli.embed import embed
@@ -66,10 +66,10 @@ app.command(epilog=console.examples("narrative out/slide", "narrative out/slide 
 app.command(epilog=_EXPORT_EXAMPLES)(export)
 app.command(epilog=_EMBED_EXAMPLES)(embed)
 app.command(epilog=_INFO_EXAMPLES)(info)
-app.add_typer(cohort, name="cohort")
 app.add_typer(models, name="models")
 app.add_typer(encoders, name="encoders")
 app.add_typer(metrics, name="metrics")
+app.add_typer(cohort, name="cohort")
 app.add_typer(tme, name="tme")
 app.add_typer(train, name="train")
 app.add_typer(validate, name="validate")

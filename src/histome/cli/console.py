@@ -51,6 +51,11 @@ def configure(*, quiet: bool, debug: bool, log: Path | None) -> None:
         logging.getLogger("histome").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
+def is_quiet() -> bool:
+    """Whether nothing but results and errors is to be said."""
+    return _voice.quiet
+
+
 class _JsonLines(logging.Formatter):
     """A log record as one line of JSON."""
 

@@ -20,7 +20,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Print a slide's format, size, resolution and levels, and about how long a profile takes here."""
-    from histome.checks import estimate_cost
+    from histome.cohort import estimate_cost
     from histome.slide import open_slide
 
     with open_slide(slide, mpp=mpp, allow_estimated_mpp=allow_estimated_mpp) as opened:

@@ -4,11 +4,12 @@ import errno
 import logging
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from histome.errors import OutputError
+from histome.errors import HeldError
 
 fcntl: Any = None
 msvcrt: Any = None
@@ -24,23 +25,31 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _HELD = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 # Windows keeps others from reading what is locked: it is a byte behind the line that says who holds it.
 _LOCKED_BYTE = 1 << 20
+_PAUSE_S = 0.2
 _log = logging.getLogger(__name__)
 
 
 class FolderLock:
     """Hold `folder`'s lock file from `with` to the end of its block; a killed process leaves nothing locked.
 
-    Raises OutputError, one line naming the holder, when another process (or this one) holds it.
+    Where another process (or this one) holds it, `wait` waits; else HeldError, one line, names the holder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, wait: bool = False) -> None:
         self._path = folder / LOCK_NAME
+        self._wait = wait
         self._file = -1
 
     def __enter__(self) -> Self:
         while True:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            self._take()
+            try:
+                self._take()
+            except HeldError:
+                if not self._wait:
+                    raise
+                time.sleep(_PAUSE_S)
+                continue
             if self._is_current():
                 break
             # The last holder removed the file between our opening and our locking it: try the new one.
@@ -71,11 +80,11 @@ class FolderLock:
                 "the output folder's file system has no locks: do not profile one slide twice at once"
             )
 
-    def _refusal(self) -> OutputError:
+    def _refusal(self) -> HeldError:
         os.lseek(self._file, 0, os.SEEK_SET)
         holder = os.read(self._file, 200).decode(errors="replace").strip() or "another process"
         os.close(self._file)
-        return OutputError(
+        return HeldError(
             f"{self._path.parent}: being written by {holder}; wait for it or give another folder with -o"
         )
 

@@ -265,7 +265,3 @@ def add_answers(group: typer.Typer) -> None:
     """Add the commands to a group."""
     for command, lines in _EXAMPLES.items():
         group.command(epilog=console.examples(*lines))(command)
-
-
-cohort = typer.Typer(help="Many slides: tables, SQL, comparisons, survival, batches, data sets.")
-add_answers(cohort)

@@ -1,0 +1,199 @@
+"""The same cohort by Dask: on this machine, at an address, by jobs of a scheduler; and what is lost there."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.cohort_stub import children_of, draw_stubs, run_stubs, tables
+
+from histome.cohort.cluster import QueueConfig, _dask, open_pool
+from histome.config import read_settings
+from histome.errors import HistomeError, UsageError
+
+pytest.importorskip("distributed")
+slow = pytest.mark.slow
+# Dask closes some of its sockets late.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What four slides leave by processes."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert run_stubs(draw_stubs(folder / "slides", *["ok"] * 4), folder / "out").counts["done"] == 4
+    return tables(folder / "out")
+
+
+def dask_workers() -> list[int]:
+    """Return the processes of Dask's workers on this machine that this one began."""
+    begun = [
+        child
+        for child in children_of(os.getpid())
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    return [worker for worker in begun if children_of(worker)]
+
+
+@slow
+def test_a_local_cluster_that_loses_a_worker_gives_the_same_tables(
+    tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    slides = draw_stubs(tmp_path / "slides", "slow", "slow", "ok", "segfault")
+    killed: list[int] = []
+
+    def kill(status: Any) -> None:
+        at_work = [it for it in status.slides.values() if it.state == "running" and it.stage == "cells"]
+        if not killed and at_work and (workers := dask_workers()):
+            killed.append(workers[0])
+            os.kill(workers[0], signal.SIGKILL)
+
+    status = run_stubs(slides, tmp_path / "out", cluster="local:2", watch=kill)
+    assert killed
+    assert [slide.state for slide in status.slides.values()] == ["done", "done", "done", "failed"]
+    assert status.slides["s03"].reason == "its process crashed in cells (SIGSEGV)"
+    draw_stubs(tmp_path / "slides", *["ok"] * 4)
+    assert run_stubs(slides, tmp_path / "out", cluster="local:2").counts["done"] == 4
+    assert tables(tmp_path / "out") == undisturbed
+
+
+@slow
+def test_workers_that_dask_gave_up_are_begun_again(tmp_path: Path) -> None:
+    given_up: list[str] = []
+
+    def give_up(pool: Any) -> None:
+        given_up.extend(pool.client.retire_workers(list(pool.client.scheduler_info()["workers"])))
+
+    with _dask("local:1") as dask:
+        give_up(dask)
+        until = time.monotonic() + 120
+        while not dask.client.scheduler_info()["workers"] and time.monotonic() < until:
+            dask.heal()
+            time.sleep(0.5)
+        assert given_up
+        assert dask.client.submit(os.getpid).result(timeout=60) != os.getpid()
+
+
+@contextmanager
+def dask_at_an_address(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a scheduler and a worker in processes of their own; yields the address and the first of them."""
+    file = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    dask = [sys.executable, "-m"]
+    words = ["--scheduler-file", str(file), "--no-dashboard"]
+    scheduler = subprocess.Popen([*dask, "distributed.cli.dask_scheduler", "--port", "0", *words], **quiet)
+    worker = subprocess.Popen([*dask, "distributed.cli.dask_worker", "--nthreads", "1", *words], **quiet)
+    try:
+        yield str(file), scheduler
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+
+
+def when(file: Path) -> str:
+    """Return the address that a scheduler wrote to its file."""
+    import json
+
+    while not file.is_file() or not file.read_text():
+        time.sleep(0.05)
+    return json.loads(file.read_text())["address"]
+
+
+@slow
+def test_a_killed_scheduler_is_one_line_and_the_rest_is_done_without_it(
+    tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    slides = draw_stubs(tmp_path / "slides", "ok", "slow", "slow", "slow")
+    with dask_at_an_address(tmp_path) as (file, scheduler):
+
+        def kill(status: Any) -> None:
+            if status.counts["done"]:
+                scheduler.kill()
+
+        with pytest.raises(HistomeError, match="the cluster was lost"):
+            run_stubs(slides, tmp_path / "out", cluster=when(Path(file)), watch=kill)
+    draw_stubs(tmp_path / "slides", *["ok"] * 4)
+    assert run_stubs(slides, tmp_path / "out").counts["done"] == 4
+    assert tables(tmp_path / "out") == undisturbed
+
+
+SBATCH = """#!/bin/sh
+# A stand-in: the job runs here, now.
+for word in "$@"; do script=$word; done
+cp "$script" "$STAND_IN/$$.sh"
+setsid sh "$STAND_IN/$$.sh" > "$STAND_IN/$$.out" 2>&1 &
+echo "$!" >> "$STAND_IN/jobs"
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+for job in "$@"; do kill -TERM -- "-$job" 2> /dev/null; done
+exit 0
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a stand-in `sbatch` and `scancel` before all others; jobs left over are ended."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755 | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("STAND_IN", str(folder))
+    yield folder
+    jobs = (folder / "jobs").read_text().split() if (folder / "jobs").exists() else []
+    for job in jobs:
+        subprocess.run(["kill", "-KILL", "--", f"-{job}"], capture_output=True, check=False)
+
+
+@slow
+def test_slurm_runs_a_slide_a_job(slurm: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    pytest.importorskip("dask_jobqueue")
+    file = tmp_path / "slurm.toml"
+    file.write_text(
+        'kind = "slurm"\njobs = 1\ncpus = 3\nmemory = "2GB"\nwalltime = "01:00:00"\n'
+        '[options]\nqueue = "cpu"\naccount = "lab"\ninterface = "lo"\n'
+    )
+    slides = draw_stubs(tmp_path / "slides", *["ok"] * 4)
+    status = run_stubs(slides, tmp_path / "out", cluster=str(file))
+    assert status.counts["done"] == 4
+    assert tables(tmp_path / "out") == undisturbed
+    script = next(slurm.glob("*.sh")).read_text()
+    for line in ("--cpus-per-task=3", "--mem=2G", "-t 01:00:00", "-p cpu", "-A lab"):
+        assert f"#SBATCH {line}" in script, script
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('kind = "slurm"', "setting jobs"),
+        ('kind = "cron"\njobs = 2', "setting kind"),
+        ('kind = "slurm"\njobs = 2\nqueue = "cpu"', "unknown setting queue"),
+    ],
+)
+def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UsageError, match=told):
+        read_settings(QueueConfig, tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(("spec", "told"), [("local:many", "how many workers"), ("host", "give local:N")])
+def test_a_wrong_cluster_is_one_line(spec: str, told: str) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+    run: Callable[..., Any] = never
+    with pytest.raises(UsageError, match=told), open_pool(spec, 1, run):
+        pass

@@ -1,0 +1,189 @@
+"""A cohort whose slides do everything that slides do: each ends alone, the rest is done, nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.cohort_stub import STUB, children_of, draw_stubs, run_stubs, tables
+
+from histome.cohort import Limits, read_status
+from histome.errors import HeldError
+from histome.store.lock import FolderLock
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched through /proc")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What eight slides leave where nothing goes wrong."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    status = run_stubs(draw_stubs(folder / "slides", *["ok"] * 8), folder / "out", workers=3)
+    assert status.counts["done"] == 8
+    return tables(folder / "out")
+
+
+def first(count: int, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files of the first slides."""
+    names = {f"s{number:02}" for number in range(count)}
+    return {path: data for path, data in files.items() if path.split("/")[0] in names}
+
+
+def test_a_cohort_leaves_profiles_a_manifest_a_status_and_a_page(tmp_path: Path) -> None:
+    slides = draw_stubs(tmp_path / "slides", "ok", "ok")
+    seen: list[dict[str, int]] = []
+    status = run_stubs(slides, tmp_path / "out", watch=lambda status: seen.append(status.counts))
+    assert status.exit_codes == [0, 0]
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"s00", "s01", "manifest.csv", "status.json", "summary.html"}
+    assert any(counts["running"] for counts in seen)
+    found = json.loads((tmp_path / "out" / "status.json").read_text())
+    assert (found["state"], found["counts"]["done"], found["slides"]["s00"]["tries"]) == ("done", 2, 1)
+    assert found["slides"]["s00"]["warnings"] == ["A_CODE"]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("s0*/**/*")}
+    assert run_stubs(slides, tmp_path / "out").counts["done"] == 2
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("s0*/**/*")} == before
+
+
+FAULTS = {
+    "segfault": "its process crashed in cells (SIGSEGV)",
+    "exit": "its process ended in cells with code 7 and without a word",
+    "bug": "its process ended in cells with code 1 and without a word",
+    "hang": "ended in cells: it took more than 0.3 minutes; give it more with --minutes",
+    "memory": "ended in cells: it took more than 0.4 GB of memory; give it more with --memory",
+    "full": "cannot be written (File too large)",
+}
+
+
+def test_a_fault_ends_its_slide_only_and_is_made_good(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    slides = draw_stubs(tmp_path / "slides", "ok", *FAULTS, "ok")
+    limits = Limits(minutes=0.3, memory_gb=0.4)
+    status = run_stubs(slides, tmp_path / "out", limits=limits, tries=1, workers=3)
+    first, *bad, last = status.slides.values()
+    assert (first.state, last.state) == ("done", "done")
+    assert all(slide.state == "failed" and slide.exit_code == 1 for slide in bad)
+    told = dict(zip(FAULTS, [slide.reason for slide in bad], strict=True))
+    assert [fault for fault, reason in FAULTS.items() if reason not in told[fault]] == [], told
+    logs = tmp_path / "out" / "logs"
+    assert "ZeroDivisionError: a bug" in (logs / "s03.txt").read_text()
+    assert "Segmentation fault" in (logs / "s01.txt").read_text()
+    draw_stubs(tmp_path / "slides", *["ok"] * 8)
+    assert run_stubs(slides, tmp_path / "out").counts["done"] == 8
+    assert tables(tmp_path / "out") == undisturbed
+    assert not logs.exists()
+
+
+def test_a_crash_is_tried_again_and_a_refusal_is_not(tmp_path: Path) -> None:
+    status = run_stubs(draw_stubs(tmp_path / "slides", "once", "refused qc"), tmp_path / "out")
+    crashed, refused = status.slides.values()
+    assert (crashed.state, crashed.tries, crashed.reason) == ("done", 2, "")
+    assert (refused.state, refused.tries, refused.exit_code) == ("refused", 1, 3)
+    assert refused.reason == "no tissue was drawn"
+
+
+def test_a_killed_process_is_begun_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    slides = draw_stubs(tmp_path / "slides", "ok", "slow", "ok")
+    killed: list[int] = []
+
+    def kill(status: Any) -> None:
+        if not killed and status.slides["s01"].stage == "cells":
+            for child in children_of(os.getpid()):
+                if str(STUB[1]).encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                    killed.append(child)
+                    os.kill(child, signal.SIGKILL)
+
+    status = run_stubs(slides, tmp_path / "out", watch=kill, tries=3)
+    assert killed
+    assert status.counts["done"] == 3
+    assert status.slides["s01"].tries == 2
+    assert tables(tmp_path / "out") == first(3, undisturbed)
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Start a run of stubs by the command line and wait until the first of them is in its cells."""
+    draw_stubs(folder / "slides", *words)
+    command = [*STUB, "cohort", "run", str(folder / "slides"), "-o", str(folder / "out"), "--workers", "2"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (folder / "out" / "s00" / "tissue").is_dir() or not (folder / "out" / "status.json").is_file():
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.01)
+    return run
+
+
+def all_gone(processes: list[int]) -> bool:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if not any(Path(f"/proc/{process}").exists() for process in processes):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_killed_parent_takes_its_slides_along_and_the_same_line_goes_on(
+    tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    run = start(tmp_path, "hang", "slow", "ok")
+    children = children_of(run.pid)
+    run.kill()
+    run.communicate()
+    assert children
+    assert all_gone(children)
+    found = read_status(tmp_path / "out")
+    assert (found["state"], found["counts"]["running"]) == ("interrupted", 0)
+    slides = draw_stubs(tmp_path / "slides", "ok", "ok", "ok")
+    assert run_stubs(slides, tmp_path / "out").counts["done"] == 3
+    assert tables(tmp_path / "out") == first(3, undisturbed)
+
+
+def test_sigterm_ends_all_in_order(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    run = start(tmp_path, "slow", "slow", "ok")
+    children = children_of(run.pid)
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 143
+    assert err.splitlines()[-1].startswith("histome: interrupted by SIGTERM; what is finished is kept")
+    assert all_gone(children)
+    assert json.loads((tmp_path / "out" / "s00" / "run.json").read_text())["state"] == "interrupted"
+    assert read_status(tmp_path / "out")["state"] == "interrupted"
+    slides = draw_stubs(tmp_path / "slides", "ok", "ok", "ok")
+    assert run_stubs(slides, tmp_path / "out").counts["done"] == 3
+    assert tables(tmp_path / "out") == first(3, undisturbed)
+
+
+def test_of_two_runs_on_one_folder_the_second_is_refused(tmp_path: Path) -> None:
+    slides = draw_stubs(tmp_path / "slides", "ok")
+    (tmp_path / "out").mkdir()
+    with FolderLock(tmp_path / "out"), pytest.raises(HeldError, match="being written by process"):
+        run_stubs(slides, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == []
+
+
+def test_a_clock_that_jumps_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = time.time(), iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: now + (-1) ** next(calls) * 86_400)
+    status = run_stubs(draw_stubs(tmp_path / "slides", "slow"), tmp_path / "out", limits=Limits(minutes=1))
+    assert status.slides["s00"].state == "done"
+    assert 1 < status.slides["s00"].seconds < 60
+
+
+def test_a_full_disk_ends_the_run_in_one_line(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """With a disk of its own, where the system lets us mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=56k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        slides = draw_stubs(tmp_path / "slides", "ok", "ok", "ok")
+        ended = run_stubs(slides, disk / "out", tries=1).slides.values()
+        assert any("cannot be written (No space left on device)" in slide.reason for slide in ended)
+        subprocess.run(["mount", "-o", "remount,size=9m", str(disk)], check=True)
+        assert run_stubs(slides, disk / "out").counts["done"] == 3
+        assert tables(disk / "out") == first(3, undisturbed)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
