@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from histome.errors import DataError, UsageError
 from histome.exports.extra import needed
-from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
+from histome.phenotype.axes import PANNUKE_CLASSES, Level, phenotypes
 from histome.phenotype.features import PatchCells
 from histome.phenotype.patch import PatchSeen
-from histome.render.palette import LEVEL_COLORS
 from histome.slide import open_slide
 from histome.store.disk import writing
 
@@ -28,7 +27,7 @@ FIGURE_ENDINGS = (".svg", ".pdf", ".png")
 _KIND_COLORS = ("#d55e00", "#0072b2", "#009e73", "#000000", "#e69f00")
 _LINE = 46  # characters of the text column
 _MOST_PX = 1500
-_LEVELS = ("low", "intermediate", "high")
+_LEVELS: dict[Level, str] = {"low": "#115AC4", "intermediate": "#F7D97B", "high": "#C24119"}
 
 
 def draw_patch(path: Path, seen: PatchSeen, text: str, out: Path) -> None:
@@ -81,10 +80,10 @@ def draw_axis_maps(tiles: pa.Table, out: Path, *, title: str = "") -> None:
         words = [axis.at(level).label for level in _LEVELS]
         codes = [float(words.index(word)) if word in words else np.nan for word in tiles[name].to_pylist()]
         lattice, box = _lattice(tiles, np.array(codes), size_mm)
-        colors = _listed_colors([LEVEL_COLORS[level] for level in _LEVELS])
+        colors = _listed_colors(tuple(_LEVELS.values()))
         labels.imshow(lattice, extent=box, cmap=colors, vmin=-0.5, vmax=2.5, interpolation="nearest")
-        for word, level in zip(words, _LEVELS, strict=True):
-            labels.plot([], [], "s", color=LEVEL_COLORS[level], label=word)
+        for word, color in zip(words, _LEVELS.values(), strict=True):
+            labels.plot([], [], "s", color=color, label=word)
         labels.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
     _save(figure, out)
 
