@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from train_nuclei import MIX, SECOND, load_split, pseudo_labeled
+from train_nuclei import FIRST, MIX, SECOND, load_split, pseudo_labeled
 
 from histome.datasets.fields import IMAGE_MPP, Field
 from histome.geometry.polygons import centroids
@@ -62,7 +62,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     split, dropped = load_split(args.data, MIX), VARIANTS[args.variant]
-    fields = [*split.train, *pseudo_labeled(args.data, args.run)]
+    fields = [*split.train, *pseudo_labeled(args.data, ["glas"], FIRST, args.run / "first")]
     recipe = replace(SECOND, steps=args.steps, restarts=(), decay_steps=args.steps // 2, seed=args.seed)
     folder = args.out / f"{args.variant.replace(' ', '-')}_{args.seed}"
     kept = [field for field in fields if field.data_set not in dropped]

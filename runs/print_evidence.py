@@ -37,6 +37,8 @@ def figure(entry: Mapping[str, Any] | None) -> str:
     """A value with its interval."""
     if not entry:
         return "-"
+    if entry["units"] == 1:  # one source, or one field, has no interval
+        return f"{entry['value']:.3f}"
     return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
 
 

@@ -74,7 +74,7 @@ def _write(folder, sources):
 
 def test_fields_teach_classes_only_and_patients_can_be_left_out(tmp_path):
     _write(tmp_path, ["a", "b"])
-    fields = list(pseudo_fields(_Constant(), tmp_path, "glas", ("b",)))
+    fields = list(pseudo_fields(_Constant(), tmp_path, ("b",)))
     assert [field.source for field in fields] == ["a"]
     field = fields[0]
     assert not field.shapes

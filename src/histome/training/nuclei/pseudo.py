@@ -18,6 +18,8 @@ from torch import nn
 from histome.cells.decode import DecodeSettings, decode
 from histome.cells.pixels import class_probabilities
 from histome.classes import CELL_CLASSES
+from histome.datasets.declaration import DataSet
+from histome.datasets.declared import of_row
 from histome.datasets.fields import IMAGE_MPP, Field, read_image, read_rows
 from histome.datasets.labelsets import label_set
 from histome.geometry.polygons import centroids
@@ -29,6 +31,11 @@ KEPT_SHARE = 0.7
 _SETTINGS = DecodeSettings(IMAGE_MPP, Thresholds(prob=0.3, nms=0.3), stride=2)
 _EPITHELIAL = [CELL_CLASSES.index(name) for name in ("carcinoma_cell", "epithelial_cell")]
 _GLAND_SETS = {"malignant": label_set("carcinoma_cell"), "benign": label_set("epithelial_cell")}
+# Word for a whole tile -> the grade of all epithelium in it.
+_TILE_GRADES = {
+    **dict.fromkeys(("TUM", "colon_aca", "lung_aca", "lung_scc"), "malignant"),
+    **dict.fromkeys(("NORM", "colon_n", "lung_n"), "benign"),
+}
 
 
 def surest_classes(probabilities: NDArray[np.floating], kept_share: float = KEPT_SHARE) -> NDArray[np.uint16]:
@@ -37,16 +44,19 @@ def surest_classes(probabilities: NDArray[np.floating], kept_share: float = KEPT
     return np.where(sure, 1 << probabilities.argmax(1), 0).astype(np.uint16)
 
 
-def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collection[str]) -> Iterator[Field]:
+def pseudo_fields(net: nn.Module, root: Path, leave_out: Collection[str]) -> Iterator[Field]:
     """Fields of a folder labeled by `net`, but for the sources left out: classes, never objects or shapes.
 
-    The folder's images.csv names image, file, source and mpp; where it names glands and grade too, these
-    stand over what the network says of epithelial nuclei.
+    The folder's images.csv names image, file, source and mpp. Where it names glands and grade too, or a label
+    of the whole tile that says what its epithelium is, these stand over what the network says of epithelial
+    nuclei; of a folder of tiles, others are left out.
     """
     for row in read_rows(root / "images.csv"):
-        if row["source"] in leave_out:
+        tile = "label" in row
+        if row["source"] in leave_out or (tile and row["label"] not in _TILE_GRADES):
             continue
-        image = read_image(root / row["file"], float(row["mpp"]))
+        about = of_row(root.name, row) or DataSet(name=root.name)
+        image = read_image(root / row["file"], float(row["mpp"] or about.sets[row["set"]] or IMAGE_MPP))
         labels, outlines, probabilities = star_nuclei(net, image)
         points = centroids(outlines).astype(np.float32)
         sets = surest_classes(probabilities)
@@ -55,8 +65,11 @@ def pseudo_fields(net: nn.Module, root: Path, data_set: str, leave_out: Collecti
             gland = cv2.resize(gland.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             cols, rows = np.minimum(points.astype(int), np.array(gland.shape[::-1]) - 1).T
             sets = grade_over(sets, probabilities, gland[rows, cols] > 0, _GLAND_SETS[row["grade"]])
+        if tile:
+            grade = _GLAND_SETS[_TILE_GRADES[row["label"]]]
+            sets = grade_over(sets, probabilities, np.ones(len(sets), np.bool_), grade)
         yield Field(
-            data_set,
+            about.name,
             row["image"],
             row["source"],
             image,

@@ -12,7 +12,7 @@ from histome.slide.stain import DAB_RGB_OD
 
 Vector = tuple[float, float, float]
 # Optical density of pure chromogens, R, G, B: Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001)
-# 291-299, and those that ImageJ's Colour Deconvolution measured.
+# 291-299, and those that ImageJ's plugin measured.
 CHROMOGENS: Mapping[str, Vector] = {
     "DAB": DAB_RGB_OD,
     "AEC": (0.2743, 0.6796, 0.6803),
