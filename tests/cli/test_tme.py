@@ -23,7 +23,7 @@ def test_patch_prints_json_and_nothing_else(cli, masks: Path) -> None:
     found = json.loads(out)
     assert (code, err, found["mode"]) == (0, "", "physical")
     assert found["raw_data"]["mean_dist_Inflammatory_to_Neoplastic"] == 20.0
-    assert found["interpretation"]["interaction"] == "Excluded"
+    assert found["interpretation"]["interaction"] == "Proximal"  # 10 to 35 um
 
 
 def test_patch_without_a_resolution_says_so_on_stderr(cli, masks: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_declaration_states_terms_source_and_paper(name):
     assert about.license
     assert about.citation
     assert about.source
-    assert about.labels is not None or about.tissue is not None or name in ("monuseg", "tnbc")
+    assert about.labels is not None or about.tissue is not None or name in ("cryonuseg", "monuseg", "tnbc")
 
 
 @pytest.mark.parametrize("name", DECLARED)
