@@ -1,13 +1,11 @@
 """histome embed: vectors of a slide's tiles or nuclei, in files that other programs read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from histome.cli import console
-from histome.embedding.layouts import LAYOUTS
-from histome.encoders.normalization import StainNormalization
 
 
 def embed(
@@ -30,13 +28,13 @@ def embed(
         float | None, typer.Option(help="um/px of the tiles; by default the encoder's.")
     ] = None,
     stain: Annotated[
-        StainNormalization, typer.Option(help="Stain normalization, fitted to the slide.")
+        Literal["none", "macenko", "reinhard"], typer.Option(help="Stain normalization, fitted to the slide.")
     ] = "none",
     least_tissue: Annotated[
         float, typer.Option(min=0, max=1, help="Share of a tile that is valid tissue, at least.")
     ] = 0.5,
     layout: Annotated[
-        str, typer.Option(help="; ".join(f"{name}: {each.about}" for name, each in LAYOUTS.items()) + ".")
+        str, typer.Option(help="trident, clam or slide2vec, as those programs read them; zarr or parquet.")
     ] = "trident",
     clusters: Annotated[
         int | None, typer.Option(min=1, help="Sort the tiles into so many groups, with a montage of each.")

@@ -1,12 +1,11 @@
 """histome encoders: which foundation models there are, what is known of them, how they compare."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from histome.cli import console
-from histome.encoders.normalization import StainNormalization
 from histome.errors import UsageError
 
 encoders = typer.Typer(help="Foundation models: encoders that turn tiles into vectors.")
@@ -107,7 +106,9 @@ def compare(
     manifest: Annotated[
         Path | None, typer.Option(help="Of --vectors, a row each: label, group and perhaps confounder.")
     ] = None,
-    stain: Annotated[StainNormalization, typer.Option(help="Stain normalization of each image.")] = "none",
+    stain: Annotated[
+        Literal["none", "macenko", "reinhard"], typer.Option(help="Stain normalization of each image.")
+    ] = "none",
     cost: Annotated[bool, typer.Option(help="Measure time, memory and arithmetic too.")] = True,
 ) -> None:
     """Compare encoders: k-NN, linear and attention probes by group, robustness, cost: a table, a figure."""
