@@ -296,6 +296,7 @@ def test_held_out_sources_are_those_that_their_data_sets_declare(tmp_path):
     # Its source is the organ, not what the column "source" says.
     organs = ("Breast", "Bile-duct")
     save_fields(tmp_path / "pannuke_figures", [of(organ.lower(), organ=organ) for organ in organs])
+    (tmp_path / "pannuke_figures/nuclei.csv").write_text("image,id,x_px,y_px,label\n")
     save_fields(tmp_path / "unknown_data", [of("mine", mpp="")])
     learned = load_packed(tmp_path, tmp_path / "cache")
     assert {f.name for f in learned} == {"TCGA-21-5784", "breast", "mine"}
