@@ -19,9 +19,9 @@ pty = pytest.importorskip("pty", reason="Windows has other signals and terminals
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """A command that searches cells for a second or more, all but -o and its folder."""
+    """A command that searches cells for seconds, all but -o and its folder."""
     folder = tmp_path_factory.mktemp("signals")
-    small_phantom(folder / "drawn.tif", size_px=(1200, 1000), tissue_share=0.8)
+    small_phantom(folder / "drawn.tif", size_px=(2400, 2000), tissue_share=0.8)
     given = ["--config", str(tiny_settings(folder, dark=True)), "--stages", "cells", "--workers", "2"]
     return [sys.executable, "-m", "histome", "profile", str(folder / "drawn.tif"), *given]
 
