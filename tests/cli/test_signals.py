@@ -26,15 +26,22 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [sys.executable, "-m", "histome", "profile", str(folder / "drawn.tif"), *given]
 
 
+def heed_all() -> None:
+    """Ignore no signal, as a run in a shell; tests under nohup would hand down what they ignore."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(words: list[str], out: Path, *, ignored: int | None = None) -> subprocess.Popen[str]:
     """Start the command and wait until its cells are being searched."""
 
-    def ignore() -> None:
+    def heed() -> None:
+        heed_all()
         if ignored is not None:
             signal.signal(ignored, signal.SIG_IGN)
 
     child = subprocess.Popen(
-        [*words, "-o", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=ignore
+        [*words, "-o", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
     )
     while not (out / "drawn" / "tissue").is_dir():
         assert child.poll() is None, child.communicate()
@@ -69,6 +76,7 @@ def close_terminal_of(words: list[str], out: Path) -> tuple[int, str]:
     """Return exit code and state of a run whose terminal is closed while its cells are being searched."""
     process, terminal = pty.fork()
     if process == 0:
+        heed_all()
         os.execv(words[0], [*words, "-o", str(out)])
     while not (out / "drawn" / "tissue").is_dir():
         if select.select([terminal], [], [], 0.005)[0]:
