@@ -1,6 +1,5 @@
 """Weights of an encoder: a file of the user's first, the hub only when it is asked for."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -90,11 +89,9 @@ def fetch_weights(card: EncoderCard, told: Told) -> Path:
 
 def file_sha256(path: Path) -> str:
     """Return the checksum of a file, or of the weights in a folder."""
-    digest = hashlib.sha256()
-    with _file_of(path).open("rb") as source:
-        while block := source.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    from histome.models.runtime import weights_sha256
+
+    return weights_sha256(_file_of(path))
 
 
 def config_folder(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """A checkpoint of others becomes a model of ours: ONNX and card in a new folder, or nothing at all."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -66,8 +65,6 @@ def import_model(kind: str, checkpoint: Path, out: Path, *, classes: ForeignClas
 
 
 def _card(imported: Imported, kind: str, checkpoint: Path, *, name: str, license_: str) -> Card:
-    with checkpoint.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Card.model_validate(
         {
             "name": name,
@@ -82,6 +79,10 @@ def _card(imported: Imported, kind: str, checkpoint: Path, *, name: str, license
             "thresholds": imported.thresholds,
             "sha256": "0" * 64,
             "limits": ("imported: histome knows no score of it and not what it was trained on",),
-            "source": {"place": checkpoint.name, "sha256": digest, "citation": imported.citation},
+            "source": {
+                "place": checkpoint.name,
+                "sha256": weights_sha256(checkpoint),
+                "citation": imported.citation,
+            },
         }
     )
