@@ -49,9 +49,7 @@ def parts(fields: Sequence[Field], left_out: str) -> tuple[list[Field], list[Fie
 
 def print_table(folder: Path) -> None:
     """All runs as a table in Markdown."""
-    print(
-        "| left out | seed | data set | nuclei, fields | detection F1 | PQ | macro F1 of types, matched |"
-    )
+    print("| left out | seed | data set | nuclei, fields | detection F1 | PQ | macro F1 of types, matched |")
     print("|---|---|---|---|---|---|---|")
     for path in sorted(folder.glob("*.json")):
         run = json.loads(path.read_text())

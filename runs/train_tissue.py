@@ -5,13 +5,16 @@
 First a network with single views of eight folders. The second goes on from its weights, without norms, with
 five folders more and pairs of views of a field: moved, turned, with colors of their own, some ending on
 glass; besides its labels it learns that both say the same of the same place. The learning rate falls to 0
-before each restart: its log has a row of a settled network there. `python runs/ship_tissue.py` then scores
-the held-out fields and writes the ONNX file and its card.
+before each restart: its log has a row of a settled network there. Last, the same network goes on for a short
+while with all fields, those of the tuning and the held-out sources too: these weights are shipped, the scores
+are those of the second. `python runs/ship_tissue.py` scores the held-out fields and writes the ONNX files and
+their cards.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +50,7 @@ SECOND = TissueRecipe(
     glass=0.2,
     smooth=True,
 )
+REFIT = replace(SECOND, steps=800, restarts=(), decay_steps=400, learning_rate=3e-4, seed=4)
 FOLLOWED = (
     "wsss4luad_iou_mean",
     "glas_gland_dice",
@@ -87,7 +91,7 @@ def take_norms_out(first: Path, start: Path) -> None:
 
 
 def main() -> None:
-    """Load, split, train, take the norms out, train on."""
+    """Load, split, train, take the norms out, train on, train on all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/out/tissue"))
@@ -97,12 +101,13 @@ def main() -> None:
     fields = load_tissue_fields(args.data)
     print(Counter((f.data_set, f.part) for f in fields), flush=True)
     train, tuning = ([f for f in fields if f.part == part] for part in ("train", "tuning"))
-    first, start, second = (args.out / name for name in ("first", "start", "second"))
+    first, start, second, refit = (args.out / name for name in ("first", "start", "second", "refit"))
     early = [[f for f in part if f.data_set in SHARES] for part in (train, tuning)]
     train_tissue(FIRST, early[0], first, follow=follower(early[1]))
     if not (start / CHECKPOINT).exists():
         take_norms_out(first, start)
     train_tissue(SECOND, train, second, follow=follower(tuning), every=100, start=start)
+    train_tissue(REFIT, fields, refit, follow=follower(tuning), every=REFIT.steps, start=second)
 
 
 if __name__ == "__main__":
