@@ -20,7 +20,7 @@ from train_nuclei import FIRST, FOURTH, SECOND, THIRD, load_split, pseudo_labele
 from histome.datasets.declared import declaration_of
 from histome.datasets.splits import Split
 from histome.training.checkpoint import load_average
-from histome.training.nuclei.ship import ship, support_of
+from histome.training.nuclei.ship import ship, support_of, trained_network
 
 LIMITS = (
     "never saw: brain, skin, lymph node, soft tissue, pancreas, bile duct, cytology, frozen sections",
@@ -82,7 +82,7 @@ def main() -> None:
     card = ship(
         split,
         FOURTH,
-        weights=load_average(args.run),
+        net=trained_network(FOURTH, load_average(args.run)),
         out=ZOO,
         about=about(split, list(FOURTH.mix)),
         find=lambda field, network: find_in_field(field, args.data, network),

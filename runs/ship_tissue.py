@@ -17,7 +17,7 @@ from train_tissue import FIRST, SECOND
 from histome.datasets.declared import declaration_of
 from histome.datasets.tissue_fields import load_tissue_fields, sources_by_part, tissue_labels_of
 from histome.training.checkpoint import load_average
-from histome.training.tissue.ship import ship_tissue
+from histome.training.tissue.ship import ship_tissue, trained_tissue
 from histome.validation.maps.evidence import tissue_support
 
 LIMITS = (
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/out/tissue"))
     args = parser.parse_args()
     card = ship_tissue(
-        weights=load_average(args.run / "second"),
+        net=trained_tissue(load_average(args.run / "second")),
         out=ZOO,
         about=about(args.data),
         score=lambda: evaluate(args.data),

@@ -24,7 +24,7 @@ from histome.datasets.tissue_fields import TissueField, load_tissue_fields
 from histome.training.checkpoint import CHECKPOINT, load_average, write_average
 from histome.training.tissue.network import smooth_network_of
 from histome.training.tissue.recipe import SHARES, TissueRecipe
-from histome.training.tissue.ship import ship_tissue
+from histome.training.tissue.ship import ship_tissue, trained_tissue
 from histome.training.tissue.train import predict_tissue, train_tissue
 from histome.validation.maps.tissue import score_tissue, steadiness
 
@@ -86,7 +86,7 @@ def take_norms_out(first: Path, start: Path) -> None:
         "window_px": 1024,
         "halo_px": 64,
     }
-    card = ship_tissue(weights=load_average(first), out=first / "model", about=about, score=dict)
+    card = ship_tissue(net=trained_tissue(load_average(first)), out=first / "model", about=about, score=dict)
     write_average(smooth_network_of(card), start)
 
 

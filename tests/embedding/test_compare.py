@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from histome.cli import app
-from histome.embedding.compare import Comparison, compare_encoders, slide_leakage
+from histome.embedding.compare import Comparison, compare_encoders, slide_leakage, stain_range
 from histome.embedding.cost import measure_cost
 from histome.embedding.figure import as_markdown, mean_of
 from histome.embedding.tasks import (
@@ -100,11 +100,26 @@ def test_colors_tell_colors_and_vectors_are_not_made_twice(data, tmp_path, monke
     assert "abmil" not in result.scores  # one tile an image
     assert result.robustness is not None
     assert "color-histogram, color: no apd: too few groups" in as_markdown([one])
-    assert set(result.stain) == {"low_intensity", "high_intensity", "low_similarity", "high_similarity"}
+    conditions = {"low_intensity", "high_intensity", "low_similarity", "high_similarity"}
+    assert set(result.stain) == {"unchanged", *conditions}
+    assert result.stain["unchanged"] == result.scores["linear"].value
+    assert stain_range(result._replace(stain={"unchanged": 0.9, "low_intensity": 0.5})) == 0.0
     from histome.embedding import compare
 
     monkeypatch.setattr(compare, "read_tiles_of", None)
     assert compare_encoders(asked, tmp_path / "out")[0].tasks[0].scores == result.scores
+
+
+def test_tiles_may_be_shown_at_another_resolution(data, tmp_path, monkeypatch):
+    from histome.embedding import compare
+
+    asked = Comparison([("color-histogram", None)], [TASK], data, cost=False, probes=False, at_mpp=1.0)
+    read = []
+    tiles_of = lambda item, card, side_um: read.append(card.mpp) or read_tiles_of(item, card, side_um)  # noqa: E731
+    monkeypatch.setattr(compare, "read_tiles_of", tiles_of)
+    compare_encoders(asked, tmp_path)
+    compare_encoders(asked._replace(at_mpp=None), tmp_path)
+    assert (read[0], read[-1], len(read)) == (1.0, 0.5, 2 * 24 * 5)
 
 
 def test_fields_of_several_tiles_are_bags(data, tmp_path, monkeypatch):
@@ -123,7 +138,7 @@ def test_leakage_is_asked_where_slides_have_rows_enough(rng):
     x = rng.normal(0, 1, (12, 3)).astype(np.float32)
     assert slide_leakage(x, np.array([str(k) for k in range(12)])) is None
     groups = np.repeat(["a", "b"], 6)
-    assert slide_leakage(x + 20 * (groups == "a")[:, None], groups) == 1.0
+    assert slide_leakage(x + 20 * (groups == "a")[:, None], groups) == (1.0, 0.5)
 
 
 def test_the_command_writes_one_table_of_encoders_or_of_files(data, tmp_path):
@@ -148,6 +163,36 @@ def test_the_command_writes_one_table_of_encoders_or_of_files(data, tmp_path):
     done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "files")])
     assert done.exit_code == 0, done.output
     assert "| v | 4 |" in done.output
+
+
+def test_the_robustness_of_files_and_of_encoders_is_a_table_and_a_figure(data, tmp_path, monkeypatch):
+    from histome.validation import confounding
+
+    monkeypatch.setattr(confounding, "_REPEATS", 2)
+    rng = np.random.default_rng(0)
+    rows = [(y, c, f"{y}{c}{g}") for y in "ab" for c in "xy" for g in range(15) for _ in range(2)]
+    (tmp_path / "rows.csv").write_text("label,confounder,group\n" + "".join(",".join(r) + "\n" for r in rows))
+    axes = {"biology": [r[0] == "a" for r in rows], "center": [r[1] == "x" for r in rows]}
+    for name, first in axes.items():
+        vectors = np.stack([first, np.logical_not(first)], axis=1) + rng.normal(0, 0.05, (len(rows), 2))
+        np.save(tmp_path / f"{name}.npy", vectors.astype(np.float32))
+    words = ["encoders", "robustness", "--manifest", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "out")]
+    words += [word for name in axes for word in ("--vectors", str(tmp_path / f"{name}.npy"))]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "| biology | rows | 120 (60) | 1.000 (" in done.output
+    assert "| center | rows | 120 (60) | 0.000 (" in done.output
+    table = (tmp_path / "out" / "robustness.csv").read_text().splitlines()
+    by_name = {row["encoder"]: row for row in csv.DictReader(table)}
+    assert float(by_name["biology"]["clustering"]) > 0.9 > -0.9 > float(by_name["center"]["clustering"])
+    assert "linear" not in by_name["center"]
+    with Image.open(tmp_path / "out" / "robustness.png") as figure:
+        assert figure.size == (2250, 675)
+    words = ["encoders", "robustness", "-e", "color-histogram", "--tiles", str(data / "made")]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "tiles")])
+    assert done.exit_code == 0, done.output
+    assert "| color-histogram | made | 24 (6) | - |" in done.output  # no confounder: slide identity alone
+    assert " (0.167) |" in done.output  # one of six slides by chance
 
 
 def test_a_list_of_tasks_that_is_none_is_one_line(tmp_path):

@@ -84,6 +84,69 @@ def test_the_index_by_hand():
     assert (found.k, found.support) == (1, 1.0)
 
 
+def neighbors_by_hand(vectors, manifest, k):
+    """SO and OS counts of all rows and the balanced accuracy of a vote, by the definition, row by row."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    same_other = other_same = 0
+    right = {label: [] for label in np.unique(manifest.label)}
+    for row, vector in enumerate(unit):
+        others = np.flatnonzero(manifest.group != manifest.group[row])
+        nearest = others[np.argsort(1 - unit[others] @ vector, kind="stable")[:k]]
+        alike = manifest.label[nearest] == manifest.label[row]
+        near = manifest.confounder[nearest] == manifest.confounder[row]
+        same_other += np.sum(alike & ~near)
+        other_same += np.sum(~alike & near)
+        right[manifest.label[row]].append(alike.mean() > 0.5)
+    return same_other / (same_other + other_same), np.mean([np.mean(hits) for hits in right.values()])
+
+
+def test_the_index_is_its_definition_on_vectors_that_follow_both(rng, monkeypatch):
+    monkeypatch.setattr(confounding, "_REPEATS", 1)
+    vectors, manifest = made("label", rng)
+    vectors = vectors + 0.9 * made("confounder", rng)[0] + rng.normal(0, 0.3, vectors.shape)
+    vectors = np.concatenate([vectors, rng.normal(0, 0.3, (len(vectors), 4))], axis=1)
+    found = measure_confounding(vectors, manifest, k_candidates=(3, 9, 15))
+    by_hand = {k: neighbors_by_hand(vectors, manifest, k) for k in (3, 9, 15)}
+    assert 0.3 < found.ri < 0.8
+    assert found.k == max(by_hand, key=lambda k: by_hand[k][1])
+    assert found.by_k == pytest.approx({k: ri for k, (ri, _) in by_hand.items()})
+    assert found.ri == pytest.approx(by_hand[found.k][0])
+
+
+def test_the_indices_are_those_of_croma_as_its_quickstart_asks_for_them(rng, monkeypatch):
+    import croma
+
+    monkeypatch.setattr(confounding, "_REPEATS", 1)
+    vectors, manifest = made("label", rng)
+    vectors = vectors + rng.normal(0, 0.8, vectors.shape)
+    options = {"manifest": confounding._frame(manifest), "confounder_column": "confounder"}
+    found = measure_confounding(vectors, manifest, k_candidates=(5, 11, 21))
+    assert found.ri == croma.RI.compute(vectors, k_candidates=[5, 11, 21], **options).value
+    assert found.mari == croma.MaRI.compute(vectors, k_candidates=[found.k], **options).value
+    assert found.croma == croma.CRoMa.compute(vectors, **options).value
+
+
+# The matrices of croma's own tests of apd: strengths in rows, repeats in columns.
+@pytest.mark.parametrize(
+    ("accuracies", "apd"),
+    [
+        ([[0.8, 0.8], [0.8, 0.8], [0.8, 0.8]], 0.0),
+        ([[0.9, 0.9], [0.72, 0.72], [0.72, 0.72]], -0.2),
+        ([[0.2, 0.9], [0.3, 0.75]], 1 / 6),
+    ],
+)
+def test_apd_is_that_of_cromas_examples(rng, monkeypatch, accuracies, apd):
+    strengths = np.linspace(0, 1, len(accuracies))
+    monkeypatch.setattr(confounding, "_STRENGTHS", tuple(strengths))
+    monkeypatch.setattr(confounding, "_sweep", lambda vectors, manifest: np.array(accuracies))
+    found = measure_confounding(*made("label", rng))
+    assert found.apd == pytest.approx(apd)
+    base = np.mean(accuracies[0])
+    lost = [(np.mean(row) - base) / (base - 0.5) for row in accuracies]
+    assert found.nipd == pytest.approx(np.trapezoid(lost, strengths))
+    assert found.by_strength == pytest.approx(dict(zip(strengths, np.mean(accuracies, axis=1), strict=True)))
+
+
 def test_a_probe_that_may_cheat_does_when_it_can(rng):
     vectors, manifest = made("label", rng)
     cheat = np.concatenate([0.4 * vectors, 3 * made("confounder", rng)[0]], axis=1) + rng.normal(

@@ -1,12 +1,15 @@
 """histome encoders: which foundation models there are, what is known of them, how they compare."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from histome.cli import console
 from histome.errors import UsageError
+
+if TYPE_CHECKING:
+    from histome.embedding.compare import Compared
 
 encoders = typer.Typer(help="Foundation models: encoders that turn tiles into vectors.")
 
@@ -78,6 +81,30 @@ def check(
     return console.say_findings(check_encoder(name, weights, hub=hub, random=random, told=console.say))
 
 
+_Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the table, the figure and the vectors.")]
+_Encoders = Annotated[
+    list[str] | None,
+    typer.Option("--encoder", "-e", metavar="NAME[=WEIGHTS]", help="An encoder; may be repeated."),
+]
+_Tasks = Annotated[Path | None, typer.Option(help="Tasks: a TOML file, see docs/encoders.md.")]
+_Data = Annotated[
+    Path | None, typer.Option(help="Folder that the tasks' folders are in; by default that of --tasks.")
+]
+_Tiles = Annotated[
+    Path | None, typer.Option(help="One task: a folder with images.csv, or of folders that are labels.")
+]
+_Vectors = Annotated[
+    list[Path] | None, typer.Option(help="Vectors in place of encoders: .h5, .npz, .zarr, .parquet, .pt.")
+]
+_Manifest = Annotated[
+    Path | None, typer.Option(help="Of --vectors, a row each: label, group and perhaps confounder.")
+]
+_Stain = Annotated[
+    Literal["none", "macenko", "reinhard"], typer.Option(help="Stain normalization of each image.")
+]
+_AtMpp = Annotated[float | None, typer.Option(help="um/px of tiles; by default each encoder's own.")]
+
+
 @encoders.command(
     epilog=console.examples(
         "encoders compare -e color-histogram -e random-vit-tiny --tasks tasks.toml --data data -o comparison",
@@ -86,51 +113,80 @@ def check(
     )
 )
 def compare(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the table, the figure and the vectors.")
-    ],
-    encoder: Annotated[
-        list[str] | None,
-        typer.Option("--encoder", "-e", metavar="NAME[=WEIGHTS]", help="An encoder; may be repeated."),
-    ] = None,
-    tasks: Annotated[Path | None, typer.Option(help="Tasks: a TOML file, see docs/encoders.md.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder that the tasks' folders are in; by default that of --tasks.")
-    ] = None,
-    tiles: Annotated[
-        Path | None, typer.Option(help="One task: a folder with images.csv, or of folders that are labels.")
-    ] = None,
-    vectors: Annotated[
-        list[Path] | None, typer.Option(help="Vectors in place of encoders: .h5, .npz, .zarr, .parquet, .pt.")
-    ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Of --vectors, a row each: label, group and perhaps confounder.")
-    ] = None,
-    stain: Annotated[
-        Literal["none", "macenko", "reinhard"], typer.Option(help="Stain normalization of each image.")
-    ] = "none",
+    out: _Out,
+    encoder: _Encoders = None,
+    tasks: _Tasks = None,
+    data: _Data = None,
+    tiles: _Tiles = None,
+    vectors: _Vectors = None,
+    manifest: _Manifest = None,
+    stain: _Stain = "none",
+    at_mpp: _AtMpp = None,
     cost: Annotated[bool, typer.Option(help="Measure time, memory and arithmetic too.")] = True,
 ) -> None:
     """Compare encoders: k-NN, linear and attention probes by group, robustness, cost: a table, a figure."""
     with console.extra("encoders"):
-        from histome.embedding import compare_encoders, compare_files, read_tasks, write_comparison
-        from histome.embedding.compare import Comparison
+        from histome.embedding import write_comparison
         from histome.embedding.figure import as_markdown
-        from histome.embedding.tasks import folder_task
 
-        if vectors and manifest:
-            compared = compare_files(vectors, manifest)
-        elif encoder and (tasks or tiles):
-            read = read_tasks(tasks) if tasks else [folder_task((tiles or out).resolve())]
-            pairs = [_with_weights(text) for text in encoder]
-            asked = Comparison(pairs, read, data or (tasks or out).parent, stain, cost)
-            told = lambda name, task: console.say(f"{name}: {task}")  # noqa: E731
-            compared = compare_encoders(asked, out, told=told)
-        else:
-            raise UsageError("give -e NAME with --tasks FILE or --tiles FOLDER, or --vectors with --manifest")
+        asked = _Asked(encoder, tasks, data, tiles, vectors, manifest)
+        compared = _compared(asked, out, stain=stain, at_mpp=at_mpp, cost=cost)
         for path in write_comparison(compared, out):
             console.say(str(path))
         console.print_result(as_markdown(compared))
+
+
+@encoders.command(
+    epilog=console.examples(
+        "encoders robustness --vectors uni.h5 --vectors mine.parquet --manifest rows.csv -o robustness",
+        "encoders robustness -e color-histogram --tasks tasks.toml --data data -o robustness",
+    )
+)
+def robustness(
+    out: _Out,
+    encoder: _Encoders = None,
+    tasks: _Tasks = None,
+    data: _Data = None,
+    tiles: _Tiles = None,
+    vectors: _Vectors = None,
+    manifest: _Manifest = None,
+    stain: _Stain = "none",
+) -> None:
+    """Whom do vectors follow? RI, MaRI, CRoMa, APD, nIPD, clusters, slide identity, stain conditions."""
+    with console.extra("encoders"):
+        from histome.embedding.robustness import robustness_markdown, write_robustness
+
+        asked = _Asked(encoder, tasks, data, tiles, vectors, manifest)
+        compared = _compared(asked, out, stain=stain, cost=False, probes=False)
+        for path in write_robustness(compared, out):
+            console.say(str(path))
+        console.print_result(robustness_markdown(compared))
+
+
+class _Asked(NamedTuple):
+    """Encoders on tasks, or files of vectors with what is known of their rows."""
+
+    encoder: list[str] | None
+    tasks: Path | None
+    data: Path | None
+    tiles: Path | None
+    vectors: list[Path] | None
+    manifest: Path | None
+
+
+def _compared(asked: _Asked, out: Path, **how: Any) -> "list[Compared]":
+    from histome.embedding import compare_encoders, compare_files, read_tasks
+    from histome.embedding.compare import Comparison
+    from histome.embedding.tasks import folder_task
+
+    if asked.vectors and asked.manifest:
+        return compare_files(asked.vectors, asked.manifest, probes=how.get("probes", True))
+    if not (asked.encoder and (asked.tasks or asked.tiles)):
+        raise UsageError("give -e NAME with --tasks FILE or --tiles FOLDER, or --vectors with --manifest")
+    read = read_tasks(asked.tasks) if asked.tasks else [folder_task((asked.tiles or out).resolve())]
+    pairs = [_with_weights(text) for text in asked.encoder]
+    comparison = Comparison(pairs, read, asked.data or (asked.tasks or out).parent, **how)
+    return compare_encoders(comparison, out, told=lambda name, task: console.say(f"{name}: {task}"))
 
 
 def _with_weights(text: str) -> tuple[str, Path | None]:

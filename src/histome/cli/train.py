@@ -55,6 +55,43 @@ def nuclei(
     console.print_result(describe_card(card))
 
 
+_Encoder = typer.Option(
+    metavar="NAME[=WEIGHTS]",
+    help="A head is trained on its maps: of `histome encoders list`, timm:MODEL, or a pretraining's folder.",
+)
+
+
+@train.command(
+    epilog=console.examples(
+        "train cells --encoder imagenet-efficientnet-lite0 --data mine=my-labels -o my-cells",
+        "train cells --encoder uni=pytorch_model.bin --data consep=consep --data mine=my-labels -o my-cells",
+    )
+)
+def cells(
+    data: Annotated[
+        list[str], typer.Option(metavar="NAME=FOLDER", help="Labeled data; as of `train nuclei`.")
+    ],
+    encoder: Annotated[str, _Encoder],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
+    start: Annotated[str, typer.Option("--from", help="The cells model that makes the outlines.")] = "nuclei",
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 0.5 um/px.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
+) -> None:
+    """Train a cell classifier on an encoder's features; the outlines are those of another cells model.
+
+    Run the same line again after an interruption. Then: histome profile SLIDE --cells-model OUT.
+    """
+    with console.extra("train"):
+        from histome.models.describe import describe_card
+        from histome.training.heads import HeadPlan, train_cells
+
+        name, _, weights = encoder.partition("=")
+        plan = HeadPlan(name, weights or None, start=start, steps=steps, seed=seed, device=device)
+        card = train_cells([_pair(text) for text in data], out, plan)
+    console.print_result(describe_card(card))
+
+
 _Labeled = Annotated[
     list[str],
     typer.Option(
@@ -73,6 +110,7 @@ def tissue(
     data: _Labeled,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
     start: Annotated[str | None, typer.Option("--from", help="Begin with this tissue model.")] = None,
+    encoder: Annotated[str | None, _Encoder] = None,
     mpp: _Mpp = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 1 um/px.")] = 3000,
     seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
@@ -82,9 +120,9 @@ def tissue(
 
     Run the same line again after an interruption. Then: histome profile SLIDE --tissue-model OUT.
     """
-    _train_maps(
-        "tissue", data, out, {"steps": steps, "start": start, "mpp": mpp, "seed": seed, "device": device}
-    )
+    name, _, weights = (encoder or "").partition("=")
+    plan = {"steps": steps, "start": start, "mpp": mpp, "seed": seed, "device": device}
+    _train_maps("tissue", data, out, plan | {"encoder": name or None, "weights": weights or None})
 
 
 @train.command(epilog=console.examples("train qc --data mine=my-artifacts --mpp 0.5 -o my-qc"))
@@ -143,6 +181,34 @@ def curriculum(
     for result in results:
         console.print_result(result.verdict())
     console.print_result(table(results))
+
+
+@train.command(
+    epilog=console.examples("train distill slides/*.svs --teacher uni=pytorch_model.bin -o student")
+)
+def distill(
+    sources: Annotated[list[Path], typer.Argument(metavar="SLIDES", help="Slides or fields of view.")],
+    teacher: Annotated[
+        str, typer.Option(metavar="NAME[=WEIGHTS]", help="Whom to imitate; see `histome encoders list`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint, log and encoder.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches of tiles, at the teacher's um/px.")] = 4000,
+    batch: Annotated[int, typer.Option(min=2, help="Tiles at once.")] = 16,
+    mpp: Annotated[
+        float | None, typer.Option(help="um/px of the sources; overrides what their files say.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
+) -> None:
+    """Teach a small encoder (4 M parameters) what a large one says of tiles: vectors and maps.
+
+    Run the same line again after an interruption. Then: histome embed SLIDE --encoder OUT/encoder.toml.
+    """
+    with console.extra("encoders"):
+        from histome.training.encoders.distill import DistillRecipe, distill_slides
+
+        recipe = DistillRecipe(steps=steps, decay_steps=max(1, steps // 3), batch=batch)
+        card = distill_slides(sources, out, teacher=teacher, recipe=recipe, mpp=mpp, device=device)
+    console.say(str(card))
 
 
 @train.command(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from histome.embedding.figure import write_comparison
     from histome.embedding.layouts import LAYOUTS, Embedded
     from histome.embedding.places import Places, nucleus_places, tile_places
+    from histome.embedding.robustness import write_robustness
     from histome.embedding.tasks import EncoderTask, read_tasks
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "read_tasks",
     "tile_places",
     "write_comparison",
+    "write_robustness",
 ]
 __getattr__ = opened(__name__, __file__)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,9 +30,18 @@ from histome.validation.staining import CONDITIONS, Condition, restain
 _BATCH, _SEED = 32, 0
 # A source with fewer rows has none in one half of them.
 _LEAST_ROWS = 4
+# Of `Robustness`: what is no number, and the n that stands elsewhere in a row.
+_NO_COLUMNS = ("missing", "by_k", "by_strength", "n")
 
 Bags = list[NDArray[np.float32]]
 Told = Callable[[str, str], object]
+
+
+class Leakage(NamedTuple):
+    """Share of rows whose slide a linear probe tells, learning from others of it; `chance` of guessing."""
+
+    share: float
+    chance: float
 
 
 class TaskResult(NamedTuple):
@@ -45,20 +55,20 @@ class TaskResult(NamedTuple):
         Images or nuclei, and the slides or patients that they are of.
     scores : dict
         Probe -> balanced accuracy with its interval over groups; `abmil` where images have several tiles.
-    leakage : float or None
-        Share of rows whose group a linear probe tells, learning from the other half of the same groups;
-        chance is one over their number.
+    leakage : Leakage or None
+        Of the groups' identity, where two of them have rows enough.
     robustness : Robustness or None
         Where the task names a confounder.
     stain : dict
-        Stain condition -> balanced accuracy of the linear probe that learned from unchanged tiles.
+        Stain condition, and "unchanged", -> balanced accuracy of the linear probe that learned from unchanged
+        tiles.
     """
 
     task: str
     n: int
     groups: int
     scores: dict[str, Estimate]
-    leakage: float | None
+    leakage: Leakage | None
     robustness: Robustness | None
     stain: dict[str, float]
 
@@ -78,13 +88,21 @@ class Compared(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What is compared: names of encoders with weights, tasks, and how tiles are shown."""
+    """What is compared: names of encoders with weights, tasks, how tiles are shown, what is measured.
+
+    Attributes
+    ----------
+    at_mpp : float, um/px, or None
+        Of tiles, in place of each encoder's own; squares round points stay as large as the task says.
+    """
 
     encoders: Sequence[tuple[str, Path | None]]
     tasks: Sequence[EncoderTask]
     root: Path
     stain: StainNormalization = "none"
     cost: bool = True
+    probes: bool = True
+    at_mpp: float | None = None
 
 
 def compare_encoders(
@@ -101,8 +119,8 @@ def compare_encoders(
         tasks = []
         for task, rows in found:
             told(opened.card.name, task.name)
-            vectors = _Vectors(opened, task, rows, out / "vectors", asked.stain)
-            tasks.append(_judge(task, rows, vectors))
+            vectors = _Vectors(opened, task, rows, out / "vectors", asked)
+            tasks.append(_judge(task, rows, vectors, probes=asked.probes))
         cost = measure_cost(name, weights) if asked.cost else None
         dimension = opened.card.dimension or 0
         results.append(Compared(opened.card.name, dimension, tasks, cost))
@@ -118,15 +136,15 @@ class _Vectors:
         task: EncoderTask,
         rows: list[Item],
         folder: Path,
-        stain: StainNormalization,
+        asked: Comparison,
     ) -> None:
         self._opened, self._task, self._rows, self._folder = opened, task, rows, folder
-        self._stain: StainNormalization = stain
+        self._stain: StainNormalization = asked.stain
+        self._card = replace(opened.card, mpp=asked.at_mpp or opened.card.mpp)
 
     def bags(self, condition: str = "") -> Bags:
-        key = repr(
-            (self._opened.card.name, self._opened.sha256, self._task, self._rows, self._stain, condition)
-        )
+        about = (self._card.name, self._opened.sha256, self._task, self._rows, self._stain, condition)
+        key = repr(about if self._card == self._opened.card else (*about, self._card.mpp))
         name = f"{self._opened.card.name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
         file = self._folder / name
         if file.exists():
@@ -142,7 +160,7 @@ class _Vectors:
     def _made(self, condition: Condition | None) -> Bags:
         tiles, ends = [], []
         for item in self._rows:
-            shown = read_tiles_of(item, self._opened.card, self._task.side_um)
+            shown = read_tiles_of(item, self._card, self._task.side_um)
             if self._stain != "none":
                 shown = fit_normalizer(self._stain, shown)(shown)
             tiles += [restain(tile, condition) if condition else tile for tile in shown]
@@ -152,28 +170,29 @@ class _Vectors:
         return np.split(vectors, ends[:-1])
 
 
-def _judge(task: EncoderTask, rows: list[Item], vectors: _Vectors) -> TaskResult:
+def _judge(task: EncoderTask, rows: list[Item], vectors: "_Vectors | _Given", *, probes: bool) -> TaskResult:
     manifest, bags = manifest_of(rows), vectors.bags()
     x = np.stack([bag.mean(0) for bag in bags])
+    confounded = len(set(manifest.confounder)) > 1
+    return TaskResult(
+        task=task.name,
+        n=len(rows),
+        groups=len(np.unique(manifest.group)),
+        scores=_probed(x, bags, manifest) if probes else {},
+        leakage=slide_leakage(x, manifest.group),
+        robustness=measure_confounding(x, manifest) if confounded else None,
+        stain=_stained(x, manifest, vectors) if task.stain else {},
+    )
+
+
+def _probed(x: NDArray[np.float32], bags: Bags, manifest: Manifest) -> dict[str, Estimate]:
     rng = partial(np.random.default_rng, _SEED)
     folds = partial(leave_sources_out, x, manifest.label, manifest.group)
     found = {name: folds(probe, rng=rng()) for name, probe in PROBES.items()}
     if max(map(len, bags)) > 1:
         found["abmil"] = _of_bags(bags, manifest)
     groups = manifest.group.tolist()
-    scores = {
-        name: balanced_accuracy(manifest.label, said, groups, rng=rng()) for name, said in found.items()
-    }
-    confounded = len(set(manifest.confounder)) > 1
-    return TaskResult(
-        task=task.name,
-        n=len(rows),
-        groups=len(set(groups)),
-        scores=scores,
-        leakage=slide_leakage(x, manifest.group),
-        robustness=measure_confounding(x, manifest) if confounded else None,
-        stain=_stained(x, manifest, vectors) if task.stain else {},
-    )
+    return {name: balanced_accuracy(manifest.label, said, groups, rng=rng()) for name, said in found.items()}
 
 
 def _of_bags(bags: Bags, manifest: Manifest) -> NDArray:
@@ -189,31 +208,39 @@ def _of_bags(bags: Bags, manifest: Manifest) -> NDArray:
     return found
 
 
-def slide_leakage(x: NDArray[np.float32], groups: NDArray) -> float | None:
+def slide_leakage(x: NDArray[np.float32], groups: NDArray) -> Leakage | None:
     """Return the share of rows whose slide a linear probe tells; None where no two slides have 4 rows."""
     names, counts = np.unique(groups, return_counts=True)
     kept = np.isin(groups, names[counts >= _LEAST_ROWS])
-    if len(np.unique(groups[kept])) < 2:
+    slides = len(np.unique(groups[kept]))
+    if slides < 2:
         return None
-    return float(source_hits(x[kept], groups[kept], np.random.default_rng(_SEED)).mean())
+    hits = source_hits(x[kept], groups[kept], np.random.default_rng(_SEED))
+    return Leakage(float(hits.mean()), 1 / slides)
 
 
-def _stained(x: NDArray[np.float32], manifest: Manifest, vectors: _Vectors) -> dict[str, float]:
+def _stained(x: NDArray[np.float32], manifest: Manifest, vectors: "_Vectors | _Given") -> dict[str, float]:
     """Balanced accuracy of a linear probe that learned from other groups, unchanged, under each condition."""
     scores = {}
-    for condition in CONDITIONS:
-        changed = np.stack([bag.mean(0) for bag in vectors.bags(condition)])
+    for condition in ("", *CONDITIONS):
+        shown = np.stack([bag.mean(0) for bag in vectors.bags(condition)])
         found = np.empty_like(manifest.label)
         for fold in source_folds(np.random.default_rng(_SEED).permutation(np.unique(manifest.group))):
             out = np.isin(manifest.group, fold)
-            found[out] = linear_probe(x[~out], manifest.label[~out], changed[out])
+            found[out] = linear_probe(x[~out], manifest.label[~out], shown[out])
         truth = manifest.label
         shares = [np.mean(found[truth == label] == label) for label in np.unique(truth)]
-        scores[condition] = float(np.mean(shares))
+        scores[condition or "unchanged"] = float(np.mean(shares))
     return scores
 
 
-def compare_files(files: Sequence[Path], manifest_file: Path) -> list[Compared]:
+def stain_range(result: TaskResult) -> float | None:
+    """Return the largest less the smallest score over the stain conditions."""
+    scores = [result.stain[name] for name in CONDITIONS if name in result.stain]
+    return max(scores) - min(scores) if scores else None
+
+
+def compare_files(files: Sequence[Path], manifest_file: Path, *, probes: bool = True) -> list[Compared]:
     """Compare files of vectors by the rows of a table: label, group and, where there is one, confounder."""
     from histome.datasets.fields import read_rows
     from histome.embedding.layouts import read_vectors
@@ -228,7 +255,7 @@ def compare_files(files: Sequence[Path], manifest_file: Path) -> list[Compared]:
         vectors = read_vectors(file)
         if len(vectors) != len(rows):
             raise DataError(f"{file}: {len(vectors)} vectors for {len(rows)} rows of {manifest_file.name}")
-        judged = _judge(task, found, _Given(np.split(vectors, len(vectors))))  # type: ignore[arg-type]
+        judged = _judge(task, found, _Given(np.split(vectors, len(vectors))), probes=probes)
         results.append(Compared(file.stem, vectors.shape[1], [judged], None))
     return results
 
@@ -254,11 +281,12 @@ def table_rows(compared: Sequence[Compared]) -> list[dict[str, Any]]:
                 for part, field in (("", "value"), ("_low", "low"), ("_high", "high"))
             }
             robust = result.robustness._asdict() if result.robustness else {}
-            robust = {name: value for name, value in robust.items() if name not in ("missing", "n")}
-            stain = {f"stain_{name}": value for name, value in result.stain.items()}
+            robust = {name: value for name, value in robust.items() if name not in _NO_COLUMNS}
+            stain: dict[str, Any] = {f"stain_{name}": value for name, value in result.stain.items()}
             if result.stain:
-                stain["stain_range"] = max(result.stain.values()) - min(result.stain.values())
+                stain["stain_range"] = stain_range(result)
             about = {"encoder": one.encoder, "dimension": one.dimension, "task": result.task, "n": result.n}
-            about |= {"groups": result.groups, "leakage": result.leakage}
+            share, chance = result.leakage or (None, None)
+            about |= {"groups": result.groups, "leakage": share, "leakage_chance": chance}
             rows.append(about | scores | robust | stain | cost)
     return rows

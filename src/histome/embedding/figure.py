@@ -7,31 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from histome.embedding.compare import Compared, table_rows
+from histome.embedding.compare import Compared, stain_range, table_rows
 from histome.errors import UsageError
 
 
 def write_comparison(compared: Sequence[Compared], out: Path) -> list[Path]:
     """Write encoders.csv, encoders.md and, where costs were measured, encoders.png; returns them."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = table_rows(compared)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
     table, page = out / "encoders.csv", out / "encoders.md"
-    with table.open("w", newline="", encoding="utf-8") as file:
-        written = csv.DictWriter(file, columns)
-        written.writeheader()
-        written.writerows({key: _number(value) for key, value in row.items()} for row in rows)
+    write_rows_of(table_rows(compared), table)
     page.write_text(as_markdown(compared), encoding="utf-8")
     if not all(one.cost for one in compared):
         return [table, page]
     return [table, page, _draw(compared, out / "encoders.png")]
 
 
+def write_rows_of(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write rows that need not have the same columns as CSV, numbers with five digits."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        written = csv.DictWriter(file, columns)
+        written.writeheader()
+        written.writerows({key: _number(value) for key, value in row.items()} for row in rows)
+
+
 def _number(value: Any) -> Any:
     return f"{value:.5g}" if isinstance(value, float) else value
 
 
-def _short(value: float | None, digits: int = 3) -> str:
+def short_number(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many digits, `-` where there is none."""
     return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
@@ -44,11 +49,11 @@ def as_markdown(compared: Sequence[Compared]) -> str:
     for one in sorted(compared, key=lambda one: -one.performance):
         lines.append([one.encoder, str(one.dimension), *map(_scores, one.tasks), *_robust(one), *_cost(one)])
     table = [f"| {' | '.join(cells)} |" for cells in lines]
-    return "\n".join([*table, "", *_missing(compared)]) + "\n"
+    return "\n".join([*table, "", *missing_lines(compared)]) + "\n"
 
 
-def _missing(compared: Sequence[Compared]) -> list[str]:
-    """Why an index is not there, a line each."""
+def missing_lines(compared: Sequence[Compared]) -> list[str]:
+    """Return why an index is not there, a line each."""
     return [
         f"- {one.encoder}, {result.task}: no {name}: {reason}"
         for one in compared
@@ -60,16 +65,16 @@ def _missing(compared: Sequence[Compared]) -> list[str]:
 
 def _scores(result: Any) -> str:
     linear, knn, abmil = (result.scores.get(name) for name in ("linear", "knn", "abmil"))
-    interval = f"{_short(linear.value)} ({_short(linear.low)}-{_short(linear.high)})"
-    return f"{interval}, {_short(knn.value)}, {_short(abmil.value if abmil else None)}"
+    interval = f"{short_number(linear.value)} ({short_number(linear.low)}-{short_number(linear.high)})"
+    return f"{interval}, {short_number(knn.value)}, {short_number(abmil.value if abmil else None)}"
 
 
 def _robust(one: Compared) -> list[str]:
     """Means over the tasks that have them."""
     known = [result.robustness for result in one.tasks if result.robustness]
     indices = [[getattr(r, name) for r in known] for name in ("ri", "apd", "clustering")]
-    ranges = [max(r.stain.values()) - min(r.stain.values()) for r in one.tasks if r.stain]
-    return [_short(mean_of(values)) for values in (*indices, ranges)]
+    ranges = [stain_range(result) for result in one.tasks]
+    return [short_number(mean_of(values)) for values in (*indices, ranges)]
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
@@ -84,16 +89,16 @@ def _cost(one: Compared) -> list[str]:
         return ["-"] * 5
     millions = None if cost.parameters is None else cost.parameters / 1e6
     return [
-        _short(millions, 1),
-        _short(cost.gflops, 2),
-        _short(cost.tiles_per_s, 1),
-        _short(cost.peak_mb, 0),
-        _short(cost.mm2_per_min, 1),
+        short_number(millions, 1),
+        short_number(cost.gflops, 2),
+        short_number(cost.tiles_per_s, 1),
+        short_number(cost.peak_mb, 0),
+        short_number(cost.mm2_per_min, 1),
     ]
 
 
-def _draw(compared: Sequence[Compared], path: Path) -> Path:
-    """Performance over speed, colored by robustness (gray where no task has a confounder)."""
+def drawing() -> Any:
+    """Return pyplot, drawing into files; raises UsageError where matplotlib is missing."""
     try:
         import matplotlib
     except ModuleNotFoundError as error:
@@ -101,6 +106,12 @@ def _draw(compared: Sequence[Compared], path: Path) -> Path:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def _draw(compared: Sequence[Compared], path: Path) -> Path:
+    """Performance over speed, colored by robustness (gray where no task has a confounder)."""
+    pyplot = drawing()
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
     speed = [one.cost.tiles_per_s if one.cost else np.nan for one in compared]
     robust = [mean_of([r.robustness.ri for r in one.tasks if r.robustness]) for one in compared]

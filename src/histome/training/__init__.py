@@ -1,8 +1,9 @@
 """Networks are trained here: what all trainings share, and a room for each kind of network.
 
 `nuclei` and `tissue` make the shipped models, `uperhover` a vision transformer in stages, `narrative` a
-language model that writes, `encoders` what networks could begin from. PyTorch is imported here and in
-`histome.encoders` alone, and by their modules: not by `import histome.training`.
+language model that writes, `encoders` what networks could begin from, `heads` what learns on an encoder that
+stays as it is. PyTorch is imported here and in `histome.encoders` alone, and by their modules: not by `import
+histome.training`.
 """
 
 from typing import TYPE_CHECKING

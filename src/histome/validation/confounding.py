@@ -54,6 +54,10 @@ class Robustness(NamedTuple):
         Neighbors, and rows.
     support : 0-1
         Share of the rows that have a neighbor of either kind among the k, of which `ri` and `mari` are.
+    by_k : dict
+        Number of neighbors -> robustness index.
+    by_strength : dict
+        How far the probe's training set is confounded (Cramer's V, 0-1) -> its mean balanced accuracy.
     missing : dict
         Index -> reason.
     """
@@ -67,6 +71,8 @@ class Robustness(NamedTuple):
     k: int | None
     n: int
     support: float | None
+    by_k: dict[int, float]
+    by_strength: dict[float, float]
     missing: dict[str, str]
 
 
@@ -89,6 +95,8 @@ def measure_confounding(
     with _quiet():
         ri = _try(lambda: croma.RI.compute(**options, k_candidates=tuple(k_candidates)), "ri", missing)
         k = ri.k if ri is not None else None
+        few = [each for each in k_candidates if each < len(vectors)] if ri is not None else []
+        by_k = croma.RI.compute_curve(**options, k_values=few) if few else {}
         mari = _try(
             lambda: croma.MaRI.compute(**options, k_candidates=(k or k_candidates[0],)), "mari", missing
         )
@@ -106,6 +114,8 @@ def measure_confounding(
         k=k,
         n=len(vectors),
         support=None if ri is None else float(ri.support),
+        by_k={each: float(value) for each, value in by_k.items()},
+        by_strength={} if sweep is None else dict(zip(_STRENGTHS, sweep.mean(1).tolist(), strict=True)),
         missing=missing,
     )
 

@@ -1,11 +1,10 @@
 """From labeled folders to a model that profiles: one call, a few steps of a tiny network."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from helpers.labeled_discs import labeled_discs
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
@@ -26,34 +25,11 @@ from histome.training.nuclei.train import Recipe
 pytestmark = pytest.mark.slow
 
 PLAN = Plan(steps=4, widths=(8, 8, 16), window_px=128, crop_px=64, batch=2, device="cpu")
-CLASSES = ("lymphocyte", "plasma_cell", "fibroblast")
-
-
-def make_folder(root: Path, patients: int = 5, labels: tuple[str, ...] = CLASSES) -> Path:
-    """Fields of 120 px at 0.5 um/px with dark discs, one a patient, in our own layout."""
-    rng = np.random.default_rng(1)
-    for folder in ("images", "instances"):
-        (root / folder).mkdir(parents=True)
-    images, nuclei = ["image,file,instances,source,mpp"], ["image,instance,x_px,y_px,label"]
-    yy, xx = np.mgrid[:120, :120]
-    for k in range(patients):
-        rgb = np.full((120, 120, 3), (230, 200, 220), np.uint8)
-        instances = np.zeros((120, 120), np.uint16)
-        for n, (x, y) in enumerate(rng.uniform(8, 112, (12, 2)), start=1):
-            inside = (xx - x) ** 2 + (yy - y) ** 2 < 36
-            instances[inside], rgb[inside] = n, (90, 60, 130)
-            nuclei.append(f"f{k},{n},{x:.1f},{y:.1f},{labels[n % len(labels)]}")
-        Image.fromarray(rgb).save(root / f"images/f{k}.png")
-        Image.fromarray(instances).save(root / f"instances/f{k}.png")
-        images.append(f"f{k},images/f{k}.png,instances/f{k}.png,patient {k},0.5")
-    (root / "images.csv").write_text("\n".join(images) + "\n")
-    (root / "nuclei.csv").write_text("\n".join(nuclei) + "\n")
-    return root
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("data") / "mine")
+    return labeled_discs(tmp_path_factory.mktemp("data") / "mine")
 
 
 @pytest.fixture(scope="module")
@@ -155,14 +131,14 @@ def test_a_network_of_other_widths_is_one_clear_line(trained):
 
 
 def test_two_patients_are_too_few(tmp_path):
-    folder = make_folder(tmp_path / "few", patients=2)
+    folder = labeled_discs(tmp_path / "few", patients=2)
     with pytest.raises(DataError, match="fewer than three sources"):
         train_nuclei([("mine", folder)], tmp_path / "out", PLAN)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_label_is_refused_before_anything_is_written(tmp_path):
-    folder = make_folder(tmp_path / "typo", labels=("Lymphocyte",))
+    folder = labeled_discs(tmp_path / "typo", labels=("Lymphocyte",))
     with pytest.raises(DataError, match="unknown label 'Lymphocyte'"):
         train_nuclei([("mine", folder)], tmp_path / "out", PLAN)
     assert not (tmp_path / "out").exists()

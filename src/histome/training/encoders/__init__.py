@@ -2,6 +2,7 @@
 
 `PlainEncoder` is the shape, `load_packed` packs every field's pixels, `pretrain` learns from crops of them,
 `Probes` say what a frozen encoder knows of nuclei and tissue. What was measured is in `TermWeights`.
+`distill` teaches a small one what a large one says.
 """
 
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
+    from histome.training.encoders.distill import DistillRecipe, distill_slides
     from histome.training.encoders.network import PlainEncoder
     from histome.training.encoders.packed import PackedField, load_packed
     from histome.training.encoders.probe import Probes
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "DistillRecipe",
     "PackedField",
     "PlainEncoder",
     "PretrainRecipe",
     "Probes",
     "TermWeights",
+    "distill_slides",
     "export_encoder",
     "load_encoder",
     "load_packed",

@@ -53,12 +53,15 @@ def _read_folder(root: Path, tissue_held_out: set[str]) -> Iterator[PackedField]
         yield PackedField(about.name, row["image"], to_mpp, held_out, image)
 
 
-def _tissue_corners(slide: Slide, mpp: float, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    """(n, 2) x, y of tile corners at level 0, each tile's center on tissue (colored pixels)."""
+def tissue_corners(
+    slide: Slide, mpp: float, rng: np.random.Generator, n: int, *, side_px: int = _SECTION_SIDE
+) -> NDArray[np.float64]:
+    """(n, 2) x, y of tile corners at level 0, each tile's center on tissue (colored pixels), or anywhere."""
     colored = cv2.GaussianBlur(slide.thumbnail(), (0, 0), 2.0)
-    rows, cols = np.nonzero(np.ptp(colored.astype(int), axis=2) > 25)
+    on_tissue = np.ptp(colored.astype(int), axis=2) > 25
+    rows, cols = np.nonzero(on_tissue if on_tissue.any() else ~on_tissue)
     picked = rng.choice(len(rows), n)
-    scale, side = slide.size_px[0] / colored.shape[1], _SECTION_SIDE * mpp / slide.mpp.x
+    scale, side = slide.size_px[0] / colored.shape[1], side_px * mpp / slide.mpp.x
     corners = np.stack([cols[picked], rows[picked]], axis=1) * scale - side / 2
     return np.floor(np.clip(corners, 0, np.array(slide.size_px) - side - 1))
 
@@ -68,7 +71,7 @@ def _read_section(path: Path, seed: int = 0) -> Iterator[PackedField]:
     rng, size = np.random.default_rng(seed), (_SECTION_SIDE, _SECTION_SIDE)
     with open_slide(path, mpp=IMAGE_MPP) as slide:
         for n, mpp in _SECTION_TILES:
-            for k, (x, y) in enumerate(_tissue_corners(slide, mpp, rng, n)):
+            for k, (x, y) in enumerate(tissue_corners(slide, mpp, rng, n)):
                 image = slide.read(x, y, size=size, mpp=mpp)
                 yield PackedField(path.stem, f"{path.stem}_{mpp}_{k}", mpp, False, image)
 

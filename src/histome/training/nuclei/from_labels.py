@@ -21,7 +21,7 @@ from histome.models.label_support import card_support
 from histome.store.disk import writing
 from histome.training.checkpoint import CHECKPOINT, load_average, write_average
 from histome.training.nuclei.from_onnx import network_of
-from histome.training.nuclei.ship import ship, support_of
+from histome.training.nuclei.ship import ship, support_of, trained_network
 from histome.training.nuclei.train import Recipe, train
 
 _SETTINGS = "settings.json"
@@ -94,26 +94,27 @@ def train_nuclei(data: Sequence[tuple[str, Path]], out: Path, plan: Plan | None 
     """
     plan = plan or Plan()
     parent = None if plan.start is None else load_card(plan.start)
-    split = _split(data, plan, outlines_known=parent is not None)
-    recipe = _recipe(split.train, plan, parent)
+    split = own_split(data, plan, outlines_known=parent is not None)
+    recipe = own_recipe(split.train, plan, parent)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        _keep_settings(out / _SETTINGS, data, plan, recipe)
+        keep_run_settings(out / _SETTINGS, data, plan, recipe)
     start = None if parent is None else _start(out / "start", parent, recipe, split.train)
     device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
     train(recipe, split.train, split.tuning, out, device=device, start=start)
-    return _finished(out) or ship(
-        split, recipe, weights=load_average(out), out=out, about=_about(out, split, recipe, plan, parent)
-    )
+    about = own_about(out, split, recipe, plan, parent)
+    net = trained_network(recipe, load_average(out))
+    return finished_model(out) or ship(split, recipe, net=net, out=out, about=about)
 
 
-def _finished(out: Path) -> Card | None:
-    """The card of a run that came to its end: scores are written last."""
+def finished_model(out: Path) -> Card | None:
+    """The card of a run that came to its end: scores are written last. None before."""
     card = load_card(out) if (out / CARD_NAME).exists() else None
     return card if card is not None and card.scores else None
 
 
-def _split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool) -> Split:
+def own_split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool) -> Split:
+    """Labeled folders split by source; raises DataError where a part or what is to be learned is missing."""
     split = split_labeled([f for name, folder in data for f in load_labeled(name, folder)], plan.seed)
     for name in dict.fromkeys(name for name, _ in data):
         mine = [field for field in split.train if field.data_set == name]
@@ -129,7 +130,7 @@ def _split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool
     return split
 
 
-def _recipe(labeled: Sequence[Field], plan: Plan, parent: Card | None) -> Recipe:
+def own_recipe(labeled: Sequence[Field], plan: Plan, parent: Card | None) -> Recipe:
     """Data sets share the crops by the root of their numbers of nuclei; a started model learns slower."""
     if plan.recipe is not None:
         return _given(plan.recipe, labeled)
@@ -158,9 +159,10 @@ def _given(recipe: Recipe, labeled: Sequence[Field]) -> Recipe:
     return recipe
 
 
-def _keep_settings(path: Path, data: Sequence[tuple[str, Path]], plan: Plan, recipe: Recipe) -> None:
-    names = [name for name, _ in data]
-    settings = json.loads(json.dumps({"data": names, "plan": asdict(plan), "recipe": asdict(recipe)}))
+def keep_run_settings(path: Path, data: Sequence[tuple[str, Path]], *settings_of: Any) -> None:
+    """Write names of the data and the settings of a run; raises UsageError where others are there."""
+    given = {type(each).__name__.lower(): asdict(each) for each in settings_of}
+    settings = json.loads(json.dumps({"data": [name for name, _ in data], **given}))
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise UsageError(f"{path.parent}: holds a run with other data or settings; give another folder")
     path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
@@ -174,7 +176,7 @@ def _start(folder: Path, parent: Card, recipe: Recipe, fields: Sequence[Field]) 
     return folder
 
 
-def _about(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card | None) -> dict[str, Any]:
+def own_about(out: Path, split: Split, recipe: Recipe, plan: Plan, parent: Card | None) -> dict[str, Any]:
     """What the card says before anything is measured."""
     names = list(recipe.mix)
     before = "" if parent is None else f", begun with {parent.name} (version {parent.version})"

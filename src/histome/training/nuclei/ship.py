@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from torch import Tensor
+from torch import Tensor, nn
 
 from histome.cells import find_cells
 from histome.classes import CELL_CLASSES
@@ -43,17 +43,24 @@ def find_in_image(field: Field, network: Network) -> tuple[pa.Table, float]:
     return find_cells(slide, None, network), IMAGE_MPP
 
 
+def trained_network(recipe: Recipe, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The nuclei network of a recipe with trained weights."""
+    net = make_network(recipe)
+    net.load_state_dict(dict(weights))
+    return net
+
+
 def ship(
     split: Split,
     recipe: Recipe,
     *,
-    weights: Mapping[str, Tensor],
+    net: nn.Module,
     out: Path,
     about: Mapping[str, Any],
     find: FindInField = find_in_image,
     score: Callable[[Network], Mapping[str, Any]] | None = None,
 ) -> Card:
-    """Write model.onnx and card.toml of trained weights into `out`; the scores come last.
+    """Write model.onnx and card.toml of a trained network into `out`; the scores come last.
 
     Export, thresholds, temperature and logit adjustment (on the tuning fields alone), the range of the stain,
     what is familiar, the reference, the scores: each is written when it is known, for the next step runs the
@@ -61,6 +68,8 @@ def ship(
 
     Parameters
     ----------
+    net : nn.Module
+        As `trained_network` returns one.
     about : Mapping[str, Any]
         Fields of the card that are known beforehand: name, description, license, window_px, halo_px, limits,
         training_data, training.
@@ -69,8 +78,6 @@ def ship(
     score : callable(network) or None
         Scores of the finished model; those of the held-out and of the tuning fields where it is not given.
     """
-    net = make_network(recipe)
-    net.load_state_dict(dict(weights))
     out.mkdir(parents=True, exist_ok=True)
     sha256 = export_nuclei(net, out / "model.onnx", about["window_px"])
     same = {"task": "stardist", "classes": CELL_CLASSES, "mpp": IMAGE_MPP, "stride": STRIDE, "n_rays": RAYS}

@@ -21,9 +21,11 @@ from histome.models.runtime import Network
 from histome.models.tasks import Task
 from histome.store.disk import writing
 from histome.training.checkpoint import CHECKPOINT, load_average, write_average
+from histome.training.heads.maps import open_maps
+from histome.training.heads.tissue import train_tissue_head
 from histome.training.tissue.network import smooth_network_of
 from histome.training.tissue.recipe import TissueRecipe
-from histome.training.tissue.ship import ship_tissue
+from histome.training.tissue.ship import ship_tissue, trained_tissue
 from histome.training.tissue.train import in_windows, predict_tissue, train_tissue
 from histome.validation.maps.labeled import score_maps
 from histome.validation.nuclei import rounded
@@ -58,10 +60,14 @@ class MapPlan:
         Of the split and of training.
     mpp : float, um/px, or None
         Of images whose resolution nothing else says.
+    encoder, weights : str or None
+        In place of the tissue network, a head on the maps of this encoder, which is not trained.
     """
 
     steps: int = 3000
     start: str | None = None
+    encoder: str | None = None
+    weights: str | None = None
     seed: int = 0
     device: str | None = None
     mpp: float | None = None
@@ -96,6 +102,8 @@ def train_maps(
     plan, about = plan or MapPlan(), _MAPS[kind]
     if kind == "qc" and plan.start is not None:
         raise UsageError("a model of quality begins with ImageNet's weights; leave --from out")
+    if plan.encoder is not None and plan.start is not None:
+        raise UsageError("a head on an encoder begins with none: give --from or --encoder")
     fields = _split(data, about.vocabulary, plan)
     by_part = {
         part: [field for field in fields if field.part == part] for part in ("train", "tuning", "held-out")
@@ -104,17 +112,30 @@ def train_maps(
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         _keep_settings(out / "settings.json", {"data": data, "plan": asdict(plan), "recipe": asdict(recipe)})
-    follow = _follow(by_part["tuning"], about.vocabulary)
-    device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    start = None if plan.start is None else _start(out / "start", load_card(plan.start))
-    train_tissue(recipe, by_part["train"], out, follow=follow, every=250, start=start, device=device)
+    net = _trained(recipe, by_part, out, plan, about.vocabulary)
     finished = load_card(out) if (out / CARD_NAME).exists() else None
     if finished is not None and finished.scores:
         return finished
     score = lambda: _scores(out, by_part, about.vocabulary)  # noqa: E731
-    return ship_tissue(
-        weights=load_average(out), out=out, about=_about(out, fields, recipe, plan, about), score=score
-    )
+    return ship_tissue(net=net, out=out, about=_about(out, fields, recipe, plan, about), score=score)
+
+
+def _trained(
+    recipe: TissueRecipe,
+    by_part: Mapping[str, Sequence[TissueField]],
+    out: Path,
+    plan: MapPlan,
+    vocabulary: Vocabulary,
+) -> torch.nn.Module:
+    """The trained network on the CPU: the tissue network, or a head on an encoder."""
+    follow = _follow(by_part["tuning"], vocabulary)
+    device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if plan.encoder is not None:
+        maps = open_maps(plan.encoder, Path(plan.weights) if plan.weights else None)
+        return train_tissue_head(recipe, by_part["train"], out, maps, follow=follow, device=device)
+    start = None if plan.start is None else _start(out / "start", load_card(plan.start))
+    train_tissue(recipe, by_part["train"], out, follow=follow, every=250, start=start, device=device)
+    return trained_tissue(load_average(out))
 
 
 def _split(data: Sequence[tuple[str, Path]], vocabulary: Vocabulary, plan: MapPlan) -> list[TissueField]:
@@ -190,13 +211,15 @@ def _about(
     """What the card says before anything is measured."""
     names, parts = list(recipe.shares), sources_by_part(fields)
     begun = "" if plan.start is None else f", begun with {load_card(plan.start).name}"
+    begun = begun if plan.encoder is None else f", by a head on {plan.encoder}"
     return {
         "name": re.sub(r"[^a-z0-9_-]+", "-", out.resolve().name.lower()).strip("-_")[:64] or "own-map",
         "task": about.task,
         "classes": recipe.classes,
         "description": f"{about.words} at 2 um/px, learned from {', '.join(names)}{begun}",
         "license": "as its training data allow"
-        + (f"; {load_card(plan.start).license}" if plan.start else ""),
+        + (f"; {load_card(plan.start).license}" if plan.start else "")
+        + (f"; that of {plan.encoder}" if plan.encoder else ""),
         "window_px": plan.window_px,
         "halo_px": min(64, plan.window_px // 8),
         "limits": tuple(_limits(names, plan)),
