@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.classes import QC_CLASSES
+from histome.geometry import morphology
 from histome.models.blended import Planes, blended_rows, window_lattice
 from histome.models.runtime import Predictor
 from histome.slide import Slide, Tile
 
 Mask = NDArray[np.bool_]
+# Smaller than 45 x 45 um is a speckle of the network, and hides a few nuclei at most where it is none.
+_LEAST_UM2 = 2_000.0
 
 
 def find_learned(
@@ -19,7 +22,7 @@ def find_learned(
     """Return where each class but valid tissue is the likeliest, bool like `tissue` at `mpp`, by name.
 
     The network runs on the windows that hold tissue; its probabilities are averaged over each pixel of the
-    map. Elsewhere nothing is found.
+    map. Elsewhere nothing is found, nor pieces of tissue refused that are smaller than 45 x 45 um.
     """
     card = network.card
     side = round(mpp / (card.mpp * card.stride))
@@ -32,7 +35,9 @@ def find_learned(
         part = means[:, :rows, :columns]
         codes[top : top + rows, :columns] = np.where(part.any(axis=0), part.argmax(axis=0), -1)
         top += means.shape[1]
-    return {name: tissue & (codes == k) for k, name in enumerate(QC_CLASSES) if name != "VALID_TISSUE"}
+    found = {name: tissue & (codes == k) for k, name in enumerate(QC_CLASSES) if name != "VALID_TISSUE"}
+    large = morphology.keep_large(np.logical_or.reduce(list(found.values())), _LEAST_UM2 / mpp**2)
+    return {name: mask & large for name, mask in found.items()}
 
 
 def _any_in(tissue: Mask, tile: Tile, scale: float) -> bool:
