@@ -23,8 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -36,17 +37,19 @@ from histome.config import MetricsConfig
 from histome.geometry.grid import neighbor_counts
 from histome.geometry.kdtree import build_tree, nearest_rows
 from histome.interop.formats import read_foreign_cells, read_tissue
-from histome.metrics.catalogue import FAMILIES
+from histome.metrics.catalogue import FAMILIES, measured_together
 from histome.metrics.families.patterns.contacts import contact_counts
 from histome.metrics.families.patterns.enrichment import enrichment
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import measure
 from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
-from histome.metrics.uncertainty import intervals_of
+from histome.metrics.uncertainty import intervals_of, resampling_of
 from histome.slide import ClassMap
 from histome.threads import available_cpus
 from histome.tissue import Tissue
 from histome.tissue.zones import ZONE_CLASSES
+
+T = TypeVar("T")
 
 PER_MM2 = 3000
 SIZES = (10_000, 31_623, 100_000, 316_228, 1_000_000, 4_000_000)
@@ -160,7 +163,7 @@ def prepare(data: Path, workers: int, copies: int, fold: float, folder: Path) ->
 
 
 def bench_prepared(workers: int, folder: Path) -> None:
-    """What `measure` does, with and without intervals, by family; the last line is for the caller."""
+    """What `measure` does, by family, intervals apart; the last line is for the caller."""
     warm_up()
     print(f"memory {memory_gb('VmRSS'):.2f} GB before anything is read")
     with np.load(folder / "maps.npz") as maps:
@@ -175,26 +178,49 @@ def bench_prepared(workers: int, folder: Path) -> None:
         f"memory {memory_gb('VmRSS'):.2f} GB with the slide read: {len(cells):,} cells, "
         f"{len(regions):,} regions, map {tissue.shape}"
     )
-    reset_peak()
-    steps: dict[str, Any] = {}
-    total, wall = timed(
-        lambda: steps.update(specimen=counted_specimen(maps, cells_as_arrays(cells, tissue_map)))
-    )
-    for name, family in FAMILIES.items():
-        cpu, took = timed(lambda family=family: family.compute(steps["specimen"]))
-        total, wall = total + cpu, wall + took
-        if cpu >= 0.1:
-            print(f"  {name:<24}{cpu:7.2f} s CPU, peak so far {memory_gb('VmHWM'):.2f} GB", flush=True)
-    without, peak = total, memory_gb("VmHWM")
+    plain, bootstrap = Cost(), Cost()
+    specimen = plain.of(lambda: counted_specimen(maps, cells_as_arrays(cells, tissue_map)))
+    resampling = bootstrap.of(lambda: resampling_of(specimen, MetricsConfig()))
+    for families in measured_together(FAMILIES):
+        for family in families:
+            before = plain.cpu, bootstrap.cpu
+            plain.of(lambda family=family: family.compute(specimen))
+            bootstrap.of(lambda family=family: intervals_of(specimen, family, resampling))
+            cpu, more = plain.cpu - before[0], bootstrap.cpu - before[1]
+            if cpu + more >= 0.2:
+                print(
+                    f"  {family.id:<24}{cpu:7.2f} + {more:5.2f} s CPU, peaks so far {plain.peak_gb:.2f}, "
+                    f"{bootstrap.peak_gb:.2f} GB",
+                    flush=True,
+                )
+        specimen.forget()
     print(
-        f"without intervals {without:.1f} s CPU, {wall:.1f} s wall on {workers} threads, peak {peak:.2f} GB"
+        f"without intervals {plain.cpu:.1f} s CPU, {plain.wall:.1f} s wall on {workers} threads, "
+        f"peak {plain.peak_gb:.2f} GB"
     )
-    cpu, took = timed(lambda: intervals_of(steps["specimen"], FAMILIES.values(), MetricsConfig()))
     print(
-        f"intervals of 1,000 draws {cpu:.1f} s CPU, {took:.1f} s wall, peak {memory_gb('VmHWM'):.2f} GB: "
-        f"{1 + cpu / without:.2f} times the seconds without"
+        f"intervals of 1,000 draws {bootstrap.cpu:.1f} s CPU, {bootstrap.wall:.1f} s wall, "
+        f"peak {bootstrap.peak_gb:.2f} GB: {1 + bootstrap.cpu / plain.cpu:.2f} times the seconds without"
     )
-    print(f"{len(cells)} {without:.2f} CPU-s, {1e6 * without / len(cells):.1f} us a cell")
+    print(f"{len(cells)} {plain.cpu:.2f} CPU-s, {1e6 * plain.cpu / len(cells):.1f} us a cell")
+
+
+@dataclass
+class Cost:
+    """What calls took together, and the most memory that the process held during one."""
+
+    cpu: float = 0.0
+    wall: float = 0.0
+    peak_gb: float = 0.0
+
+    def of(self, work: Callable[[], T]) -> T:
+        """Return what a call gives and add its cost."""
+        found: list[T] = []
+        reset_peak()
+        cpu, wall = timed(lambda: found.append(work()))
+        self.cpu, self.wall = self.cpu + cpu, self.wall + wall
+        self.peak_gb = max(self.peak_gb, memory_gb("VmHWM"))
+        return found[0]
 
 
 def memory_gb(which: str) -> float:

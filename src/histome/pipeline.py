@@ -124,7 +124,7 @@ def profile(
 
     >>> metrics = {row["name"]: row for row in profile.metrics.to_pylist()}
     >>> len(metrics)
-    8875
+    8876
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
     (None, 'there is no region of blood')
     """

@@ -157,6 +157,7 @@ def test_no_cells(tmp_path):
         ),
         ("c.csv", "x,y,class,confidence\n1,2,other,high\n", "confidence of row 1 is not a number: 'high'"),
         ("c.csv", "x,y,class,area_um2\n1,2,other,-5\n", "area_um2 of row 1 is -5, outside 0 to inf"),
+        ("c.csv", "x,y,class,area_um2\n1,2,other,5\n3,4,other,inf\n", "area_um2 of row 2 is inf, outside 0"),
         ("c.csv", "x,y,class,abstained\n1,2,other,true\n3,4,other,maybe\n", "abstained of row 2 .* 'maybe'"),
         ("c.csv", "x,y,class\n1,2,other\n5,6,other\n1,2,other\n", "rows 1 and 3 are the same cell"),
         ("c.csv", "x,y,class,cell_id\n1,2,other,7\n5,6,other,7\n", "rows 1 and 2 have one cell_id: 7"),

@@ -67,8 +67,8 @@ def test_metrics_row_and_run_are_written(files, tmp_path):
     assert (about["mpp_x"], about["warnings"]) == ("0.5", "0")
     assert len(values) == len(names)
     run = json.loads((out / "run.json").read_text())
-    assert run["metrics"]["declared"] == 8875
-    assert 0 < run["metrics"]["finite"] < 8875
+    assert run["metrics"]["declared"] == 8876
+    assert 0 < run["metrics"]["finite"] < 8876
     named = {"cells": "cells.geojson", "tissue": "tissue.geojson", "classes": "map.toml"}
     assert {name: run["input"][name]["file"] for name in named} == named
     assert run["input"]["mpp"] == 0.5
@@ -95,7 +95,7 @@ def test_parts_are_written_too(files, tmp_path, per, parts):
     where = f"{per}:{files.tissue}" if per == "region" else per
     measure_files(files, tmp_path / "out", per=where)
     table = pq.read_table(tmp_path / "out" / "parts.parquet")
-    assert len(table) == parts * 8875
+    assert len(table) == parts * 8876
     if per == "region":
         assert table["part"].unique().to_pylist() == ["tumor", "stroma"]
 
@@ -172,7 +172,7 @@ def test_holes_in_the_tumor_are_kept_on_request(files, tmp_path):
 def test_command_line(files, tmp_path, capsys):
     words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0
-    assert "8,875 metrics" in capsys.readouterr().out
+    assert "8,876 metrics" in capsys.readouterr().out
     assert (tmp_path / "out" / "metrics.parquet").exists()
     assert run("metrics", "run", *words, "--mpp", 99, "-o", tmp_path / "no") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -249,7 +249,7 @@ def test_the_check_of_frames_can_be_overridden(files, tmp_path):
     files.cells.write_text(json.dumps(features))
     with pytest.raises(HistomeError, match=r"not at one resolution.*--any-frame"):
         measure_files(files, tmp_path / "out")
-    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8875
+    assert len(measure_files(files, tmp_path / "out", any_frame=True)) == 8876
 
 
 @pytest.mark.parametrize("degrees", [0, 15, 37, 45])

@@ -18,7 +18,7 @@ def test_formatter_strings_spell_out_every_name():
         for template in family["templates"]
         for values in itertools.product(*(schema["axes"][axis] for axis in template["axes"]))
     ]
-    assert len(names) == schema["metrics"] == 8875
+    assert len(names) == schema["metrics"] == 8876
     assert set(names) == {metric.name for metric in list_metrics()}
     assert any(
         template["pattern"] == "CELL_DENSITY_{cell}_IN_{zone}"

@@ -190,7 +190,7 @@ def taken_columns(table: pa.Table, path: Path) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name in [name for name in _TAKEN if name in table.column_names]:
         columns[name], (low, high) = _numbers(table, name, path), _TAKEN[name]
-        bad = np.flatnonzero((columns[name] < low) | (columns[name] > high))
+        bad = np.flatnonzero((columns[name] < low) | (columns[name] > high) | np.isinf(columns[name]))
         if len(bad):
             raise HistomeError(
                 f"{path}: {name} of row {bad[0] + 1} is {columns[name][bad[0]]:g}, outside {low:g} to "

@@ -116,6 +116,14 @@ def select_families(wanted: Iterable[str] = ()) -> tuple[str, ...]:
     return tuple(name for name in FAMILIES if name in chosen or not chosen)
 
 
+def measured_together(chosen: Iterable[str]) -> list[list[Family]]:
+    """Return families by their ids, those that read the same arrays of cells together."""
+    together: dict[str, list[Family]] = {}
+    for family in map(FAMILIES.__getitem__, chosen):
+        together.setdefault(family.beside or family.id, []).append(family)
+    return list(together.values())
+
+
 def list_metrics(wanted: Iterable[str] = ()) -> tuple[Metric, ...]:
     """Return every declared metric of the wanted families (all when none is named), in output order."""
     chosen = set(select_families(wanted))

@@ -106,6 +106,9 @@ class Family:
         Why the others have none.
     tests : callable(specimen, results) or None
         Gives, by pattern, the two-sided p of those templates that test the null model.
+    beside : str
+        Id of the family that reads the same arrays of cells (`Specimen.for_now`): this one is measured right
+        behind it, and then they are let go.
     """
 
     id: str
@@ -122,6 +125,7 @@ class Family:
     block_sums: "Callable[[Specimen, Blocks], Mapping[str, BlockSums]] | None" = None
     no_interval: str = "not a function of sums over blocks of tissue"
     tests: "Callable[[Specimen, Mapping[str, Result]], Mapping[str, NDArray[np.float64]]] | None" = None
+    beside: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,23 @@
 """From a tissue map and a table of cells to the table of metrics: one row for every declared name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from histome.config import MetricsConfig
-from histome.metrics.catalogue import FAMILIES, list_metrics, select_families
+from histome.metrics.catalogue import list_metrics, measured_together, select_families
 from histome.metrics.declaration import Family, Metric, templates_of
 from histome.metrics.evidence import evidence_column
 from histome.metrics.families.areas.scan import scan_facts
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.results import Result
 from histome.metrics.specimen import Specimen, cells_as_arrays, counted_specimen
+from histome.metrics.uncertainty.bootstrap import Interval
 from histome.metrics.uncertainty.discoveries import columns_of_tests
-from histome.metrics.uncertainty.intervals import interval_columns, intervals_of
+from histome.metrics.uncertainty.intervals import Resampling, interval_columns, intervals_of, resampling_of
 from histome.models.label_support import Support, weakly_supported
 from histome.qc import Quality
 from histome.threads import available_cpus
@@ -138,17 +140,20 @@ def measure(
 def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:
     """Measure a specimen, see `measure`."""
     chosen = select_families(config.families)
-    wanted = [FAMILIES[name] for name in chosen]
     confident = _without_abstained(specimen)
     if config.confident_only:
         specimen = confident
-    everything = _compute(specimen, wanted)
-    sure = everything
-    if confident is not specimen:
-        sure = {**everything, **_compute(confident, [family for family in wanted if family.of_cells])}
-    columns = _columns_of(chosen, everything, sure, weakly_supported(specimen.cells.class_labels))
-    columns |= interval_columns(list_metrics(chosen), everything, intervals_of(specimen, wanted, config))
-    columns |= columns_of_tests(list_metrics(chosen), specimen, everything)
+    resampling = resampling_of(specimen, config)
+    found = _Found({}, {}, {}, {})
+    for families in measured_together(chosen):
+        for family in families:
+            _measure_family(family, specimen, confident, resampling, found)
+        specimen.forget()
+        confident.forget()
+    metrics = list_metrics(chosen)
+    columns = _columns_of(chosen, found.everything, found.sure, weakly_supported(specimen.cells.class_labels))
+    columns |= interval_columns(metrics, found.everything, resampling.blocks, found.intervals)
+    columns |= columns_of_tests(metrics, found.tests)
     return pa.table({name: columns[name] for name in METRIC_SCHEMA.names}, schema=METRIC_SCHEMA)
 
 
@@ -168,14 +173,33 @@ def _without_abstained(specimen: Specimen) -> Specimen:
     return specimen.select(~abstained)
 
 
-def _compute(specimen: Specimen, wanted: Iterable[Family]) -> dict[str, Result]:
-    """Return the results by pattern for the wanted families."""
-    found: dict[str, Result] = {}
-    for family in wanted:
-        results = family.compute(specimen)
-        check_results(family, results)
-        found.update(results)
-    return found
+class _Found(NamedTuple):
+    """What the families gave so far, by pattern; `sure` is of the confident cells alone."""
+
+    everything: dict[str, Result]
+    sure: dict[str, Result]
+    intervals: dict[str, Interval]
+    tests: dict[str, NDArray[np.float64]]
+
+
+def _measure_family(
+    family: Family, specimen: Specimen, confident: Specimen, resampling: Resampling, found: _Found
+) -> None:
+    """Add what a family gives to `found`."""
+    results = _compute(family, specimen)
+    found.everything.update(results)
+    again = family.of_cells and confident is not specimen
+    found.sure.update(_compute(family, confident) if again else results)
+    found.intervals.update(intervals_of(specimen, family, resampling))
+    if family.tests is not None:
+        found.tests.update(family.tests(specimen, results))
+
+
+def _compute(family: Family, specimen: Specimen) -> Mapping[str, Result]:
+    """Return the results of a family by pattern."""
+    results = family.compute(specimen)
+    check_results(family, results)
+    return results
 
 
 def check_results(family: Family, results: Mapping[str, Result]) -> None:
@@ -198,10 +222,8 @@ def _columns_of(
     metrics = list_metrics(wanted)
     columns: dict[str, Sequence] = {"name": [m.name for m in metrics], "unit": [m.unit for m in metrics]}
     columns |= dict(zip(("value", "n", "reason"), _columns(metrics, everything), strict=True))
-    again = (
-        _columns(metrics, sure) if sure is not everything else [columns[k] for k in ("value", "n", "reason")]
-    )
-    columns |= dict(zip(("value_confident", "n_confident", "reason_confident"), again, strict=True))
+    names = ("value_confident", "n_confident", "reason_confident")
+    columns |= dict(zip(names, _columns(metrics, sure), strict=True))
     columns["evidence"] = evidence_column(metrics, weak)
     return columns
 

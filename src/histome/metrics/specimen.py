@@ -1,6 +1,6 @@
 """A specimen: cells as arrays on the tissue maps, with what several families need."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -116,6 +116,7 @@ class Specimen:
     origin: "tuple[Specimen, NDArray[np.bool_]] | None" = None
     not_counted: NDArray[np.int64] = field(default_factory=lambda: np.zeros(N_CELL_CLASSES, np.int64))
     _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
+    _for_now: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def select(self, rows: NDArray[np.bool_]) -> "Specimen":
         """Return the specimen of some of the cells, by mask, on the same maps."""
@@ -126,6 +127,20 @@ class Specimen:
         if derive not in self._derived:
             self._derived[derive] = derive(self)
         return self._derived[derive]
+
+    def for_now(self, derive: Callable[..., T], *args: Hashable) -> T:
+        """Return derive(specimen, *args), computed at the first call and held until `forget`.
+
+        For what takes several bytes a cell and is read by a few families, which stand `beside` each other.
+        """
+        key = (derive, *args)
+        if key not in self._for_now:
+            self._for_now[key] = derive(self, *args)
+        return self._for_now[key]
+
+    def forget(self) -> None:
+        """Let go of what is held for now."""
+        self._for_now.clear()
 
     def per_cell(self, derive: "Callable[[Specimen], NDArray[Any]]") -> NDArray[Any]:
         """Return derive(specimen), an array (n,) whose items depend on their own cell and the maps only."""
@@ -165,18 +180,10 @@ class Specimen:
         """Whether each cell lies in the whole tumor region: its core or its inner margin, (n,)."""
         return (self.zone == 1) | (self.zone == 2)
 
-    @cached_property
+    @property
     def nearest_squared(self) -> NDArray[np.float64]:
         """Squared distance in um2 from every cell to the nearest other cell of each class, (9, n), or inf."""
-        cells = self.cells
-        found = np.empty((N_CELL_CLASSES, len(cells)))
-        for k in range(N_CELL_CLASSES):
-            rows = np.flatnonzero(cells.label == k)
-            own = np.full(len(cells), -1, np.int64)
-            own[rows] = np.arange(len(rows))
-            tree = build_tree(cells.x_um[rows], cells.y_um[rows])
-            found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=self.maps.workers)
-        return found
+        return self.for_now(_nearest_of_each_class)
 
 
 def counted_specimen(maps: TissueMaps, cells: Cells) -> Specimen:
@@ -187,6 +194,19 @@ def counted_specimen(maps: TissueMaps, cells: Cells) -> Specimen:
     counted = NUCLEATED_OF_CODE[cells.tissue] >= 0
     left_out = np.bincount(cells.label[~counted], minlength=N_CELL_CLASSES)
     return Specimen(maps, cells.select(counted), not_counted=left_out)
+
+
+def _nearest_of_each_class(specimen: Specimen) -> NDArray[np.float64]:
+    """Find the nearest other cell of each class, see `Specimen.nearest_squared`."""
+    cells = specimen.cells
+    found = np.empty((N_CELL_CLASSES, len(cells)))
+    for k in range(N_CELL_CLASSES):
+        rows = np.flatnonzero(cells.label == k)
+        own = np.full(len(cells), -1, np.int64)
+        own[rows] = np.arange(len(rows))
+        tree = build_tree(cells.x_um[rows], cells.y_um[rows])
+        found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=specimen.maps.workers)
+    return found
 
 
 def _zone_of_cells(specimen: Specimen) -> NDArray[np.int64]:
@@ -230,6 +250,7 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
     area = columns.get("area_um2", np.zeros(len(x_um)))
     cells = cells.select(np.lexsort((area, cells.label, x_um, y_um)))
     _refuse_crowds(cells)
+    pa.default_memory_pool().release_unused()  # what reading left: 50 MB of 1.6 million cells
     return cells
 
 

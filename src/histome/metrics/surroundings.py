@@ -34,7 +34,7 @@ class Surroundings(NamedTuple):
 
 def surroundings(specimen: Specimen) -> Surroundings:
     """Measure all centers, places and radii of a specimen; linear in cells but for the tree's logarithm."""
-    places = specimen.once(places_of)
+    places = specimen.for_now(places_of)
     touched = _touched(specimen)
     limits = np.asarray(RADII_UM, float) ** 2
     shape = (N_CELL_CLASSES, N_CELL_CLASSES, N_PLACES, len(RADII_UM))
@@ -85,12 +85,12 @@ def surroundings_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPe
     """Return the sums per block of all centers, places and radii."""
     code = blocks.of_cell * N_CELL_CLASSES + specimen.cells.label
     touched = np.zeros((len(blocks) * N_CELL_CLASSES, _GROUPS, len(RADII_UM)), np.int64)
-    _count_groups(specimen.once(near_groups), code, touched)
+    _count_groups(specimen.for_now(near_groups), code, touched)
     touched = _unfolded(touched.reshape(len(blocks), N_CELL_CLASSES, _GROUPS, len(RADII_UM)))
     shape = (N_CELL_CLASSES, len(blocks) * N_CELL_CLASSES, N_PLACES, len(RADII_UM))
     with_neighbor, distance_um = np.zeros(shape, np.int64), np.zeros(shape)
     for neighbor, squared in enumerate(specimen.nearest_squared):
-        cells, sums = (code, specimen.once(places_of)), (with_neighbor[neighbor], distance_um[neighbor])
+        cells, sums = (code, specimen.for_now(places_of)), (with_neighbor[neighbor], distance_um[neighbor])
         _add_nearest(squared, cells, np.asarray(RADII_UM, float) ** 2, sums)
     per_block = (N_CELL_CLASSES, len(blocks), *touched.shape[2:])
     tissues = blocks.tissue_mm2[:, list(specimen.maps.nucleated_codes)]
@@ -105,12 +105,12 @@ def surroundings_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPe
 
 def in_tissues_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPerBlock:
     """Return the sums per block of the centers in the nucleated tissues."""
-    return blocks.once(surroundings_per_block, specimen).at(slice(_TUMOR))
+    return specimen.for_now(surroundings_per_block, blocks).at(slice(_TUMOR))
 
 
 def in_tumor_region_per_block(specimen: Specimen, blocks: Blocks) -> SurroundingsPerBlock:
     """Return the sums per block of the centers in the whole tumor region."""
-    return blocks.once(surroundings_per_block, specimen).at(_TUMOR)
+    return specimen.for_now(surroundings_per_block, blocks).at(_TUMOR)
 
 
 def _at(around: Surroundings, place: int | slice) -> Surroundings:
@@ -151,7 +151,7 @@ def _areas(specimen: Specimen, places: NDArray[np.bool_]) -> NDArray[np.float64]
 
 def _touched(specimen: Specimen) -> NDArray[np.int64]:
     """Count, per class, the cells within each radius of another cell that is a center in a place."""
-    near = specimen.once(near_groups)
+    near = specimen.for_now(near_groups)
     table = np.zeros((N_CELL_CLASSES, _GROUPS, len(RADII_UM)), np.int64)
     _count_groups(near, specimen.cells.label, table)
     return _unfolded(table)
@@ -167,7 +167,7 @@ def near_groups(specimen: Specimen) -> NDArray[np.uint64]:
 
     A group is a class in a place: one bit for each.
     """
-    cells, places = specimen.cells, specimen.once(places_of)
+    cells, places = specimen.cells, specimen.for_now(places_of)
     grid = build_grid(cells.x_um, cells.y_um, RADII_UM[-1] / 2)
     # One bit for each (class, place): 54 of 64.
     groups = np.left_shift(

@@ -61,6 +61,10 @@ def test_no_tissue_is_no_block():
     assert len(blocks_of(specimen, 500)) == 0
 
 
+# Their tiles, 250 um and more, are also moved by half a tile, and then lie in several blocks of 250 um.
+_MOVED = ("tile-dispersion", "tile-overlap")
+
+
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.block_sums])
 @pytest.mark.parametrize("size_um", [250, 1000])
 def test_the_totals_of_the_sums_are_the_metrics(scene, name, size_um):
@@ -74,6 +78,9 @@ def test_the_totals_of_the_sums_are_the_metrics(scene, name, size_um):
             total = given.value(*(column.sum(axis=0)[None] for column in given.sums))[0]
         expected = results[pattern].value
         assert total.shape == expected.shape, pattern
+        if size_um == 250 and name in _MOVED:
+            assert np.isnan(total).all(), pattern
+            continue
         # Tiles larger than a block belong to none.
         known = np.isfinite(expected) & (np.isfinite(total) | ("{tile}" not in pattern))
         assert known.any() or not np.isfinite(expected).any(), pattern

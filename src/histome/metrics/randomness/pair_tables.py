@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from histome.classes import NUCLEATED_TISSUES
 from histome.geometry.grid import bin_span, build_grid, run_chunks
 from histome.metrics.axes import FAR_RADII_UM
-from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
+from histome.metrics.maps import TissueMaps
 from histome.metrics.randomness.discs import FieldRows, sums_in_discs
 from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 from histome.metrics.tiles import Lattice, lattice_over, mm2_per_tile, tile_of
@@ -109,15 +109,14 @@ def cell_fields(specimen: Specimen) -> tuple[Lattice, FieldRows]:
 
 def _near(specimen: Specimen) -> NDArray[np.float64]:
     """Return the pairs up to 100 um by class and tissue of both cells, (radii, 45, 45)."""
-    inside = specimen.nucleated >= 0
-    cells = specimen.cells.select(inside)
-    code = cells.label * N_TISSUES + NUCLEATED_OF_CODE[cells.tissue]
-    grid = build_grid(cells.x_um, cells.y_um, NEAR_UM[-1] / 4)
+    cells, inside = specimen.cells, specimen.nucleated >= 0
+    grid = build_grid(cells.x_um[inside], cells.y_um[inside], NEAR_UM[-1] / 4)
+    code = (cells.label[inside] * N_TISSUES + specimen.nucleated[inside])[grid.order]
     limits = np.asarray(NEAR_UM, float) ** 2
     kinds = N_CELL_CLASSES * N_TISSUES
     parts = run_chunks(
-        lambda lo, hi: _later_pairs(grid, code[grid.order], limits, (lo, hi), kinds),
-        len(cells),
+        lambda lo, hi: _later_pairs(grid, code, limits, (lo, hi), kinds),
+        len(code),
         workers=specimen.maps.workers,
     )
     later = np.sum([np.zeros((len(limits), kinds, kinds), np.int64), *parts], axis=0).cumsum(axis=0)

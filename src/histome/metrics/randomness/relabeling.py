@@ -52,9 +52,11 @@ class TissueGraph(NamedTuple):
 def graph_of(degree: NDArray[np.integer[Any]], tissue: NDArray[np.int64]) -> TissueGraph:
     """Return the sums of a graph, from each cell's neighbors by tissue (n, tissues) and its tissue (n,)."""
     tissues = degree.shape[1]
-    own = [degree[tissue == s].astype(np.int64) for s in range(tissues)]
-    edges = np.array([rows.sum(axis=0) for rows in own])
-    forks = np.array([rows.T @ rows for rows in own])
+    edges = np.zeros((tissues, tissues), np.int64)
+    forks = np.zeros((tissues, tissues, tissues), np.int64)
+    for s in range(tissues):
+        own = degree[tissue == s].astype(np.int64)
+        edges[s], forks[s] = own.sum(axis=0), own.T @ own
     every = np.arange(tissues)
     forks[:, every, every] -= edges
     return TissueGraph(edges, forks)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from histome.metrics.uncertainty.blocks import Blocks, BlockSums, blocks_of
     from histome.metrics.uncertainty.bootstrap import Interval, draw_blocks
     from histome.metrics.uncertainty.discoveries import columns_of_tests
-    from histome.metrics.uncertainty.intervals import interval_columns, intervals_of
+    from histome.metrics.uncertainty.intervals import interval_columns, intervals_of, resampling_of
     from histome.metrics.uncertainty.significance import benjamini_hochberg
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "draw_blocks",
     "interval_columns",
     "intervals_of",
+    "resampling_of",
 ]
 __getattr__ = opened(__name__, __file__)

@@ -4,9 +4,9 @@ A cell, and with it all that is told of a center, belongs to the block that it l
 slide is a sample of when intervals are drawn (`histome.metrics.uncertainty.bootstrap`).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from histome.metrics.tiles import (
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-T = TypeVar("T")
 
 
 class BlockSums(NamedTuple):
@@ -62,13 +61,6 @@ class Blocks:
     pairs: Ints
     lattice: Lattice | None = None
     number: Ints | None = None
-    _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
-
-    def once(self, derive: "Callable[[Specimen, Blocks], T]", specimen: Specimen) -> T:
-        """Return derive(specimen, blocks), computed at the first call."""
-        if derive not in self._derived:
-            self._derived[derive] = derive(specimen, self)
-        return self._derived[derive]
 
     def __len__(self) -> int:
         """Return the number of blocks."""
@@ -189,7 +181,7 @@ class Moments(NamedTuple):
 
 
 def moments_of(
-    blocks: Blocks, features: Sequence[Floats | None], code: Ints, shape: tuple[int, ...], *, powers: int = 2
+    blocks: Blocks, features: Iterable[Floats | None], code: Ints, shape: tuple[int, ...], *, powers: int = 2
 ) -> Moments:
     """Return the moments of each feature per code (see `Blocks.count`), NaN where a cell has none."""
     n, sums, center = [], [], []

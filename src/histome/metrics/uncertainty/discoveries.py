@@ -4,23 +4,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from histome.metrics.catalogue import FAMILIES
 from histome.metrics.declaration import Metric
-from histome.metrics.results import Result
-from histome.metrics.specimen import Specimen
 from histome.metrics.uncertainty.significance import benjamini_hochberg
 
 
 def columns_of_tests(
-    metrics: Sequence[Metric], specimen: Specimen, results: Mapping[str, Result]
+    metrics: Sequence[Metric], found: Mapping[str, NDArray[np.float64]]
 ) -> dict[str, pa.Array]:
-    """Return p and q of every metric that is a test, null for all others; a family's tests are one family."""
+    """Return p and q of every metric that is a test, null for all others; a family's tests are one family.
+
+    `found` is by pattern what the families' `tests` give.
+    """
     p, q = np.full(len(metrics), np.nan), np.full(len(metrics), np.nan)
     for name in dict.fromkeys(metric.family for metric in metrics):
-        if (tests := FAMILIES[name].tests) is None:
+        if FAMILIES[name].tests is None:
             continue
-        found = tests(specimen, results)
         rows = [k for k, m in enumerate(metrics) if m.family == name and m.template.pattern in found]
         p[rows] = [found[metrics[k].template.pattern][metrics[k].index] for k in rows]
         # What is the same with two classes exchanged is one test.

@@ -1,6 +1,7 @@
 """The columns of uncertainty: the ends of each metric's interval, and the method or why there is none."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from histome.metrics.uncertainty.bootstrap import (
     FEW_BLOCKS,
     FEWEST_BLOCKS,
     UNTOLD,
+    Draws,
     Interval,
     block_interval,
     draw_blocks,
@@ -23,31 +25,40 @@ from histome.metrics.uncertainty.bootstrap import (
 _NO_VALUE = "there is no value"
 
 
-def intervals_of(
-    specimen: Specimen, wanted: Iterable[Family], config: MetricsConfig
-) -> tuple[Blocks, Mapping[str, Interval]]:
-    """Return the blocks of a specimen, and by pattern the intervals of what is a function of their sums."""
+class Resampling(NamedTuple):
+    """The blocks of a specimen and how often each is drawn; None where there are too few."""
+
+    blocks: Blocks
+    drawn: Draws | None
+
+
+def resampling_of(specimen: Specimen, config: MetricsConfig) -> Resampling:
+    """Cut a specimen into blocks and draw them."""
     blocks = blocks_of(specimen, config.block_um)
     if len(blocks) < FEWEST_BLOCKS:
-        return blocks, {}
-    drawn = draw_blocks(blocks, config.draws, config.seed)
-    found = {}
-    for family in wanted:
-        if family.block_sums is not None:
-            along = {template.pattern: _axis_along(template) for template in templates_of(family.templates)}
-            for pattern, sums in family.block_sums(specimen, blocks).items():
-                workers = specimen.maps.workers
-                found[pattern] = block_interval(sums, drawn, along=along[pattern], workers=workers)
-    return blocks, found
+        return Resampling(blocks, None)
+    return Resampling(blocks, draw_blocks(blocks, config.draws, config.seed))
+
+
+def intervals_of(specimen: Specimen, family: Family, resampling: Resampling) -> dict[str, Interval]:
+    """Return by pattern the intervals of what is a function of sums over blocks."""
+    blocks, drawn = resampling
+    if drawn is None or family.block_sums is None:
+        return {}
+    along = {template.pattern: _axis_along(template) for template in templates_of(family.templates)}
+    return {
+        pattern: block_interval(sums, drawn, along=along[pattern], workers=specimen.maps.workers)
+        for pattern, sums in family.block_sums(specimen, blocks).items()
+    }
 
 
 def interval_columns(
     metrics: Sequence[Metric],
     results: Mapping[str, Result],
-    intervals: tuple[Blocks, Mapping[str, Interval]],
+    blocks: Blocks,
+    found: Mapping[str, Interval],
 ) -> dict[str, pa.Array]:
     """Return low, high, method and the ends of the band of every metric."""
-    blocks, found = intervals
     low, high, band_low, band_high = np.full((4, len(metrics)), np.nan)
     method = [f"block bootstrap, {len(blocks)} blocks of {blocks.size_um:g} um"] * len(metrics)
     for k, metric in enumerate(metrics):

@@ -89,7 +89,8 @@ def overlap_sums(
     """Return the sums of Morisita's overlap of pairs of classes, a mean over the tilings."""
     totals, products = [], []
     for tiling in tilings:
-        block, x = blocks.at(tiling.x_um, tiling.y_um), tiling.counts.astype(float)
+        block = blocks.at(tiling.x_um, tiling.y_um)
+        x = tiling.counts * _fits(blocks, 2 * tiling.size_um)
         totals.append(blocks.add(block, x))
         products.append(blocks.add(block, x[:, :, None] * x[:, None]))
 
@@ -130,6 +131,8 @@ def _of_tilings(blocks, sizes, columns) -> tuple[Floats, ...]:
             [blocks.add(blocks.at(tiling.x_um, tiling.y_um), column) for column in columns(tiling)]
             for tiling in tilings
         ]
-        fits = _fits(blocks, tilings[0].size_um)
+        # Moved by half a tile, one as large as a block lies in four of them: intervals of tiles of 500 um on
+        # blocks of 500 um held the truth in 89 and 92 %.
+        fits = _fits(blocks, 2 * tilings[0].size_um)
         of_sizes.append([np.stack(each, axis=-1) * fits for each in zip(*summed, strict=True)])
     return tuple(np.stack(each, axis=2) for each in zip(*of_sizes, strict=True))

@@ -105,6 +105,18 @@ def test_immune_phenotypes_of_three_tiles():
     found = family("ratios", ClassMap(array, 2.0, TISSUE_CLASSES), cells)
     for name in ("INFLAMED", "EXCLUDED", "DESERT"):
         assert found[f"IMMUNE_{name}_SHARE"] == pytest.approx(1 / 3)
+    assert found["IMMUNE_FEW_CELLS_SHARE"] == 0
+
+
+def test_tiles_whose_phenotype_hangs_on_few_cells_are_told():
+    """Of a tile a tenth carcinoma, two lymphocytes make an inflamed one; it takes five from 0.016 mm2 on."""
+    array = np.full((125, 500), CODE["STROMA"], np.uint8)
+    for k, columns in enumerate((13, 31, 33, 125)):
+        array[:, 125 * k : 125 * k + columns] = CODE["CARCINOMA"]
+    cells = cell_table([10.0, 12.0], [50.0, 200.0], "LYMPHOCYTE")
+    found = family("ratios", ClassMap(array, 2.0, TISSUE_CLASSES), cells)
+    assert found["IMMUNE_INFLAMED_SHARE"] == 0.25
+    assert found["IMMUNE_FEW_CELLS_SHARE"] == 0.5
 
 
 def test_spatial_entropy_of_one_class_and_of_seven_cells():

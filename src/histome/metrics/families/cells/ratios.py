@@ -24,6 +24,8 @@ K_NEAREST = 6
 # Chen and Mellman 2017, doi:10.1038/nature21349.
 _IMMUNE_PER_MM2 = 250.0
 _TUMOR_TILE_SHARE = 0.1
+# In tiles where fewer of them than this are above the threshold, a cell more or less is another phenotype.
+_FEWEST_IMMUNE = 5
 _CLASS = {name.upper(): k for k, name in enumerate(CELL_CLASSES)}
 _TISSUE = {name: k for k, name in enumerate(TISSUE_CLASSES)}
 _NUCLEATED = {name: k for k, name in enumerate(NUCLEATED_TISSUES)}
@@ -162,6 +164,7 @@ TEMPLATES = (
         "DESERT",
         f"fewer than 250 {_IMMUNE} per mm2 of carcinoma, and fewer than 250 per mm2 of stroma or no stroma",
     ),
+    _immune_share("FEW_CELLS", f"so little carcinoma that fewer than {_FEWEST_IMMUNE} {_IMMUNE} inflame it"),
     Template(
         "MEAN_SPATIAL_ENTROPY",
         "1",
@@ -304,12 +307,14 @@ def _immune_phenotypes(specimen: Specimen) -> dict[str, Result]:
     tumor = tiles.tissue_mm2[..., tissue[0]] >= _TUMOR_TILE_SHARE * (tiles.lattice.size_um / 1000) ** 2
     density = [quotient(_til_per_tile(specimen, code), tiles.tissue_mm2[..., code])[tumor] for code in tissue]
     inflamed, around = (np.nan_to_num(each) >= _IMMUNE_PER_MM2 for each in density)
+    few = tiles.tissue_mm2[..., tissue[0]][tumor] * _IMMUNE_PER_MM2 <= _FEWEST_IMMUNE - 1
     n = np.count_nonzero(tumor)
     none = (n == 0, _NO_TILE)
     return {
         "IMMUNE_INFLAMED_SHARE": result(quotient(inflamed.sum(), n), n, none),
         "IMMUNE_EXCLUDED_SHARE": result(quotient((~inflamed & around).sum(), n), n, none),
         "IMMUNE_DESERT_SHARE": result(quotient((~inflamed & ~around).sum(), n), n, none),
+        "IMMUNE_FEW_CELLS_SHARE": result(quotient(few.sum(), n), n, none),
     }
 
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from histome.metrics.axes import PAIR_CODES
 from histome.metrics.declaration import Family
-from histome.metrics.families.patterns.contacts import contact_pairs, contact_table
+from histome.metrics.families.patterns.contacts import contact_pairs, contact_table, contacts_by_kind
 from histome.metrics.randomness.relabeling import NULL_MODEL, log2_templates, log2_within_tissues
 from histome.metrics.results import Result
-from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums
 from histome.metrics.uncertainty.pair_sums import log2_sums
 from histome.metrics.uncertainty.significance import two_sided, z_of_log2
@@ -23,23 +23,15 @@ def contacts_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
 
     n is the number of contacts expected. Contacts as in the family contacts.
     """
-    edges, tissue = specimen.once(contact_pairs), specimen.nucleated
-    degree = _touched(edges, tissue, specimen.tissue_counts.shape[1])
+    edges, tissues = specimen.for_now(contact_pairs), specimen.tissue_counts.shape[1]
+    degree = contacts_by_kind(edges, specimen.nucleated, tissues)
     return log2_within_tissues(TEMPLATES, specimen, specimen.once(contact_table), degree)
 
 
-def _touched(edges: NDArray[np.int64], kind: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
-    """Count the contacts of each cell by the kind of the other cell, (n, kinds)."""
-    shape = (len(kind), kinds)
-    touched = cross_count(edges[:, 0], kind[edges[:, 1]], shape)
-    touched += cross_count(edges[:, 1], kind[edges[:, 0]], shape)
-    return touched
-
-
 def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    edges = specimen.once(contact_pairs)
-    near = _touched(edges, specimen.cells.label, N_CELL_CLASSES)
-    degree = _touched(edges, specimen.nucleated, specimen.tissue_counts.shape[1])
+    edges, tissues = specimen.for_now(contact_pairs), specimen.tissue_counts.shape[1]
+    near = contacts_by_kind(edges, specimen.cells.label, N_CELL_CLASSES)
+    degree = contacts_by_kind(edges, specimen.nucleated, tissues)
     sums = log2_sums(specimen, blocks, near, degree, tuple(PAIR_CODES.values()))
     return {"CONTACT_IN_TISSUE_LOG2_{touching}": sums}
 
@@ -62,4 +54,5 @@ FAMILY = Family(
     block_sums=_contacts_per_block,
     tests=_tests,
     no_interval="the SD under the null model is exact",
+    beside="contacts",
 )

@@ -29,7 +29,7 @@ def enrichment_in_tissue(specimen: Specimen) -> Mapping[str, Result]:
     """
     # Of one class the pairs are seen in both orders.
     unordered = specimen.once(near_pairs) // (1 + np.eye(N_CELL_CLASSES, dtype=np.int64))
-    return log2_within_tissues(TEMPLATES, specimen, unordered, specimen.once(_near_by_tissue))
+    return log2_within_tissues(TEMPLATES, specimen, unordered, specimen.for_now(_near_by_tissue))
 
 
 def _near_by_tissue(specimen: Specimen) -> NDArray[np.uint16]:
@@ -46,7 +46,7 @@ def _near_by_tissue(specimen: Specimen) -> NDArray[np.uint16]:
 
 
 def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    near, degree = specimen.once(near_counts), specimen.once(_near_by_tissue)
+    near, degree = specimen.for_now(near_counts), specimen.for_now(_near_by_tissue)
     sums = log2_sums(specimen, blocks, near, degree, tuple(PAIR_CODES.values()))
     return {"ENRICHMENT_IN_TISSUE_LOG2_{touching}_40": sums}
 
@@ -70,4 +70,5 @@ FAMILY = Family(
     block_sums=_pairs_per_block,
     tests=_tests,
     no_interval="the SD under the null model is exact",
+    beside="enrichment",
 )

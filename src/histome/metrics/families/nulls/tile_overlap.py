@@ -97,7 +97,8 @@ FAMILY = Family(
     source="Morisita 1959, Mem. Fac. Sci. Kyushu Univ. E 3:65-80; Horn 1966, doi:10.1086/282436",
     null_model="as many cells scattered evenly over the nucleated tissue",
     block_sums=_tiles_per_block,
-    no_interval="what is expected at random is no estimate of the tissue",
+    no_interval="what is expected at random is no estimate of the tissue; blocks of 250 um are too small for "
+    "tiles of 250 um that are moved by half a tile",
 )
 
 

@@ -12,7 +12,7 @@ from histome.metrics.axes import PAIR_CODES
 from histome.metrics.declaration import SHARE, UNBOUNDED, Family, Template, in_loops
 from histome.metrics.families.patterns.enrichment import ordered_pair_moments
 from histome.metrics.results import Result, quotient, result
-from histome.metrics.specimen import N_CELL_CLASSES, Specimen, cross_count
+from histome.metrics.specimen import N_CELL_CLASSES, Specimen
 from histome.metrics.uncertainty.blocks import Blocks, BlockSums, ratio
 from histome.metrics.uncertainty.significance import two_sided
 
@@ -78,9 +78,10 @@ def contacts(specimen: Specimen) -> Mapping[str, Result]:
 
 
 def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    label, later = specimen.cells.label, specimen.once(later_contacts)
-    seen = [blocks.count(label, (N_CELL_CLASSES,), later[:, k]) for k in range(N_CELL_CLASSES)]
-    pairs = _unordered(np.stack(seen, axis=-1))[:, *_PLACES]
+    seen = np.zeros((len(blocks) * N_CELL_CLASSES, N_CELL_CLASSES), np.int64)
+    label = specimen.cells.label
+    _count_ends(specimen.for_now(contact_pairs), blocks.of_cell * N_CELL_CLASSES + label, label, seen)
+    pairs = _unordered(seen.reshape(len(blocks), N_CELL_CLASSES, N_CELL_CLASSES))[:, *_PLACES]
     total = pairs.sum(axis=1, keepdims=True)
     return {
         "CONTACT_FRACTION_{touching}": ratio(pairs, total),
@@ -93,8 +94,8 @@ def _contacts_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, Bloc
 
 def _tests(specimen: Specimen, results: Mapping[str, Result]) -> Mapping[str, NDArray[np.float64]]:
     """Test the number of contacts against all exchanges of the classes, by their exact mean and SD."""
-    pairs, counts = specimen.once(contact_pairs), specimen.class_counts.tolist()
-    degree = np.bincount(pairs.ravel(), minlength=len(specimen.cells))
+    pairs, counts = specimen.for_now(contact_pairs), specimen.class_counts.tolist()
+    degree = contacts_by_kind(pairs, np.zeros(len(specimen.cells), np.int64), 1)[:, 0].astype(np.int64)
     graph = len(pairs), int((degree * (degree - 1)).sum())
     moments = [ordered_pair_moments((counts[a], counts[b]), a == b, sum(counts), graph) for a, b in _PLACES.T]
     mean, sd = np.array(moments).T
@@ -121,20 +122,23 @@ FAMILY = Family(
 )
 
 
-def contact_pairs(specimen: Specimen) -> NDArray[np.int64]:
+def contact_pairs(specimen: Specimen) -> NDArray[np.int32]:
     """Return the contacts of a specimen, (m, 2) rows of its cells, each once."""
     return _find_pairs(specimen.cells.x_um, specimen.cells.y_um, workers=specimen.maps.workers)
 
 
 def contact_table(specimen: Specimen) -> NDArray[np.int64]:
     """Count the contacts of a specimen by their classes, (9, 9), in the upper triangle."""
-    return _table(specimen.once(contact_pairs), specimen.cells.label)
+    return _table(specimen.for_now(contact_pairs), specimen.cells.label)
 
 
-def later_contacts(specimen: Specimen) -> NDArray[np.int64]:
-    """Count the contacts of each cell, by the other's class, (n, 9); each contact at one of its two cells."""
-    pairs, label = specimen.once(contact_pairs), specimen.cells.label
-    return cross_count(pairs[:, 0], label[pairs[:, 1]], (len(label), N_CELL_CLASSES))
+def contacts_by_kind(pairs: NDArray[np.int32], kind: NDArray[np.int64], kinds: int) -> NDArray[np.int32]:
+    """Count the contacts of each cell by the kind (n,) of the other cell, (n, kinds)."""
+    found = np.zeros((len(kind), kinds), np.int32)
+    own = np.arange(len(kind))
+    for ends in (pairs, pairs[:, ::-1]):
+        _count_ends(ends, own, kind, found)
+    return found
 
 
 def _unordered(table: NDArray[Any]) -> NDArray[Any]:
@@ -161,17 +165,31 @@ def contact_counts(
     return _table(_find_pairs(x_um, y_um, workers=workers), label)
 
 
-def _table(pairs: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
+def _table(pairs: NDArray[np.int32], label: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count pairs of rows by their classes, (9, 9), in the upper triangle."""
-    low, high = np.sort(label[pairs], axis=1).T
-    return cross_count(low, high, (N_CELL_CLASSES, N_CELL_CLASSES))
+    ordered = np.zeros((N_CELL_CLASSES, N_CELL_CLASSES), np.int64)
+    _count_ends(pairs, label, label, ordered)
+    return _unordered(ordered)
 
 
-def _find_pairs(x_um: NDArray[np.float64], y_um: NDArray[np.float64], *, workers: int) -> NDArray[np.int64]:
+@njit(cache=True, nogil=True)
+def _count_ends(pairs, first, second, table):
+    """Add each pair of rows to table[first of the one, second of the other]; a negative second is none."""
+    for k in range(len(pairs)):
+        other = second[pairs[k, 1]]
+        if other >= 0:
+            table[first[pairs[k, 0]], other] += 1
+
+
+def _find_pairs(x_um: NDArray[np.float64], y_um: NDArray[np.float64], *, workers: int) -> NDArray[np.int32]:
     """Return the contacts between points, (m, 2) rows, each once."""
     grid = build_grid(x_um, y_um, LONGEST_UM / 2)
-    parts = run_chunks(lambda lo, hi: _contacts_of_span(grid, (lo, hi)), len(x_um), workers=workers)
-    return grid.order[np.concatenate([np.empty((0, 2), np.int64), *parts])]
+    parts = run_chunks(
+        lambda lo, hi: grid.order[_contacts_of_span(grid, (lo, hi))].astype(np.int32),
+        len(x_um),
+        workers=workers,
+    )
+    return np.concatenate([np.empty((0, 2), np.int32), *parts])
 
 
 @njit(cache=True, nogil=True)

@@ -67,4 +67,5 @@ FAMILY = Family(
     "number of neighbors",
     alias="S2",
     block_sums=_near_per_block,
+    beside="neighborhood-centers",
 )

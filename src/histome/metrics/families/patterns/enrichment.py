@@ -49,12 +49,12 @@ def enrichment(specimen: Specimen) -> Mapping[str, Result]:
     over all relabelings are exact (join counts, sampling without replacement: Cliff and Ord 1981), so no
     permutations are drawn; squidpy's nhood_enrichment estimates the same z by drawing them.
     """
-    degree = specimen.once(near_counts).sum(axis=1, dtype=np.int64)
+    degree = specimen.for_now(near_counts).sum(axis=1, dtype=np.int64)
     return pair_enrichment(specimen.once(near_pairs), specimen.class_counts, degree)
 
 
 def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    near, label = specimen.once(near_counts), specimen.cells.label
+    near, label = specimen.for_now(near_counts), specimen.cells.label
     seen = [blocks.count(label, (N_CELL_CLASSES,), near[:, k]) for k in range(N_CELL_CLASSES)]
     pairs = np.stack(seen, axis=1)
     sums = (pairs, blocks.per_class(specimen))
@@ -155,7 +155,7 @@ def near_counts(specimen: Specimen) -> NDArray[np.uint16]:
 
 def near_pairs(specimen: Specimen) -> NDArray[np.int64]:
     """Count the ordered pairs of cells within 40 um by class of the first and of the second, (9, 9)."""
-    near, label = specimen.once(near_counts), specimen.cells.label
+    near, label = specimen.for_now(near_counts), specimen.cells.label
     return np.array([near[label == k].sum(axis=0, dtype=np.int64) for k in range(N_CELL_CLASSES)])
 
 

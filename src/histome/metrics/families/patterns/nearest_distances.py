@@ -70,7 +70,7 @@ def nearest_distances(specimen: Specimen) -> Mapping[str, Result]:
 
 
 def _distances_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    distances = [np.sqrt(squared) for squared in specimen.nearest_squared]
+    distances = (np.sqrt(squared) for squared in specimen.nearest_squared)
     found = moments_of(blocks, distances, specimen.cells.label, (N_CELL_CLASSES,))
     return {
         "NN_DISTANCE_MEAN_OF_{neighbor}_FROM_{center}": found.mean(),
@@ -90,6 +90,7 @@ FAMILY = Family(
     alias="S1",
     block_sums=_distances_per_block,
     no_interval="quantiles are no function of sums over blocks of tissue",
+    beside="neighborhood-centers",
 )
 
 

@@ -101,6 +101,7 @@ FAMILY = Family(
     core=True,
     block_sums=_pairs_per_block,
     no_interval="areas of unions of discs are no sums over blocks of tissue",
+    beside="neighborhood-centers",
 )
 
 

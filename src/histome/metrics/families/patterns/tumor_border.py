@@ -37,7 +37,7 @@ def tumor_border(specimen: Specimen) -> Mapping[str, Result]:
     carcinoma.
     """
     maps = specimen.maps
-    band = specimen.once(_band_of_cells)
+    band = specimen.for_now(_band_of_cells)
     counts = cross_count(specimen.cells.label, band, (N_CELL_CLASSES, 2 * len(BORDER_BANDS_UM)))
     counts = counts.reshape(N_CELL_CLASSES, 2, -1)
     area_mm2 = maps.mm2_of(maps.once(bands_per_square).sum(axis=(0, 1)))
@@ -62,7 +62,7 @@ def _band_of_cells(specimen: Specimen) -> NDArray[np.int64]:
 
 def _bands_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
     bands = len(BORDER_BANDS_UM)
-    code = specimen.once(_band_of_cells)
+    code = specimen.for_now(_band_of_cells)
     code = np.where(code >= 0, specimen.cells.label * 2 * bands + code, -1)
     counts = blocks.count(code, (N_CELL_CLASSES, 2, bands))
     assert blocks.lattice is not None

@@ -73,4 +73,5 @@ FAMILY = Family(
     alias="W4",
     block_sums=_tumor_per_block,
     no_interval="areas of unions of discs are no sums over blocks of tissue",
+    beside="neighborhood-centers",
 )
