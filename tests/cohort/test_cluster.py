@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.cohort_stub import children_of, draw_stubs, run_stubs, tables
+from helpers.cohort_stub import children_of, draw_stubs, nap, run_stubs, tables
 
-from histome.cohort.cluster import QueueConfig, _dask, open_pool
+from histome.cohort.child import Order
+from histome.cohort.cluster import QueueConfig, _dask, _pool_of, open_pool
+from histome.cohort.remote import Cache
 from histome.config import read_settings
 from histome.errors import HistomeError, UsageError
 
@@ -65,6 +67,41 @@ def test_a_local_cluster_that_loses_a_worker_gives_the_same_tables(
     draw_stubs(tmp_path / "slides", *["ok"] * 4)
     assert run_stubs(slides, tmp_path / "out", cluster="local:2").counts["done"] == 4
     assert tables(tmp_path / "out") == undisturbed
+
+
+@slow
+def test_a_lost_worker_is_nothing_to_slides_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histome.cohort.cluster._LOST_WORKERS", 0)
+    slides = draw_stubs(tmp_path / "slides", "slow", *["ok"] * 7)
+    running: list[int] = []
+    killed: list[int] = []
+
+    def kill(status: Any) -> None:
+        running.append(status.counts["running"])
+        if not killed and status.slides["s00"].stage == "cells" and (workers := dask_workers()):
+            killed.append(workers[0])
+            os.kill(workers[0], signal.SIGKILL)
+
+    status = run_stubs(slides, tmp_path / "out", cluster="local:1", watch=kill, tries=1)
+    assert killed
+    assert 1 <= status.counts["failed"] <= 2  # the one at work, and one that Dask had given to it ahead
+    assert status.slides["s00"].reason == "the workers that it was given to were lost, one after the other"
+    assert max(running) == 1
+
+
+@slow
+def test_dask_is_asked_for_a_worker_a_slide(tmp_path: Path) -> None:
+    slides = draw_stubs(tmp_path / "slides", *["ok"] * 8)
+    with _dask("local:1") as dask:
+        pool = _pool_of(dask, nap, "")
+        for slide in slides:
+            pool.submit(Order(slide, str(tmp_path), {}, [], 1, Cache(tmp_path, 1.0)))
+        scheduler = dask.client.cluster.scheduler
+        while len(scheduler.tasks) < len(slides):
+            time.sleep(0.01)
+        assert scheduler.adaptive_target() == len(slides)
 
 
 @slow
@@ -187,6 +224,18 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(UsageError, match=told):
         read_settings(QueueConfig, tmp_path / "c.toml")
+
+
+def test_workers_that_do_not_begin_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**_: Any) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr("distributed.LocalCluster", late)
+    with (
+        pytest.raises(HistomeError, match=r"workers did not begin \(TimeoutError\)"),
+        open_pool("local:2", 1),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(("spec", "told"), [("local:many", "how many workers"), ("host", "give local:N")])

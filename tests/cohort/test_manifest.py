@@ -3,7 +3,9 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers.drawn_containers import write_dicom
 
 from histome.cohort.manifest import read_slides, write_manifest
 from histome.errors import UsageError
@@ -64,6 +66,18 @@ def test_folders_globs_and_series_of_dicom_are_slides(tmp_path: Path) -> None:
     for nothing in (f"{tmp_path}/*.ndpi", str(tmp_path / "c.svs")):
         with pytest.raises(UsageError):
             read_slides([nothing])
+
+
+def test_two_series_in_one_folder_are_two_slides(tmp_path: Path) -> None:
+    pixels = np.full((600, 600, 3), 200, np.uint8)
+    for name, series, size in (("1", "7.1", 600), ("2", "7.1", 32), ("3", "7.2", 64)):
+        file = tmp_path / "study" / f"{name}.dcm"
+        file.parent.mkdir(exist_ok=True)
+        write_dicom(file, pixels[:size, :size], series=series, instance=f"{series}.{name}")
+    assert [slide.slide for slide in read_slides([tmp_path])] == ["1", "3"]
+    (tmp_path / "study" / "3.dcm").unlink()
+    (one,) = read_slides([tmp_path])
+    assert (one.slide, Path(one.path).name) == ("study", "1.dcm")
 
 
 def test_what_is_written_reads_back(tmp_path: Path) -> None:

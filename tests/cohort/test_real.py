@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from helpers.cli import Cli
+from helpers.drawn_containers import write_dicom
 from helpers.fakes import snapshot
 from helpers.phantoms import small_phantom
 
 from histome.cohort.manifest import read_slides
 from histome.cohort.run import CohortOptions, run_cohort
+from histome.slide import open_slide
 from histome.store.lock import FolderLock
 
 pytestmark = pytest.mark.slow
@@ -86,6 +88,21 @@ def test_a_cohort_is_what_its_slides_are_one_by_one(cli: Cli, tmp_path: Path) ->
     for name in "12":
         assert snapshot(tmp_path / "out" / name) == snapshot(tmp_path / "alone" / name)
     assert os.listdir(tmp_path / "out" / "thumbnails")
+
+
+def test_a_folder_of_dicom_is_a_slide(tmp_path: Path) -> None:
+    small_phantom(tmp_path / "drawn.tif", size_px=(700, 600), tissue_share=0.8)
+    with open_slide(tmp_path / "drawn.tif") as slide:
+        pixels = slide.thumbnail(700)
+    study = tmp_path / "slides" / "study"
+    study.mkdir(parents=True)
+    for number, step in enumerate((1, 4)):
+        level = pixels[::step, ::step]
+        write_dicom(study / f"{number}.dcm", level, instance=f"1.2.3.{number}", mpp=0.5 * step)
+    status = run_cohort(read_slides([study.parent]), tmp_path / "out", CohortOptions(stages=("qc",)))
+    assert status.slides["study"].state == "done", status.slides
+    kept = json.loads((tmp_path / "out" / "study" / "run.json").read_text())["slide"]
+    assert (kept["id"], kept["format"]) == ("study", "dicom")
 
 
 def test_no_cohort_is_one_line(cli: Cli, tmp_path: Path) -> None:

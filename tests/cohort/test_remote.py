@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from helpers.clouds import cloud_of
 
 from histome.cohort.remote import Cache, is_address, local_copy
 from histome.errors import OutputError, SlideError
@@ -105,3 +106,34 @@ def test_an_address_that_gives_nothing_is_one_line(served: Served, tmp_path: Pat
 def test_what_an_address_is() -> None:
     assert all(map(is_address, ("s3://a/b.svs", "gs://a/b", "https://a/b", "git+ssh://a")))
     assert not any(map(is_address, ("/a/b.svs", "a.svs", "C:\\a.svs", "a b://c")))
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs"])
+def test_a_bucket_is_read_once_and_again_when_its_object_changes(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
+    )  # asks Google itself for kinds of buckets
+    pytest.importorskip({"s3": "s3fs", "gs": "gcsfs"}[kind])
+    from fsspec.config import conf
+
+    file = tmp_path / "there" / "bucket" / "scans" / "a.svs"
+    file.parent.mkdir(parents=True)
+    cache, address = Cache(tmp_path / "cache", 0.01), f"{kind}://bucket/scans/a.svs"
+    with cloud_of(tmp_path / "there") as (endpoint, sent):
+        anonymous = {"s3": {"anon": True}, "gs": {"token": "anon"}}[kind]
+        options = {**anonymous, "endpoint_url": endpoint, "skip_instance_cache": True}
+        monkeypatch.setitem(conf, kind, options)
+        for size in (9_000_000, 9_000_001):  # more than two blocks
+            data = os.urandom(size)
+            file.write_bytes(data)
+            for known in (False, True):
+                with local_copy(address, cache, known=known) as path:
+                    assert path.read_bytes() == data
+            assert sum(sent) == size
+            sent.clear()
+        with pytest.raises(SlideError, match="cannot be read"), local_copy(f"{kind}://bucket/no.svs", cache):
+            pass
+        with pytest.raises(OutputError, match=r"copies may have 0\.001"):
+            local_copy(address, Cache(tmp_path / "small", 0.001)).__enter__()

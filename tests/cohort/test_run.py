@@ -104,11 +104,17 @@ def test_a_killed_process_is_begun_again(tmp_path: Path, undisturbed: dict[str, 
     assert tables(tmp_path / "out") == first(3, undisturbed)
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def line(folder: Path, *options: str) -> list[str]:
+    """Return the command line of a run of stubs."""
+    where = [str(folder / "slides"), "-o", str(folder / "out")]
+    return [*STUB, "cohort", "run", *where, *(options or ("--workers", "2"))]
+
+
+def start(folder: Path, *words: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """Start a run of stubs by the command line and wait until the first of them is in its cells."""
     draw_stubs(folder / "slides", *words)
-    command = [*STUB, "cohort", "run", str(folder / "slides"), "-o", str(folder / "out"), "--workers", "2"]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen(line(folder, *options), **pipes)
     while not (folder / "out" / "s00" / "tissue").is_dir() or not (folder / "out" / "status.json").is_file():
         assert run.poll() is None, run.communicate()
         time.sleep(0.01)
@@ -124,15 +130,23 @@ def all_gone(processes: list[int]) -> bool:
     return False
 
 
+def descendants_of(process: int) -> list[int]:
+    children = children_of(process)
+    return children + [each for child in children for each in descendants_of(child)]
+
+
+@pytest.mark.parametrize("options", [(), pytest.param(("--cluster", "local:2"), marks=pytest.mark.slow)])
 def test_a_killed_parent_takes_its_slides_along_and_the_same_line_goes_on(
-    tmp_path: Path, undisturbed: dict[str, bytes]
+    options: tuple[str, ...], tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
-    run = start(tmp_path, "hang", "slow", "ok")
-    children = children_of(run.pid)
+    if options:
+        pytest.importorskip("distributed")
+    run = start(tmp_path, "hang", "slow", "ok", options=options)
+    begun = descendants_of(run.pid)
     run.kill()
     run.communicate()
-    assert children
-    assert all_gone(children)
+    assert begun
+    assert all_gone(begun)
     found = read_status(tmp_path / "out")
     assert (found["state"], found["counts"]["running"]) == ("interrupted", 0)
     slides = draw_stubs(tmp_path / "slides", "ok", "ok", "ok")
@@ -152,6 +166,15 @@ def test_sigterm_ends_all_in_order(tmp_path: Path, undisturbed: dict[str, bytes]
     assert read_status(tmp_path / "out")["state"] == "interrupted"
     slides = draw_stubs(tmp_path / "slides", "ok", "ok", "ok")
     assert run_stubs(slides, tmp_path / "out").counts["done"] == 3
+    assert tables(tmp_path / "out") == first(3, undisturbed)
+
+
+def test_two_runs_at_once_do_not_hurt_each_other(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    first_run = start(tmp_path, "slow", "ok", "ok")
+    second = subprocess.run(line(tmp_path), capture_output=True, text=True, check=False)
+    first_run.communicate(timeout=300)
+    assert (second.returncode, first_run.returncode) == (1, 0)
+    assert f"being written by process {first_run.pid}" in second.stderr
     assert tables(tmp_path / "out") == first(3, undisturbed)
 
 

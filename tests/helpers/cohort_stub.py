@@ -108,6 +108,11 @@ def _text(name: str, fault: str, path: Path) -> str:
     return f"{name} of {path.name} {'x' * 2000}\n"
 
 
+def nap(_: Order) -> None:
+    """Take long over an order, and do nothing."""
+    time.sleep(5)
+
+
 def children_of(parent: int) -> list[int]:
     """Return the processes that a process has begun."""
     found = []

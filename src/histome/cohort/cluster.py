@@ -22,6 +22,7 @@ from histome.threads import available_cpus
 
 # Workers that may be lost under one slide before Dask gives it up: they are killed for others' reasons, too.
 _LOST_WORKERS = 10
+_KEY = "histome-slide"
 _QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
 
 
@@ -131,8 +132,13 @@ def _dask(spec: str) -> Iterator[_Dask]:
     kind, _, rest = spec.partition(":")
     settings = {
         "distributed.scheduler.allowed-failures": _LOST_WORKERS,
-        "distributed.admin.tick.limit": "1h",
-        "distributed.worker.profile.enabled": False,  # a quarter of what idle workers cost
+        # A slide that waits does so at the scheduler: no worker that is lost counts against it.
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.scheduler.unknown-task-duration": "1h",  # a job for each slide, not for ten of them
+        # What processes that wait cost: four workers took 8.4 % of a core, so they take 3.3.
+        "distributed.admin.tick.interval": "5s",
+        "distributed.admin.system-monitor.interval": "5s",
+        "distributed.worker.profile.enabled": False,
         # A worker that was killed is begun again by its nanny, on a busy machine in more than the usual 15 s.
         "distributed.deploy.lost-worker-timeout": "30s",
         "distributed.worker.memory.terminate": False,  # the children have the memory, and limits of their own
@@ -163,7 +169,11 @@ def _count(text: str, spec: str) -> int:
 def _local(slots: int) -> Any:
     from distributed import LocalCluster
 
-    return LocalCluster(n_workers=slots, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
+    try:
+        return LocalCluster(n_workers=slots, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise HistomeError(f"Dask's workers did not begin ({told}); run the same line again") from error
 
 
 def _jobs(queue: QueueConfig, spec: str) -> Any:
@@ -200,14 +210,20 @@ def _pool_of(dask: _Dask, run: Callable[..., Ended], spec: str) -> Pool:
     executor = dask.client.get_executor(pure=False)
 
     def submit(order: Order) -> "Future[Ended]":
-        return executor.submit(_on_worker, run, order, key=f"{order.slide.slide}|{os.urandom(4).hex()}")
+        key = (_KEY, order.slide.slide, os.urandom(4).hex())  # one group: Dask queues those that are alike
+        return executor.submit(_on_worker, run, order, key=key)
 
     def running() -> set[str]:
         dask.heal()
-        keys = (key for keys in dask.client.processing().values() for key in keys)
-        return {str(key).rsplit("|", 1)[0] for key in keys}
+        return {key[1] for key in dask.client.run_on_scheduler(_executing)}
 
     return Pool(submit, running, dask.slots, dask.threads, f"Dask at {spec}")
+
+
+def _executing(dask_scheduler: Any) -> list[tuple[str, str, str]]:
+    """Return the keys of slides that workers told of in their last heartbeats."""
+    executing = (task.key for worker in dask_scheduler.workers.values() for task in worker.executing)
+    return [key for key in executing if isinstance(key, tuple) and key[:1] == (_KEY,)]
 
 
 def _on_worker(run: Callable[..., Ended], order: Order) -> Ended:

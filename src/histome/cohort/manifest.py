@@ -12,6 +12,7 @@ from histome.cohort.remote import is_address
 from histome.config import find_organ
 from histome.errors import UsageError
 from histome.names import shown, slide_id
+from histome.slide.containers.dicom import by_series
 from histome.store.disk import writing
 
 MANIFEST_NAME = "manifest.csv"
@@ -114,12 +115,19 @@ def _in_folder(folder: Path) -> Iterator[CohortSlide]:
     entries = sorted(folder.iterdir())
     found = [_named(str(path.absolute())) for path in entries if path.suffix.lower() in SLIDE_ENDINGS]
     for inner in [folder, *(path for path in entries if path.is_dir())]:
-        if instances := sorted(path for path in inner.iterdir() if path.suffix.lower() in _DICOM_ENDINGS):
-            first = max(instances, key=lambda path: path.stat().st_size)
-            found.append(CohortSlide(str(first.absolute()), shown(inner.resolve().name)))
+        found += _series_in(inner)
     if not found:
         raise UsageError(f"{folder}: no slides in this folder ({' '.join(SLIDE_ENDINGS)}, DICOM in folders)")
     yield from found
+
+
+def _series_in(folder: Path) -> list[CohortSlide]:
+    """DICOM slides of a folder, each its largest file: one is called like the folder, several like these."""
+    files = by_series(sorted(path for path in folder.iterdir() if path.suffix.lower() in _DICOM_ENDINGS))
+    largest = [str(max(series, key=lambda path: path.stat().st_size).absolute()) for series in files]
+    if len(largest) == 1:
+        return [CohortSlide(largest[0], shown(folder.resolve().name))]
+    return [_named(path) for path in largest]
 
 
 def _read_manifest(path: Path) -> Iterator[CohortSlide]:

@@ -1,5 +1,6 @@
 """Survival of a simulated cohort: the planted hazard comes out, no more is fitted than the events carry."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_the_planted_hazard_lies_within_its_interval(answers):
     assert row["q"] < 0.001
     assert all(abs(np.log(each["hazard_ratio"])) < 0.5 * np.log(row["hazard_ratio"]) for each in rows[1:])
     assert "the higher mean area of carcinoma nuclei, the sooner" in answers["survival_metrics"].said[0]
+
+
+def test_curves_say_how_many_were_at_risk(patients, answers):
+    figure = answers["survival"].figure
+    left = [int(number) for number in re.findall(r"<text[^>]*fill: #0072b2[^>]*>(\d+)</text>", figure)]
+    seen = FollowUp.of(patients, "months", "died")
+    control = seen.time[seen.rows.column("arm") == "control"]
+    assert left[0] == len(control)
+    assert left == sorted(left, reverse=True)
+    assert left[1] == (control >= 20).sum()
 
 
 def test_each_model_is_that_of_lifelines(patients, answers):

@@ -1,7 +1,7 @@
 """Which files of a folder are one DICOM slide: those of one series, as OpenSlide has it."""
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -37,6 +37,14 @@ def series_files(path: Path) -> list[Path]:
         return [path]
     others = (file for file in path.parent.iterdir() if file.is_file() and file.name != path.name)
     return [path, *sorted(file for file in others if _series(file) == series)]
+
+
+def by_series(files: Iterable[Path]) -> list[list[Path]]:
+    """Return DICOM files in groups of one series each; those that name none are one group."""
+    found: dict[bytes | None, list[Path]] = {}
+    for file in files:
+        found.setdefault(_series(file), []).append(file)
+    return list(found.values())
 
 
 def values(path: Path, tags: Collection[Tag]) -> dict[Tag, bytes]:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,17 +83,42 @@ def forest(
     return drawn.svg
 
 
-def steps(curves: Mapping[str, tuple[Any, Any, Any, Any]], axis: str) -> str:
-    """Draw survival curves: times, share alive, low and high ends by group."""
-    with panel(7.0, 4.0) as drawn:
-        for k, (name, (time, alive, low, high)) in enumerate(curves.items()):
+class Steps(NamedTuple):
+    """A survival curve: times, the share alive with its ends, and how long each patient was seen."""
+
+    time: NDArray[np.float64]
+    alive: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    seen: NDArray[np.float64]
+
+
+def steps(curves: Mapping[str, Steps], axis: str) -> str:
+    """Draw survival curves by group; below them how many were still at risk."""
+    with panel(7.0, 4.0 + 0.2 * len(curves)) as drawn:
+        for k, (name, curve) in enumerate(curves.items()):
             color = COLORS[k % len(COLORS)]
-            drawn.axes.step(time, alive, where="post", color=color, lw=1.8, label=label(name))
-            drawn.axes.fill_between(time, low, high, step="post", color=color, alpha=0.15, lw=0)
+            drawn.axes.step(curve.time, curve.alive, where="post", color=color, lw=1.8, label=label(name))
+            drawn.axes.fill_between(
+                curve.time, curve.low, curve.high, step="post", color=color, alpha=0.15, lw=0
+            )
         drawn.axes.set(ylim=(0, 1.02), xlim=(0, None), xlabel=axis, ylabel="share without the event")
+        _at_risk(drawn.axes, curves)
         if len(curves) > 1:
             drawn.axes.legend(frameon=False)
     return drawn.svg
+
+
+def _at_risk(axes: Any, curves: Mapping[str, Steps]) -> None:
+    """Write below each mark of the time axis how many of each group were seen until then."""
+    ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= axes.get_xlim()[1]]
+    for k, (name, curve) in enumerate(curves.items()):
+        below = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "fontsize": 8.5}
+        below |= {"color": COLORS[k % len(COLORS)], "va": "top"}
+        axes.annotate(label(name, 18), (0, 0), xytext=(-16, -36 - 13 * k), ha="right", **below)
+        for tick in ticks:
+            left = str(int((curve.seen >= tick).sum()))
+            axes.annotate(left, (tick, 0), xytext=(0, -36 - 13 * k), ha="center", **below)
 
 
 def scatter(
@@ -122,12 +147,13 @@ def scatter(
 def stacked_shares(rows: Mapping[str, Mapping[str, int]], axis: str) -> str:
     """Draw for each group, from left to right, the share of each class; numbers inside."""
     kinds = list(dict.fromkeys(kind for row in rows.values() for kind in row))
+    seen = {kind for row in rows.values() for kind, count in row.items() if count}
     with panel(7.6, 1.2 + 0.42 * len(rows)) as drawn:
         for k, row in enumerate(rows.values()):
             start, total = 0.0, max(1, sum(row.values()))
             for j, kind in enumerate(kinds):
                 share = row.get(kind, 0) / total
-                mark = label(kind) if k == 0 else None
+                mark = label(kind) if k == 0 and kind in seen else None
                 drawn.axes.barh(k, share, left=start, color=COLORS[j % len(COLORS)], height=0.7, label=mark)
                 if share > 0.04:
                     drawn.axes.text(start + share / 2, k, row[kind], ha="center", va="center", color="white")

@@ -68,7 +68,7 @@ def _cell(value: object) -> object:
 
 
 def _number(value: object) -> str:
-    """Return a table's entry as the page shows it: three significant digits."""
+    """Return a table's entry as the page shows it: three significant digits, below 0.1 two."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -77,6 +77,8 @@ def _number(value: object) -> str:
         size = abs(value)
         if 0 < size < 1e-4:
             return f"{value:.0e}"
+        if size < 0.1:
+            return f"{value:.2g}"
         return f"{value:.3g}" if size < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else shown(str(value))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.cohort.answers.page.answer import Answer, counted, ends_words, listed, p_words
-from histome.cohort.answers.page.figures import forest, steps
+from histome.cohort.answers.page.figures import Steps, forest, steps
 from histome.cohort.answers.questions.choose import in_words, normal_scores
 from histome.cohort.answers.questions.power import smallest_hazard_ratio
 from histome.cohort.answers.questions.risk import joint_rows, lifelines_quiet
@@ -102,7 +102,7 @@ def _curves(patients: FollowUp, time: str, by: str) -> Answer:
         {"survival": rows},
         None,
         steps({name: _drawn(fit) for name, fit in fits.items()}, time),
-        "Kaplan-Meier curves with 95 % intervals (log-log).",
+        "Kaplan-Meier curves with 95 % intervals (log-log); below them how many were still at risk.",
         (
             "Kaplan-Meier; the median is the time at which half are expected to have had the event, empty "
             "where "
@@ -129,10 +129,11 @@ def _curve_row(name: str, fit: Any, patients: FollowUp, mine: NDArray[np.bool_])
     }
 
 
-def _drawn(fit: Any) -> tuple[Any, Any, Any, Any]:
+def _drawn(fit: Any) -> Steps:
     ends = fit.confidence_interval_.to_numpy()
     alive = fit.survival_function_
-    return alive.index.to_numpy(), alive.to_numpy().ravel(), ends[:, 0], ends[:, 1]
+    seen = np.asarray(fit.durations)
+    return Steps(alive.index.to_numpy(), alive.to_numpy().ravel(), ends[:, 0], ends[:, 1], seen)
 
 
 def _curves_said(
