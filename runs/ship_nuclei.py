@@ -53,6 +53,7 @@ def about(split: Split, names: Sequence[str]) -> dict[str, Any]:
         "license": "CC BY-NC-SA 4.0, research use only: see LICENSE-WEIGHTS",
         "window_px": 1024,
         "halo_px": 64,
+        "cut_px": 256,
         "training_data": tuple(
             {"name": name, "license": declaration_of(name).license, "note": NOTES.get(name, "")}
             for name in names

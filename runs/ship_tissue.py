@@ -48,6 +48,7 @@ def about(data: Path) -> dict[str, Any]:
         # On large slides 44 % more pixels than are used; windows fade over 128 of them.
         "window_px": 1536,
         "halo_px": 128,
+        "cut_px": 256,
         "limits": LIMITS,
         "organs": ORGANS,
         "training_data": tuple(

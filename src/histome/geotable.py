@@ -82,12 +82,12 @@ def geo_table(
     )
     columns = {**columns, "slide": constant, "bbox": box}
     arrays = [_arrow(columns[field.name], field.type) for field in schema]
-    geo = {b"geo": json.dumps(_geo_metadata(bounds, kinds)).encode(), **(metadata or {})}
+    geo = {**schema_metadata(bounds, kinds), **(metadata or {})}
     return pa.Table.from_arrays(arrays, schema=schema.with_metadata(geo))
 
 
-def _geo_metadata(bounds: NDArray[np.floating], kinds: Sequence[str]) -> dict[str, Any]:
-    """GeoParquet 1.1: no reference system; the box of each row is the column bbox."""
+def schema_metadata(bounds: NDArray[np.floating], kinds: Sequence[str] = ("Polygon",)) -> dict[bytes, bytes]:
+    """Return what GeoParquet 1.1 asks: no reference system; the box of each row is the column bbox."""
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": list(kinds) if len(bounds) else [],
@@ -99,7 +99,8 @@ def _geo_metadata(bounds: NDArray[np.floating], kinds: Sequence[str]) -> dict[st
     if len(bounds):
         edges = (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0))
         column["bbox"] = [float(edge) for edge in edges]
-    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    return {b"geo": json.dumps(geo).encode()}
 
 
 def _arrow(column: Column, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
@@ -131,13 +132,21 @@ def write_geo_parts(parts: Iterator[pa.Table], path: Path | str) -> None:
             file.write_table(part, row_group_size=ROW_GROUP)
 
 
-def read_geo_table(path: Path | str, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a Parquet file, with all columns of a schema where one is given; HistomeError for any other."""
+def read_geo_table(
+    path: Path | str, schema: pa.Schema | None = None, *, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read a Parquet file, with all columns of a schema where one is given; HistomeError for any other.
+
+    `columns` names those that are read where not all are.
+    """
     try:
-        table = pq.read_table(path)
+        there = set(pq.read_schema(path).names)
+        chosen = None if columns is None else [name for name in columns if name in there]
+        table = pq.read_table(path, columns=chosen)
     except (OSError, pa.ArrowInvalid) as error:
         raise HistomeError(f"{path}: not a Parquet file that can be read ({error}).") from error
-    missing = [] if schema is None else [name for name in schema.names if name not in table.column_names]
+    wanted = columns or (schema.names if schema else ())
+    missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise HistomeError(f"{path}: it has no column {', '.join(missing)}.")
     return table

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from histome.config import CellsConfig, Config
 from histome.errors import BrokenTilesError, NoTissueError, UsageError
 from histome.store.files import (
-    CELLS,
+    MEASURED_CELLS,
     METRICS,
     NARRATIVE,
     NUCLEI,
@@ -143,7 +143,7 @@ def profile(
             work = _Work(slide, config, cards, files, workers, run, progress)
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
-            cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), CELLS)
+            cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), MEASURED_CELLS)
             metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), work.numbers)
             run.stage("parts", lambda: work.measure_parts(tissue(), cells()), PARTS)
             run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)

@@ -125,6 +125,36 @@ def test_windows_of_another_size_find_the_same_cells(busy_slide):
         assert other["class"].to_pylist() == tables[0]["class"].to_pylist()
 
 
+class Counting(DrawnNetwork):
+    """Counts the pixels that it was asked for."""
+
+    asked = None
+
+    def __call__(self, image, /):
+        self.asked.append(image.shape[1] * image.shape[2])
+        return super().__call__(image)
+
+
+@pytest.mark.parametrize("jump_px", [0, 2])
+def test_windows_that_are_cut_to_the_tissue_find_the_same_cells_for_fewer_pixels(jump_px):
+    slide = draw(SIZE_PX, crowd(np.random.default_rng(3)))
+    array = ground(slide).map.array.copy()
+    rows, columns = np.mgrid[: array.shape[0], : array.shape[1]]
+    array[(rows - 45) ** 2 + (columns - 60) ** 2 > 35**2] = 0
+    tissue = Tissue.of(ClassMap(array, 2.0, TISSUE_CLASSES))
+    found, px = [], []
+    for cut_px in (0, 64):
+        network = Counting(drawn_card(cut_px=cut_px), jump_px=jump_px)
+        object.__setattr__(network, "asked", [])
+        found.append(find_cells(slide, tissue, network))
+        px.append(sum(network.asked))
+    assert len(found[0]) > 50
+    if jump_px == 0:
+        assert found[1].equals(found[0])
+    assert len(found[1]) == len(found[0])
+    assert px[1] < 0.8 * px[0]
+
+
 def test_oblong_pixels_give_the_same_cells_in_um():
     ellipses = [Ellipse(80.0, 80.0, 6.0, 6.0), Ellipse(40.0, 20.0, 7.0, 4.0)]
     square = draw((480, 400), ellipses)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shapely
 
 from histome.cells.stitch import settle_seams
 from histome.cells.windows import Nuclei
@@ -99,3 +100,21 @@ def test_the_order_of_the_rows_changes_nothing(seed):
     order = rng.permutation(n)
     np.testing.assert_array_equal(settle_seams(crowd.select(order), overlap=0.3), keep[order])
     assert 0 < keep.sum() < n
+
+
+def test_seams_are_settled_in_strips_of_few_polygons(monkeypatch):
+    """What is kept is the same, and polygons are made of a strip at a time, and of what reaches into it."""
+    rng = np.random.default_rng(6)
+    rows = []
+    for y in np.arange(0, 4000, 20.0):
+        true = 100 + rng.uniform(-12, 12)
+        for window in (0, 1):
+            x = true + rng.uniform(-3, 3)
+            rows.append((x, y + rng.uniform(-2, 2), rng.uniform(7, 12), window, int(x > 100), rng.random()))
+    rows = [rows[k] for k in rng.permutation(len(rows))]
+    whole, made, polygons = kept(*rows), [], shapely.polygons
+    monkeypatch.setattr("histome.cells.stitch._AT_ONCE", 8)
+    monkeypatch.setattr(shapely, "polygons", lambda rings: made.append(len(rings)) or polygons(rings))
+    assert kept(*rows) == whole
+    assert 150 < sum(whole) < 250
+    assert max(made) < 20

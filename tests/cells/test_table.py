@@ -1,7 +1,9 @@
 """The cells table: its columns say what they say, and its file is GeoParquet."""
 
 import json
+import tracemalloc
 from math import hypot
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +13,16 @@ import shapely
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
-from histome.cells.table import carcinoma_distance, class_codes
+from histome.cells.filed import FoundNuclei
+from histome.cells.table import carcinoma_distance, cell_rows, class_codes
+from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
+from histome.config import CellsConfig
 from histome.errors import HistomeError
 from histome.models.label_support import support_texts, table_support
-from histome.slide import ClassMap
+from histome.slide import ClassMap, TileGrid
+from histome.slide.mpp import Mpp
+from histome.store.files import MEASURED_CELLS
 from histome.tissue import Tissue
 
 MPP = (0.25, 0.5)
@@ -215,3 +222,49 @@ def test_class_codes_are_places_in_the_vocabulary():
     for column in (pa.array(names), pa.array(names).dictionary_encode()):
         assert class_codes(pa.table({"class": column})).tolist() == [3, -1, -1, 0]
     assert class_codes(pa.table({"class": pa.array([], pa.string())})).tolist() == []
+
+
+def found_nuclei(side: int) -> FoundNuclei:
+    """side^2 nuclei 10 um apart, in no order, as a search hands them over."""
+    n, rng = side * side, np.random.default_rng(5)
+    x_um, y_um = (np.divmod(rng.permutation(n), side)[k] * 10.0 + 5 for k in (0, 1))
+    shape = np.concatenate([np.stack([x_um, y_um], axis=1), rng.uniform(0.1, 50, (n, 7))], axis=1)
+    probability = rng.dirichlet(np.ones(9), n).astype(np.float32)
+    one, zero = np.ones(n, np.float32), np.zeros(n, np.int32)
+    columns = (shape, rng.random((n, 3)), probability, one, one, np.full(n, 3, np.uint8), zero, zero)
+    nuclei = Nuclei(np.empty((n, 0, 2), np.float32), *columns, np.zeros(n, bool))
+    outlines = SimpleNamespace(bounds=lambda rows: np.zeros((len(rows), 4), np.float32))
+    return FoundNuclei(nuclei, outlines, np.arange(n))
+
+
+def test_no_second_copy_of_all_nuclei_is_made():
+    """Beside the nuclei and the table (185 bytes a cell, of Arrow) only what follows from all of them."""
+    found = found_nuclei(420)
+    slide = SimpleNamespace(mpp=Mpp(0.5, 0.5, "made"), id="made")
+    codes = np.full((264, 264), TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
+    tissue, zones = ClassMap(codes, 16.0, TISSUE_CLASSES), ClassMap(codes * 0, 16.0, ("ANY",))
+    search = CellSearch(slide, tissue, DrawnNetwork(), TileGrid((8400, 8400), 160, 48))
+    cell_rows(found_few(found), search, zones, CellsConfig())  # compiled, loaded
+    tracemalloc.start()
+    rows = cell_rows(found, search, zones, CellsConfig())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows.columns["cell_id"].to_pylist() == list(range(1, 420**2 + 1))
+    assert len(rows.columns["x"].chunks) > 1
+    assert peak / len(rows.columns) < 300
+
+
+def found_few(found: FoundNuclei) -> FoundNuclei:
+    return FoundNuclei(found.nuclei.select(found.rows[:100]), found.outlines, found.rows[:100])
+
+
+def test_some_columns_are_read_without_the_others(cells, tmp_path):
+    write_cells(cells, tmp_path / "cells.parquet")
+    some = read_cells(tmp_path / "cells.parquet", ["class", "x"])
+    assert set(some.column_names) == {"class", "x"}
+    assert some["x"].equals(cells["x"])
+    with pytest.raises(HistomeError, match="no column nothing"):
+        read_cells(tmp_path / "cells.parquet", ["x", "nothing"])
+    measured = MEASURED_CELLS.load(tmp_path)
+    assert measured.equals(cells.drop_columns(["bbox", "geometry"]))
+    assert table_support(measured.schema) == table_support(cells.schema)

@@ -193,6 +193,14 @@ def test_each_fault_of_a_predictor_is_found(card, change, found):
     assert found in faults(Changed(Network(with_reference(card), threads=2), change))
 
 
+def test_a_model_whose_windows_may_be_cut_answers_in_them_as_in_whole_ones(card):
+    card = card.model_copy(update={"cut_px": 32}).at(card.weights_path.parent)
+    network = Network(card, threads=2)
+    right = {finding.name: finding for finding in check_model(network)}
+    assert right["smaller"].fine
+    assert "smaller" in faults(Changed(network, _normalized))
+
+
 def test_a_predictor_of_ones_own_passes_without_a_file(card):
     findings = check_model(Changed(Network(card, threads=2), _nothing))
     assert all(finding.fine for finding in findings)

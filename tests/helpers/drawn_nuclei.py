@@ -106,12 +106,12 @@ class DrawnNetwork:
     jump_px: int = 0
 
     def __call__(self, image, /):
-        window, stride = self.card.window_px, self.card.stride
-        side = window // stride
+        stride = self.card.stride
+        sides = [side // stride for side in image.shape[1:3]]
         out = {
-            "prob": np.zeros((1, 1, side, side), np.float32),
-            "dist": np.ones((1, self.card.n_rays, side, side), np.float32),
-            "logits": np.zeros((1, len(self.card.classes), side, side), np.float32),
+            "prob": np.zeros((1, 1, *sides), np.float32),
+            "dist": np.ones((1, self.card.n_rays, *sides), np.float32),
+            "logits": np.zeros((1, len(self.card.classes), *sides), np.float32),
         }
         parts, _ = ndimage.label(image[0, :, :, 1] < 128)
         for number, box in enumerate(ndimage.find_objects(parts), start=1):
@@ -119,17 +119,17 @@ class DrawnNetwork:
         return out
 
     def _add(self, out, mask, rgb, stride):
-        rows, cols = np.nonzero(mask)
-        x, y = cols.mean() + 0.5, rows.mean() + 0.5
+        down, right = np.nonzero(mask)
+        x, y = right.mean() + 0.5, down.mean() + 0.5
         moved = (self._jump(int(y)), self._jump(int(x)))
         mask = np.roll(mask, moved, axis=(0, 1))
         j, i = int((x + moved[1]) // stride), int((y + moved[0]) // stride)
-        side = out["prob"].shape[-1]
-        if not (0 <= i < side and 0 <= j < side):
+        rows, cols = out["prob"].shape[-2:]
+        if not (0 <= i < rows and 0 <= j < cols):
             return
         out["prob"][0, 0, i, j] = 0.9
         out["dist"][0, :, i, j] = _rays(mask, (j + 0.5) * stride, (i + 0.5) * stride, self.card.n_rays)
-        code = int(rgb[rows[0], cols[0], 0]) // RED_PER_CLASS - 1
+        code = int(rgb[down[0], right[0], 0]) // RED_PER_CLASS - 1
         grid = mask[stride // 2 :: stride, stride // 2 :: stride]
         out["logits"][0, code][grid] = 5.0
         out["logits"][0, code, i, j] = 5.0

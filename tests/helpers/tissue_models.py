@@ -18,12 +18,13 @@ class MeanColor:
 
     def __init__(self, **changes):
         self.card = segmenter_card(**changes)
-        self.windows = 0
+        self.windows = self.px = 0
 
     def __call__(self, image):
         self.windows += 1
-        side = self.card.window_px // 2
-        mean = image[0].reshape(side, 2, side, 2, 3).mean(axis=(1, 3)) / 255
+        self.px += image.shape[1] * image.shape[2]
+        rows, columns = (side // 2 for side in image.shape[1:3])
+        mean = image[0].reshape(rows, 2, columns, 2, 3).mean(axis=(1, 3)) / 255
         mix = np.random.default_rng(0).dirichlet(np.ones(3), 7)
         return {"probabilities": np.einsum("kc,ijc->kij", mix, mean)[None].astype(np.float32)}
 

@@ -54,6 +54,8 @@ def test_rows_of_a_free_table_round_trip(folder):
         ("halo_px = 8", "halo_px = 7", "stride"),
         ("halo_px = 8", "halo_px = 32", "core"),
         ("window_px = 64", "window_px = 65", "stride"),
+        ("cut_px = 0", "cut_px = 24", "cut_px 24"),
+        ("cut_px = 0", "cut_px = 1", "cut_px 1"),
         ('weights = "model.onnx"', 'weights = "../model.onnx"', "weights"),
         ('task = "stardist"', 'task = "classifier"', "task"),
         ('"other"', '"fibroblast"', "twice"),

@@ -146,6 +146,29 @@ def test_a_window_of_another_size_or_type_is_a_bug_of_the_caller(card):
         network(np.zeros((1, 64, 64, 3), np.float32))
 
 
+@pytest.mark.parametrize("backend", ["openvino", "cpu"])
+def test_a_window_that_is_cut_gives_what_the_whole_one_does_inside(card, windows, backend):
+    card = card.model_copy(update={"cut_px": 16}).at(card.weights_path.parent)
+    network = Network(card, backend=backend, precision="f32")
+    whole = {name: array.copy() for name, array in network(windows[0]).items()}
+    assert {name: array.shape for name, array in whole.items()} == expected_outputs(card)
+    cut = network(np.ascontiguousarray(windows[0][:, 16:, 16:48]))
+    for name, array in cut.items():
+        assert array.shape[2:] == (24, 16)
+        inner = (..., slice(3, -3), slice(3, -3))
+        np.testing.assert_allclose(array[inner], whole[name][..., 8:, 8:24][inner], atol=1e-5)
+
+
+def test_windows_are_cut_by_the_steps_of_the_card_alone(card):
+    with pytest.raises(ValueError, match=r"expected uint8 \(1, 64, 64, 3\)"):
+        Network(card)(np.zeros((1, 32, 64, 3), np.uint8))
+    network = Network(card.model_copy(update={"cut_px": 32}).at(card.weights_path.parent))
+    assert network(np.zeros((1, 32, 64, 3), np.uint8))["prob"].shape == (1, 1, 16, 32)
+    for shape in ((1, 48, 64, 3), (1, 0, 64, 3), (1, 96, 64, 3), (1, 32, 64, 4)):
+        with pytest.raises(ValueError, match="expected uint8"):
+            network(np.zeros(shape, np.uint8))
+
+
 def test_cuda_asked_for_where_there_is_none_is_one_clear_line(card):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("ONNX Runtime has CUDA here")

@@ -59,3 +59,27 @@ def test_row_major_and_sliced() -> None:
 def test_impossible_grids_are_refused(extent: tuple[int, int], core: int, halo: int) -> None:
     with pytest.raises(ValueError, match="no grid"):
         TileGrid(extent, core, halo)
+
+
+@settings(deadline=None)
+@given(
+    corner=st.tuples(st.integers(0, 63), st.integers(0, 63)),
+    size=st.tuples(st.integers(1, 64), st.integers(1, 64)),
+    around=st.integers(0, 20),
+    step=st.sampled_from([8, 16, 48]),
+)
+def test_a_tile_that_is_cut_reads_what_is_wanted_and_little_else(corner, size, around, step) -> None:
+    tile = TileGrid((640, 640), core_px=64, halo_px=16)[11]
+    (x, y), (width, height) = corner, size
+    wanted = Box(64 + x, 64 + y, min(128, 64 + x + width), min(128, 64 + y + height))
+    cut = tile.cut(wanted, around_px=around, step_px=step)
+    assert (cut.index, cut.core) == (tile.index, tile.core)
+    for axis in (0, 1):
+        whole, read = tile.read[axis::2], cut.read[axis::2]
+        needed = max(whole[0], wanted[axis] - around), min(whole[1], wanted[axis + 2] + around)
+        assert whole[0] <= read[0] <= needed[0] < needed[1] <= read[1] <= whole[1]
+        assert (read[0] - whole[0]) % step == 0
+        assert (read[1] - read[0]) % step == 0
+        assert needed[0] - read[0] < step
+        assert read[1] - needed[1] < step
+    assert tile.cut(wanted, around_px=around, step_px=0) == tile

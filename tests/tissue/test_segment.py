@@ -97,6 +97,21 @@ def test_a_window_without_tissue_takes_no_weight(tmp_path):
     assert np.array_equal(*(np.asarray(t.probabilities.array)[right] for t in (tissue, whole)))
 
 
+def test_windows_that_are_cut_to_the_tissue_give_the_same_map_for_fewer_pixels(slide):
+    shape = slide.shape_at(8.0)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    valid = (rows - 12) ** 2 + (columns - 20) ** 2 < 10**2
+    valid[2:4, 40:43] = True
+    networks = [MeanColor(halo_px=16, cut_px=cut) for cut in (0, 32)]
+    whole, cut = (segment_tissue(slide, quality_of(slide, valid), n, TissueConfig()) for n in networks)
+    assert np.array_equal(cut.map.array, whole.map.array)
+    inside = whole.map.array > 0
+    assert inside.any()
+    assert np.array_equal(*(np.asarray(t.probabilities.array)[:, inside] for t in (cut, whole)))
+    assert networks[1].windows == networks[0].windows
+    assert networks[1].px < 0.8 * networks[0].px
+
+
 def test_workers_change_nothing(slide):
     results = [
         segment_tissue(slide, quality_of(slide), MeanColor(), TissueConfig(), workers=n) for n in (1, 3)
@@ -186,9 +201,10 @@ def regions_of(*boxes_um):
     return RegionsOfInterest(Shapes(shapes, names), ("",) * len(shapes), shapely.union_all(shapes))
 
 
-def test_in_regions_the_map_is_that_of_the_slide_and_no_window_runs_outside(slide):
+@pytest.mark.parametrize("cut_px", [0, 32])
+def test_in_regions_the_map_is_that_of_the_slide_and_no_window_runs_outside(slide, cut_px):
     """To the pixel of 2 um, though quality is known to 8 um: its pixels may lie partly in a region."""
-    whole_model, model = (MeanColor(window_px=96, halo_px=16) for _ in range(2))
+    whole_model, model = (MeanColor(window_px=96, halo_px=16, cut_px=cut) for cut in (0, cut_px))
     whole = segment_tissue(slide, quality_of(slide), whole_model, TissueConfig())
     regions = regions_of((11.0, 21.0, 43.0, 79.0), (290.0, 30.0, 330.0, 50.0))
     valid = regions.mask(slide.shape_at(8.0), mpp=8.0)
@@ -203,6 +219,7 @@ def test_in_regions_the_map_is_that_of_the_slide_and_no_window_runs_outside(slid
     assert inside.sum() == 16 * 29 + 20 * 10
     # Cores are 64 um wide: the first region touches two of them, the second two more.
     assert (model.windows, whole_model.windows) == (4, 7 * 5)
+    assert (model.px < 4 * 96**2) == (cut_px > 0)
     assert done[-1] == (part.map.array.shape[0],) * 2
     assert done == sorted(set(done))
 

@@ -62,16 +62,22 @@ def surroundings(x_um: NDArray[np.float64], y_um: NDArray[np.float64], signs: Ce
     """Return the eight numbers around each cell, (n, 8): of the cells in the 3 x 3 blocks round its own."""
     if not len(x_um):
         return np.empty((0, len(CellSigns._fields) + 1))
-    values, known = _columns(signs)
     rows, columns = (np.floor(at / BLOCK_UM).astype(np.int64) for at in (y_um, x_um))
     rows, columns = rows - rows.min() + 1, columns - columns.min() + 1
     shape = int(rows.max()) + 2, int(columns.max()) + 2
-    block = rows * shape[1] + columns
-    weights = [known.astype(np.float64), *np.where(known[:, None], values, 0.0).T]
-    size = shape[0] * shape[1]
-    sums = [_box(np.bincount(block, each, size).astype(np.float64).reshape(shape)) for each in weights]
+    sums = [_box(each.reshape(shape)) for each in _block_sums(signs, rows * shape[1] + columns, shape)]
     found = _features(np.stack([part.ravel() for part in sums[1:]], axis=1), sums[0].ravel())
     return found[(rows - 1) * (shape[1] - 2) + columns - 1]
+
+
+def _block_sums(
+    signs: CellSigns, block: NDArray[np.int64], shape: tuple[int, int]
+) -> list[NDArray[np.float64]]:
+    """Return the cells of each block whose values are known, then the sum of each value over them."""
+    values, known = _columns(signs)
+    values[~known] = 0.0
+    weights, size = (known.astype(np.float64), *values.T), shape[0] * shape[1]
+    return [np.bincount(block, each, size).astype(np.float64) for each in weights]
 
 
 def strangeness(features: NDArray[np.float64], known: Familiarity) -> NDArray[np.float64]:

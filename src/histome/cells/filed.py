@@ -67,8 +67,9 @@ class OutlineFile:
         self._bounds.append(bounds.astype(np.float32))
 
     def near_seams(self) -> Float32:
-        """Return the full outlines of the nuclei at seams, (n, rays, 2), which stay in memory."""
-        return np.concatenate(self._near)
+        """Return the full outlines of the nuclei at seams, (n, rays, 2), once: memory held them till now."""
+        near, self._near = np.concatenate(self._near), []
+        return near
 
     def bounds(self, rows: NDArray[np.int64]) -> Float32:
         """Return the bounds of outlines, (n, 4): xmin, ymin, xmax, ymax in level-0 px."""

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 from histome.cells.windows import Nuclei
 
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+# As polygons they take 3 kB each.
+_AT_ONCE = 16_384
+
 
 def settle_seams(nuclei: Nuclei, *, overlap: float) -> NDArray[np.bool_]:
     """Return which nuclei are kept, (n,).
@@ -53,15 +57,32 @@ def _settle(nuclei: Nuclei, overlap: float) -> NDArray[np.bool_]:
     return keep
 
 
-def _overlapping(nuclei: Nuclei, overlap: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _overlapping(nuclei: Nuclei, overlap: float) -> Pairs:
     """Pairs of nuclei from different windows of which one covers more than `overlap` of the other."""
-    outlines: Any = shapely.polygons(nuclei.outline_px.astype(np.float64))
+    y_px = nuclei.outline_px[:, :, 1]
+    order = np.argsort(y_px.min(axis=1), kind="stable")
+    tops, bottoms = y_px.min(axis=1)[order], y_px.max(axis=1)[order]
+    found: list[Pairs] = []
+    for at in range(0, len(order), _AT_ONCE):
+        # Those that begin below the lowest of these overlap none of them.
+        end = int(np.searchsorted(tops, bottoms[at : at + _AT_ONCE].max(), side="right"))
+        found.append(_pairs(nuclei, order[at:end], overlap))
+    first, second = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    return first, second
+
+
+def _pairs(nuclei: Nuclei, rows: NDArray[np.int64], overlap: float) -> Pairs:
+    """Return those pairs of which one is among the first `_AT_ONCE` rows and the other anywhere behind it."""
+    outlines: Any = shapely.polygons(nuclei.outline_px[rows].astype(np.float64))
     crossed = ~shapely.is_valid(outlines)
     outlines[crossed] = shapely.make_valid(outlines[crossed])
-    first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
-    once = (first < second) & (nuclei.window[first] != nuclei.window[second])
-    first, second = first[once], second[once]
+    one, other = shapely.STRtree(outlines).query(outlines[:_AT_ONCE], predicate="intersects")
+    window = nuclei.window[rows]
+    once = (one < other) & (window[one] != window[other])
+    one, other = one[once], other[once]
+    turned = rows[one] > rows[other]
+    first, second = np.where(turned, other, one), np.where(turned, one, other)
     area = np.atleast_1d(shapely.area(outlines))
     shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
     above = shared > overlap * np.minimum(area[first], area[second])
-    return first[above], second[above]
+    return rows[first[above]], rows[second[above]]

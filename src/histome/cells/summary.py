@@ -4,10 +4,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from histome.cells.pixels import Stains
 from histome.cells.table import counted_cells
 from histome.classes import UNDECIDED_CELLS
+
+# No copy of the other columns is made, of cells that count.
+_READ = (
+    *("counted", "class", "reported", "tissue", "confidence", "abstained", "strangeness", "area_um2"),
+    *Stains._fields,
+)
 
 
 def summarize_cells(cells: pa.Table) -> dict[str, Any]:
@@ -17,7 +24,8 @@ def summarize_cells(cells: pa.Table) -> dict[str, Any]:
     `unfamiliar_percent` is the share of those with a strangeness over 1; `undecided` counts those that are
     reported as a group of classes. Means and medians are None without cells or values.
     """
-    found, cells = len(cells), counted_cells(cells)
+    found, read = len(cells), [name for name in cells.column_names if name in _READ]
+    cells = counted_cells(cells.select(read))
     carcinoma = _is(cells["class"], "carcinoma_cell")
     return {
         "count": found,
@@ -38,7 +46,7 @@ def summarize_cells(cells: pa.Table) -> dict[str, Any]:
 
 
 def _is(names: pa.ChunkedArray, name: str) -> np.ndarray:
-    return np.asarray(names.cast(pa.string()).to_numpy() == name)
+    return pc.fill_null(pc.call_function("equal", [names, name]), False).to_numpy()
 
 
 def _known(values: pa.ChunkedArray) -> np.ndarray:

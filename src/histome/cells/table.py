@@ -1,6 +1,6 @@
 """The cells table: its schema, declared once, and its GeoParquet file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from histome.geotable import (
     geo_schema,
     geo_table,
     read_geo_table,
+    schema_metadata,
     write_geo_parts,
     write_geo_table,
 )
@@ -164,9 +165,9 @@ class CellRows(NamedTuple):
 
     def parts(self) -> Iterator[pa.Table]:
         """Yield the table in the groups of rows that its file has."""
-        for at in range(0, max(1, len(self.rows)), ROW_GROUP):
-            outlines = self.outlines.geometry(self.rows[at : at + ROW_GROUP])
-            yield self.columns.slice(at, ROW_GROUP).append_column(_GEOMETRY, outlines)
+        for part in _groups(len(self.rows)):
+            outlines = self.outlines.geometry(self.rows[part])
+            yield self.columns.slice(part.start, ROW_GROUP).append_column(_GEOMETRY, outlines)
 
     def table(self) -> pa.Table:
         """Return the whole table, of `SCHEMA`."""
@@ -184,10 +185,15 @@ def cell_rows(
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
     nuclei, outlines, rows = found
-    columns, order = _columns(nuclei, search, zones, config, workers=workers)
-    rows = rows[order]
-    schema = pa.schema([field for field in SCHEMA if field != _GEOMETRY])
-    return CellRows(_geo_table(columns, outlines.bounds(rows), schema, search), outlines, rows)
+    whole = _of_all(nuclei, search, config, workers)
+    rows = rows[whole.order]
+    bounds, schema = outlines.bounds(rows), pa.schema([field for field in SCHEMA if field != _GEOMETRY])
+    parts = [
+        _geo_table(_columns(nuclei, whole, part, search, zones, config), bounds[part], schema, search)
+        for part in _groups(len(rows))
+    ]
+    metadata = schema_metadata(bounds) | support_metadata(search.network.card)
+    return CellRows(pa.concat_tables(parts).replace_schema_metadata(metadata), outlines, rows)
 
 
 def given_cells_table(
@@ -200,8 +206,9 @@ def given_cells_table(
     workers: int = 1,
 ) -> pa.Table:
     """Return the same of nuclei that were read from a file, of `GIVEN_SCHEMA`, with outlines as given."""
-    columns, order = _columns(nuclei, search, zones, config, workers=workers)
-    given = given.select(order)
+    whole = _of_all(nuclei, search, config, workers)
+    columns = _columns(nuclei, whole, slice(None), search, zones, config)
+    given = given.select(whole.order)
     columns |= {"given_id": given.ids, "given_class": given.labels}
     columns |= {"geometry": shapely.to_wkb(given.outlines)}
     return _geo_table(columns, shapely.bounds(given.outlines), GIVEN_SCHEMA, search)
@@ -214,24 +221,55 @@ def _geo_table(
     return geo_table(columns, bounds, schema, slide=search.slide.id, metadata=support)
 
 
-def _columns(
-    nuclei: Nuclei, search: CellSearch, zones: ClassMap, config: CellsConfig, *, workers: int
-) -> tuple[dict[str, Column], NDArray[np.int64]]:
-    """Return the columns that follow from the nuclei, and the order of their rows."""
+def _groups(n: int) -> list[slice]:
+    """Return the rows of each part of a table that is put together: one part at least."""
+    return [slice(at, at + ROW_GROUP) for at in range(0, max(1, n), ROW_GROUP)]
+
+
+class _OfAll(NamedTuple):
+    """What follows from all nuclei together, by the rows of the table."""
+
+    order: NDArray[np.int64]
+    strange: NDArray[np.float64]
+    unsure: NDArray[np.bool_]
+    neighbors: NDArray[np.uint16]
+    carcinoma_um: NDArray[np.float64]
+
+
+def _of_all(nuclei: Nuclei, search: CellSearch, config: CellsConfig, workers: int) -> _OfAll:
+    """Return that, and which nucleus is in which row."""
     strange = _strangeness(nuclei, search)
-    unsure = nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)
-    nuclei = kept_digits(nuclei)
-    order = np.lexsort((nuclei.window, nuclei.shape[:, 0], nuclei.shape[:, 1]))
-    nuclei = nuclei.select(order)
-    columns: dict[str, Column] = {"cell_id": np.arange(1, len(nuclei.score) + 1)}
+    unsure = (nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)) | (strange > 1)
+    x_um, y_um = (placed(nuclei.shape[:, axis]) for axis in (0, 1))
+    order = np.lexsort((nuclei.window, x_um, y_um))
+    x_um, y_um, tissue = x_um[order], y_um[order], search.tissue
+    # Rounding leaves the most probable class as it is.
+    classes = nuclei.probability.argmax(axis=1)[order]
+    labels = np.where(_counted(nuclei.tissue[order], tissue), classes, -1)
+    neighbors = neighbor_counts(x_um, y_um, labels, radii_um=NEIGHBOR_RADII_UM, workers=workers)
+    carcinoma_um = carcinoma_distance(x_um, y_um, tissue, workers=workers)
+    return _OfAll(order, strange[order], unsure[order], neighbors, carcinoma_um)
+
+
+def _columns(
+    nuclei: Nuclei, whole: _OfAll, part: slice, search: CellSearch, zones: ClassMap, config: CellsConfig
+) -> dict[str, Column]:
+    """Return the columns of some rows: memory holds no second copy of all nuclei."""
+    nuclei = kept_digits(nuclei.select(whole.order[part]))
+    first = part.start or 0
+    columns: dict[str, Column] = {"cell_id": np.arange(first + 1, first + len(nuclei.score) + 1)}
     columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
-    columns |= {"strangeness": strange[order], "abstained": (unsure | (strange > 1))[order]}
-    columns |= dict(
-        zip(
-            (*NuclearShapes._fields[2:], *Stains._fields), (*nuclei.shape.T[2:], *nuclei.stain.T), strict=True
-        )
+    columns |= {"strangeness": whole.strange[part], "abstained": whole.unsure[part]}
+    shapes, stains = NuclearShapes._fields[2:], Stains._fields
+    columns |= dict(zip(shapes, nuclei.shape.T[2:], strict=True)) | dict(
+        zip(stains, nuclei.stain.T, strict=True)
     )
-    return columns | _surroundings(nuclei, search.tissue, workers), order
+    columns |= {
+        f"n_{name}_{radius}um": whole.neighbors[part, r, k]
+        for r, radius in enumerate(NEIGHBOR_RADII_UM)
+        for k, name in enumerate(CELL_CLASSES)
+    }
+    return columns | {"distance_to_carcinoma_um": whole.carcinoma_um[part]}
 
 
 def class_codes(table: pa.Table) -> NDArray[np.int64]:
@@ -254,9 +292,9 @@ def write_cells(cells: pa.Table | CellRows, path: Path | str) -> None:
         write_geo_parts(cells.parts(), path)
 
 
-def read_cells(path: Path | str) -> pa.Table:
-    """Read what `write_cells` wrote; raises HistomeError for any other file."""
-    return read_geo_table(path, SCHEMA)
+def read_cells(path: Path | str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read what `write_cells` wrote, or some columns of it; raises HistomeError for any other file."""
+    return read_geo_table(path, SCHEMA, columns=columns)
 
 
 def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Column]:
@@ -311,18 +349,6 @@ def _reported(label: NDArray, search: CellSearch, config: CellsConfig) -> pa.Dic
         for name in set(unscored) & set(members):
             codes[CELL_CLASSES.index(name) + 1] = place
     return _named(codes[label], names)
-
-
-def _surroundings(nuclei: Nuclei, tissue: ClassMap, workers: int) -> dict[str, Column]:
-    x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
-    labels = np.where(_counted(nuclei.tissue, tissue), nuclei.probability.argmax(axis=1), -1)
-    counts = neighbor_counts(x_um, y_um, labels, radii_um=NEIGHBOR_RADII_UM, workers=workers)
-    columns = {
-        f"n_{name}_{radius}um": counts[:, r, k]
-        for r, radius in enumerate(NEIGHBOR_RADII_UM)
-        for k, name in enumerate(CELL_CLASSES)
-    }
-    return columns | {"distance_to_carcinoma_um": carcinoma_distance(x_um, y_um, tissue, workers=workers)}
 
 
 def carcinoma_distance(

@@ -13,6 +13,7 @@ from histome.classes import CELL_CLASSES
 from histome.models.card import Card
 from histome.models.runtime import Predictor, checked_outputs
 from histome.slide import ClassMap, Slide, Tile, TileGrid
+from histome.slide.tiles import box_of
 
 # Corners are kept to 1/8 level-0 px (0.03 um at 0.25 um/px): exact in float32 up to 2 million px.
 CORNER_STEPS_PER_PX = 8
@@ -123,8 +124,12 @@ def start_search(slide: Slide, tissue: ClassMap, network: Predictor) -> CellSear
 
 
 def tissue_windows(search: CellSearch) -> list[tuple[Tile, float]]:
-    """Return the windows whose core touches valid tissue, each with the mm2 of it, in row-major order."""
-    ratio = search.network.card.mpp / search.tissue.mpp
+    """Return the windows whose core touches valid tissue, each with the mm2 of it, in row-major order.
+
+    Of a window the network computes the tissue in its core and the halo round that, where its card allows.
+    """
+    card = search.network.card
+    ratio = card.mpp / search.tissue.mpp
     mm2 = search.tissue.mpp**2 / 1e6
     column, row = search.tissue.origin_px
     found = []
@@ -134,6 +139,8 @@ def tissue_windows(search: CellSearch) -> list[tuple[Tile, float]]:
         part = search.tissue.crop(x0 - column, y0 - row, x1 - x0, y1 - y0)
         pixels = np.count_nonzero(part.array)
         if pixels:
+            tissue = box_of(part.array > 0, corner=part.origin_px, scale=1 / ratio)
+            tile = tile.cut(tissue, around_px=card.halo_px, step_px=card.cut_px)
             found.append((tile, float(pixels) * mm2))
     return found
 
@@ -162,7 +169,7 @@ def find_in_window(search: CellSearch, tile: Tile) -> Nuclei:
 
 
 def read_window(search: CellSearch, tile: Tile) -> NDArray[np.uint8]:
-    """Return the pixels of a window at the card's mpp, (window, window, 3); white outside the slide."""
+    """Return the pixels of a window at the card's mpp, (h, w, 3); white outside the slide."""
     x_px, y_px = np.array([tile.read.x0, tile.read.y0]) * search.px_per_step
     size = (tile.read.width, tile.read.height)
     return search.slide.read(float(x_px), float(y_px), size=size, mpp=search.network.card.mpp)

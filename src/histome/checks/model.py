@@ -38,10 +38,11 @@ def check_model(model: str | Path | Card | Predictor) -> list[Finding]:
 
     Looked at: the card; the weights' checksum; names, shapes and types of the outputs; their ranges; that the
     same window gives the same bytes again, after other windows and in two threads at once; that two windows
-    agree where they meet, `halo_px` deep; that a blank slide has no nuclei and a field smaller than the
-    window none outside it (models of cells); that the map of a drawn field is the same wherever the field
-    lies and shows no cut where windows meet (models of tissue); that both CPU backends agree; and the card's
-    `reference` (means of the outputs for a drawn window, to 2 %), where it holds one.
+    agree where they meet, `halo_px` deep, and one that is cut with the whole one; that a blank slide has no
+    nuclei and a field smaller than the window none outside it (models of cells); that the map of a drawn
+    field is the same wherever the field lies and shows no cut where windows meet (models of tissue); that
+    both CPU backends agree; and the card's `reference` (means of the outputs for a drawn window, to 2 %),
+    where it holds one.
 
     Parameters
     ----------
@@ -133,6 +134,8 @@ def _of_behavior(network: Predictor) -> Iterator[Check]:
     yield "independent", lambda: _independent(network)
     yield "threads", lambda: _threads(network)
     yield "seam", lambda: _seam(network)
+    if network.card.cut_px:
+        yield "smaller", lambda: _smaller(network)
     if network.card.task in CELL_TASKS:
         yield "blank", lambda: _blank(network)
         yield "edge", lambda: _edge(network)
@@ -201,9 +204,32 @@ def _seam(network: Predictor) -> str:
     wide = reference_window(card, columns=card.window_px + card.core_px)
     left = _copy(network(np.ascontiguousarray(wide[:, :, : card.window_px])))
     right = _copy(network(np.ascontiguousarray(wide[:, :, card.core_px :])))
+    return f"two windows differ where they meet by {_difference(card, left, right)}"
+
+
+def _smaller(network: Predictor) -> str:
+    """Compare a window with what is left of it without its first `cut_px` columns, beside their halo."""
+    card = network.card
+    if card.halo_px < 2 * card.stride or card.cut_px == card.window_px:
+        return "no window is cut"
+    image = reference_window(card)
+    whole, cut = _copy(network(image)), network(np.ascontiguousarray(image[:, :, card.cut_px :]))
+    gone = {name: card.cut_px * array.shape[-1] // card.window_px for name, array in whole.items()}
+    # So that the strip that is compared lies where the whole window ends without its right halo.
+    whole = {name: array[..., : gone[name] + 2 * _halo(card, array)] for name, array in whole.items()}
+    return f"a window that is cut differs from the whole one by {_difference(card, whole, cut)}"
+
+
+def _halo(card: Card, whole: NDArray[np.float32]) -> int:
+    """Return the halo in pixels of an output of a whole window."""
+    return card.halo_px * whole.shape[-2] // card.window_px
+
+
+def _difference(card: Card, left: Outputs, right: Outputs) -> str:
+    """Say how the last columns of one output but for its halo differ from those behind the other's halo."""
     worst = {}
     for name in left:
-        halo = card.halo_px * left[name].shape[-1] // card.window_px
+        halo = _halo(card, left[name])
         at = left[name].shape[-1] - halo
         a, b = left[name][..., at - 2 : at + 2], right[name][..., halo - 2 : halo + 2]
         spread = max(float(np.abs(left[name] - left[name].mean()).mean()), 1e-3)
@@ -214,7 +240,7 @@ def _seam(network: Predictor) -> str:
             f"two windows differ where they meet by {worst[name]:.2g} of the spread of {name!r}: "
             "halo_px is smaller than the model's field of view, or it normalizes each window by itself"
         )
-    return f"two windows differ where they meet by {worst[name]:.2g} of the spread ({name})"
+    return f"{worst[name]:.2g} of the spread ({name})"
 
 
 def _blank(network: Predictor) -> str:

@@ -21,8 +21,10 @@ _THUMBNAIL_PX = 1024
 # 1.6 mm2 of skin (9 s of a core; 16 by this) and 4 mm2 of colon on a scan of 203 mm2 (35; 37), 10,000 cells
 # each, and two dense pieces of colon: 1.05 mm2 with 10,051 cells (13; 12), 1.53 mm2 with 15,182 (17; 16).
 _START_S, _SCAN_S, _SHARED_S, _ALONE_S = 5.0, 0.02, 6.0, 1.0
-# GB to start, per thread, per mm2 of scan (maps) and of tissue (cells); these took 0.73 and 1.19 GB.
-_START_GB, _THREAD_GB, _SCAN_GB, _TISSUE_GB = 0.6, 0.15, 0.0015, 0.02
+# GB to start, per thread (its network), per mm2 of scan (maps) and of tissue (8,000 cells of 1 kB while they
+# are measured). From 2.3 mm2 of colon on two threads (1.02 GB; 1.12 by this), a section of 41 mm2 (1.6; 1.6)
+# and metrics of 1.6 million cells (2.1).
+_START_GB, _THREAD_GB, _SCAN_GB, _TISSUE_GB = 0.5, 0.3, 0.0015, 0.008
 
 
 class Cost(NamedTuple):

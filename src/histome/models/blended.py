@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from histome.models.card import Card
 from histome.models.runtime import Predictor, checked_outputs
-from histome.slide import Slide, Tile, TileGrid
+from histome.slide import Box, Slide, Tile, TileGrid
 from histome.slide.plain import array_slide
 from histome.threads import ordered_map
 
@@ -23,6 +23,11 @@ def window_lattice(slide: Slide, card: Card) -> TileGrid:
     return TileGrid((width * card.stride, height * card.stride), card.core_px, card.halo_px)
 
 
+def fade_px(card: Card) -> int:
+    """Return how far, in input px, a window still counts beyond its core: half a halo."""
+    return min(card.halo_px // card.stride // 2, card.core_px // card.stride // 2) * card.stride
+
+
 def blended_rows(
     slide: Slide, network: Predictor, wanted: list[Tile], *, workers: int = 1
 ) -> Iterator[Planes]:
@@ -31,7 +36,7 @@ def blended_rows(
     Parameters
     ----------
     wanted : list of Tile
-        Windows of `window_lattice` to run, in its order.
+        Windows of `window_lattice` to run, in its order; whole, or cut to what is asked of them.
     """
     card = network.card
     lattice = window_lattice(slide, card)
@@ -48,15 +53,17 @@ def blended_rows(
 def predict_field(network: Predictor, image: NDArray[np.uint8]) -> Planes:
     """Return round(255 p) of a field at the card's mpp, uint8 (classes, h, w), as a slide gets it."""
     slide = array_slide(image, network.card.mpp)
-    windows = list(window_lattice(slide, network.card))
+    lattice, card = window_lattice(slide, network.card), network.card
+    whole = Box(0, 0, *lattice.extent_px)
+    windows = [tile.cut(whole, around_px=card.halo_px, step_px=card.cut_px) for tile in lattice]
     return np.concatenate(list(blended_rows(slide, network, windows)), axis=1)
 
 
 def _predict(slide: Slide, network: Predictor, tile: Tile) -> NDArray[np.uint8]:
-    """round(255 p) of the whole window, uint8 (classes, side, side)."""
+    """round(255 p) of all that the window reads, uint8 (classes, h, w)."""
     card = network.card
     x_px, y_px = tile.read.x0 * card.mpp / slide.mpp.x, tile.read.y0 * card.mpp / slide.mpp.y
-    image = slide.read(x_px, y_px, size=(card.window_px, card.window_px), mpp=card.mpp)
+    image = slide.read(x_px, y_px, size=(tile.read.width, tile.read.height), mpp=card.mpp)
     outputs = checked_outputs(network, _mirrored(image, slide, tile, card)[None])
     probabilities = outputs["probabilities"][0]
     return np.clip(np.rint(probabilities * 255), 0, 255).astype(np.uint8)
@@ -66,9 +73,8 @@ class _Fades:
     """Sums the windows of one row of the lattice, each weighted; integers, so their order changes nothing."""
 
     def __init__(self, card: Card, lattice: TileGrid) -> None:
-        self._stride, self._halo = card.stride, card.halo_px // card.stride
-        self._core = card.core_px // card.stride
-        self._fade = min(self._halo // 2, self._core // 2)
+        self._stride, self._core = card.stride, card.core_px // card.stride
+        self._fade = fade_px(card) // card.stride
         self._width, self._height = (edge // card.stride for edge in lattice.extent_px)
         rows = self._core + 2 * self._fade
         self._sums = np.zeros((len(card.classes), rows, self._width), np.uint16)
@@ -82,13 +88,13 @@ class _Fades:
 
     def add(self, planes: Planes, tile: Tile) -> None:
         """Add a window of the current row."""
-        margin = self._halo - self._fade
         left, top = tile.core.x0 // self._stride - self._fade, self._top
-        columns = slice(max(0, left), min(self._width, left + len(self._ramp)))
-        rows = slice(max(0, top), min(self._height, top + len(self._ramp)))
+        x0, y0, x1, y1 = (edge // self._stride for edge in tile.read)
+        columns = slice(max(0, left, x0), min(self._width, left + len(self._ramp), x1))
+        rows = slice(max(0, top, y0), min(self._height, top + len(self._ramp), y1))
         own_x, own_y = (slice(s.start - at, s.stop - at) for s, at in ((columns, left), (rows, top)))
         weight = self._ramp[own_y, None] * self._ramp[None, own_x]
-        inner = planes[:, margin:, margin:][:, own_y, own_x]
+        inner = planes[:, rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
         self._sums[:, own_y, columns] += weight * inner
         self._weights[own_y, columns] += weight
 
@@ -109,10 +115,10 @@ class _Fades:
 def _mirrored(image: NDArray[np.uint8], slide: Slide, tile: Tile, card: Card) -> NDArray[np.uint8]:
     """Replace what lies beyond the slide's edges by the mirror image of what lies within."""
     width, height = (max(1, int(extent / card.mpp + 1e-6)) for extent in slide.extent_um)
-    box, side = tile.read, card.window_px
+    box = tile.read
     left, top = max(0, -box.x0), max(0, -box.y0)
     right, bottom = max(0, box.x1 - width), max(0, box.y1 - height)
     if not (left or top or right or bottom):
         return image
-    inside = image[top : side - bottom, left : side - right]
+    inside = image[top : box.height - bottom, left : box.width - right]
     return np.pad(inside, ((top, bottom), (left, right), (0, 0)), mode="symmetric")

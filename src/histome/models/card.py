@@ -105,6 +105,9 @@ class Card(_Strict):
         Part of each side of the window that only gives context and is thrown away.
     stride : int, px
         Input pixels per output pixel.
+    cut_px : int, px
+        The model also takes windows whose sides are fewer multiples of this, and answers inside of them, a
+        halo from the cut, as in the whole window; 0: it takes whole windows only.
     n_rays : int
         Star-convex rays of a `stardist` model, corners of a `hover` model's outlines.
     temperature : float
@@ -140,6 +143,7 @@ class Card(_Strict):
     window_px: Annotated[int, Field(ge=32, le=4096)]
     halo_px: Annotated[int, Field(ge=0)]
     stride: Annotated[int, Field(ge=1, le=64)] = 1
+    cut_px: Annotated[int, Field(ge=0)] = 0
     n_rays: Annotated[int, Field(ge=8, le=256)] = 32
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
     weights: FileName = "model.onnx"
@@ -163,6 +167,11 @@ class Card(_Strict):
             raise ValueError(f"window_px {self.window_px} is not a multiple of stride {self.stride}")
         if self.halo_px % self.stride:
             raise ValueError(f"halo_px {self.halo_px} is not a multiple of stride {self.stride}")
+        if self.cut_px and (self.window_px % self.cut_px or self.cut_px % self.stride):
+            raise ValueError(
+                f"cut_px {self.cut_px}: window_px {self.window_px} must be a multiple of it, and it one of "
+                f"stride {self.stride}"
+            )
         if 2 * self.halo_px >= self.window_px:
             raise ValueError(f"halo_px {self.halo_px} leaves no core in a window of {self.window_px} px")
         if len(set(self.classes)) != len(self.classes):

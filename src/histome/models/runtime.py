@@ -1,8 +1,8 @@
 """Run a model on windows of pixels.
 
 ONNX Runtime where there is CUDA, else OpenVINO, else ONNX Runtime on the CPU: both backend and precision are
-chosen by capability. Every network has one static shape, 1 x window x window x 3, and one infer request for
-each calling thread, so the result of a window never depends on how many windows or threads there are.
+chosen by capability. Every network has one infer request for each calling thread and takes one window a call,
+so the result of a window never depends on how many windows or threads there are.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
@@ -51,7 +52,10 @@ class Predictor(Protocol):
         ...
 
     def __call__(self, image: np.ndarray, /) -> Outputs:
-        """Run on one uint8 (1, window, window, 3) image; threads may call at the same time."""
+        """Run on one uint8 (1, h, w, 3) image; threads may call at the same time.
+
+        Sides are the card's `window_px`, or fewer multiples of its `cut_px`.
+        """
         ...
 
 
@@ -83,6 +87,8 @@ class Network:
     ) -> None:
         self.card = card
         self.threads = max(1, threads)
+        step = card.cut_px or card.window_px
+        self._sides = set(range(step, card.window_px + 1, step))
         with _checked(card) as model:
             self.backend, loaded = _load(card, model, backend, self.threads, precision)
         self._run, shapes, self.precision = loaded
@@ -93,17 +99,17 @@ class Network:
 
         Parameters
         ----------
-        image : (1, window, window, 3) uint8
-            RGB at the card's mpp.
+        image : (1, h, w, 3) uint8
+            RGB at the card's mpp; h and w are `window_px`, or fewer multiples of `cut_px`.
 
         Returns
         -------
         dict of float32
-            By output name, as `models.tasks` says for the card's task: (1, channels, window/stride,
-            window/stride), or (1, channels, window, window) where it is of full size.
+            By output name, as `models.tasks` says for the card's task: (1, channels, h/stride, w/stride), or
+            (1, channels, h, w) where it is of full size.
         """
-        window = self.card.window_px
-        if image.shape != (1, window, window, 3) or image.dtype != np.uint8:
+        window, sides = self.card.window_px, image.shape[1:3]
+        if image.shape != (1, *sides, 3) or not set(sides) <= self._sides or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 (1, {window}, {window}, 3), got {image.dtype} {image.shape}")
         return self._run(np.ascontiguousarray(image))
 
@@ -304,14 +310,18 @@ def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precisio
     try:
         graph = core.read_model(model)
         _check_input(card, [(port.any_name, port.element_type.get_type_name()) for port in graph.inputs])
-        graph.reshape({"image": [1, card.window_px, card.window_px, 3]})
+        side = card.window_px
+        graph.reshape({"image": [1, side, side, 3]})
+        shapes = {port.any_name: tuple(port.shape) for port in graph.outputs}
+        if card.cut_px:
+            sides = openvino.Dimension(card.cut_px, side)
+            graph.reshape({"image": [1, sides, sides, 3]})
         compiled = core.compile_model(graph, "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"{card.weights_path}: OpenVINO cannot load it ({_one_line(error)})") from error
     # Its tables of types are made when data are first asked for; two threads that ask at once wait for each
     # other for ever (one has the table's lock, one Python's). So this thread asks before there are others.
     _ = openvino.Tensor(np.zeros(1, np.float32)).data
-    shapes = {port.any_name: tuple(port.shape) for port in compiled.outputs}
     return _OpenVinoRun(compiled, tuple(shapes)), shapes, precision
 
 
@@ -349,14 +359,16 @@ def _onnxruntime(card: Card, model: bytes | Path, backend: Literal["cuda", "cpu"
     _check_input(card, [(name, {"tensor(uint8)": "u8"}.get(kind, kind)) for name, kind in inputs])
     ports = session.get_outputs()
     shapes = {str(o.name): tuple(n if isinstance(n, int) else None for n in o.shape) for o in ports}
-    return _onnxruntime_run(session, list(shapes)), shapes, "f32"
+    return partial(_run_whole, session, list(shapes), card.window_px), shapes, "f32"
 
 
-def _onnxruntime_run(session: Any, names: list[str]) -> Callable[[np.ndarray], Outputs]:
-    def run(image: np.ndarray) -> Outputs:
-        return dict(zip(names, session.run(names, {"image": image}), strict=True))
-
-    return run
+def _run_whole(session: Any, names: list[str], window: int, image: np.ndarray) -> Outputs:
+    """Run a session of one static shape; a window that was cut is filled up with white."""
+    _, height, width, _ = image.shape
+    beyond = (0, 0), (0, window - height), (0, window - width), (0, 0)
+    arrays = session.run(names, {"image": np.pad(image, beyond, constant_values=255)})
+    parts = (a[..., : height * a.shape[2] // window, : width * a.shape[3] // window] for a in arrays)
+    return dict(zip(names, map(np.ascontiguousarray, parts), strict=True))
 
 
 def _onnxruntime_errors() -> tuple[type[Exception], ...]:

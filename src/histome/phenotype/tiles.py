@@ -60,7 +60,8 @@ def tile_phenotypes(cells: pa.Table, size_um: float, *, known: Phenotypes | None
         One row a tile: x_um, y_um (its corner), size_um, the names of `features.patch_features`, a column of
         labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null).
     """
-    found, _ = pannuke_cells(counted_cells(cells))
+    read = [name for name in ("x_um", "y_um", "class", "area_um2", "counted") if name in cells.column_names]
+    found, _ = pannuke_cells(counted_cells(cells.select(read)))
     known = known or phenotypes()
     rows = [
         {"x_um": column * size_um, "y_um": row * size_um, "size_um": size_um}

@@ -49,6 +49,9 @@ from histome.slide.reader import Slide
 from histome.store.profile import Profile
 from histome.tissue import Tissue
 
+# What pages say and draw of cells: of the other columns no copy is made.
+_READ = ("counted", "x_um", "y_um", "class", "confidence", "abstained", "area_um2", "geometry")
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -83,7 +86,7 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
 
 def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
     cells = _part(profile, "cells")
-    table = cells and counted_cells(cells)
+    table = cells and counted_cells(cells.select([name for name in cells.column_names if name in _READ]))
     quality, tissue = _part(profile, "quality"), _part(profile, "tissue")
     return ReportInputs(
         slide,

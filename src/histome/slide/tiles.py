@@ -1,8 +1,8 @@
 """A grid of tiles over the virtual image at one resolution: integer arithmetic, no pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, overload
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,54 @@ class Box(NamedTuple):
         return self.y1 - self.y0
 
 
+def box_of(mask: NDArray[np.bool_], *, corner: tuple[int, int], scale: float) -> Box:
+    """Return the pixels that hold all true pixels of a mask, of which there is at least one.
+
+    `corner` is its (x, y) in pixels of the mask, `scale` the pixels of the box a pixel of the mask.
+    """
+    x, y = (np.flatnonzero(mask.any(axis=axis)) + at for axis, at in zip((0, 1), corner, strict=True))
+    low = (int(np.floor(at[0] * scale)) for at in (x, y))
+    high = (int(np.ceil((at[-1] + 1) * scale)) for at in (x, y))
+    return Box(*low, *high)
+
+
 @dataclass(frozen=True)
 class Tile:
-    """One tile: its corner (x, y) in px, the box it owns (cut at the extent), the box to read (never cut)."""
+    """One tile: its corner (x, y) in px, the box it owns (cut at the extent), the box to read."""
 
     index: int
     x: int
     y: int
     core: Box
     read: Box
+
+    def cut(self, wanted: Box, *, around_px: int, step_px: int) -> Self:
+        """Return the tile that reads no more than what holds `wanted` and `around_px` on every side of it.
+
+        Sides are cut by multiples of `step_px` from the corner, so that what is left lies as it did on the
+        pixels of a network's coarser levels; 0 cuts nothing.
+
+        Examples
+        --------
+        >>> from histome.slide.tiles import Box, TileGrid
+        >>> tile = TileGrid((1000, 500), core_px=192, halo_px=32)[0]
+        >>> tile.read
+        Box(x0=-32, y0=-32, x1=224, y1=224)
+        >>> tile.cut(Box(100, 10, 110, 200), around_px=32, step_px=64).read
+        Box(x0=32, y0=-32, x1=160, y1=224)
+        """
+        if step_px == 0:
+            return self
+        read, around = self.read, around_px
+        x0, x1 = _cut(read.x0, read.x1, (wanted.x0 - around, wanted.x1 + around), step_px)
+        y0, y1 = _cut(read.y0, read.y1, (wanted.y0 - around, wanted.y1 + around), step_px)
+        return replace(self, read=Box(x0, y0, x1, y1))
+
+
+def _cut(start: int, stop: int, wanted: tuple[int, int], step: int) -> tuple[int, int]:
+    """Return the part of [start, stop) in steps from `start` that holds what is wanted of it."""
+    first = start + max(0, wanted[0] - start) // step * step
+    return first, min(stop, first + -(-(wanted[1] - first) // step) * step)
 
 
 @dataclass(frozen=True)

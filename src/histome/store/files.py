@@ -165,6 +165,14 @@ def _load_cells(folder: Path) -> "pa.Table":
     return read_cells(folder / CELLS_TABLE)
 
 
+def _load_measured(folder: Path) -> "pa.Table":
+    """Without outlines and their boxes: nearly half of a cell's memory, and no metric reads them."""
+    from histome.cells.table import SCHEMA, read_cells
+
+    columns = [name for name in SCHEMA.names if name not in ("bbox", "geometry")]
+    return read_cells(folder / CELLS_TABLE, columns)
+
+
 def _save_columns(nuclei: "Nuclei | NucleiRead", folder: Path) -> None:
     import numpy as np
 
@@ -246,6 +254,8 @@ def _save_report(page: str, folder: Path) -> None:
 QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
 TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
+# As metrics get them.
+MEASURED_CELLS: "Files[pa.Table]" = Files(_save_cells, _load_measured)
 # Of some windows, on the way to the table.
 NUCLEI: "Files[Nuclei]" = Files(_save_columns, _load_nuclei)
 NUCLEI_READ: "Files[NucleiRead]" = Files(_save_columns, _load_read)

@@ -9,12 +9,13 @@ from scipy.ndimage import distance_transform_edt
 
 from histome.config import TissueConfig
 from histome.geometry.interest import RegionsOfInterest
-from histome.models.blended import Planes, blended_rows, window_lattice
+from histome.models.blended import Planes, blended_rows, fade_px, window_lattice
 from histome.models.card import Card
 from histome.models.runtime import Predictor
 from histome.qc import Quality
-from histome.slide import ClassMap, ProbabilityMap, Slide, Tile
+from histome.slide import Box, ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
+from histome.slide.tiles import box_of
 from histome.tissue.tissue import Tissue
 from histome.tissue.zones import zone_rule
 
@@ -46,11 +47,9 @@ def segment_tissue(
     codes = np.zeros(shape, np.uint8)
     quality_map = quality.map if regions is None else _spread(quality.map)
     inside = None if regions is None else regions.mask(shape, mpp=map_mpp)
-    wanted = [
-        tile
-        for tile in window_lattice(slide, card)
-        if _has_valid(quality_map, tile, card) and (inside is None or _core(inside, tile, card).any())
-    ]
+    asked = [(quality_map.mask("VALID_TISSUE"), card.mpp / quality_map.mpp)]
+    asked += [] if inside is None else [(inside, 1 / card.stride)]
+    wanted = _windows(window_lattice(slide, card), card, asked)
     chunks = _ChunkRows(probabilities)
     top = 0
     for planes in blended_rows(slide, network, wanted, workers=workers):
@@ -75,19 +74,28 @@ def _spread(quality_map: ClassMap) -> ClassMap:
     return replace(quality_map, array=quality_map.array[rows, columns])
 
 
-def _core(inside: NDArray[np.bool_], tile: Tile, card: Card) -> NDArray[np.bool_]:
-    """Return the pixels of a mask at the map's resolution in a window's core."""
-    x0, y0, x1, y1 = tile.core
-    return inside[y0 // card.stride : -(-y1 // card.stride), x0 // card.stride : -(-x1 // card.stride)]
+def _windows(lattice: TileGrid, card: Card, asked: list[tuple[NDArray[np.bool_], float]]) -> list[Tile]:
+    """Return the windows whose core holds true pixels of every mask (each with its pixels an input pixel).
+
+    Each is cut, where the card allows, to those of the last mask that it counts for and a halo round them.
+    """
+    wanted, fade = [], fade_px(card)
+    for tile in lattice:
+        if all(mask[_place(tile.core, scale)].any() for mask, scale in asked):
+            mask, scale = asked[-1]
+            x0, y0, x1, y1 = tile.core
+            rows, columns = _place(Box(x0 - fade, y0 - fade, x1 + fade, y1 + fade), scale)
+            seen = box_of(mask[rows, columns], corner=(columns.start, rows.start), scale=1 / scale)
+            wanted.append(tile.cut(seen, around_px=card.halo_px, step_px=card.cut_px))
+    return wanted
 
 
-def _has_valid(quality_map: ClassMap, tile: Tile, card: Card) -> bool:
-    """Whether any part of the tile's core is valid tissue."""
-    scale = card.mpp / quality_map.mpp
-    x0, y0, x1, y1 = tile.core
-    rows = slice(int(y0 * scale), int(np.ceil(y1 * scale)))
-    columns = slice(int(x0 * scale), int(np.ceil(x1 * scale)))
-    return bool((quality_map.array[rows, columns] == quality_map.code("VALID_TISSUE")).any())
+def _place(box: Box, scale: float) -> tuple[slice, slice]:
+    """Return the rows and columns of a mask that a box of input pixels lies on."""
+    low = (max(0, int(edge * scale)) for edge in (box.y0, box.x0))
+    high = (int(np.ceil(edge * scale)) for edge in (box.y1, box.x1))
+    rows, columns = map(slice, low, high)
+    return rows, columns
 
 
 def _valid_in(quality_map: ClassMap, box: tuple[slice, slice], mpp: float) -> NDArray[np.bool_]:
