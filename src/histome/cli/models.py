@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 models = typer.Typer(help="The models there are, and what is known of them.")
 
 
-@models.command("list", epilog=console.examples("models list", "models list --json"))
+@models.command("list", epilog=console.examples("models list", "models list --remote", "models list --json"))
 def list_(
+    remote: Annotated[
+        bool,
+        typer.Option("--remote", help="Public models of others: license, where they are, how to import."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the shipped models, your own (in HISTOME_MODELS) and those of installed packages."""
@@ -24,6 +28,8 @@ def list_(
     from histome.models.card import models_folder
     from histome.models.registry import list_models, plugin_models
 
+    if remote:
+        return _list_public(json)
     all_ = (*list_models(), *list_models(models_folder()), *plugin_models().values())
     if json:
         console.print_json([_summary(found) for found in all_])
@@ -33,6 +39,16 @@ def list_(
             console.print_result(f"cannot be used: {found}")
         else:
             console.print_result(f"{found.name:<12}{found.task:<12}{found.mpp:g} um/px  {found.description}")
+
+
+def _list_public(json: bool) -> None:
+    from histome.models.public import public_models
+
+    if json:
+        console.print_json([model.model_dump(mode="json") for model in public_models()])
+        return
+    for model in public_models():
+        console.print_result("\n".join(model.lines()))
 
 
 def _summary(found: "Card | ModelError") -> dict[str, Any]:
@@ -66,6 +82,46 @@ def check(model: Annotated[str, typer.Argument(help="A model's name, or the path
     return console.say_findings(check_model(model))
 
 
+@models.command(
+    epilog=console.examples(
+        "models compare nuclei my-models/hovernet --slide slide.svs -o compared",
+        "models compare nuclei my-models/hovernet --fields consep --labels consep -o compared",
+    )
+)
+def compare(
+    one: Annotated[str, typer.Argument(help="A model of cells: its name, or the path of its card.")],
+    other: Annotated[str, typer.Argument(help="Another one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables, figures and index.html.")],
+    fields: Annotated[Path | None, typer.Option(help="A folder of images, or of labeled fields.")] = None,
+    slide: Annotated[Path | None, typer.Option(help="A slide: its part with the least white.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Score both against the labels of the fields: the name of their data set."),
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="um/px of images and slides that do not say it.")] = None,
+    side_um: Annotated[float, typer.Option(min=50, help="Of the part of the slide, um.")] = 2000.0,
+    workers: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+) -> None:
+    """Look at the same fields with two models: agreement of outlines, places and classes, and pictures."""
+    from histome.checks.side_by_side import compare_models, fields_of_folder, fields_of_slide
+    from histome.cli.validation.pages import write_sections
+    from histome.errors import UsageError
+    from histome.models.registry import find_model, open_model
+    from histome.models.tasks import CELL_TASKS
+
+    if (fields is None) == (slide is None) or (labels and slide):
+        raise UsageError("give --fields (with --labels, if they are to judge) or --slide")
+    cards = [find_model(name, task=CELL_TASKS) for name in (one, other)]
+    if slide:
+        seen = fields_of_slide(slide, mpp=mpp, side_um=side_um)
+    else:
+        to_mpp = min(card.mpp for card in cards)
+        seen = fields_of_folder(Path(fields or ""), mpp=mpp, to_mpp=to_mpp, labels=labels)
+    first, second = (open_model(card, threads=workers) for card in cards)
+    sections = compare_models((first, second), seen, workers=workers)
+    write_sections(out, f"{cards[0].name} and {cards[1].name}, side by side", sections)
+
+
 @models.command(epilog=console.examples("models add hf:OWNER/NAME", "models add zenodo:1234567 --yes"))
 def add(
     place: Annotated[str, typer.Argument(help="hf:OWNER/NAME, hf:OWNER/NAME@REVISION or zenodo:ID.")],
@@ -94,7 +150,7 @@ def add(
     ),
 )
 def import_(
-    kind: Annotated[str, typer.Argument(help="hovernet.")],
+    kind: Annotated[str, typer.Argument(help="hovernet, cellvit or tissue.")],
     checkpoint: Annotated[Path, typer.Argument(help="The file of its weights.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder; its name is the model's.")],
     classes: Annotated[
@@ -102,11 +158,23 @@ def import_(
         typer.Option(help="pannuke, consep, monusac, lizard, nucleus, or a TOML file of classes and cells."),
     ],
     license_: Annotated[str, typer.Option("--license", help="Of the weights, as their authors state it.")],
+    classifier: Annotated[Path | None, typer.Option(help="Of CellViT++: the file of its classifier.")] = None,
 ) -> int:
     """Make a checkpoint of somebody else's network a model of histome's, and check it."""
     from histome.checks import check_model
-    from histome.models.importers import import_model, read_classes_map
+    from histome.models.importers import (
+        import_model,
+        import_tissue,
+        read_classes_map,
+        read_tissue_layout,
+    )
 
-    card = import_model(kind, checkpoint, out, classes=read_classes_map(classes), license_=license_)
-    console.say(f"{card.name} is in {out}: histome profile SLIDE --cells-model {out}")
+    if kind == "tissue":
+        layout = read_tissue_layout(Path(classes))
+        card = import_tissue(checkpoint, out, layout=layout, license_=license_)
+    else:
+        told = {"classes": read_classes_map(classes), "license_": license_, "classifier": classifier}
+        card = import_model(kind, checkpoint, out, **told)
+    finds = "tissue" if kind == "tissue" else "cells"
+    console.say(f"{card.name} is in {out}: histome profile SLIDE --{finds}-model {out}")
     return console.say_findings(check_model(out))

@@ -1,7 +1,6 @@
 """Weights of an encoder: a file of the user's first, the hub only when it is asked for."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from histome.encoders.card import EncoderCard
 from histome.errors import ModelError, UsageError
 from histome.models.card import models_folder
 from histome.models.hub import fetch_file, look_up
+from histome.models.staging import staged_in
 
 Told = Callable[[str], object]
 
@@ -73,17 +73,12 @@ def fetch_weights(card: EncoderCard, told: Told) -> Path:
         raise ModelError(f"{offer.place}: no file {name} among its files")
     told(f"{offer.place}: license {offer.license}, access {offer.access}, {files[name].size / 1e6:.0f} MB")
     home = weights_folder() / card.name
-    staging = home.with_name(f".{home.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
+    with staged_in(home.parent) as staging:
         for wanted in [name, *({_CONFIG} & files.keys())]:
             fetch_file(offer, files[wanted], staging / wanted)
         if card.sha256 and file_sha256(staging) != card.sha256:
             raise ModelError(f"{offer.place}: the sha256 of {name} is not {card.sha256[:12]}..., its card's")
         staging.rename(home)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return home
 
 
@@ -111,41 +106,17 @@ def _file_of(path: Path) -> Path:
     return found[0]
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Return the tensors of a safetensors or torch file; a pickle that holds more than tensors is refused."""
-    import torch
-
-    file = _file_of(path)
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        held = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip, safetensors: each has its own
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"{file}: not weights that can be read ({reason})") from error
-    while isinstance(held, dict) and not any(hasattr(value, "shape") for value in held.values()):
-        inner = [held[key] for key in ("state_dict", "model", "teacher", "student") if key in held]
-        if not inner:
-            raise ModelError(f"{file}: no tensors in it")
-        held = inner[0]
-    return held
-
-
 def load_into(network: Any, path: Path) -> None:
     """Give a network all its tensors from a file; raises ModelError where one is missing or differs."""
-    wanted, tensors = network.state_dict(), read_tensors(path)
+    from histome.models.importers.checkpoint import fill, read_checkpoint
+
+    file = _file_of(path)
+    wanted, tensors = network.state_dict(), read_checkpoint(file)
     for _ in _WRAPPERS:
         if wanted.keys() <= tensors.keys():
             break
         tensors = _unwrapped(tensors, wanted)
-    missing = sorted(wanted.keys() - tensors.keys())
-    odd = [name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape]
-    if missing or odd:
-        what = f"no tensor {missing[0]} ({len(missing)} missing)" if missing else f"another shape of {odd[0]}"
-        raise ModelError(f"{path}: not the weights of this encoder: {what}")
-    network.load_state_dict({name: tensors[name] for name in wanted})
+    fill(network, tensors, file, what="file of this encoder's weights", exactly=False)
 
 
 def _unwrapped(tensors: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from urllib.request import Request, urlopen
 
 from histome.errors import ModelError, UsageError
 from histome.models.card import CARD_NAME, ZOO, Card, load_card, models_folder, write_card
+from histome.models.staging import staged_in
 
 _PLACE = re.compile(r"(?:hf:(?P<hf>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?|zenodo:(?P<zenodo>\d+))")
 _HUGGING_FACE, _ZENODO = "https://huggingface.co", "https://zenodo.org"
@@ -99,21 +99,16 @@ def download(offer: Offer, told: Told = lambda line: None) -> Card:
         No card among the files, a checksum that differs, a name that is taken, no access.
     """
     wanted = _files_of_model(offer)
-    folder = models_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder))
-    try:
+    with staged_in(models_folder()) as staging:
         for file in wanted:
             told(f"{file.name}  {file.size / 1e6:.1f} MB")
             fetch_file(offer, file, staging / file.name)
         card = load_card(staging)
         _check_weights(card, offer)
-        home = _free_home(folder, card.name)
+        home = _free_home(models_folder(), card.name)
         source = {"place": offer.place, "license": offer.license, "access": offer.access}
         write_card(card.model_copy(update={"source": source}), staging)
         staging.rename(home)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return load_card(home)
 
 
@@ -160,8 +155,8 @@ def _files_of_model(offer: Offer) -> list[RemoteFile]:
     named = {file.name: file for file in offer.files}
     if CARD_NAME not in named:
         raise ModelError(
-            f"{offer.place}: holds no {CARD_NAME}, so it is no model of histome's; download its weights and "
-            "make one of them (docs: bring your own model)"
+            f"{offer.place}: holds no {CARD_NAME}, so it is no model of histome's; download its weights "
+            "and make one of them: histome models import"
         )
     return [
         file

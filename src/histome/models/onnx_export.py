@@ -23,7 +23,7 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
     image = torch.zeros((1, window_px, window_px, 3), dtype=torch.uint8)
     module.eval()
     beside = sum(p.nbytes for p in module.parameters()) > LARGEST_INLINE_BYTES
-    with _quiet():
+    with quiet_export():
         torch.onnx.export(
             module,
             (image,),
@@ -35,12 +35,12 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
             external_data=beside,
             verbose=False,
         )
-    _drop_traces(path)
+    drop_traces(path)
     return (f"{Path(path).name}.data",) if beside else ()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_export() -> Iterator[None]:
     """Without the exporter's words about torchvision and its own deprecated parts."""
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -53,7 +53,7 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _drop_traces(path: str) -> None:
+def drop_traces(path: str) -> None:
     """Remove the source lines that the exporter notes at every node: they name folders of this machine."""
     model = onnx.load(path, load_external_data=False)
     graph = model.graph

@@ -97,12 +97,19 @@ def segmentation_sections(
 ) -> list[Section]:
     """Means over images, detection of all nuclei, mPQ over classes, each image; by stratum where asked."""
     rows = [{"image": name} | score_image(*pair, mpp) for name, pair in images.items()]
+    return scored_sections(rows, seed=seed, draws=draws, strata=strata)
+
+
+def scored_sections(
+    rows: Sequence[Mapping[str, Any]], *, seed: int, draws: int, strata: ImageStrata | None = None
+) -> list[Section]:
+    """The same of images that are scored: rows of `image` and what `score_image` says of it."""
     rng = np.random.default_rng(seed)
     classes = sorted({name for row in rows for name in row if name.startswith("pq ")})
-    rows = [dict.fromkeys(classes, float("nan")) | row for row in rows]
+    rows = [{**dict.fromkeys(classes, float("nan")), **row} for row in rows]
     whole = [_mean(rows, [name], rng, draws) for name in _MEANS]
     counts = np.array([[row[name] for name in ("tp", "fp", "fn")] for row in rows], float)
-    groups = list(images)
+    groups = [row["image"] for row in rows]
     detection = bootstrap(counts, groups, f1, rng=rng, draws=draws)
     whole.append({"measure": "detection F1", "label": "all", **detection.row()})
     if classes:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from histome.errors import ModelError
 
 # Under these keys training scripts keep the weights.
-_NESTED = ("desc", "state_dict", "model_state_dict", "model", "net")
+_NESTED = ("desc", "state_dict", "model_state_dict", "model", "teacher", "student", "net")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -25,7 +25,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     ModelError
         No such file, a truncated one, one that holds code, or no weights.
     """
-    state = _load(path)
+    return weights_in(read_saved(path), path)
+
+
+def weights_in(saved: Any, path: Path) -> dict[str, Tensor]:
+    """Return the weights in what `read_saved` gives of a file; raises ModelError where there are none."""
+    state = saved
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
@@ -39,7 +44,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _load(path: Path) -> Any:
+def read_saved(path: Path) -> Any:
+    """Return all that a file of PyTorch or safetensors holds: tensors, numbers, text, tables of them."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -58,15 +64,17 @@ def _load(path: Path) -> Any:
         raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
 
 
-def fill(net: nn.Module, weights: Mapping[str, Tensor], path: Path, *, what: str) -> None:
-    """Load weights into a network of the kind `what`, each of them and no other.
+def fill(
+    net: nn.Module, weights: Mapping[str, Tensor], path: Path, *, what: str, exactly: bool = True
+) -> None:
+    """Load weights into a network of the kind `what`: each of its own and, if `exactly`, no other.
 
     Raises ModelError that names what is missing, left over or of another shape.
     """
     own = net.state_dict()
     # Counters of batches that norms saw, which older versions of PyTorch do not write.
     missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
-    extra = [name for name in weights if name not in own]
+    extra = [name for name in weights if name not in own] if exactly else []
     shapes = [name for name in own if name in weights and own[name].shape != weights[name].shape]
     for names, said in ((missing, "lacks"), (extra, "also has"), (shapes, "has another shape of")):
         if names:

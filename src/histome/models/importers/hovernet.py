@@ -66,13 +66,20 @@ class HoverNetExport(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (1, H, W, 3) -> classes (1, 1 + k, H, W), hv (1, 2, H, W)."""
         maps = self.net(image.permute(0, 3, 1, 2).float() / 255)
-        nuclear = torch.softmax(maps["np"], 1)[:, 1:]
-        if "tp" in maps:
-            types = torch.softmax(maps["tp"][:, 1:], 1)
-            nuclear = nuclear * types
         pad = [self.margin] * 4
-        nuclear, hv = nn.functional.pad(nuclear, pad), nn.functional.pad(maps["hv"], pad)
-        return torch.cat([1 - nuclear.sum(1, keepdim=True), nuclear], 1), hv
+        types = nn.functional.pad(nuclear_types(maps["np"], maps.get("tp")), pad)
+        return with_background(types), nn.functional.pad(maps["hv"], pad)
+
+
+def nuclear_types(nuclear: Tensor, types: Tensor | None) -> Tensor:
+    """Logits of two and of 1 + k channels, background first -> probability (1, k, h, w) of each type."""
+    nucleus = torch.softmax(nuclear, 1)[:, 1:]
+    return nucleus if types is None else nucleus * torch.softmax(types[:, 1:], 1)
+
+
+def with_background(types: Tensor) -> Tensor:
+    """(1, k, h, w) -> (1, 1 + k, h, w): what is of no type before them."""
+    return torch.cat([1 - types.sum(1, keepdim=True), types], 1)
 
 
 class HoverNet(nn.Module):

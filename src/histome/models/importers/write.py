@@ -1,14 +1,15 @@
 """A checkpoint of others becomes a model of ours: ONNX and card in a new folder, or nothing at all."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from histome.errors import OutputError, UsageError
 from histome.models.card import Card, load_card, write_card
+from histome.models.importers.cellvit import CLASSIFIER, import_cellvit, read_cellvit
 from histome.models.importers.checkpoint import read_checkpoint
 from histome.models.importers.classes import ForeignClasses
 from histome.models.importers.hovernet import import_hovernet
@@ -16,12 +17,23 @@ from histome.models.importers.imported import Imported
 from histome.models.onnx_export import export_onnx
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network, weights_sha256
+from histome.models.staging import staged_in
 
 Importer = Callable[[Mapping[str, Tensor], Path, ForeignClasses], Imported]
-IMPORTERS: Mapping[str, Importer] = {"hovernet": import_hovernet}
+IMPORTERS: Mapping[str, Importer] = {"hovernet": import_hovernet, "cellvit": import_cellvit}
+# How the weights of a kind are read, where they are no plain checkpoint of PyTorch.
+_READERS: Mapping[str, Callable[[Path], Mapping[str, Tensor]]] = {"cellvit": read_cellvit}
 
 
-def import_model(kind: str, checkpoint: Path, out: Path, *, classes: ForeignClasses, license_: str) -> Card:
+def import_model(
+    kind: str,
+    checkpoint: Path,
+    out: Path,
+    *,
+    classes: ForeignClasses,
+    license_: str,
+    classifier: Path | None = None,
+) -> Card:
     """Write model.onnx and card.toml of a checkpoint into `out` and return the card.
 
     The card keeps whom to name, the checkpoint's sha256 and its license as the user states it. What the
@@ -33,6 +45,8 @@ def import_model(kind: str, checkpoint: Path, out: Path, *, classes: ForeignClas
         One of `IMPORTERS`.
     out : Path
         A folder that does not exist; its name becomes the model's.
+    classifier : Path or None
+        Of CellViT++, the classifier of tokens that names the types; `classes` are its then.
 
     Raises
     ------
@@ -45,44 +59,71 @@ def import_model(kind: str, checkpoint: Path, out: Path, *, classes: ForeignClas
     """
     if kind not in IMPORTERS:
         raise UsageError(f"{kind}: choose the kind of model from {', '.join(IMPORTERS)}")
+    if classifier and kind != "cellvit":
+        raise UsageError(f"{kind}: only cellvit takes a classifier beside the checkpoint")
+    weights = dict(_READERS.get(kind, read_checkpoint)(checkpoint))
+    for name, value in read_checkpoint(classifier).items() if classifier else ():
+        weights[CLASSIFIER + name] = value
+    imported = IMPORTERS[kind](weights, checkpoint, classes)
+    card = imported_card(
+        checkpoint,
+        kind=kind,
+        name=out.name,
+        license_=license_,
+        task=imported.task,
+        classes=("background", *imported.classes.classes),
+        cell_classes=imported.classes.cells,
+        mpp=imported.mpp,
+        window_px=imported.window_px,
+        halo_px=imported.halo_px,
+        thresholds=imported.thresholds,
+        source={"citation": imported.citation} | _classifier_source(classifier),
+    )
+
+    def save(path: Path) -> tuple[str, ...]:
+        return export_onnx(imported.module, str(path), imported.window_px, imported.outputs)
+
+    return write_new(out, card, save)
+
+
+def _classifier_source(classifier: Path | None) -> dict[str, str]:
+    if classifier is None:
+        return {}
+    return {"classifier": classifier.name, "classifier_sha256": weights_sha256(classifier)}
+
+
+def write_new(out: Path, card: Card, save: Callable[[Path], tuple[str, ...]]) -> Card:
+    """Write a card and the weights that `save` writes to the path it gets into the new folder `out`.
+
+    `save` returns the names of further files beside it. The card gets their checksums and its reference;
+    where anything fails, nothing is left.
+    """
     if out.exists():
         raise OutputError(f"{out}: exists; give a new folder with -o")
-    imported = IMPORTERS[kind](read_checkpoint(checkpoint), checkpoint, classes)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".importing-", dir=out.parent))
-    try:
-        weights = staging / "model.onnx"
-        beside = export_onnx(imported.module, str(weights), imported.window_px, imported.outputs)
-        card = _card(imported, kind, checkpoint, name=out.name, license_=license_)
-        external = {file: weights_sha256(staging / file) for file in beside}
-        card = card.model_copy(update={"sha256": weights_sha256(weights), "external": external}).at(staging)
+    with staged_in(out.parent) as staging:
+        weights = staging / card.weights
+        external = {file: weights_sha256(staging / file) for file in save(weights)}
+        changes = {"sha256": weights_sha256(weights), "external": external}
+        card = card.model_copy(update=changes).at(staging)
         reference = dict(summarize(Network(card, precision="f32")(reference_window(card))))
         write_card(card.model_copy(update={"reference": reference}), staging)
         staging.rename(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return load_card(out)
 
 
-def _card(imported: Imported, kind: str, checkpoint: Path, *, name: str, license_: str) -> Card:
-    return Card.model_validate(
-        {
-            "name": name,
-            "task": imported.task,
-            "description": f"{kind} with the weights of {checkpoint.name}",
-            "license": license_,
-            "classes": ("background", *imported.classes.classes),
-            "cell_classes": imported.classes.cells,
-            "mpp": imported.mpp,
-            "window_px": imported.window_px,
-            "halo_px": imported.halo_px,
-            "thresholds": imported.thresholds,
-            "sha256": "0" * 64,
-            "limits": ("imported: histome knows no score of it and not what it was trained on",),
-            "source": {
-                "place": checkpoint.name,
-                "sha256": weights_sha256(checkpoint),
-                "citation": imported.citation,
-            },
-        }
-    )
+def imported_card(file: Path, *, kind: str, license_: str, **told: Any) -> Card:
+    """The card of an imported file before its weights are written; `told` are fields of the card."""
+    said = ("imported: histome knows no score of it and not what it was trained on",)
+    source = {"place": file.name, "sha256": weights_sha256(file), **told.pop("source", {})}
+    fields = {
+        "description": f"{kind} with the weights of {file.name}",
+        "license": license_,
+        "sha256": "0" * 64,
+        "limits": (*said, *told.pop("limits", ())),
+        "source": source,
+    }
+    try:
+        return Card.model_validate(fields | told)
+    except ValidationError as error:
+        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise UsageError(f"{file}: its card would not hold ({reason})") from error

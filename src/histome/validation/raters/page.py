@@ -32,6 +32,8 @@ class Section:
     figure : "intervals", "curve", "heat", "reliability" or ""
         Values with their intervals, a value against `coverage`, `value` by `row` and `column` as a heat map,
         the share right against the confidence, or none.
+    pictures : sequence of (str, str)
+        Caption and data URI of each.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Section:
     text: str
     rows: Sequence[Row]
     figure: str = "intervals"
+    pictures: Sequence[tuple[str, str]] = ()
 
 
 def write_page(out: Path, title: str, sections: Sequence[Section]) -> Path:
@@ -54,7 +57,8 @@ def write_page(out: Path, title: str, sections: Sequence[Section]) -> Path:
     place.filters |= {"number": _number, "shown": shown}
     drawn = []
     for section in sections:
-        _write_table(out / f"{section.name}.csv", section.rows)
+        if section.rows or not section.pictures:
+            _write_table(out / f"{section.name}.csv", section.rows)
         svg = _figure(place, section)
         if svg:
             (out / f"{section.name}.svg").write_text(svg, encoding="utf-8")
