@@ -147,11 +147,12 @@ def add(
         "models import hovernet hovernet_fast_pannuke_type_tf2pytorch.tar -o my-models/hovernet "
         '--classes pannuke --license "CC BY-NC-SA 4.0"',
         "models import hovernet mine.tar -o my-models/mine --classes classes.toml --license MIT",
+        "models import stardist 2D_versatile_he -o my-models/stardist --classes nucleus --license BSD-3",
     ),
 )
 def import_(
-    kind: Annotated[str, typer.Argument(help="hovernet, cellvit or tissue.")],
-    checkpoint: Annotated[Path, typer.Argument(help="The file of its weights.")],
+    kind: Annotated[str, typer.Argument(help="hovernet, stardist, cellvit or tissue.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The file of its weights, or its folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder; its name is the model's.")],
     classes: Annotated[
         str,
@@ -159,6 +160,9 @@ def import_(
     ],
     license_: Annotated[str, typer.Option("--license", help="Of the weights, as their authors state it.")],
     classifier: Annotated[Path | None, typer.Option(help="Of CellViT++: the file of its classifier.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(min=0.06, max=10, help="um/px that it learned at, if not the usual ones.")
+    ] = None,
 ) -> int:
     """Make a checkpoint of somebody else's network a model of histome's, and check it."""
     from histome.checks import check_model
@@ -174,7 +178,10 @@ def import_(
         card = import_tissue(checkpoint, out, layout=layout, license_=license_)
     else:
         told = {"classes": read_classes_map(classes), "license_": license_, "classifier": classifier}
-        card = import_model(kind, checkpoint, out, **told)
+        card = import_model(kind, checkpoint, out, mpp=mpp, **told)
+        counted = zip(card.classes[1:], card.cell_classes, strict=False)
+        for number, (name, ours) in enumerate(counted, start=1):
+            console.print_result(f"class {number} of the network, {name}, is counted as {ours}")
     finds = "tissue" if kind == "tissue" else "cells"
     console.say(f"{card.name} is in {out}: histome profile SLIDE --{finds}-model {out}")
     return console.say_findings(check_model(out))

@@ -139,6 +139,29 @@ def covered_pixels(labels, xs, ys, crossings):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True)
+def tally_pixels(labels, xs, ys, crossings, tally, met):  # pragma: no cover (compiled)
+    """(pixels of the polygon inside the raster, how many labels it meets).
+
+    `tally` gets the pixels that each label it meets has of it, `met` which labels those are.
+    """
+    height, width = labels.shape
+    area, count = 0, 0
+    for row in range(max(0, int(ys.min())), min(height, int(ys.max()) + 1)):
+        n = _row_crossings(xs, ys, row, crossings)
+        for pair in range(0, n - 1, 2):
+            first, last = _columns(crossings[pair], crossings[pair + 1], width)
+            area += max(0, last - first)
+            for col in range(first, last):
+                label = labels[row, col]
+                if label > 0:
+                    if tally[label] == 0:
+                        met[count] = label
+                        count += 1
+                    tally[label] += 1
+    return area, count
+
+
+@njit(cache=True, nogil=True)
 def paint_free_pixels(labels, xs, ys, crossings, value):  # pragma: no cover (compiled)
     """Write `value` on the free pixels of the polygon."""
     height, width = labels.shape

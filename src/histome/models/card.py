@@ -37,7 +37,8 @@ class Thresholds(_Strict):
     prob : float, 0-1
         Smallest object probability of a nucleus; of a `hover` model, of a nucleus' pixel.
     nms : float, 0-1
-        Largest share of a nucleus that others may cover (see `cells.decode.stardist`).
+        Largest share of a nucleus that others may cover (see `cells.decode.stardist`); of a `star` model, of
+        the smaller of two nuclei that they may have in common (see `cells.decode.star`).
     abstain : float, 0-1
         Calibrated confidence under which a class is not trusted.
     split_per_um : float, 1/um
@@ -95,8 +96,8 @@ class Card(_Strict):
     classes : tuple of str
         Class names in the order of the output channels.
     cell_classes : tuple of str
-        Of a `hover` model, the one of our cell classes that each of `classes` but the first is counted as;
-        several may be counted as one.
+        Of a `hover` or `star` model, the one of our cell classes that each of `classes` but the first is
+        counted as; several may be counted as one.
     mpp : float, um/px
         Of the input image.
     window_px : int, px
@@ -109,7 +110,7 @@ class Card(_Strict):
         The model also takes windows whose sides are fewer multiples of this, and answers inside of them, a
         halo from the cut, as in the whole window; 0: it takes whole windows only.
     n_rays : int
-        Star-convex rays of a `stardist` model, corners of a `hover` model's outlines.
+        Star-convex rays of a `stardist` or `star` model, corners of a `hover` model's outlines.
     temperature : float
         Logits are divided by it before the softmax (calibration on validation data).
     weights, sha256 : str
@@ -183,7 +184,9 @@ class Card(_Strict):
             )
         counted = TASKS[self.task].classes is None
         if len(self.cell_classes) != (len(self.classes) - 1 if counted else 0):
-            raise ValueError("cell_classes must name a cell class for each class but background (hover only)")
+            raise ValueError(
+                "cell_classes must name a cell class for each class but background (hover, star)"
+            )
         if unknown := set(self.cell_classes) - set(CELL_CLASSES):
             raise ValueError(
                 f"cell_classes: {', '.join(sorted(unknown))}: choose from {', '.join(CELL_CLASSES)}"

@@ -15,7 +15,7 @@ from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 if TYPE_CHECKING:
     from histome.models.card import Card
 
-Task = Literal["quality", "segmenter", "stardist", "hover"]
+Task = Literal["quality", "segmenter", "stardist", "hover", "star"]
 Shape = tuple[int, ...]
 
 
@@ -108,6 +108,16 @@ TASKS: Mapping[Task, ModelTask] = MappingProxyType(
             outputs=(ModelOutput("classes", "classes", 0.0, 1.0), ModelOutput("hv", 2)),
             decoder="the foreground is split where the horizontal and vertical maps fall",
             thresholds=("prob", "split_per_um", "min_area_um2", "abstain"),
+        ),
+        "star": ModelTask(
+            finds="cells",
+            outputs=(
+                ModelOutput("prob", 1, 0.0, 1.0),
+                ModelOutput("dist", "n_rays", 0.0),
+                ModelOutput("classes", "classes", 0.0, 1.0),
+            ),
+            decoder="star-convex polygons, the likeliest first, by the rules of StarDist's own package",
+            thresholds=("prob", "nms", "abstain"),
         ),
     }
 )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
 from histome.cells.decode.hover import decode_hover, read_hover
+from histome.cells.decode.star import decode_star
 from histome.cells.decode.stardist import decode_stardist, read_stardist
 from histome.models.card import Card
 from histome.models.runtime import Outputs
@@ -17,9 +18,13 @@ Decoder = Callable[[Maps, DecodeSettings], Decoded]
 
 ClassReader = Callable[[Maps, DecodeSettings, NDArray[np.int32], NDArray[np.float64]], NDArray[np.float64]]
 
-DECODERS: Mapping[Task, Decoder] = MappingProxyType({"stardist": decode_stardist, "hover": decode_hover})
+DECODERS: Mapping[Task, Decoder] = MappingProxyType(
+    {"stardist": decode_stardist, "hover": decode_hover, "star": decode_star}
+)
 # The classes of nuclei that are given: the part of each decoder that comes after it has found them.
-_READERS: Mapping[Task, ClassReader] = MappingProxyType({"stardist": read_stardist, "hover": read_hover})
+_READERS: Mapping[Task, ClassReader] = MappingProxyType(
+    {"stardist": read_stardist, "hover": read_hover, "star": read_hover}
+)
 
 
 def decode(task: Task, maps: Maps, settings: DecodeSettings) -> Decoded:

@@ -46,9 +46,9 @@ class DecodeSettings:
     stride : int, px
         Input pixels per pixel of the outputs.
     corners : int
-        Of each outline of a `hover` model; a `stardist` model has one a ray.
+        Of each outline of a `hover` model; a `stardist` or `star` model has one a ray.
     cell_classes : tuple of str
-        Our cell class of each class but background; of a `hover` model only.
+        Our cell class of each class but background; of a `hover` or `star` model.
     """
 
     mpp: float

@@ -19,7 +19,7 @@ class Imported:
         uint8 (1, window, window, 3) -> the outputs of the task.
     outputs : tuple of str
         Their names, in its order.
-    mpp, window_px, halo_px
+    mpp, window_px, halo_px, stride, n_rays, thresholds
         As in a card.
     classes : ForeignClasses
         Its classes and what they count as.
@@ -35,4 +35,6 @@ class Imported:
     halo_px: int
     classes: ForeignClasses
     citation: str
+    stride: int = 1
+    n_rays: int = 32
     thresholds: Thresholds = field(default_factory=Thresholds)

@@ -14,15 +14,24 @@ from histome.models.importers.checkpoint import read_checkpoint
 from histome.models.importers.classes import ForeignClasses
 from histome.models.importers.hovernet import import_hovernet
 from histome.models.importers.imported import Imported
+from histome.models.importers.keras_weights import read_keras, weights_file
+from histome.models.importers.stardist import import_stardist
 from histome.models.onnx_export import export_onnx
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network, weights_sha256
 from histome.models.staging import staged_in
 
 Importer = Callable[[Mapping[str, Tensor], Path, ForeignClasses], Imported]
-IMPORTERS: Mapping[str, Importer] = {"hovernet": import_hovernet, "cellvit": import_cellvit}
+IMPORTERS: Mapping[str, Importer] = {
+    "hovernet": import_hovernet,
+    "stardist": import_stardist,
+    "cellvit": import_cellvit,
+}
 # How the weights of a kind are read, where they are no plain checkpoint of PyTorch.
-_READERS: Mapping[str, Callable[[Path], Mapping[str, Tensor]]] = {"cellvit": read_cellvit}
+_READERS: Mapping[str, Callable[[Path], Mapping[str, Tensor]]] = {
+    "stardist": read_keras,
+    "cellvit": read_cellvit,
+}
 
 
 def import_model(
@@ -33,6 +42,7 @@ def import_model(
     classes: ForeignClasses,
     license_: str,
     classifier: Path | None = None,
+    mpp: float | None = None,
 ) -> Card:
     """Write model.onnx and card.toml of a checkpoint into `out` and return the card.
 
@@ -47,6 +57,8 @@ def import_model(
         A folder that does not exist; its name becomes the model's.
     classifier : Path or None
         Of CellViT++, the classifier of tokens that names the types; `classes` are its then.
+    mpp : float or None, um/px
+        Of the images that it learned from, where it is not what the kind is known for.
 
     Raises
     ------
@@ -73,9 +85,11 @@ def import_model(
         task=imported.task,
         classes=("background", *imported.classes.classes),
         cell_classes=imported.classes.cells,
-        mpp=imported.mpp,
+        mpp=mpp or imported.mpp,
         window_px=imported.window_px,
         halo_px=imported.halo_px,
+        stride=imported.stride,
+        n_rays=imported.n_rays,
         thresholds=imported.thresholds,
         source={"citation": imported.citation} | _classifier_source(classifier),
     )
@@ -114,7 +128,8 @@ def write_new(out: Path, card: Card, save: Callable[[Path], tuple[str, ...]]) ->
 def imported_card(file: Path, *, kind: str, license_: str, **told: Any) -> Card:
     """The card of an imported file before its weights are written; `told` are fields of the card."""
     said = ("imported: histome knows no score of it and not what it was trained on",)
-    source = {"place": file.name, "sha256": weights_sha256(file), **told.pop("source", {})}
+    checksum = weights_sha256(weights_file(file) if file.is_dir() else file)
+    source = {"place": file.name, "sha256": checksum, **told.pop("source", {})}
     fields = {
         "description": f"{kind} with the weights of {file.name}",
         "license": license_,
