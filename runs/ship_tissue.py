@@ -2,7 +2,8 @@
 
     python runs/ship_tissue.py --data ../shared/data --run runs/out/tissue
 
-Nothing is tuned here. The scores are those of runs/evaluate_tissue.py.
+Nothing is tuned here. The scores are those of runs/evaluate_tissue.py, of the model of the recipe, which goes
+into runs/recipes/tissue; the shipped one has weights that learned from all fields.
 """
 
 import argparse
@@ -11,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evaluate_tissue import ZOO, evaluate
-from train_tissue import FIRST, SECOND
+from evaluate_tissue import RECIPE, ZOO, evaluate
+from ship_nuclei import REFITTED
+from train_tissue import FIRST, REFIT, SECOND
 
 from histome.datasets.declared import declaration_of
 from histome.datasets.tissue_fields import load_tissue_fields, sources_by_part, tissue_labels_of
@@ -42,7 +44,7 @@ def about(data: Path) -> dict[str, Any]:
     parts = sources_by_part(fields)
     return {
         "name": "tissue",
-        "version": "2",
+        "version": "3",
         "description": "Seven tissue classes (multilabel) at 2 um/px from H&E at 1 um/px",
         "license": "CC BY-NC-SA 4.0, research use only: see LICENSE-WEIGHTS",
         # On large slides 44 % more pixels than are used; windows fade over 128 of them.
@@ -73,14 +75,27 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--run", type=Path, default=Path("runs/out/tissue"))
     args = parser.parse_args()
+    said = about(args.data)
     card = ship_tissue(
         net=trained_tissue(load_average(args.run / "second")),
-        out=ZOO,
-        about=about(args.data),
+        out=RECIPE,
+        about=said,
         score=lambda: evaluate(args.data),
+    )
+    changes = {
+        "steps": f"{SECOND.steps} and {REFIT.steps}",
+        "labels": tissue_support(load_tissue_fields(args.data)),
+        "refit": REFITTED.format(name="tissue"),
+    }
+    ship_tissue(
+        net=trained_tissue(load_average(args.run / "refit")),
+        out=ZOO,
+        about=said | {"training": card.training | changes},
+        score=lambda: card.scores,
     )
     shutil.copy(args.run / "first" / "log.csv", ZOO / "training_log_first.csv")
     shutil.copy(args.run / "second" / "log.csv", ZOO / "training_log.csv")
+    shutil.copy(args.run / "refit" / "log.csv", ZOO / "training_log_refit.csv")
     for part, values in card.scores.items():
         for name, score in values.items():
             print(part, name, score, flush=True)

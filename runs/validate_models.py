@@ -1,9 +1,10 @@
-"""Hold the shipped models against labels that they never saw, and write docs/validation.html.
+"""Hold the shipped models' recipes against labels that they never saw, and write docs/validation.html.
 
     python runs/validate_models.py --data ../shared/data
     python runs/validate_models.py --stained 3 --stained-maps 1 --changed 2    # on a busy machine
 
-Held-out sources only (`histome.datasets.splits`), in 32-bit floats. What was found on a field is kept in
+Held-out sources only (`histome.datasets.splits`), the weights that did not learn from them (runs/recipes), in
+32-bit floats. What was found on a field is kept in
 `--kept`, by the checksums of the weights and the version of this package: a run that was cut off goes on, and
 a new tissue model leaves the results of the nuclei model as they are.
 """
@@ -419,7 +420,7 @@ def publish(folder: Path, sections: Sequence[Section]) -> None:
 
 def network_of(name: str) -> Network:
     """A model in 32-bit floats: the figures do not depend on the processor."""
-    card: Card = load_card(name)
+    card: Card = load_card(Path(__file__).parent / "recipes" / name)
     return Network(card, precision="f32", backend="openvino")
 
 

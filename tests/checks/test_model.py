@@ -52,12 +52,9 @@ def test_a_right_segmenter_passes_without_the_checks_of_cells(tmp_path):
 
 
 # What docs/models.md says of them: a model that is freed of a fault is taken from here.
-KNOWN_FAULTS = {"tissue": ["moved"]}
-
-
 @pytest.mark.parametrize("shipped", list_models(), ids=lambda card: card.name)
 def test_the_shipped_models_keep_the_contract(shipped):
-    assert faults(shipped) == KNOWN_FAULTS.get(shipped.name, [])
+    assert faults(shipped) == []
 
 
 def test_a_folder_a_card_file_and_a_name_will_do(card):

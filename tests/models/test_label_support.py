@@ -55,7 +55,7 @@ def test_few_or_no_labels_of_its_own_make_a_class_weak():
 
 def test_the_shipped_model_marks_what_it_hardly_learned():
     weak = weakly_supported(card_support(load_card("nuclei")))
-    assert weak["plasma_cell"].n == 12
+    assert weak["plasma_cell"].n == 13
     assert {"lymphocyte", "carcinoma_cell", "fibroblast"}.isdisjoint(weak)
 
 

@@ -1,4 +1,9 @@
-"""The shipped nuclei model, through the code that profiles a slide, on real held-out fields."""
+"""The recipe of the nuclei model, through the code that profiles a slide, on real held-out fields.
+
+The shipped weights learned from these fields too: those of runs/recipes/nuclei did not.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from histome.validation.matching import detection_counts
 
 pytestmark = pytest.mark.slow
 
+RECIPE = Path(__file__).parents[2] / "runs" / "recipes" / "nuclei"
 # The held-out figure of the card less a wide margin: one field is not the whole set.
 FIELDS = {
     "consep": ("consep_train_3", 0.65),
@@ -25,7 +31,7 @@ FIELDS = {
 
 @pytest.fixture(scope="module")
 def network():
-    return Network(load_card("nuclei"))
+    return Network(load_card(RECIPE))
 
 
 @pytest.mark.parametrize("data_set", FIELDS)
@@ -54,3 +60,12 @@ def test_the_card_counts_the_fields_and_nuclei_that_are_held_out(data_set, data_
     assert table["fields"] == len(split.held_out)
     assert table["nuclei"] == sum(len(field.points_px) for field in split.held_out)
     assert table["sources"] == len(declaration_of(data_set).held_out)
+
+
+def test_the_shipped_model_is_the_recipe_with_weights_of_all_fields():
+    shipped, recipe = load_card("nuclei"), load_card(RECIPE)
+    own = {"sha256", "reference", "training", "limits", "organs"}
+    assert shipped.model_dump(exclude=own) == recipe.model_dump(exclude=own)
+    assert shipped.sha256 != recipe.sha256
+    assert "refit" in shipped.training
+    assert "refit" not in recipe.training

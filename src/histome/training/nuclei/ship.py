@@ -97,6 +97,34 @@ def ship(
     return rewrite_card(card, out, scores=rounded(scores))
 
 
+def ship_again(
+    card: Card,
+    fields: Sequence[Field],
+    recipe: Recipe,
+    *,
+    net: nn.Module,
+    out: Path,
+    changes: Mapping[str, Any],
+) -> Card:
+    """Write a model again into `out` with a network trained once more, on all fields; nothing is chosen anew.
+
+    Thresholds, temperature, what is familiar and the scores stay those of `card`, of the same recipe without
+    the sources that it keeps back.
+
+    Parameters
+    ----------
+    fields : Sequence[Field]
+        All that the network learned from.
+    changes : Mapping[str, Any]
+        Fields of the card that are no longer true.
+    """
+    path = out / card.weights
+    export_nuclei(net, path, card.window_px)
+    sha256 = move_logits(path, -card.training["adjustment_share"] * class_log_weights(fields, recipe))
+    again = rewrite_card(card, out, sha256=sha256, **changes)
+    return rewrite_card(again, out, reference=reference_of(again))
+
+
 def support_of(fields: Sequence[Field], before: Mapping[str, Support] | None = None) -> dict[str, str]:
     """How each class was learned from fields, and by the model before (`cards.label_support`)."""
     return label_support(np.concatenate([field.sets[1:] for field in fields]), before=before)
