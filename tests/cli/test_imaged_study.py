@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 from helpers.cli import Cli
 from helpers.imaged_studies import LABELS, MPP, ROUNDS, answer_all, draw_study
 from helpers.studies import RATERS, planted
+from PIL import Image
 
 import histome
 
@@ -67,6 +69,20 @@ def test_two_commands_from_pictures_to_figures(drawn, profiles, tmp_path, capsys
     assert (ann["rater"], ann["met"], ann["others"], ann["labeled"]) == ("ann", "1", "0", ann["cells"])
 
 
+def test_a_slide_whose_picture_is_of_nothing_is_left_out_and_named(drawn, profiles, tmp_path, capsys):
+    folder, study = tmp_path / "slides", tmp_path / "study"
+    shutil.copytree(drawn[0], folder)
+    Image.new("RGB", (SIDE_PX, SIDE_PX), "white").save(folder / "field1_cd3.png")
+    two = dict(list(profiles.items())[:2])
+    code, out, err = Cli(capsys)(*init_words(folder, two, study))
+    assert code == 0
+    assert "slides 1," in out
+    assert "field1 is left out of the study. cd3: " in err
+    assert [row["slide"] for row in rows_of(study / "key/left_out.csv")] == ["field1"]
+    assert not [path for path in study.rglob("*") if "field1" in path.name]
+    assert {row["slide"] for row in rows_of(study / "key/cells.csv")} == {"field0"}
+
+
 def rename_one(path):
     """A rater drew an annotation of their own over a nucleus, and removed ours."""
     data = json.loads(path.read_text())
@@ -96,3 +112,13 @@ def check_outcome(got, true):
         if "F1" in row["measure"]
     }
     assert min(best.values()) > 0.5
+
+
+def test_starts_that_come_to_one_place_are_no_other_angle(tmp_path):
+    pytest.importorskip("SimpleITK")
+    from histome.validation.register.warped_slide import lay_over
+
+    draw_study(tmp_path, 1, SIDE_PX, first=3)
+    paths = tmp_path / "field3.tif", tmp_path / "field3_ck.png"
+    with histome.open_slide(paths[0], mpp=MPP) as he, histome.open_slide(paths[1], mpp=MPP) as ihc:
+        assert lay_over(he, ihc).found.lead > 2

@@ -21,10 +21,10 @@ PANEL = "".join(
 )
 
 
-def draw_study(folder, n, side_px):
+def draw_study(folder, n, side_px, first=0):
     """Draw n fields and their rounds, bent by 4 um, turned, mirrored; return name -> loaded profile."""
     rows, profiles = [], {}
-    for k in range(n):
+    for k in range(first, first + n):
         name, rng = f"field{k}", np.random.default_rng(100 + k)
         truth = draw_phantom(
             folder / f"{name}.tif",

@@ -51,8 +51,10 @@ def init(
     from datetime import date
 
     from histome.classes import CELL_CLASSES
+    from histome.datasets.fields import read_rows
     from histome.store.disk import writing
     from histome.validation.study import StudyPlan, write_study
+    from histome.validation.study.kit import LEFT_OUT
     from histome.validation.study.regions import Sizes
 
     try:
@@ -64,6 +66,8 @@ def init(
     plan = StudyPlan(who, shown, labels, first, washout_days, Sizes(unbiased, enriched, nuclei), seed)
     with writing(out):
         made = write_study(out, plan, _slides(profiles, slides), _restained(panel, stains, mpp))
+    for row in read_rows(out / LEFT_OUT) if (out / LEFT_OUT).exists() else ():
+        console.warn(f"{row['slide']} is left out of the study. {row['why']}")
     console.print_result(", ".join(f"{name} {number:,}" for name, number in made.items()))
     console.say(f"{out / 'README.md'}")
 

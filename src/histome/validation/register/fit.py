@@ -18,6 +18,8 @@ _HALVED_PX = 400
 # Mutual information of the best place over that of the next best, which is of another angle. Six real pairs
 # have 1.26 and more; of five pairs of different tissues one has that, too (1.39), the others 1.13 and less.
 _LEAST_LEAD = 1.15
+# Share of the longer side that a corner may lie apart in two finds of one place.
+_SAME_PLACE = 0.1
 
 
 class Registered(NamedTuple):
@@ -84,15 +86,25 @@ def _start(he: GrayPair, ihc: GrayPair) -> tuple[NDArray[np.float64], float]:
     mpp = he.mpp * max(1.0, *(max(picture.all.shape) / _COARSE_PX for picture in (he, ihc)))
     starts = search_rigid(shrunk(he.all, he.mpp, mpp), shrunk(ihc.all, ihc.mpp, mpp), mpp)
     fixed, moving = (_image(shrunk(picture.nuclei, picture.mpp, mpp), mpp) for picture in (he, ihc))
-    alike = [-_affine(fixed, moving, each.matrix)[1] for each in starts]
-    best, second = np.argsort(alike)[::-1][:2]
-    lead = float(alike[best] / max(alike[second], 1e-9))
+    found = [_affine(fixed, moving, each.matrix) for each in starts]
+    alike = [-value for _, value in found]
+    best = int(np.argmax(alike))
+    places = np.array([_corners(transform, fixed) for transform, _ in found])
+    apart = np.abs(places - places[best]).max((1, 2)) > _SAME_PLACE * max(fixed.GetSize()) * mpp
+    # Starts that came to the same place are no other angle.
+    lead = float(alike[best] / max(np.max(alike, where=apart, initial=0.0), 1e-9))
     if lead < _LEAST_LEAD:
         raise DataError(
             "the two pictures do not look like one tissue: they are as alike at another angle "
             f"({lead:.2f} times, at least {_LEAST_LEAD:g} is needed); do they overlap, is their um/px right?"
         )
     return starts[best].matrix, lead
+
+
+def _corners(transform: Any, fixed: Any) -> list[tuple[float, float]]:
+    """Where the corners of a picture go, um."""
+    width, height = (n * step for n, step in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True))
+    return [transform.TransformPoint((x, y)) for x in (0.0, width) for y in (0.0, height)]
 
 
 def _image(gray: Gray, mpp: float) -> Any:

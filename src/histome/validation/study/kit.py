@@ -31,6 +31,7 @@ from histome.validation.study.restained import IMAGES, Restained, Rounds
 
 UNSURE_LABEL = SAID_UNSURE[0]
 READING_DAYS = 7
+LEFT_OUT = "key/left_out.csv"
 # Of key/cells.csv and the votes.
 _COLUMNS = (
     *("cell_id", "rater", "label", "condition", "slide"),
@@ -100,7 +101,8 @@ def write_study(
     `raters/NAME` is what a rater gets: README.md, schedule.csv, classes.json and, for each condition,
     order.csv and a GeoJSON of each slide. `key` stays with who runs the study: which cell lies where and
     what the model says of it. Of `restained` pictures `images` holds each as it lies on its H&E, and `key`
-    the labels that the panel makes of them.
+    the labels that the panel makes of them; a slide with a picture that cannot be laid over its H&E is left
+    out, with the reason in `LEFT_OUT`.
 
     Returns
     -------
@@ -110,7 +112,8 @@ def write_study(
     Raises
     ------
     DataError
-        `out` is there already (raters may have worked in it), two slides of one name, a slide without cells.
+        `out` is there already (raters may have worked in it), two slides of one name, a slide without cells,
+        no slide left.
     """
     if out.exists():
         raise DataError(f"{out}: is there already, perhaps with answers in it; name a new folder.")
@@ -124,14 +127,17 @@ def write_study(
     regions = [region for slide in slides for region in sample_regions(slide, plan.classes, plan.sizes, rng)]
     # Numbered at random: the arm of a region cannot be told from its number.
     regions = [regions[k] for k in rng.permutation(len(regions))]
-    features = [_features(region) for region in regions]
     made = out.with_name(f".{out.name}.partial")
     remove_folder(made)
     try:
         made.mkdir(parents=True)
-        _write_key(made, plan, regions, bool(restained))
+        (made / "key").mkdir()
         if restained is not None:
-            _write_rounds(made, slides, restained)
+            left_out = _write_rounds(made, slides, restained)
+            slides = [slide for slide in slides if slide.name not in left_out]
+            regions = [region for region in regions if region.slide.name not in left_out]
+        _write_key(made, plan, regions, bool(restained))
+        features = [_features(region) for region in regions]
         for rater in plan.raters:
             _write_rater(made / "raters" / rater, plan, regions, features, rng)
             if restained is not None:
@@ -150,17 +156,24 @@ def cell_name(slide: StudySlide, row: int) -> str:
     return f"{slide.name}/{slide.cells['cell_id'][row].as_py()}"
 
 
-def _write_rounds(out: Path, slides: Sequence[StudySlide], restained: Restained) -> None:
+def _write_rounds(out: Path, slides: Sequence[StudySlide], restained: Restained) -> dict[str, str]:
+    """Write the restained pictures and what they say; return why slides are left out."""
     rounds = Rounds(out, restained)
     for slide in slides:
         rounds.add(slide, [cell_name(slide, row) for row in range(len(slide.cells))])
+    if not rounds.votes:
+        reasons = "; ".join(f"{name}, {why}" for name, why in rounds.left_out.items())
+        raise DataError(f"no slide is left: {reasons}")
     write_rows(out / "key/registration.csv", rounds.registered)
     write_rows(out / "key/panel.csv", rounds.votes)
     write_page(out / "key/panel", "The panel", rounds.summary())
+    if rounds.left_out:
+        rows = [{"slide": name, "why": why} for name, why in rounds.left_out.items()]
+        write_rows(out / LEFT_OUT, rows)
+    return rounds.left_out
 
 
 def _write_key(out: Path, plan: StudyPlan, regions: Sequence[StudyRegion], with_images: bool) -> None:
-    (out / "key").mkdir()
     told = asdict(plan) | {"start": str(plan.start), "days": plan.days(), "histome": histome.__version__}
     write_json(out / "study.json", told | {"sizes": plan.sizes._asdict(), "side_um": SIDE_UM})
     cells, answers = [], []

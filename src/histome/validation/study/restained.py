@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from histome.errors import DataError
 from histome.slide import open_slide
 from histome.validation.panel import MarkerReading, Panel, call_classes, measure_markers
 from histome.validation.panel.calls import PANEL_RATER, panel_sections
 from histome.validation.raters.page import Row, Section
-from histome.validation.register.warped_slide import lay_over, write_warped
+from histome.validation.register.warped_slide import LaidOver, lay_over, write_warped
 from histome.validation.study.regions import StudySlide
 
 IMAGES = "images"
@@ -66,19 +64,32 @@ class Rounds:
         """`out` is the study's folder."""
         self.out, self.restained = out, restained
         self.registered: list[Row] = []
+        self.left_out: dict[str, str] = {}
         self.votes: list[Row] = []
         self._readings: list[Mapping[str, MarkerReading]] = []
 
     def add(self, slide: StudySlide, names: Sequence[str]) -> None:
-        """Register, write and read the pictures of a slide; `names` are those of its cells in the study."""
+        """Register, write and read the pictures of a slide; `names` are those of its cells in the study.
+
+        A slide with a picture that does not go onto its H&E is left out, and `left_out` says why.
+        """
         files = self.restained.files.get(slide.name)
         if files is None:
             raise DataError(f"{slide.name}: the table of stains has no row of it.")
+        found: dict[str, LaidOver] = {}
+        for stain in self.restained.panel.stains:
+            try:
+                found[stain] = self._laid_over(slide, files, stain)
+            except DataError as error:
+                self.left_out[slide.name] = f"{stain}: {error}"
+                return
         shapes = shapely.from_wkb(slide.cells["geometry"].to_pylist())
         outlines_um = shapely.transform(shapes, lambda xy: xy * slide.mpp)
         readings: dict[str, MarkerReading] = {}
-        for stain in self.restained.panel.stains:
-            readings |= self._round(slide, stain, files, outlines_um)
+        for stain, laid in found.items():
+            path = self._write(slide, stain, files, laid)
+            with open_slide(path) as picture:
+                readings |= measure_markers(picture, outlines_um, self.restained.panel, stain)
         calls = call_classes(readings, self.restained.panel)
         same = {"rater": PANEL_RATER, "condition": "IHC", "slide": slide.name}
         rows = zip(names, calls.label.tolist(), calls.why.tolist(), strict=True)
@@ -87,26 +98,25 @@ class Rounds:
         ]
         self._readings.append(readings)
 
-    def _round(
-        self, slide: StudySlide, stain: str, files: Mapping[str, Path], outlines_um: NDArray[Any]
-    ) -> dict[str, MarkerReading]:
-        folder = self.out / IMAGES / slide.name
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{stain}.ome.tif"
+    def _laid_over(self, slide: StudySlide, files: Mapping[str, Path], stain: str) -> LaidOver:
         mpp = self.restained.mpp
         with open_slide(files["he"], mpp=slide.mpp) as he, open_slide(files[stain], mpp=mpp) as ihc:
-            try:
-                laid = lay_over(he, ihc)
-            except DataError as error:
-                raise DataError(f"{slide.name}, {stain}: {error}") from error
-            write_warped(path, ihc, laid.found.warp, he.extent_um, slide.mpp)
-        keys = self.out / "key" / "transforms" / slide.name
-        keys.mkdir(parents=True, exist_ok=True)
+            return lay_over(he, ihc)
+
+    def _write(self, slide: StudySlide, stain: str, files: Mapping[str, Path], laid: LaidOver) -> Path:
+        """Write the picture on the H&E's pixels, and the transform; return the picture's file."""
+        folder, keys = self.out / IMAGES / slide.name, self.out / "key" / "transforms" / slide.name
+        for each in (folder, keys):
+            each.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{stain}.ome.tif"
+        with open_slide(files["he"], mpp=slide.mpp) as he:
+            extent_um = he.extent_um
+        with open_slide(files[stain], mpp=self.restained.mpp) as ihc:
+            write_warped(path, ihc, laid.found.warp, extent_um, slide.mpp)
         laid.found.warp.save(keys / f"{stain}.npz")
         told = {"slide": slide.name, "stain": stain, "lead": laid.found.lead}
         self.registered.append(told | {f"information_{k}": v for k, v in laid.found.information.items()})
-        with open_slide(path) as picture:
-            return measure_markers(picture, outlines_um, self.restained.panel, stain)
+        return path
 
     def summary(self) -> list[Section]:
         """The classes and markers of all slides together."""
