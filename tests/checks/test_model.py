@@ -51,7 +51,6 @@ def test_a_right_segmenter_passes_without_the_checks_of_cells(tmp_path):
     assert all(finding.fine for finding in findings)
 
 
-# What docs/models.md says of them: a model that is freed of a fault is taken from here.
 @pytest.mark.parametrize("shipped", list_models(), ids=lambda card: card.name)
 def test_the_shipped_models_keep_the_contract(shipped):
     assert faults(shipped) == []

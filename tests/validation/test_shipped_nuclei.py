@@ -62,8 +62,9 @@ def test_the_card_counts_the_fields_and_nuclei_that_are_held_out(data_set, data_
     assert table["sources"] == len(declaration_of(data_set).held_out)
 
 
-def test_the_shipped_model_is_the_recipe_with_weights_of_all_fields():
-    shipped, recipe = load_card("nuclei"), load_card(RECIPE)
+@pytest.mark.parametrize("name", ["nuclei", "tissue"])
+def test_the_shipped_model_is_the_recipe_with_weights_of_all_fields(name):
+    shipped, recipe = load_card(name), load_card(RECIPE.parent / name)
     own = {"sha256", "reference", "training", "limits", "organs"}
     assert shipped.model_dump(exclude=own) == recipe.model_dump(exclude=own)
     assert shipped.sha256 != recipe.sha256
