@@ -244,3 +244,15 @@ def test_the_share_of_a_carcinoma_that_is_spoken_of_is_said_however_small() -> N
     assert "carcinoma 0.420 % of the tissue" in plain(text)
     assert "The carcinoma forms" in text
     assert verify(text, facts).unsupported == []
+
+
+def test_lymphoid_aggregates_are_told_and_their_even_inside_is_no_pattern_of_the_slide() -> None:
+    even = changed("B", LYMPHOID_AGGREGATE_COUNT=2.0, LYMPHOID_AGGREGATE_AREA=0.2)
+    assert "Lymphocytes are randomly distributed" in told_of(changed("B"))
+    assert "Lymphocytes are" not in told_of(even).split("Clark-Evans")[0].rsplit(".", 1)[-1]
+    assert "In all, 2 lymphoid aggregates cover" in told_of(even)
+
+
+def test_a_trace_of_stroma_is_not_compared_with_the_carcinoma() -> None:
+    assert "times the area of stroma" in told_of(changed("B"))
+    assert "times the area of stroma" not in told_of(changed("B", RELATIVE_AREA_STROMA=0.4))

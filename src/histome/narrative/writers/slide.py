@@ -38,7 +38,7 @@ def describe_slide(facts: Facts) -> list[Sentence]:
     if not facts.has("CELL_N_TOTAL", "ABSOLUTE_AREA"):
         return list(statements(facts))
     told = [sentence for topic in TOPICS for sentence in topic(facts)]
-    for spare in (_aggregates, _distance, _fibroblasts, _spread):
+    for spare in (_distance, _fibroblasts, _spread, _aggregates):
         if len(told) > _MOST_SENTENCES:
             extra = list(spare(facts))
             told = [sentence for sentence in told if sentence not in extra]
@@ -163,14 +163,15 @@ def _aggregates(facts: Facts) -> Iterator[Sentence]:
     count = facts.get("LYMPHOID_AGGREGATE_COUNT")
     if count and facts.has("LYMPHOID_AGGREGATE_AREA"):
         many = "s cover" if count > 1 else " covers"
-        text = f"{{LYMPHOID_AGGREGATE_COUNT}} lymphoid aggregate{many} {{LYMPHOID_AGGREGATE_AREA}}."
+        text = f"In all, {{LYMPHOID_AGGREGATE_COUNT}} lymphoid aggregate{many} {{LYMPHOID_AGGREGATE_AREA}}."
         yield facts.tell(text, "immune")
 
 
 def _stroma(facts: Facts) -> Iterator[Sentence]:
     """Yield how much stroma there is, and what it holds."""
     label = facts.labels.get("stroma")
-    if _can_place(facts) and facts.has("TUMOR_STROMA_RATIO") and label:
+    enough = (facts.get("RELATIVE_AREA_STROMA") or 0.0) >= _LEAST_PERCENT
+    if enough and _can_place(facts) and facts.has("TUMOR_STROMA_RATIO") and label:
         yield facts.tell(
             f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: {label.lower()} tissue.",
             "stroma",
@@ -188,10 +189,11 @@ def _fibroblasts(facts: Facts) -> Iterator[Sentence]:
 
 
 def _architecture(facts: Facts) -> Iterator[Sentence]:
-    """Yield how lymphocytes are arranged."""
+    """Yield how lymphocytes are arranged; in an aggregate neighbors are a nucleus apart, and evenly so."""
     label = facts.labels.get("architecture")
     words = _PATTERNS.get(str(label))
-    if words and _cells_enough(facts, "lymphocyte"):
+    hidden = label != "Clustered lymphocytes" and facts.get("LYMPHOID_AGGREGATE_COUNT")
+    if words and not hidden and _cells_enough(facts, "lymphocyte"):
         yield facts.tell(
             f"Lymphocytes are {words}, with a Clark-Evans index of {{CLARK_EVANS_LYMPHOCYTE}}.",
             "architecture",
