@@ -57,10 +57,14 @@ class Schedule(Protocol):
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:
-    """Warm up over 200 steps, stay, fall to 0 (1 - root) over `decay_steps` before a restart and the end."""
+    """Warm up, stay, fall to 0 (1 - root) over `decay_steps` before a restart and the end.
+
+    It warms up over 200 steps, or over a fifth of a run of fewer than 1,000.
+    """
     end = min(s for s in (*schedule.restarts, schedule.steps) if s > step)
     left = (end - step) / schedule.decay_steps
-    return schedule.learning_rate * min(1.0, (step + 1) / 200) * (1.0 if left >= 1 else 1 - (1 - left) ** 0.5)
+    warm = (step + 1) / max(1, min(200, schedule.steps // 5))
+    return schedule.learning_rate * min(1.0, warm) * (1.0 if left >= 1 else 1 - (1 - left) ** 0.5)
 
 
 def batches(sampler: BatchSampler[Batch], first: int, last: int, *seed: int) -> Iterator[Batch]:

@@ -103,3 +103,5 @@ def test_learning_rate_warms_up_stays_and_ends_at_zero():
     again = Recipe(steps=1000, restarts=(600,), decay_steps=400)
     assert learning_rate(599, again) < 0.002 * recipe.learning_rate + 1e-6
     assert learning_rate(600, again) == recipe.learning_rate
+    short = Recipe(steps=50, restarts=(), decay_steps=12)
+    assert learning_rate(0, short) < learning_rate(9, short) == recipe.learning_rate
