@@ -1,7 +1,6 @@
 """Do types travel? Each organ in turn is left out of training, and its nuclei are scored.
 
     python runs/leave_organs_out.py --data ../shared/data --second runs/out/nuclei/second --left-out Testis
-    python runs/leave_organs_out.py --table
 
 The five organs of pannuke_figures: from the second network of runs/train_nuclei.py, which never saw that data
 set, on all that the third learned from but the organ. Colon (consep, crchistophenotypes) and the lung, kidney
@@ -29,7 +28,6 @@ from histome.validation.nuclei import rounded, score_field, score_tables
 # What is left out -> the data sets of which nothing is learned; of pannuke_figures one organ is left out.
 WHOLE_SETS = {"colon": ("consep", "crchistophenotypes"), "monusac": ("monusac",)}
 ORGANS = ("Adrenal_gland", "Bile-duct", "Breast", "Esophagus", "Testis")
-SHOWN = ("detection_f1", "pq", "macro_f1_matched")
 
 
 def parts(fields: Sequence[Field], left_out: str) -> tuple[list[Field], list[Field], list[Field]]:
@@ -47,22 +45,8 @@ def parts(fields: Sequence[Field], left_out: str) -> tuple[list[Field], list[Fie
     return split.train, [f for f in split.tuning if f.source != left_out][:4], away
 
 
-def print_table(folder: Path) -> None:
-    """All runs as a table in Markdown."""
-    print("| left out | seed | data set | nuclei, fields | detection F1 | PQ | macro F1 of types, matched |")
-    print("|---|---|---|---|---|---|---|")
-    for path in sorted(folder.glob("*.json")):
-        run = json.loads(path.read_text())
-        for name, table in run["scores"].items():
-            cells = [
-                "{value:.3f} [{low:.3f}, {high:.3f}]".format(**table[k]) if k in table else "" for k in SHOWN
-            ]
-            sizes = f"{table['nuclei']}, {table['fields']}"
-            print(f"| {run['left_out']} | {run['seed']} | {name} | {sizes} | {' | '.join(cells)} |")
-
-
 def main() -> None:
-    """Train without one organ and score it; or print the table of what was run."""
+    """Train without one organ and score it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--second", type=Path, default=Path("runs/out/nuclei/second"))
@@ -71,11 +55,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
-    if args.table:
-        print_table(args.out)
-        return
     torch.set_num_threads(args.threads)
     name = f"{args.left_out}_{args.seed}"
     fields = [f for data_set in THIRD.mix for f in load_fields(args.data / data_set, data_set)]
@@ -89,7 +69,6 @@ def main() -> None:
     hours = round((time.process_time() - began) / 3600, 2)
     kept = about | {"cpu_hours": hours, "scores": rounded(scores)}
     (args.out / f"{name}.json").write_text(json.dumps(kept, indent=1))
-    print_table(args.out)
 
 
 if __name__ == "__main__":
