@@ -1,4 +1,4 @@
-"""Write the tables of scores into docs/models.md, from the cards and runs/organs.
+"""Write the tables of scores into README.md and docs/models.md, from the cards and runs/organs.
 
     python runs/print_scores.py            # tests/test_scripts.py asks that this changes nothing
     python runs/print_scores.py FOLDER     # what stands behind each class and organ of another model
@@ -10,7 +10,7 @@ between two comments that name it. Evidence is of held-out sources only; a row w
 import argparse
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from histome.models.label_support import FEW_SCORED, card_support
 from histome.models.tasks import CELL_TASKS
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs/models.md"
+ROOT = HERE.parent
 # The run of runs/leave_organs_out.py in which a data set's held-out organ was left out.
 LEFT_OUT = {"consep": "colon", "crchistophenotypes": "colon", "pannuke_figures": "Bile-duct"} | {
     "monusac": "monusac"
@@ -76,6 +76,17 @@ def _asked_of(row: Mapping[str, Any], card: Card, runs: Mapping[str, Any]) -> It
             told = f"**{told}**"
         goal, before = (f"{value:.3f}" if value else "" for value in (goal, before))
         yield row["words"], words, goal, figure(tuning), told, before, figure(away)
+
+
+def short(card: Card) -> str:
+    """Held-out figures of the data sets with outlines and of those with types."""
+    keys = {"detection_f1": "detection F1", "pq": "PQ", "macro_f1_matched": "macro F1 of types, matched"}
+    rows = [
+        (f"{name} ({scores['nuclei']:,} nuclei)", *(figure(scores.get(key)) for key in keys))
+        for name, scores in card.scores["held_out"].items()
+        if "detection_f1" in scores
+    ]
+    return table(("held out", *keys.values()), rows)
 
 
 def organs_left_out() -> dict[str, Any]:
@@ -165,20 +176,23 @@ def cell(entry: Mapping[str, Any], key: str) -> object:
 
 
 TABLES = {
-    "nuclei": (asked, left_out, robustness, calibration, coverage, classes, organs),
-    "tissue": (classes, organs),
+    "README.md": {"nuclei": (short,)},
+    "docs/models.md": {
+        "nuclei": (asked, left_out, robustness, calibration, coverage, classes, organs),
+        "tissue": (classes, organs),
+    },
 }
 
 
-def filled(page: str) -> str:
-    """The page with its tables made anew."""
-    for name, makers in TABLES.items():
+def filled(page: str, tables: Mapping[str, Sequence[Callable[[Card], str]]]) -> str:
+    """A page with its tables made anew."""
+    for name, makers in tables.items():
         card = load_card(name)
         for make in makers:
             mark = f"<!-- {name}: {make.__name__} -->\n"
             before, found, rest = page.partition(mark)
             if not found:
-                raise SystemExit(f"docs/models.md has no line {mark.strip()}")
+                raise SystemExit(f"the page has no line {mark.strip()}")
             _, end, rest = rest.partition("<!-- end -->")
             page = f"{before}{mark}\n{make(card)}\n\n{end}{rest}"
     return page
@@ -193,7 +207,9 @@ def main() -> None:
         card = load_card(model)
         print(f"{classes(card)}\n\n{organs(card)}")
     else:
-        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        for name, tables in TABLES.items():
+            page = ROOT / name
+            page.write_text(filled(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
 if __name__ == "__main__":
