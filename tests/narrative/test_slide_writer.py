@@ -256,3 +256,8 @@ def test_lymphoid_aggregates_are_told_and_their_even_inside_is_no_pattern_of_the
 def test_a_trace_of_stroma_is_not_compared_with_the_carcinoma() -> None:
     assert "times the area of stroma" in told_of(changed("B"))
     assert "times the area of stroma" not in told_of(changed("B", RELATIVE_AREA_STROMA=0.4))
+
+
+def test_where_there_is_no_immune_cell_no_share_of_them_is_told() -> None:
+    assert "No immune cells were found." in told_of(changed("B", IMMUNE_CELL_FRACTION=0.0))
+    assert "Immune cells make up" in told_of(changed("B"))

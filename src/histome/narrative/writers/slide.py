@@ -116,7 +116,10 @@ def _with_be(parts: Sequence[str]) -> str:
 def _immune(facts: Facts) -> Iterator[Sentence]:
     """Yield how many immune cells there are, and where they lie."""
     if facts.has("IMMUNE_CELL_FRACTION") and (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
-        yield facts.tell("Immune cells make up {IMMUNE_CELL_FRACTION:%} of all cells.", "immune")
+        if facts.get("IMMUNE_CELL_FRACTION") == 0:
+            yield facts.tell("No immune cells were found.", "immune", ["IMMUNE_CELL_FRACTION"])
+        else:
+            yield facts.tell("Immune cells make up {IMMUNE_CELL_FRACTION:%} of all cells.", "immune")
     if _can_place(facts):
         yield from _phenotype(facts)
         yield from _sides(facts)
