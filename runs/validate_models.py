@@ -167,8 +167,8 @@ def models_section(
         "before anything was trained. All were seen through the code that profiles a slide, in 32-bit "
         "floats. What this cannot tell: how the models do on laboratories, scanners and organs that are in "
         "none of these public sets. Labels are their publishers', by one or few people; n is small for many"
-        " rows, and is given. Fields were resized to 0.5 um/px as for training, the cards' figures are of the "
-        "files as a slide is read: the two differ by up to 0.01, in nucls15, of 186 nuclei, by 0.04."
+        " rows, and is given. Fields were resized to 0.5 um/px as for training, the cards' figures are of "
+        "the files as a slide is read: the two differ by up to 0.01, in nucls15, of 186 nuclei, by 0.04."
     )
     return Section("models", "What was tested", text, rows, figure="")
 
