@@ -104,21 +104,30 @@ def _refuse_shipped_name(name: str) -> None:
 
 
 def open_model(card: Card, runtime: RuntimeConfig | None = None, *, threads: int = 1) -> "Predictor":
-    """Return the registered model of this card, else its weights as a `Network` for so many threads."""
+    """Return the registered model of this card, else its weights as a `Network` for so many threads.
+
+    `runtime.mirrored` makes it a `Mirrored` one.
+    """
+    from histome.models.mirrored import Mirrored
     from histome.models.runtime import Network
 
     runtime = runtime or RuntimeConfig()
-    own = registered_model(card)
-    return own or Network(card, threads=threads, backend=runtime.backend, precision=runtime.precision)
+    model = registered_model(card) or Network(
+        card, threads=threads, backend=runtime.backend, precision=runtime.precision
+    )
+    return Mirrored(model) if runtime.mirrored else model
 
 
 def arithmetic(card: Card, runtime: RuntimeConfig) -> dict[str, str]:
     """Return the backend and precision that `open_model` takes on this machine, without opening the model."""
     from histome.models.runtime import resolve
 
+    seen = {"seen": "mirrored"} if runtime.mirrored else {}
     if own := registered_model(card):
-        return {"backend": type(own).__name__}
-    return dict(zip(("backend", "precision"), resolve(runtime.backend, runtime.precision), strict=True))
+        return {"backend": type(own).__name__} | seen
+    return (
+        dict(zip(("backend", "precision"), resolve(runtime.backend, runtime.precision), strict=True)) | seen
+    )
 
 
 def registered_model(card: Card) -> "Predictor | None":
@@ -129,8 +138,11 @@ def registered_model(card: Card) -> "Predictor | None":
 
 def describe_model(model: "Predictor") -> dict[str, str]:
     """Return what run.json keeps of a running model, see `Network.describe`."""
+    from histome.models.mirrored import Mirrored
     from histome.models.runtime import Network
 
+    if isinstance(model, Mirrored):
+        return describe_model(model.model) | {"seen": "mirrored"}
     if isinstance(model, Network):
         return model.describe()
     card, kind = model.card, type(model).__name__
