@@ -1,8 +1,8 @@
 """How fast the metrics are, how their cost grows, and how they compare with the usual libraries.
 
     python benchmarks/bench_metrics.py slide --data FOLDER   all metrics of one whole slide, by family, with
-        [--copies N ...] [--fold F]                          and without intervals; the folder holds
-                                                             hgsc_nuclei_wsi.parquet and
+        [--copies N ...] [--fold F] [--alone]                and without intervals, or --alone without any;
+                                                             the folder holds hgsc_nuclei_wsi.parquet and
                                                              hgsc_tissue_wsi.parquet. Of N slides side by
                                                              side, and of F times as many cells on each
     python benchmarks/bench_metrics.py growth [--most N]     CPU-seconds of 10,000 to 4,000,000 cells, and the
@@ -128,14 +128,15 @@ def side_by_side(tissue: ClassMap, cells: pa.Table, copies: int) -> tuple[ClassM
     return ClassMap(array, tissue.mpp, tissue.classes, tissue.origin_px), pa.concat_tables(moved)
 
 
-def bench_slide(data: Path, workers: int, copies: list[int], fold: float) -> None:
+def bench_slide(data: Path, workers: int, copies: list[int], fold: float, *, alone: bool) -> None:
     """Each number of copies is made in one process and measured in another, whose peak memory is its own."""
     sizes, seconds = [], []
     for number in copies:
         with tempfile.TemporaryDirectory() as folder:
             given = ["--data", str(data), "--copies", str(number), "--fold", str(fold), "--folder", folder]
+            given += ["--workers", str(workers), *(["--alone"] if alone else [])]
             for step in ("prepare", "measure"):
-                command = [sys.executable, __file__, step, *given, "--workers", str(workers)]
+                command = [sys.executable, __file__, step, *given]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 print(done.stdout, end="", flush=True)
         cells, cpu = done.stdout.splitlines()[-1].split()[:2]
@@ -162,8 +163,8 @@ def prepare(data: Path, workers: int, copies: int, fold: float, folder: Path) ->
     np.savez_compressed(folder / "maps.npz", **maps)
 
 
-def bench_prepared(workers: int, folder: Path) -> None:
-    """What `measure` does, by family, intervals apart; the last line is for the caller."""
+def bench_prepared(workers: int, folder: Path, *, alone: bool) -> None:
+    """What `measure` does, by family, intervals apart, or none at all; the last line is for the caller."""
     warm_up()
     print(f"memory {memory_gb('VmRSS'):.2f} GB before anything is read")
     with np.load(folder / "maps.npz") as maps:
@@ -185,7 +186,8 @@ def bench_prepared(workers: int, folder: Path) -> None:
         for family in families:
             before = plain.cpu, bootstrap.cpu
             plain.of(lambda family=family: family.compute(specimen))
-            bootstrap.of(lambda family=family: intervals_of(specimen, family, resampling))
+            if not alone:  # what intervals leave in the heap counts as held
+                bootstrap.of(lambda family=family: intervals_of(specimen, family, resampling))
             cpu, more = plain.cpu - before[0], bootstrap.cpu - before[1]
             if cpu + more >= 0.2:
                 print(
@@ -198,10 +200,11 @@ def bench_prepared(workers: int, folder: Path) -> None:
         f"without intervals {plain.cpu:.1f} s CPU, {plain.wall:.1f} s wall on {workers} threads, "
         f"peak {plain.peak_gb:.2f} GB"
     )
-    print(
-        f"intervals of 1,000 draws {bootstrap.cpu:.1f} s CPU, {bootstrap.wall:.1f} s wall, "
-        f"peak {bootstrap.peak_gb:.2f} GB: {1 + bootstrap.cpu / plain.cpu:.2f} times the seconds without"
-    )
+    if not alone:
+        print(
+            f"intervals of 1,000 draws {bootstrap.cpu:.1f} s CPU, {bootstrap.wall:.1f} s wall, "
+            f"peak {bootstrap.peak_gb:.2f} GB: {1 + bootstrap.cpu / plain.cpu:.2f} times the seconds without"
+        )
     print(f"{len(cells)} {plain.cpu:.2f} CPU-s, {1e6 * plain.cpu / len(cells):.1f} us a cell")
 
 
@@ -340,6 +343,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, nargs="+", default=[1])
     parser.add_argument("--fold", type=float, default=1.0)
     parser.add_argument("--folder", type=Path, help="of one slide, between two processes")
+    parser.add_argument("--alone", action="store_true", help="without intervals")
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--most", type=int, default=SIZES[-1])
     parser.add_argument("--workers", type=int, default=available_cpus())
@@ -349,11 +353,11 @@ def main() -> None:
     if given.what == "slide":
         if given.data is None:
             parser.error("slide needs --data")
-        bench_slide(given.data, given.workers, given.copies, given.fold)
+        bench_slide(given.data, given.workers, given.copies, given.fold, alone=given.alone)
     elif given.what == "prepare":
         prepare(given.data, given.workers, given.copies[0], given.fold, given.folder)
     elif given.what == "measure":
-        bench_prepared(given.workers, given.folder)
+        bench_prepared(given.workers, given.folder, alone=given.alone)
     elif given.what == "growth":
         bench_growth(given.most, given.workers)
     elif given.what == "once":

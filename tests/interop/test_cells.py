@@ -161,6 +161,7 @@ def test_no_cells(tmp_path):
         ("c.csv", "x,y,class,abstained\n1,2,other,true\n3,4,other,maybe\n", "abstained of row 2 .* 'maybe'"),
         ("c.csv", "x,y,class\n1,2,other\n5,6,other\n1,2,other\n", "rows 1 and 3 are the same cell"),
         ("c.csv", "x,y,class,cell_id\n1,2,other,7\n5,6,other,7\n", "rows 1 and 2 have one cell_id: 7"),
+        ("c.csv", "id,x,y,class\n7,1,2,other\n7,5,6,other\n", "rows 1 and 2 have one id: 7"),
         ("c.csv", "x,y,class\n1,2,other\n5,6,\n", r"row 2 has no class \(1 such rows\)"),
         ("c.csv", "a,b,class\n1,2,other\n", "there are a, b, class"),
         (

@@ -172,7 +172,9 @@ def test_holes_in_the_tumor_are_kept_on_request(files, tmp_path):
 def test_command_line(files, tmp_path, capsys):
     words = ["--cells", files.cells, "--tissue", files.tissue, "--classes", files.classes]
     assert run("metrics", "run", *words, "--mpp", 0.5, "-o", tmp_path / "out", "--confident-only") == 0
-    assert "8,876 metrics" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "8,876 metrics" in told
+    assert "Lymphocytes per mm² of stroma: " in told
     assert (tmp_path / "out" / "metrics.parquet").exists()
     assert run("metrics", "run", *words, "--mpp", 99, "-o", tmp_path / "no") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

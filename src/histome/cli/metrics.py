@@ -86,7 +86,9 @@ def run(
     Of overlapping polygons of tissue the smallest counts.
     """
     from histome.interop.foreign_files import ForeignFiles, measure_files
+    from histome.metrics.format import MetricTable
     from histome.metrics.measuring import count_metrics
+    from histome.report.tables import headline
     from histome.tissue.zones import zone_rule
 
     config = MetricsConfig(confident_only=confident_only)
@@ -104,6 +106,10 @@ def run(
         f"{out}: {counts.declared:,} metrics, {counts.non_redundant:,} not a function of others, "
         f"{counts.finite:,} with a value"
     )
+    for each in headline(MetricTable(table)):
+        number = each["shown"]
+        interval = f"(95 % interval {number.interval})" if number.interval else ""
+        console.say(" ".join(filter(None, (f"{each['label']}:", number.text, number.unit, interval))))
     if marked := len(table) - table["evidence"].null_count:
         console.say(
             f"{marked:,} of them are of classes that the model hardly learned: see the column evidence"

@@ -59,14 +59,20 @@ def nearest_squared(
 
 
 def nearest_rows(
-    tree: Tree, x_um: NDArray[np.float64], y_um: NDArray[np.float64], k: int, *, workers: int = 1
+    tree: Tree,
+    x_um: NDArray[np.float64],
+    y_um: NDArray[np.float64],
+    k: int,
+    *,
+    first: int = 0,
+    workers: int = 1,
 ) -> NDArray[np.int64]:
     """Return the rows of the k nearest points of each query (m, k), nearest first, -1 where there are fewer.
 
-    The tree must be that of the queries: row i is the query i itself and does not count. Equal distances
-    are broken by position in the tree.
+    The queries must be points of the tree from row `first` on: row `first` + i is the query i itself and does
+    not count. Equal distances are broken by position in the tree.
     """
-    _, rows = _search(tree, (x_um, y_um, np.arange(len(x_um))), k, workers)
+    _, rows = _search(tree, (x_um, y_um, np.arange(first, first + len(x_um))), k, workers)
     return rows
 
 

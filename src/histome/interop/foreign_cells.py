@@ -44,7 +44,7 @@ _UM_NAMES = (
     ("x_um", "y_um"),
     *((f"centroid x {unit}", f"centroid y {unit}") for unit in ("\u00b5m", "\u03bcm", "um")),
 )
-_ID_NAMES = ("cell_id", "object id")
+_ID_NAMES = ("cell_id", "object id", "id")
 _ROUNDED = 1.02  # statements of one resolution may differ by rounding
 _FARTHEST_UM = 1e6  # a meter: no slide is as long
 

@@ -80,6 +80,23 @@ def test_like_neighbors_widen_the_interval(rng):
     assert (wide.high - wide.low)[0] > 1.3 * (narrow.high - narrow.low)[0]
 
 
+def test_that_influences_add_up_to_0_makes_no_interval_narrower(rng):
+    """12 blocks: their covariance with 17 neighbors comes out 17 / 132 of the variance too small."""
+    blocks = blocks_in_grid(3, 4)
+    sample = np.kron(rng.normal(10, 1, (3, 2)), np.ones((1, 2))).reshape(-1, 1) + rng.normal(0, 0.4, (12, 1))
+    drawn = draw_blocks(blocks, 20_000, 0)
+    wide, narrow = (
+        block_interval(ratio(sample, np.ones((12, 1))), each)
+        for each in (drawn, drawn._replace(pairs=NO_PAIRS))
+    )
+    off = sample[:, 0] - sample.mean()
+    first, second = off[blocks.pairs].T
+    variance = 1 + 2 * (np.sum(first * second) / np.sum(off**2) + len(blocks.pairs) / (12 * 11))
+    assert len(blocks.pairs) == 17
+    assert 1.2 < variance < 2.5
+    assert (wide.high - wide.low)[0] == pytest.approx((narrow.high - narrow.low)[0] * variance**0.5, rel=0.03)
+
+
 def test_numbers_that_draws_leave_undefined_have_none(rng):
     counts = rng.poisson(1.0, (9, 1)).astype(float) + 1
     broken = BlockSums(lambda n: np.where(n > counts.sum(), np.nan, n), (counts,))

@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from helpers.scenes import by_name, measure_maps, one_tissue, random_cells, two_compartments
+from helpers.cells import cell_table
+from helpers.scenes import by_name, measure_maps, one_tissue, random_cells, two_compartments, two_halves
 
 from histome.config import MetricsConfig
 from histome.errors import HistomeError
-from histome.metrics.catalogue import find_metric, list_metrics
+from histome.metrics.catalogue import FAMILIES, find_metric, list_metrics
 from histome.metrics.format import MetricTable
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.specimen import cells_as_arrays, counted_specimen
+from histome.metrics.uncertainty.blocks import blocks_of
+from histome.metrics.uncertainty.bootstrap import block_interval, draw_blocks
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +156,36 @@ def test_settings_are_checked(tmp_path, wrong):
     path.write_text(f"[metrics]\n{wrong}\n")
     with pytest.raises(HistomeError, match=wrong.split()[0]):
         Config.from_toml(path)
+
+
+def test_far_pairs_depend_on_second_cells_where_first_ones_are_expected(rng):
+    """At random, cells within 350 um go with the cells of several blocks, which no block alone shows."""
+    tissue = two_halves((250, 250), 10.0)
+    cells = random_cells(rng, 12_000, 2500.0)
+    specimen = counted_specimen(make_tissue_maps(tissue), cells_as_arrays(cells, tissue))
+    blocks = blocks_of(specimen, 500)
+    name = "L_IN_TISSUE_{read_pair}_{far_radius}"
+    given = FAMILIES["pairs-by-distance"].block_sums(specimen, blocks)[name]
+    seen, tissues, points, by_place, by_cell, *rest = given.sums
+    np.testing.assert_allclose(by_place.sum(axis=0), by_cell.sum(axis=0), rtol=1e-9)
+    drawn = draw_blocks(blocks, 1000, 0)
+    moved = block_interval(given, drawn)
+    left = block_interval(given._replace(sums=(seen, tissues, points, by_cell, by_cell, *rest)), drawn)
+    narrower = (moved.high - moved.low) / (left.high - left.low)
+    assert (narrower[:, 0] == 1).all()  # of 20 um
+    assert np.median(narrower[:, 4]) < 0.7  # of 350 um
+
+
+@pytest.mark.parametrize(("side_um", "told"), [(2500.0, False), (3000.0, True)])
+def test_far_neighbors_need_more_blocks(rng, side_um, told):
+    """25 blocks and 36: carcinoma cells 24 um apart, lymphocytes 85 um from the next."""
+    x, y = rng.uniform(0, side_um, (2, int(500 * (side_um / 1000) ** 2)))
+    names = np.where(np.arange(len(x)) % 15 == 0, "LYMPHOCYTE", "CARCINOMA_CELL")
+    px = int(side_um / 10)
+    config = MetricsConfig(families=("nearest-distances",))
+    found = measure_maps(None, one_tissue((px, px), 10.0), None, cell_table(x, y, names.tolist()), config)
+    low, method = by_name(found, "low"), by_name(found, "method")
+    far = "NN_DISTANCE_MEAN_OF_LYMPHOCYTE_FROM_CARCINOMA_CELL"
+    assert (low[far] is not None) == told
+    assert ("on fewer than 36" in method[far]) != told
+    assert low["NN_DISTANCE_MEAN_OF_CARCINOMA_CELL_FROM_LYMPHOCYTE"] is not None

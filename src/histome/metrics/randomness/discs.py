@@ -68,7 +68,7 @@ class DiscSums(NamedTuple):
     row: int
     column: int
     own: NDArray[np.float64]  # (f, h, w)
-    around: NDArray[np.float64]  # (radii, f, h, w): within each radius
+    around: Iterator[NDArray[np.float64]]  # (f, h, w) within each radius, made when it is asked for
 
 
 def within_discs(fields: FieldRows, radii_px: Sequence[float]) -> Iterator[DiscSums]:
@@ -81,14 +81,24 @@ def within_discs(fields: FieldRows, radii_px: Sequence[float]) -> Iterator[DiscS
     shape, reach = _block_shape(fields, radii_px)
     discs = [_disc(shape, radius) for radius in radii_px]
     for block in _blocks(fields, shape, reach):
-        height, width = block.own.shape[1:]
-        around = np.zeros((len(radii_px), *block.own.shape))
-        for field, transform in enumerate(_transform(block.around, shape, block.corner)):
-            if transform.any():
-                for k, disc in enumerate(discs):
-                    sums = np.asarray(fft.irfft2(transform * disc, shape))
-                    around[k, field] = sums[reach : reach + height, reach : reach + width]
+        transforms = _transform(block.around, shape, block.corner)
+        inner = tuple(slice(reach, reach + side) for side in block.own.shape[1:])
+        around = (_sums_around(transforms, disc, shape, inner) for disc in discs)
         yield DiscSums(block.row, block.column, block.own, around)
+
+
+def _sums_around(
+    transforms: NDArray[np.complex128],
+    disc: NDArray[np.float64],
+    shape: tuple[int, int],
+    inner: tuple[slice, ...],
+) -> NDArray[np.float64]:
+    """Return the sums in a disc round each pixel of a part of fields, from their transforms, (f, h, w)."""
+    sums = [
+        np.asarray(fft.irfft2(each * disc, shape))[inner] if each.any() else np.zeros(shape)[inner]
+        for each in transforms
+    ]
+    return np.stack(sums)
 
 
 def _block_shape(fields: FieldRows, radii_px: Sequence[float]) -> tuple[tuple[int, int], int]:

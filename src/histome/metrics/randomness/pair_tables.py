@@ -21,6 +21,7 @@ NEAR_UM = tuple(radius for radius in FAR_RADII_UM if radius <= 100)
 FAR_UM = FAR_RADII_UM[len(NEAR_UM) :]
 # Pixels of the sums beyond: an eighth of the smallest radius there.
 PIXEL_UM = 25.0
+_ROWS = 64
 
 
 class PairTables(NamedTuple):
@@ -66,8 +67,11 @@ def point_fields(maps: TissueMaps) -> Iterator[tuple[Lattice, FieldRows, tuple[i
     merged = np.zeros((N_TISSUES, coarse.rows, coarse.columns))
 
     def rows(lo: int, hi: int) -> NDArray[np.float64]:
-        area_mm2 = mm2_per_tile(maps.tissue, fine, (lo, hi))
-        strip = np.array([1e6 * area_mm2[..., code] for code in maps.nucleated_codes])
+        strip = np.empty((N_TISSUES, hi - lo, fine.columns))
+        for top in range(lo, hi, _ROWS):  # areas of all codes are twice as much as the strip
+            end = min(top + _ROWS, hi)
+            area_mm2 = mm2_per_tile(maps.tissue, fine, (top, end))
+            strip[:, top - lo : end - lo] = np.moveaxis(1e6 * area_mm2[..., maps.nucleated_codes], -1, 0)
         first, end = -(-lo // 2), hi // 2  # whole rows of coarse pixels: the strips overlap
         own = strip[:, 2 * first - lo : 2 * end - lo]
         merged[:, first:end] = own.reshape(N_TISSUES, end - first, 2, coarse.columns, 2).sum(axis=(2, 4))
@@ -93,8 +97,12 @@ def cell_fields(specimen: Specimen) -> tuple[Lattice, FieldRows]:
     """Return the pixels that far cells are paired on, and the cells of each class, then tissue, in them."""
     lattice = lattice_over(specimen.maps, PIXEL_UM)
     inside = specimen.nucleated >= 0
-    row, column = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
-    kinds = specimen.cells.label[inside], N_CELL_CLASSES + specimen.nucleated[inside]
+    places = tile_of(lattice, specimen.cells.x_um[inside], specimen.cells.y_um[inside])
+    row, column = (each.astype(np.int32) for each in places)
+    kinds = [
+        each[inside].astype(np.int8) for each in (specimen.cells.label, N_CELL_CLASSES + specimen.nucleated)
+    ]
+    del places, inside  # what is held while the fields are asked for is 10 bytes a cell
     shape = (N_CELL_CLASSES + N_TISSUES, lattice.rows, lattice.columns)
 
     def rows(lo: int, hi: int) -> NDArray[np.float64]:
@@ -110,8 +118,9 @@ def cell_fields(specimen: Specimen) -> tuple[Lattice, FieldRows]:
 def _near(specimen: Specimen) -> NDArray[np.float64]:
     """Return the pairs up to 100 um by class and tissue of both cells, (radii, 45, 45)."""
     cells, inside = specimen.cells, specimen.nucleated >= 0
+    code = (cells.label * N_TISSUES + specimen.nucleated).astype(np.int8)[inside]
     grid = build_grid(cells.x_um[inside], cells.y_um[inside], NEAR_UM[-1] / 4)
-    code = (cells.label[inside] * N_TISSUES + specimen.nucleated[inside])[grid.order]
+    code = code[grid.order]
     limits = np.asarray(NEAR_UM, float) ** 2
     kinds = N_CELL_CLASSES * N_TISSUES
     parts = run_chunks(

@@ -49,7 +49,7 @@ class Blocks:
     tissue_mm2, zone_mm2 : (blocks, codes)
         Area of each code of the tissue map and of the map of zones.
     pairs : (pairs, 2) int64
-        Blocks that share a side.
+        Blocks that share a side or a corner.
     lattice, number : Lattice, (rows, columns) int64
         Where the blocks lie, and which they are; -1 where there is none.
     """
@@ -144,8 +144,9 @@ def blocks_of(specimen: Specimen, size_um: float) -> Blocks:
     held[place] = True
     number = np.where(held, np.cumsum(held) - 1, -1)
     grid = number.reshape(lattice.rows, lattice.columns)
-    sides = ((grid[1:], grid[:-1]), (grid[:, 1:], grid[:, :-1]))
-    pairs = np.concatenate([np.column_stack([a.ravel(), b.ravel()]) for a, b in sides])
+    across = (grid[1:], grid[:-1]), (grid[:, 1:], grid[:, :-1])
+    corners = (grid[1:, 1:], grid[:-1, :-1]), (grid[1:, :-1], grid[:-1, 1:])
+    pairs = np.concatenate([np.column_stack([a.ravel(), b.ravel()]) for a, b in (*across, *corners)])
     pairs = pairs[(pairs >= 0).all(axis=1)]
     return Blocks(size_um, number[place], areas[0][held], areas[1][held], pairs, lattice, grid)
 

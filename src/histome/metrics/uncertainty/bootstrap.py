@@ -5,8 +5,8 @@ draws for every metric; each draw gives every number anew from its sums. The int
 doi:10.1080/01621459.1987.10478410) with what its coverage needs where blocks are few: quantiles of
 Student's t instead of the normal (Hesterberg 2015, doi:10.1080/00031305.2015.1089789), its degrees of
 freedom from the kurtosis of what single blocks weigh (a value that hangs on few blocks has few), and a
-width that grows with the covariance of blocks that share a side (Conley 1999,
-doi:10.1016/S0304-4076(98)00084-0).
+width that grows with the covariance of blocks that touch (Conley 1999,
+doi:10.1016/S0304-4076(98)00084-0), less what it owes to their mean.
 """
 
 import warnings
@@ -36,7 +36,7 @@ _COLUMNS = 32
 
 
 class Draws(NamedTuple):
-    """How often each block is drawn: (blocks, draws) uint8, and the blocks that share a side, (pairs, 2)."""
+    """How often each block is drawn: (blocks, draws) uint8, and the blocks that touch, (pairs, 2)."""
 
     weights: NDArray[np.uint8]
     pairs: NDArray[np.int64]
@@ -147,6 +147,8 @@ def _influence(given: BlockSums, pairs: NDArray[np.int64]) -> _Influence:
     squares = weight**2
     second, fourth = squares.sum(axis=0), (squares**2).sum(axis=0)
     together = np.einsum("pm,pm->m", weight[pairs[:, 0]], weight[pairs[:, 1]])
+    # The weights add up to 0, which makes two of them alone covary by -1 / (n - 1) of their variance.
+    together += second * len(pairs) / (n * (n - 1))
     kurtosis = n * fourth / second**2
     effective = np.minimum(n, 1 + 2 * n / (kurtosis - 1))
     effective[second == 0] = np.inf

@@ -1,5 +1,7 @@
 """Ratios by hand; entropy against scipy's neighbors."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,6 +22,10 @@ from scipy.stats import entropy
 
 from histome.classes import TISSUE_CLASSES
 from histome.config import MetricsConfig
+from histome.geometry import grid
+from histome.metrics.catalogue import FAMILIES
+from histome.metrics.maps import make_tissue_maps
+from histome.metrics.specimen import cells_as_arrays, counted_specimen
 from histome.slide.maps import ClassMap
 
 R1 = MetricsConfig(families=("ratios",))
@@ -130,13 +136,26 @@ def test_spatial_entropy_of_one_class_and_of_seven_cells():
     assert family("ratios", one_tissue(), six)["MEAN_SPATIAL_ENTROPY"] is None
 
 
-def test_spatial_entropy_equals_scipy(rng):
+@pytest.mark.parametrize("cells_at_once", [32_768, 100])
+def test_spatial_entropy_equals_scipy(rng, monkeypatch, cells_at_once):
+    monkeypatch.setattr(grid, "CHUNK_CELLS", cells_at_once)
     cells = random_cells(rng, 800)
     points = np.column_stack([cells["x_um"].to_numpy(), cells["y_um"].to_numpy()])
     label = np.array([LABEL[name.upper()] for name in cells["class"].to_pylist()])
     nearest = label[cKDTree(points).query(points, k=7)[1][:, 1:]]
     expected = np.mean([entropy(np.bincount(row)) for row in nearest])
     assert family("ratios", one_tissue(), cells)["MEAN_SPATIAL_ENTROPY"] == pytest.approx(expected)
+
+
+def test_neighbors_of_all_cells_are_not_held_at_once(rng):
+    tissue, n = one_tissue((1000, 1000)), 150_000
+    cells = cells_as_arrays(random_cells(rng, n, 2000.0), tissue)
+    specimen = counted_specimen(make_tissue_maps(tissue), cells)
+    tracemalloc.start()
+    FAMILIES["ratios"].compute(specimen)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 110 * n  # it was 257: six neighbors of each, and how far they are
 
 
 def test_zero_denominators_are_null_with_a_reason():

@@ -20,6 +20,7 @@ _FEWEST_CELLS = 20
 _FEW_CELLS = f"there are fewer than {_FEWEST_CELLS} cells of one of the classes in nucleated tissue"
 _FEW_PAIRS = f"fewer than {_FEWEST_PAIRS} such pairs are expected"
 _UNSEEN = "no such pair is seen"
+_G, _LOG2, _L = range(3)
 _PLACES = tuple(PAIR_CODES[pair] for pair in READ_PAIRS)
 
 # Of one class each pair is seen in both orders.
@@ -95,16 +96,31 @@ def _pairs_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSu
     found = block_pairs(specimen, blocks, _PLACES)
     area_um2 = 1e6 * blocks.tissue_mm2[:, list(specimen.maps.nucleated_codes)]
     sums = (*found, blocks.per_tissue(specimen), area_um2)
+    evenly, exchanged = range(2)
 
     def number(which: int) -> Callable[..., NDArray[np.float64]]:
-        def value(seen, tissues, points, counts, area_um2):
+        def value(seen, tissues, points, by_place, by_cell, counts, area_um2):
             nulls = _nulls(points, tissues.round(3), counts, area_um2)
             unordered = (seen * _ORDERS).round(3) / _ORDERS
-            return _against(np.swapaxes(unordered, -1, -2), *nulls)[which]
+            found = _against(np.swapaxes(unordered, -1, -2), *nulls)[which]
+            if which == _L:
+                moved = _moved(by_place[..., evenly, :, :], by_cell[..., evenly, :, :])
+                return (found + FAR_RADII_UM) * np.sqrt(moved) - FAR_RADII_UM
+            null = evenly if which == _G else exchanged
+            moved = _moved(*(np.diff(each[..., null, :, :], axis=-2) for each in (by_place, by_cell)))
+            return found * moved if which == _G else found + np.log2(moved)
 
         return value
 
     return {name: BlockSums(number(k), sums) for k, name in enumerate((_CORRELATION, _FOLD, _WITHIN))}
+
+
+def _moved(by_place: NDArray[np.float64], by_cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return pairs by cell over pairs by place (..., far radii, pairs), 1 before, (..., pairs, radii)."""
+    moved = np.swapaxes(quotient(by_cell, by_place), -1, -2)
+    near = np.ones((*moved.shape[:-1], len(FAR_RADII_UM)))
+    near[..., -moved.shape[-1] :] = moved
+    return near
 
 
 FAMILY = Family(

@@ -15,6 +15,9 @@ _NO_OTHER = "there are no other {neighbor}"
 _ONE = "there is one of the {center} only"
 _PAIRS = (N_CELL_CLASSES, N_CELL_CLASSES)
 _COUNTS = "{center}; 0 where there are no other {neighbor}"
+# Mean distances beyond this part of a block's side have no interval on fewer blocks: lymphocytes in clusters,
+# 87 um from other cells, were held in 91 % on 25 blocks of 500 um, in 93 to 98 % on 64.
+_FAR, _BLOCKS_OF_FAR = 0.1, 36
 
 TEMPLATES = in_loops(
     ("neighbor", "center"),
@@ -72,6 +75,9 @@ def nearest_distances(specimen: Specimen) -> Mapping[str, Result]:
 def _distances_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
     distances = (np.sqrt(squared) for squared in specimen.nearest_squared)
     found = moments_of(blocks, distances, specimen.cells.label, (N_CELL_CLASSES,))
+    if len(blocks) < _BLOCKS_OF_FAR:
+        far = found.mean().value(found.n.sum(axis=0), found.sums[0].sum(axis=0)) > _FAR * blocks.size_um
+        found = found._replace(sums=tuple(np.where(far, np.nan, each) for each in found.sums))
     return {
         "NN_DISTANCE_MEAN_OF_{neighbor}_FROM_{center}": found.mean(),
         "NN_DISTANCE_SD_OF_{neighbor}_FROM_{center}": found.sd(),
@@ -89,7 +95,8 @@ FAMILY = Family(
     null_model="none: the values grow as the neighbors get fewer, at random about 1 / (2 sqrt(density))",
     alias="S1",
     block_sums=_distances_per_block,
-    no_interval="quantiles are no function of sums over blocks of tissue",
+    no_interval="quantiles are no function of sums over blocks of tissue; means beyond a tenth of a block "
+    "hang on other blocks: on fewer than 36 their intervals hold the truth too seldom (91 %)",
     beside="neighborhood-centers",
 )
 
