@@ -204,11 +204,9 @@ class CellsConfig(Settings):
     abstain_below : float, 0-1, or None
         Confidence under which a cell's class is marked abstained; None for the model's own.
     nuclei : str or None
-        File of nuclei that are classified and measured where they are, or a folder with a file a slide; None
-        to find them.
+        File of nuclei to classify and measure, or a folder with a file a slide; None to find them.
     report_unscored : bool
-        Whether classes without a held-out score of the model are reported under their own names, and not as
-        "immune, undecided" and the like.
+        Whether classes without a held-out score are reported by name, not as "immune, undecided" or the like.
     """
 
     model: str = "nuclei"
@@ -229,11 +227,9 @@ class RuntimeConfig(Settings):
     backend : "auto", "openvino", "cuda" or "cpu"
         The latter two are ONNX Runtime; "auto" takes what is fastest on this machine.
     precision : "auto", "f32" or "bf16"
-        Of OpenVINO's arithmetic; "auto" takes what is fastest on this machine. Pinned to f32, machines agree
-        but for rounding.
+        Of OpenVINO's arithmetic; "auto": the fastest here. Pinned to f32, machines agree but for rounding.
     mirrored : bool
-        Whether every network sees each window and its three mirror images, and the mean is decoded: four
-        times the time, somewhat better outlines.
+        Whether the mean over a window and its three mirror images is decoded, in four times the time.
     """
 
     backend: Backend = "auto"

@@ -124,8 +124,8 @@ def write_geo_parts(parts: Iterator[pa.Table], path: Path | str) -> None:
     options: dict[str, Any] = {
         "use_dictionary": [name for name, kind in kinds.items() if pa.types.is_dictionary(kind)],
         "column_encoding": {name: _ENCODINGS[kind] for name, kind in kinds.items() if kind in _ENCODINGS},
-        # The geometry is half of the bytes, and shrinks by an eighth.
-        "compression_level": {name: 9 if name == "geometry" else 3 for name in kinds},
+        # Against level 3 the geometry, half of the bytes, shrinks by an eighth, the rest by a twentieth.
+        "compression_level": dict.fromkeys(kinds, 9),
     }
     with pq.ParquetWriter(path, first.schema, compression="zstd", **options) as file:
         for part in chain([first], parts):

@@ -34,7 +34,9 @@ def test_anndata_is_written_and_read(kept, tmp_path):
         """
 import anndata, numpy as np
 made = anndata.read_h5ad(profile.export("anndata", folder + "/cells.h5ad"))
-assert made.shape == (108, 38) and made.X.dtype == np.float32
+assert len(made) == 108 and made.X.dtype == np.float32
+assert {"area_um2", "p_lymphocyte", "hematoxylin_od_mean"} < set(made.var_names), set(made.var_names)
+assert not {"cell_id", "x_um", "confidence", "class"} & set(made.var_names)
 np.testing.assert_allclose(made.obsm["spatial"], made.obsm["spatial_px"] * [0.25, 0.5], atol=0.005)
 affine = made.uns["histome"]["px_to_um"]
 assert affine.tolist() == [[0.25, 0, 0], [0, 0.5, 0], [0, 0, 1]]

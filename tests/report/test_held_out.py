@@ -11,12 +11,13 @@ class MadeCard:
         self.scores = scores
 
 
-def figure(value: float, units: int = 5) -> dict[str, float]:
+def figure(value: float, units: int = 12) -> dict[str, float]:
     return {"value": value, "low": value - 0.1, "high": value + 0.1, "units": units}
 
 
 def errors_of(**scores: object) -> dict[str, str]:
-    return {name: error.text for name, error in held_out_errors([MadeCard(**scores)]).items()}  # type: ignore[list-item]
+    found = held_out_errors([MadeCard(**scores)])  # type: ignore[list-item]
+    return {name: f"{each.text} ({each.note})".removesuffix(" ()") for name, each in found.items()}
 
 
 def test_a_label_of_its_own_is_closer_than_a_group() -> None:
@@ -43,6 +44,13 @@ def test_of_the_same_label_the_one_on_more_fields() -> None:
         "large": {"f1_matched_lymphocyte": figure(0.7, 30)},
     }
     assert errors_of(held_out=held_out) == {"lymphocyte": "F1 0.70"}
+
+
+def test_few_fields_are_told_beside_the_figure() -> None:
+    held_out = {"one": {"f1_matched_neutrophil": figure(1.0, 7), "f1_matched_inflammatory": figure(0.6, 7)}}
+    found = errors_of(held_out=held_out)
+    assert found["granulocyte"] == "F1 1.0 (n = 7)"
+    assert found["lymphocyte"] == "F1 0.60 (group, n = 7)"
 
 
 def test_scores_of_tuning_and_other_figures_say_nothing() -> None:

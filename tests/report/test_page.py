@@ -15,7 +15,7 @@ from helpers.page import CONFIG, HOSTILE, Page
 
 from histome.metrics.catalogue import list_metrics
 from histome.report import render_report
-from histome.report.wording import GLOSSARY, KEY_METRICS, plain_name_of
+from histome.report.wording import GLOSSARY, KEY_METRICS, in_signs, plain_name_of
 from histome.slide import Slide
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -77,8 +77,34 @@ def test_colors_are_variables_so_that_the_dark_page_has_others(whole: str) -> No
     assert "prefers-color-scheme: dark" in style
     # The banner is dark on every page; shadows are black.
     assert set(re.findall(r"#[0-9a-f]{3,6}\b", screen)) <= {"#1c2430", "#fff", "#fie"}
-    for name in set(re.findall(r"var\((--[\w-]+)", style)) - {"--shade", "--closer", "--overlay"}:
+    for name in set(re.findall(r"var\((--[\w-]+)", style)) - {"--shade", "--closer", "--overlay", "--n"}:
         assert style.count(f"{name}:") == 2, f"{name} has no dark color"
+
+
+def _luminance(color: list[float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in color)]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_numbers_can_be_read_on_every_shade_in_the_light_and_in_the_dark(whole: str) -> None:
+    style = re.findall(r"<style>(.*?)</style>", whole, re.S)[0]
+    most = float(re.findall(r"\.shaded \{ background: rgba\(var\(--heat\), calc\((\.\d+) \*", style)[0])
+    heats = re.findall(r"--heat: (\d+), (\d+), (\d+)", style)
+    inks, papers = (re.findall(rf"--{name}: #(\w+)", style) for name in ("ink", "paper"))
+    assert len(heats) == len(inks) == len(papers) == 2
+    for heat, *others in zip(heats, inks, papers, strict=True):
+        full = (value * 2 if len(value) == 3 else value for value in others)
+        ink, paper = ([int(value[at : at + 2], 16) for at in (0, 2, 4)] for value in full)
+        for share in (0.0, 0.5, 1.0):
+            mixed = [most * share * int(h) + (1 - most * share) * p for h, p in zip(heat, paper, strict=True)]
+            low, high = sorted((_luminance(ink), _luminance(mixed)))
+            assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_every_nucleus_drawn_by_lot_is_of_one_size(whole: str) -> None:
+    strips = re.findall(r'<img style="--n:(\d+)" src="[^"]*" width="(\d+)" height="(\d+)"', whole)
+    assert strips
+    assert all(int(width) == 64 * int(n) and height == "60" for n, width, height in strips)
 
 
 def test_every_key_number_has_a_plain_name_before_its_own(whole: str) -> None:
@@ -90,6 +116,15 @@ def test_every_key_number_has_a_plain_name_before_its_own(whole: str) -> None:
     metrics = whole[whole.index('id="metrics"') :]
     place = metrics.index("Lymphocytes per mm² of stroma")
     assert '<code class="name">CELL_<wbr>DENSITY' in metrics[place : place + 80]
+
+
+def test_definitions_have_the_signs_that_people_write() -> None:
+    assert in_signs("tiles of 250 um with 250 per mm2, 50 um2 or mm^2, fatumu") == (
+        "tiles of 250 µm with 250 per mm², 50 µm² or mm², fatumu"
+    )
+    assert in_signs("100 x mean of 4 pi area / perimeter^2") == (
+        "100 \N{MULTIPLICATION SIGN} mean of 4π area / perimeter²"
+    )
 
 
 def test_words_are_in_the_glossary(whole: str) -> None:

@@ -69,3 +69,16 @@ def test_paths_stay_in_their_box() -> None:
     assert min(numbers) >= 0
     assert max(numbers) <= 100
     assert numbers[1] == pytest.approx(100 - 100 * 3 / 7, abs=0.01)
+
+
+def test_neighbors_have_two_decimals_which_fit_the_narrow_cells() -> None:
+    rows: dict[str, tuple[float | None, int]] = {
+        "ENRICHMENT_IN_TISSUE_LOG2_CARCINOMA_CELL_LYMPHOCYTE_40": (-0.01204, 900),
+        "ENRICHMENT_IN_TISSUE_LOG2_LYMPHOCYTE_LYMPHOCYTE_40": (-0.00204, 500),
+    }
+    found = neighbors(EnoughTable(profiles.table_of(rows)))
+    carcinoma, lymphocyte = CELL_NAMES.index("CARCINOMA_CELL"), CELL_NAMES.index("LYMPHOCYTE")
+    cells = found["rows"][lymphocyte]["cells"]
+    assert cells[carcinoma]["shown"].text == "\N{MINUS SIGN}0.01"
+    assert cells[lymphocyte]["shown"].text == "0.00"
+    assert cells[lymphocyte]["shown"].raw == -0.00204

@@ -1,5 +1,7 @@
 """The first lines say what was measured and what not to believe; three warnings are on top, no more."""
 
+import re
+
 import pytest
 from helpers import profiles
 from helpers.page import CONFIG, Page
@@ -66,6 +68,30 @@ def test_three_numbers_with_plain_names() -> None:
         "Lymphocytes per mm² of stroma",
         "Lymphocytes per mm² of carcinoma",
     ]
+
+
+def test_what_must_not_be_believed_is_not_among_the_numbers_to_read() -> None:
+    metrics = MetricTable(profiles.make_metrics())
+    read = [number["label"] for number in numbers_that_matter(metrics, [caveat("MODELS_DISAGREE", "")])]
+    assert read == [
+        "Lymphocytes per mm² of stroma",
+        "Lymphocytes, share of all cells",
+        "Stroma, share of tissue",
+    ]
+    assert numbers_that_matter(metrics, [caveat("ORGAN_NOT_SEEN", "")]) == []
+
+
+def test_cards_that_must_not_be_believed_say_so(slide: Slide) -> None:
+    def doubtful(*codes: str) -> list[bool]:
+        run = profiles.make_run(warnings=[caveat(code, "")._asdict() for code in codes])
+        text = render_report(profiles.make_profile(run=run), slide, CONFIG)
+        tiles = text[text.index('class="tiles"') : text.index('id="fields"')]
+        return ["doubtful" in tile for tile in re.findall(r'class="(tile[^"]*)"><span', tiles)]
+
+    # Area, cells, carcinoma, lymphocytes of cells, of carcinoma, of stroma.
+    assert doubtful() == [False] * 6
+    assert doubtful("MODELS_DISAGREE") == [False, False, True, False, True, False]
+    assert doubtful("ORGAN_NOT_SEEN") == [False, False, True, True, True, True]
 
 
 @pytest.fixture(scope="module")

@@ -318,7 +318,8 @@ def _stain(observed: Observed) -> Iterator[Caveat]:
 def _models(observed: Observed) -> Iterator[Caveat]:
     for card in observed.cards:
         if weak := weakly_supported(card_support(card)):
-            names = ", ".join(f"{name.replace('_', ' ')} ({support})" for name, support in weak.items())
+            words = {name.lower().replace("_", " "): support for name, support in weak.items()}
+            names = ", ".join(f"{name} ({support})" for name, support in words.items())
             yield caveat(
                 "FEW_LABELS",
                 "Indirect means: only as a member of wider groups. Numbers of these are tentative and carry "

@@ -25,10 +25,18 @@ _WORDS = {
 }
 
 
+# On fewer fields or slides the figure says so itself: seven fields with a few cells each may well give 1.0.
+_FEW = 10
+
+
 class ClassError(NamedTuple):
-    """What a card says of a class, "F1 0.18", or of a "(group)" that it is in; and on what data."""
+    """What a card says of a class, "F1 0.18", and on what data.
+
+    `note` is "group" where the label does not tell the class from others, "n = 7" where it is of so few.
+    """
 
     text: str
+    note: str
     title: str
 
 
@@ -59,7 +67,9 @@ def _keep_better(best: dict[str, tuple[tuple[int, int], ClassError]], row: Score
 
 
 def _error(figure: str, row: ScoreRow, data: str, *, label: str, of_group: bool) -> ClassError:
-    text = f"{figure} {format_number(row.value, 2)}" + (" (group)" if of_group else "")
+    few = row.n.isdigit() and int(row.n) < _FEW
+    note = ", ".join(["group"] * of_group + [f"n = {row.n}"] * few)
+    text = f"{figure} {format_number(row.value, 2)}"
     where = f"{data}, label “{label.replace('_', ', ')}”"
     interval = row.interval(lambda end: format_number(end, 2))
-    return ClassError(text, f"{text}, 95 % interval {interval}, on {where} (n = {row.n})")
+    return ClassError(text, note, f"{text}, 95 % interval {interval}, on {where} (n = {row.n})")

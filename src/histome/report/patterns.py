@@ -1,10 +1,11 @@
 """Where cells lie: their density across the tumor border, and which classes are neighbors."""
 
+from dataclasses import replace
 from typing import Any
 
 from histome.classes import CELL_CLASSES
 from histome.metrics.axes import BORDER_BANDS_UM, CELL_NAMES, PAIR_OF
-from histome.metrics.format import Formatted, MetricTable
+from histome.metrics.format import MINUS, Formatted, MetricTable
 from histome.render import palette
 
 # The classes of the curve: those that are read across the border.
@@ -110,5 +111,7 @@ def neighbors(metrics: MetricTable) -> dict[str, Any]:
 
 def _neighborhood(shown: Formatted) -> dict[str, Any]:
     value = shown.raw or 0.0
+    if shown.raw is not None:
+        shown = replace(shown, text=f"{value:z.2f}".replace("-", MINUS))  # in one width: the cells are narrow
     shade = round(min(1.0, abs(value) / _FULL_SHADE_LOG2), 2)
     return {"shown": shown, "shade": shade, "side": "more" if value > 0 else "less"}

@@ -9,6 +9,7 @@ from histome.metrics.format import TIMES, format_count, format_number
 from histome.models.card import Card
 from histome.models.describe import ScoreRow, plain_name, score_rows
 from histome.models.registry import find_model
+from histome.report.wording import in_signs
 from histome.slide.reader import Slide
 
 _STATED = {"organ": "Organ, as stated", "site": "Tumor, as stated", "specimen": "Specimen, as stated"}
@@ -124,7 +125,8 @@ def _model_rows(entry: Mapping[str, Any], card: Card | None) -> list[Row]:
     if card is not None:
         data = "; ".join(f"{source.name} ({source.license})" for source in card.training_data)
         rows[0] = ("Model", f"{card.name} (version {card.version})")
-        rows += [("What it does", card.description), ("License", card.license), ("Learned from", data)]
+        rows += [("What it does", in_signs(card.description))]
+        rows += [("License", card.license), ("Learned from", data)]
         rows += [("Works at", f"{card.mpp:g} µm/px")]
     else:
         rows += [("License", _flat(entry.get("license", "")))]

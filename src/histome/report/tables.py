@@ -15,8 +15,10 @@ from histome.render import palette
 from histome.report.charts import Bar, bars, histogram, shade, stacked
 from histome.report.enough import EnoughTable
 from histome.report.reference import ReferenceRanges
+from histome.report.verdict import in_doubt
 from histome.report.views import CellArrays
-from histome.report.wording import KEY_METRICS, plain_name_of
+from histome.report.wording import KEY_METRICS, in_signs, plain_name_of
+from histome.store.caveat import Caveat
 
 # Metric, and what its n counts; nothing where n is pixels of a map.
 _TILES = (
@@ -40,7 +42,7 @@ _MORPHOLOGY = (
 )
 
 
-def headline(metrics: MetricTable) -> list[dict[str, Any]]:
+def headline(metrics: MetricTable, warnings: Sequence[Caveat] = ()) -> list[dict[str, Any]]:
     """Return the few numbers at the top of the page; `without` says why one has no interval."""
     return [
         {
@@ -48,6 +50,7 @@ def headline(metrics: MetricTable) -> list[dict[str, Any]]:
             "shown": metrics.formatted(name),
             "of": noun,
             "without": _no_interval(metrics, name),
+            "in_doubt": in_doubt(name, warnings),
         }
         for name, noun in _TILES
     ]
@@ -141,7 +144,7 @@ def definition(name: str) -> str:
         formula = find_metric(name).formula
     except UsageError:
         return ""
-    return f"{formula[:1].upper()}{formula[1:]}."
+    return f"{in_signs(formula[:1].upper() + formula[1:])}."
 
 
 def confident_table(table: pa.Table) -> EnoughTable:

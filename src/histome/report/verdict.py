@@ -4,17 +4,42 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from histome.metrics.format import Formatted, MetricTable
-from histome.report.wording import plain_name_of
+from histome.report.wording import in_signs, plain_name_of
 from histome.store.caveat import Caveat
 
 MOST_ON_TOP = 3
 # What holds for every slide: told with the models.
 OF_MODELS = ("MODEL_LIMITS", "FEW_LABELS")
+# The first three of them that no doubt touches are read.
 NUMBERS_THAT_MATTER = (
     "RELATIVE_AREA_CARCINOMA",
     "CELL_DENSITY_LYMPHOCYTE_STROMA",
     "CELL_DENSITY_LYMPHOCYTE_CARCINOMA",
+    "CELL_PERCENTAGE_LYMPHOCYTE",
+    "RELATIVE_AREA_STROMA",
 )
+# What these and the cards rest on, and what the warnings of a code take the ground from.
+_RESTS_ON = {
+    "ABSOLUTE_AREA": {"lengths"},
+    "RELATIVE_AREA_CARCINOMA": {"tumor", "tissues"},
+    "RELATIVE_AREA_STROMA": {"tissues"},
+    "CELL_PERCENTAGE_LYMPHOCYTE": {"types"},
+    "CELL_DENSITY_LYMPHOCYTE_STROMA": {"types", "tissues", "lengths"},
+    "CELL_DENSITY_LYMPHOCYTE_CARCINOMA": {"types", "tumor", "tissues", "lengths"},
+}
+_CLASSES = {"tumor", "types", "tissues"}
+_TOUCHES = {
+    "NOT_H_AND_E": {*_CLASSES, "lengths"},
+    "RESOLUTION_IMPLAUSIBLE": {*_CLASSES, "lengths"},
+    "ORGAN_NOT_SEEN": _CLASSES,
+    "TYPES_UNFAMILIAR": {"types"},
+    "SPECIMEN_NOT_SEEN": {"tissues"},
+    "NO_CELLS": {"types"},
+    "RESOLUTION_ESTIMATED": {"lengths"},
+    "NO_CARCINOMA": {"tumor"},
+    "MANY_ABSTAINED": {"types"},
+    "MODELS_DISAGREE": {"tumor"},
+}
 # Code of a warning -> what not to believe; its title says why, or the text of `BECAUSE`.
 NOT_TO_BELIEVE = {
     "NOT_H_AND_E": "any number",
@@ -65,6 +90,7 @@ def told_apart(warnings: Sequence[Caveat]) -> dict[str, list[Caveat]]:
 
     The gravest three are on top, never a note. Those of one code are one warning.
     """
+    warnings = [warning._replace(text=in_signs(warning.text)) for warning in warnings]
     of_slide = _merged([warning for warning in warnings if warning.code not in OF_MODELS])
     top = [warning for warning in of_slide if warning.severity != "note"][:MOST_ON_TOP]
     return {
@@ -85,9 +111,16 @@ def _merged(warnings: Sequence[Caveat]) -> list[Caveat]:
     ]
 
 
-def numbers_that_matter(metrics: MetricTable) -> list[dict[str, Any]]:
-    """Return the three numbers with their plain names."""
-    return [{"label": plain_name_of(name), "shown": metrics.formatted(name)} for name in NUMBERS_THAT_MATTER]
+def numbers_that_matter(metrics: MetricTable, warnings: Sequence[Caveat] = ()) -> list[dict[str, Any]]:
+    """Return three numbers with their plain names, fewer where more are in doubt."""
+    names = [name for name in NUMBERS_THAT_MATTER if not in_doubt(name, warnings)]
+    return [{"label": plain_name_of(name), "shown": metrics.formatted(name)} for name in names[:3]]
+
+
+def in_doubt(metric: str, warnings: Sequence[Caveat]) -> bool:
+    """Return whether a warning takes the ground from a number of the first screen."""
+    rests_on = _RESTS_ON.get(metric, set())
+    return any(rests_on & _TOUCHES.get(warning.code, set()) for warning in warnings)
 
 
 def measured(metrics: MetricTable) -> dict[str, Formatted]:

@@ -3,6 +3,7 @@
 import re
 
 from histome.metrics.axes import CELL_NAMES
+from histome.metrics.format import TIMES
 from histome.render.palette import CELL_LABELS, TISSUE_LABELS
 
 # The key metrics in the order of the page, each with what a reader calls it.
@@ -48,7 +49,8 @@ GLOSSARY = {
     "the model learned from.",
     "Density": "Cells of a class in a tissue divided by the area of that tissue, per mm².",
     "F1, IoU": "How well a model agreed with labels that it did not learn from: 1 is full agreement, 0 none. "
-    "F1 is for cells that were found, IoU for areas. (group): the labels do not tell this class apart.",
+    "F1 is for cells that were found, IoU for areas. Group: the labels do not tell this class apart. "
+    "n: of so few fields or slides.",
     "95 % interval": "Where the number would lie if other blocks of the same tissue had been measured. It "
     "knows nothing of errors of the models, nor of other slides of the patient.",
     "n": "How many cells, tiles or map pixels stand behind a number. It is no sample size for a test.",
@@ -63,6 +65,21 @@ GLOSSARY = {
     "stroma.",
 }
 _BY_CLASS = re.compile(rf"CELL_DENSITY_({'|'.join(CELL_NAMES)})_({'|'.join(TISSUE_LABELS)})")
+
+_SIGNS = (
+    (re.compile(r"\bum(?=\b|2)"), "µm"),
+    (re.compile(r"(?<=m)2\b"), "²"),
+    (re.compile(r"\b4 pi\b"), "4π"),
+    (re.compile(r"\^2\b"), "²"),
+    (re.compile(r"(?<=\d) x (?=[a-z])"), TIMES),
+)
+
+
+def in_signs(text: str) -> str:
+    """Return a definition of the catalogue, plain ASCII, with the signs that people write: µm, mm², π."""
+    for written, sign in _SIGNS:
+        text = written.sub(sign, text)
+    return text
 
 
 def plain_name_of(metric: str) -> str:

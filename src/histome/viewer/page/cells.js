@@ -18,7 +18,6 @@ export class Cells {
     this.size = size;
     this.shown = new Uint8Array(classes.length).fill(1);
     this.least = 0;
-    this.squares = new Map(); // of one side and one version
     this.sort();
   }
 
@@ -91,46 +90,18 @@ export class Cells {
     return found;
   }
 
-  /** Positions and colors of the shown cells of a box, as deck.gl takes them. */
-  points(box) {
-    const most = this.howMany(box);
-    const positions = new Float32Array(2 * most);
-    const colors = new Uint32Array(most);
-    const packed = new Uint32Array(new Uint8Array(this.colors.flat()).buffer);
-    let n = 0;
+  /** Rows of the shown cells in a box. */
+  rowsIn(box) {
+    const [left, top, right, bottom] = box;
+    const found = [];
     this.eachRange(box, (first, end) => {
       for (let k = first; k < end; k++) {
         const i = this.order[k];
-        if (!this.isShown(i)) continue;
-        positions[2 * n] = this.xy[2 * i];
-        positions[2 * n + 1] = this.xy[2 * i + 1];
-        colors[n++] = packed[this.kind[i]];
+        const [x, y] = [this.xy[2 * i], this.xy[2 * i + 1]];
+        if (x >= left && x < right && y >= top && y < bottom && this.isShown(i)) found.push(i);
       }
     });
-    return {
-      length: n,
-      attributes: {getPosition: {value: positions, size: 2}, getFillColor: {value: new Uint8Array(colors.buffer), size: 4}},
-    };
-  }
-
-  /**
-   * The shown cells of a box in squares, each as `points` returns it: made once, so that a card keeps them while the
-   * camera moves. Their side follows the box's, three to six of them across: little is drawn that is not in view.
-   */
-  pointsBySquare([left, top, right, bottom]) {
-    const side = BUCKET * 2 ** Math.max(0, Math.floor(Math.log2((right - left) / (3 * BUCKET))));
-    if (this.squares.side !== side || this.squares.version !== this.version)
-      this.squares = Object.assign(new Map(), {side, version: this.version});
-    const [columns, rows] = this.size.map((length) => Math.ceil(length / side));
-    const found = [];
-    for (let y = Math.max(0, Math.floor(top / side)); y <= Math.min(rows - 1, bottom / side); y++)
-      for (let x = Math.max(0, Math.floor(left / side)); x <= Math.min(columns - 1, right / side); x++) {
-        const id = `${side}-${x}-${y}`;
-        const box = [x * side, y * side, (x + 1) * side - 1, (y + 1) * side - 1]; // to the last bucket, not beyond it
-        if (!this.squares.has(id)) this.squares.set(id, this.points(box));
-        found.push({id, data: this.squares.get(id)});
-      }
-    return found.filter(({data}) => data.length);
+    return found;
   }
 
   /** The row of the shown cell that is nearest to a point, at most `reach` away; -1 where there is none. */

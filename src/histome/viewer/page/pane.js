@@ -1,18 +1,24 @@
 // One slide on one canvas: pixels, maps, heat, cells and regions, all under the same camera.
 
 import {BitmapLayer, Deck, OrthographicView, PathLayer, ScatterplotLayer, SolidPolygonLayer, TileLayer} from './deck.js';
+import {CellTiles} from './celltiles.js';
 import {Cells, boundsOf, ringsOf} from './cells.js';
 import {getJson, getPicture} from './net.js';
 import {Outlines} from './outlines.js';
 
 const FAR = 100_000; // more cells than this in view are drawn as density
-const NEAR = 8_000; // fewer than this, large enough to have a shape, as outlines
-const SHAPED = 1.3; // screen px per um from which a nucleus has a shape
-const NUCLEUS_UM = 3.2; // radius of a point
 const CLOSEST = 5; // 32 screen px per px of the slide
 const REGION = [20, 20, 20, 255];
 const EXCLUDED = [190, 30, 20, 255];
 const CHOSEN = [255, 214, 10, 255];
+
+// A pixel of a tile is half a pixel of the screen at the least: coarser copies of it would only take time.
+const SMOOTH = {minFilter: 'linear', magFilter: 'linear', mipmapFilter: 'none'};
+
+// Px of the canvas for one of the page. Without a graphics card half of it while the camera moves: a quarter of the work.
+const SHARP = Math.min(devicePixelRatio, 2);
+const MOVING = inSoftware() ? SHARP / 2 : SHARP;
+const REST_MS = 250;
 
 // Nearly everywhere, or nothing in particular: shown only when it is asked for.
 const UNREMARKABLE = new Set(['VALID_TISSUE', 'OTHER']);
@@ -48,7 +54,8 @@ export class Pane {
       controller: this.controls(),
       viewState: this.view,
       layers: [],
-      useDevicePixels: Math.min(devicePixelRatio, 2),
+      useDevicePixels: SHARP,
+      deviceProps: {type: 'webgl', webgl: {antialias: false}}, // what has edges is a picture, or lines that are wide
       onViewStateChange: ({viewState}) => this.setView(viewState, true),
       onClick: ({coordinate}) => coordinate && this.click(coordinate),
       onHover: ({coordinate, x, y}) => this.hover(coordinate, x, y),
@@ -72,7 +79,7 @@ export class Pane {
     if (this.key !== key) return; // another one was chosen meanwhile
     this.info = info;
     this.cells = cells;
-    this.outlines = new Outlines(key, info.outlines, cells, () => this.draw());
+    this.cellTiles = new CellTiles(cells, new Outlines(key, info.outlines, info.size), info.mpp[0]);
     this.density = this.heat = null;
     this.regions = [];
     this.excluded = [];
@@ -109,7 +116,15 @@ export class Pane {
   setView(view, byUser = false) {
     this.view = {target: view.target, zoom: view.zoom, minZoom: this.furthest(), maxZoom: CLOSEST};
     if (byUser) this.told('moved', this);
+    if (MOVING !== SHARP) this.blur();
     this.draw();
+  }
+
+  /** Draw coarsely until the camera rests. */
+  blur() {
+    clearTimeout(this.resting);
+    this.deck.setProps({useDevicePixels: MOVING});
+    this.resting = setTimeout(() => this.info && this.deck.setProps({useDevicePixels: SHARP}), REST_MS);
   }
 
   furthest() {
@@ -125,9 +140,8 @@ export class Pane {
 
   /** "far", "points" or "near": how cells are drawn at this distance. */
   mode() {
-    const found = this.cells.howMany(this.box());
-    if (found > FAR) return 'far';
-    return found < NEAR && 2 ** this.view.zoom / this.info.mpp[0] > SHAPED ? 'near' : 'points';
+    if (this.cells.howMany(this.box()) > FAR) return 'far';
+    return this.cellTiles.shaped(Math.ceil(this.view.zoom)) ? 'near' : 'points';
   }
 
   // What is drawn.
@@ -141,7 +155,7 @@ export class Pane {
       controller: this.controls(),
       layers: [
         this.imageLayer(),
-        ...(this.raw ? [] : [this.mapLayer(), this.heatLayer(), ...this.cellLayers()]),
+        ...(this.raw ? [] : [this.mapLayer(), this.heatLayer(), this.cellLayer()]),
         ...this.regionLayers(),
       ],
     });
@@ -150,25 +164,26 @@ export class Pane {
     this.told('drawn', this);
   }
 
-  tiles(id, getTileData, {opacity = 1, textureParameters} = {}) {
+  tiles(id, getTileData, {opacity = 1, textureParameters = SMOOTH, ...rest} = {}) {
     const {size, tile, levels} = this.info;
     return new TileLayer({
       id: `${this.key}-${id}`,
-      tileSize: tile,
+      tileSize: tile, // SIDE of the tiles of cells, too
       minZoom: 1 - levels,
       maxZoom: 0,
       extent: [0, 0, ...size],
       maxRequests: 8,
       opacity: opacity ** 2.2, // deck.gl takes opacity as it is seen, not as it is mixed
       getTileData,
-      renderSubLayers: ({data, tile: {index}, ...rest}) => {
+      renderSubLayers: ({data, tile: {index}, ...more}) => {
         if (!data) return null;
         const step = 2 ** -index.z;
         const [left, top] = [index.x * tile * step, index.y * tile * step];
         const bounds = [left, top + data.height * step, left + data.width * step, top];
-        return new BitmapLayer({...rest, data: null, image: data, bounds, ...(textureParameters && {textureParameters})});
+        return new BitmapLayer({...more, data: null, image: data, bounds, textureParameters});
       },
       onTileError: () => {},
+      ...rest,
     });
   }
 
@@ -183,11 +198,10 @@ export class Pane {
     const bits = shown[name];
     if (!name || !bits || !strength) return null;
     const path = ({z, x, y}) => `slides/${this.key}/map/${name}/${-z}/${x}/${y}?shown=${bits}&lines=${lines}`;
-    const sampled = {minFilter: 'nearest', magFilter: 'nearest', mipmapFilter: 'none'};
     return this.tiles(`${name}-${bits}-${lines}-${this.edition}`, ({index, signal}) => getPicture(path(index), signal), {
       // Near, the nuclei are looked at: a fill gives way to them, borders stay.
       opacity: lines ? Math.max(strength, 0.7) : this.mode() === 'near' ? strength / 2 : strength,
-      textureParameters: sampled,
+      textureParameters: {minFilter: 'nearest', magFilter: 'nearest', mipmapFilter: 'none'},
     });
   }
 
@@ -202,22 +216,12 @@ export class Pane {
     });
   }
 
-  cellLayers() {
-    const mode = this.mode();
-    if (mode === 'far') return [this.densityLayer()];
-    if (mode === 'points') return this.pointLayers();
-    const {found, whole} = this.outlines.paths(this.box(0.1));
-    return [...(whole ? [] : this.pointLayers()), ...found.map((square) => this.outlineLayer(square))];
-  }
-
-  outlineLayer({id, data}) {
-    return new PathLayer({
-      id: `${this.key}-outlines-${id}`,
-      data,
-      _pathType: 'open',
-      positionFormat: 'XY',
-      widthUnits: 'pixels',
-      getWidth: 1.6,
+  cellLayer() {
+    if (this.mode() === 'far') return this.densityLayer();
+    return this.tiles('cells', ({index}) => this.cellTiles.picture(index), {
+      maxZoom: CLOSEST,
+      updateTriggers: {getTileData: this.cells.version},
+      parameters: {blendColorSrcFactor: 'one'}, // a canvas gives colors times their opacity
     });
   }
 
@@ -226,22 +230,6 @@ export class Pane {
       this.density = {...this.cells.density(), version: this.cells.version};
     const {image, bounds} = this.density;
     return new BitmapLayer({id: `${this.key}-density`, image, bounds});
-  }
-
-  pointLayers() {
-    return this.cells.pointsBySquare(this.box()).map(
-      ({id, data}) =>
-        new ScatterplotLayer({
-          id: `${this.key}-points-${id}`,
-          data,
-          positionFormat: 'XY',
-          radiusUnits: 'common',
-          getRadius: NUCLEUS_UM / this.info.mpp[0],
-          radiusMinPixels: 1.2,
-          radiusMaxPixels: 7,
-          antialiasing: false,
-        }),
-    );
   }
 
   regionLayers() {
@@ -396,3 +384,10 @@ export class Pane {
 }
 
 const within = ([left, top, right, bottom], [x, y]) => x >= left && x < right && y >= top && y < bottom;
+
+/** Whether this browser draws without a graphics card. */
+function inSoftware() {
+  const gl = new OffscreenCanvas(1, 1).getContext('webgl2');
+  const told = gl?.getExtension('WEBGL_debug_renderer_info');
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(told ? gl.getParameter(told.UNMASKED_RENDERER_WEBGL) : '');
+}

@@ -71,9 +71,12 @@ export function cellCard({values, probabilities}, classes) {
 }
 
 /** Rows of the table of metrics; a click on one calls `choose(name)`. */
+/** A name that breaks after its underscores, where it is too long for a line. */
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, document.createElement('wbr')]);
+
 export function metricRows(rows, choose) {
   return rows.map((row) => {
-    const name = make('div', {class: 'name'}, row.name, row.mark ? ' †' : '');
+    const name = make('div', {class: 'name'}, ...breakable(row.name), row.mark ? ' †' : '');
     const told = make('td', {title: row.formula}, make('div', {class: 'formula'}, row.label), name);
     const below = row.reason || [row.interval && `95 %: ${row.interval}`, row.n && `n = ${row.n}`].filter(Boolean).join('; ');
     const number = make('td', {class: 'number'}, `${row.text} ${row.unit}`.trim(), make('small', {}, below));
