@@ -55,10 +55,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test,train,lora]'
-	$(BIN)/python -m pip install --quiet --no-deps 'timm>=1.0' # see `vit` in pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps 'timm>=1.0' 'lightly>=1.5' # see `vit` in pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps 'timm>=1.0'
+	$(BIN)/python -m pip install --quiet --no-deps 'timm>=1.0' 'lightly>=1.5'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test

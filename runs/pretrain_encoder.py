@@ -1,87 +1,68 @@
-"""Pretrain the plain encoder without labels, top to bottom; run again to resume.
+"""Pretrain an encoder without labels on the fields of the data folder, top to bottom; run again to resume.
 
-    python runs/pretrain_encoder.py --data ../shared/data --out runs/out/encoder
+    python runs/pretrain_encoder.py --data ../shared/data --out runs/out/histome-vit-tiny
 
-Fields that the nuclei and tissue models are scored on are left out; with `--all` they are not. The probes of
-the encoder untrained and of a histogram of colors are in baselines.csv, those of the training in log.csv.
-`--export FILE` writes the averaged encoder of the last checkpoint as half precision safetensors, trained to
-the end or not; `--tiles FOLDER` writes it as an encoder of tiles (ONNX and its card) for `histome embed`
-and `histome encoders`, `--untrained` as it began.
+What `histome train encoder` does, on the fields that the nuclei and tissue models are not scored on; with
+`--all` on these too. Then: histome encoders compare -e runs/out/histome-vit-tiny/encoder.toml --tasks
+runs/encoder_tasks.toml --data ../shared/data -o comparison.
 """
 
 import argparse
 from pathlib import Path
 
-import torch
+from histome.datasets.declaration import DataSet
+from histome.datasets.declared import of_row
+from histome.datasets.fields import IMAGE_MPP, read_rows
+from histome.datasets.splits import part_of
+from histome.datasets.tissue_fields import FOLDERS, load_tissue_fields
+from histome.training.encoders import PretrainRecipe, TileSource, pretrain
 
-from histome.training.encoders.export import export_tile_encoder
-from histome.training.encoders.network import PlainEncoder
-from histome.training.encoders.packed import load_packed
-from histome.training.encoders.probe import Probes
-from histome.training.encoders.train import (
-    PretrainRecipe,
-    TermWeights,
-    export_encoder,
-    load_encoder,
-    pretrain,
-)
-from histome.training.loop import log_row
+# A whole section, beside the folders of fields.
+SECTION = Path("slides", "colon_section.tif")
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--out", type=Path, default=Path("runs/out/encoder"))
-    parser.add_argument("--cache", type=Path, help="packed pixels; by default OUT/cache")
-    parser.add_argument("--steps", type=int, default=PretrainRecipe.steps)
-    parser.add_argument("--pooled", type=float, default=TermWeights.pooled, help="weight of the pooled term")
-    parser.add_argument("--spread", type=float, default=TermWeights.spread, help="weight of its KoLeo term")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=Path("runs/out/histome-vit-tiny"))
+    parser.add_argument("--model", default="vit_tiny_patch16_224")
+    parser.add_argument("--method", default="dinov2", choices=("dino", "dinov2"))
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--side", type=int, default=PretrainRecipe.side_px, help="px of the large views")
+    parser.add_argument("--device")
     parser.add_argument("--all", action="store_true", help="held-out fields too")
-    parser.add_argument("--export", type=Path)
-    parser.add_argument("--tiles", type=Path, help="folder for encoder.onnx and encoder.toml")
-    parser.add_argument("--untrained", action="store_true", help="of --tiles: the encoder before any step")
     return parser.parse_args()
 
 
-def log_baselines(path: Path, probes: Probes) -> None:
-    """The probes of what needs no training."""
-    torch.manual_seed(PretrainRecipe.seed)
-    log_row(path, {"features": "colors"} | probes.of_colors())
-    log_row(path, {"features": "untrained"} | probes(PlainEncoder().eval()))
-
-
-def write_tiles(args: argparse.Namespace) -> None:
-    """The encoder of the last checkpoint, or the untrained one, as an encoder of tiles."""
-    torch.manual_seed(PretrainRecipe.seed)
-    encoder = PlainEncoder().eval() if args.untrained else load_encoder(args.out)
-    name = "histome-plain-untrained" if args.untrained else "histome-plain"
-    about = "PlainEncoder of 3x3 convolutions, means of its maps of strides 8 to 32."
-    print(export_tile_encoder(encoder, args.tiles, name=name, about=about))
+def sources(data: Path, *, every: bool) -> list[TileSource]:
+    """Every image of every folder with an images.csv, less those that scores are reported on; the section."""
+    folders = tuple(name for name in FOLDERS if (data / name / "images.csv").exists())
+    scored = {field.name for field in load_tissue_fields(data, folders) if field.part == "held-out"}
+    found = []
+    for table in sorted(data.glob("*/images.csv")):
+        for row in read_rows(table):
+            about = of_row(table.parent.name, row) or DataSet(name=table.parent.name)
+            held_out = part_of(about.name, about.source_of(row)) == "held-out" or row["image"] in scored
+            mpp = float(row["mpp"] or about.sets.get(row.get("set", "")) or IMAGE_MPP)
+            if every or not held_out:
+                found.append(TileSource(table.parent / row["file"], mpp, about.name))
+    section = data / SECTION
+    return [*found, *([TileSource(section, IMAGE_MPP, section.stem)] if section.exists() else [])]
 
 
 def main() -> None:
-    """Export, or pack, score the baselines, train."""
+    """List the fields, train, export."""
     args = arguments()
-    if args.export:
-        export_encoder(args.out, args.export)
-        return
-    if args.tiles:
-        write_tiles(args)
-        return
-    torch.set_num_threads(args.threads)
-    args.out.mkdir(parents=True, exist_ok=True)
-    fields = load_packed(args.data, args.cache or args.out / "cache", every=args.all)
-    print(f"{len(fields)} fields, {sum(f.image.size for f in fields) / 3e6:.0f} Mpx", flush=True)
-    probes = Probes(args.data)
-    if not (args.out / "baselines.csv").exists():
-        log_baselines(args.out / "baselines.csv", probes)
-    weights = TermWeights(pooled=args.pooled, spread=args.spread)
-    pretrain(
-        PretrainRecipe(steps=args.steps, weights=weights), fields, args.out, device=args.device, probe=probes
+    found = sources(args.data, every=args.all)
+    folders = {source.folder for source in found}
+    print(f"{len(found)} fields of {len(folders)} data sets", flush=True)
+    shown = {"side_px": args.side, "local_px": max(32, args.side * 3 // 7 // 16 * 16)}
+    recipe = PretrainRecipe(
+        steps=args.steps, method=args.method, model=args.model, batch=args.batch, locals_each=4, **shown
     )
+    print(pretrain(found, args.out, recipe, device=args.device))
 
 
 if __name__ == "__main__":

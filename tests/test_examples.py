@@ -37,6 +37,7 @@ DOORS = (
     ("validation.matching", "match_centers"),
     ("validation.probes", "balanced_accuracy"),
     ("encoders.registry", "encoder"),
+    ("encoders.slide_encoders", "open_slide_encoder"),
     ("embedding.places", "tile_places"),
     ("embedding.clusters", "cluster_tiles"),
 )

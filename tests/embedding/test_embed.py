@@ -13,9 +13,16 @@ from typer.testing import CliRunner
 
 from histome.classes import QC_CLASSES
 from histome.cli import app
-from histome.embedding import EmbedSettings, cluster_tiles, embed_slide, nucleus_places, tile_places
+from histome.embedding import (
+    EmbedSettings,
+    cluster_tiles,
+    embed_slide,
+    embed_whole,
+    nucleus_places,
+    tile_places,
+)
 from histome.embedding.layouts import LAYOUTS, read_corners, read_vectors
-from histome.encoders import EncoderCard, OpenedEncoder
+from histome.encoders import EncoderCard, OpenedEncoder, OpenedSlideEncoder
 from histome.errors import UsageError
 from histome.phantom import paint_field
 from histome.slide import ClassMap, Slide
@@ -202,3 +209,35 @@ def test_the_command_writes_vectors_and_montages(tmp_path, rng):
         "clusters.csv",
     ]
     assert (folder / "clusters.csv").read_text().splitlines()[0] == "x_px,y_px,cluster,distance"
+
+
+@pytest.mark.parametrize(("layout", "home"), [("trident", "10x_32px_0px_overlap"), ("parquet", "")])
+def test_one_vector_of_a_slide_lies_beside_those_of_its_tiles(kept, tmp_path, layout, home):
+    """The slide encoder gets vectors, and places in sides of a tile: 32 um are 128 level-0 px here."""
+    slide, profile = kept
+    file = embed_slide(slide, OpenedEncoder(CARD, mean_color), tmp_path, profile=profile, layout=layout)
+    corners, seen = read_corners(file), []
+
+    def run(vectors, places):
+        seen.append((vectors, places))
+        return vectors.max(0)
+
+    card = EncoderCard(name="most", publisher="me", level="slide", dimension=3, reads="any")
+    path = embed_whole(slide, file, OpenedSlideEncoder(card, run))
+    assert path == tmp_path / home / "slide_features_most" / f"{slide.id}.h5"
+    vectors = read_vectors(file)
+    np.testing.assert_allclose(read_vectors(path), vectors.max(0))
+    np.testing.assert_allclose(seen[0][1], corners / 128, rtol=1e-5)
+
+
+def test_the_command_writes_one_vector_of_the_slide(tmp_path, rng):
+    Image.fromarray(paint_field(512, mpp=0.5, rng=rng)).save(tmp_path / "field.png")
+    words = ["embed", str(tmp_path / "field.png"), "--mpp", "0.5", "--encoder", "color-histogram"]
+    words += ["-o", str(tmp_path / "out"), "--slide-encoder", "mean-of-tiles"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    (file,) = tmp_path.glob("out/*/slide_features_mean-of-tiles/field.h5")
+    (tiles,) = tmp_path.glob("out/*/features_color-histogram/field.h5")
+    np.testing.assert_allclose(read_vectors(file), read_vectors(tiles).mean(0), rtol=1e-6)
+    done = CliRunner().invoke(app, [*words[:-1], "chief"])
+    assert "no weights; get them from https://github.com/hms-dbmi/CHIEF" in str(done.exception)

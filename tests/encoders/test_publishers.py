@@ -17,8 +17,8 @@ MILLIONS = {
     **{"uni": 303, "uni2-h": 681, "virchow": 631, "virchow2": 631, "h-optimus-0": 1135, "h-optimus-1": 1135},
     **{"phikon": 86, "phikon-v2": 303, "prov-gigapath": 1135, "hibou-b": 86, "hibou-l": 303, "gpfm": 303},
     **{"kaiko-vits16": 22, "kaiko-vits8": 22, "kaiko-vitb16": 86, "kaiko-vitb8": 86, "kaiko-vitl14": 304},
-    **{"midnight-12k": 1136, "mstar": 303, "retccl": 24, "kimianet": 7},
-    **{"random-vit-tiny": 6, "random-vit-small": 22},
+    **{"midnight-12k": 1136, "mstar": 303, "pathorchestra": 303, "retccl": 24, "kimianet": 7},
+    **{"lunit-dino-s8": 22, "random-vit-tiny": 6, "random-vit-small": 22},
 }
 REGISTERS = {"uni2-h": 8, "virchow2": 4, "h-optimus-0": 4, "h-optimus-1": 4, "hibou-b": 4, "hibou-l": 4}
 REGISTERS |= {"kaiko-vitl14": 4}
@@ -75,6 +75,7 @@ def test_what_its_publishers_config_shapes_waits_for_that():
         ("h-optimus-0", (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517)),
         ("hibou-l", (0.7068, 0.5755, 0.722), (0.195, 0.2316, 0.1816)),
         ("midnight-12k", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("lunit-dino-s8", (0.70322989, 0.53606487, 0.66096631), (0.21716536, 0.26081574, 0.20723464)),
     ],
 )
 def test_normalization_is_its_publishers(name, mean, std):

@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from histome.checks.doctor import Finding
-from histome.encoders import EncoderCard, OpenedEncoder, find_encoder, open_encoder
+from histome.encoders import (
+    EncoderCard,
+    OpenedEncoder,
+    OpenedSlideEncoder,
+    find_encoder,
+    open_encoder,
+    open_slide_encoder,
+)
 from histome.encoders.card import Tiles, standing
 from histome.errors import HistomeError
 from histome.phantom import paint_field
@@ -14,6 +21,7 @@ from histome.phantom import paint_field
 # Of the vectors' spread: batches are added up in another order, nothing else may differ.
 _BATCH_TOLERANCE = 1e-3
 _TILES = 4
+_Named = tuple[str, Callable[[], str]]
 
 
 def check_encoder(
@@ -33,13 +41,16 @@ def check_encoder(
     try:
         card = find_encoder(name)
         findings = [Finding("card", True, f"{card.dimension or 'unknown'} values, {standing(card)}")]
-        opened = open_encoder(card, weights, hub=hub, random=random, told=told)
+        open_it = open_slide_encoder if card.level == "slide" else open_encoder
+        opened = open_it(card, weights, hub=hub, random=random, told=told)
     except HistomeError as error:
         return [Finding("opens", False, str(error))]
     origin = f"sha256 {opened.sha256[:12]}" if opened.sha256 else "random" if random else card.weights
     findings.append(Finding("weights", True, origin))
+    if isinstance(opened, OpenedSlideEncoder):
+        return findings + [_look(*look) for look in _slide_looks(opened)]
     tiles = _drawn(card.input_px or 224)
-    looks: list[tuple[str, Callable[[], str]]] = [
+    looks: list[_Named] = [
         ("vectors", lambda: f"{opened(tiles).shape[1]} values a tile"),
         ("batches", lambda: _alone(opened, tiles)),
         ("repeats", lambda: _again(opened, tiles)),
@@ -47,6 +58,30 @@ def check_encoder(
         ("parameters", lambda: _parameters(card, opened)),
     ]
     return findings + [_look(*look) for look in looks]
+
+
+def _slide_looks(opened: OpenedSlideEncoder) -> list[_Named]:
+    """What is looked at of a slide encoder, on random vectors of 40 tiles."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, opened.inputs or 8)).astype(np.float32)
+    corners = 224.0 * np.stack(np.divmod(np.arange(40), 8), 1)
+
+    def other_order() -> str:
+        found, turned = opened(vectors, corners, 224), opened(vectors[::-1].copy(), corners[::-1], 224)
+        worst = float(np.abs(found - turned).max() / (found.std() + 1e-9))
+        return f"tiles in another order change it by {worst:.1g} of its spread"
+
+    def again() -> str:
+        if not np.array_equal(opened(vectors, corners, 224), opened(vectors, corners, 224)):
+            raise ValueError("the same tiles give another vector the second time")
+        return "the same vector again"
+
+    return [
+        ("vector", lambda: f"{len(opened(vectors, corners, 224))} values a slide"),
+        ("repeats", again),
+        ("order", other_order),
+        ("parameters", lambda: _parameters(opened.card, opened)),
+    ]
 
 
 def _drawn(side: int) -> Tiles:
@@ -86,7 +121,7 @@ def _apart(opened: OpenedEncoder, tiles: Tiles) -> str:
     return f"tissue and white differ by {distance:.2g} of the vector's length"
 
 
-def _parameters(card: EncoderCard, opened: OpenedEncoder) -> str:
+def _parameters(card: EncoderCard, opened: OpenedEncoder | OpenedSlideEncoder) -> str:
     if opened.network is None:
         return "not counted: no network of torch"
     count = sum(parameter.numel() for parameter in opened.network.parameters())

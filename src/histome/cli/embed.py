@@ -1,7 +1,7 @@
 """histome embed: vectors of a slide's tiles or nuclei, in files that other programs read."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,6 +36,9 @@ def embed(
     layout: Annotated[
         str, typer.Option(help="trident, clam or slide2vec, as those programs read them; zarr or parquet.")
     ] = "trident",
+    slide_encoder: Annotated[
+        str | None, typer.Option(metavar="NAME[=WEIGHTS]", help="Make one vector of the slide of them, too.")
+    ] = None,
     clusters: Annotated[
         int | None, typer.Option(min=1, help="Sort the tiles into so many groups, with a montage of each.")
     ] = None,
@@ -48,14 +51,17 @@ def embed(
 ) -> None:
     """Write the vectors of a slide: a tile of valid tissue or a nucleus each. Run again to go on."""
     with console.extra("encoders"):
-        from histome.embedding import EmbedSettings, embed_slide
+        from histome.embedding import EmbedSettings, embed_slide, embed_whole
         from histome.embedding.clusters import cluster_file
-        from histome.encoders import find_encoder, open_encoder
+        from histome.encoders import find_encoder, open_encoder, open_slide_encoder
         from histome.slide import open_slide
         from histome.store.profile import load_profile
 
         card = find_encoder(encoder)
-        opened = open_encoder(card, weights, hub=hub, device=device, told=console.say)
+        where: dict[str, Any] = {"hub": hub, "device": device, "told": console.say}
+        opened = open_encoder(card, weights, **where)
+        name, _, own = (slide_encoder or "").partition("=")
+        whole = open_slide_encoder(name, Path(own) if own else None, **where) if name else None
         settings = EmbedSettings(at_mpp, stain, nuclei, least_tissue, batch, workers)
         read = None if profile is None else load_profile(profile)
         with open_slide(slide, mpp=mpp) as source, console.bars() as shown:
@@ -70,5 +76,7 @@ def embed(
                 progress=lambda done, total: told("embed", done, total),
             )
             console.say(str(file))
+            if whole is not None:
+                console.say(str(embed_whole(source, file, whole)))
             if clusters is not None:
                 console.say(str(cluster_file(source, file, clusters)))

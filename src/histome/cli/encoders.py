@@ -110,6 +110,7 @@ _AtMpp = Annotated[float | None, typer.Option(help="um/px of tiles; by default e
         "encoders compare -e color-histogram -e random-vit-tiny --tasks tasks.toml --data data -o comparison",
         "encoders compare -e uni=pytorch_model.bin -e my/encoder.toml --tiles tiles -o comparison",
         "encoders compare --vectors uni.h5 --vectors mine.parquet --manifest rows.csv -o comparison",
+        "encoders compare -e uni=pytorch_model.bin --tasks public.toml -o comparison",
     )
 )
 def compare(
@@ -123,17 +124,24 @@ def compare(
     stain: _Stain = "none",
     at_mpp: _AtMpp = None,
     cost: Annotated[bool, typer.Option(help="Measure time, memory and arithmetic too.")] = True,
+    eva: Annotated[bool, typer.Option("--eva", help="Write the vectors as eva reads them, too.")] = False,
 ) -> None:
-    """Compare encoders: k-NN, linear and attention probes by group, robustness, cost: a table, a figure."""
+    """Compare encoders: k-NN, linear and attention probes by group, robustness, cost: a table, a figure.
+
+    Tasks of eva, HEST-bench and Patho-Bench that the file of tasks lists are scored on their own folds.
+    """
     with console.extra("encoders"):
-        from histome.embedding import write_comparison
+        from histome.embedding import read_public_tasks, write_comparison
         from histome.embedding.figure import as_markdown
 
         asked = _Asked(encoder, tasks, data, tiles, vectors, manifest)
-        compared = _compared(asked, out, stain=stain, at_mpp=at_mpp, cost=cost)
-        for path in write_comparison(compared, out):
-            console.say(str(path))
-        console.print_result(as_markdown(compared))
+        if tasks is not None and read_public_tasks(tasks):
+            _compare_public(asked, out)
+        compared = _compared(asked, out, stain=stain, at_mpp=at_mpp, cost=cost, eva=eva)
+        if compared:
+            for path in write_comparison(compared, out):
+                console.say(str(path))
+            console.print_result(as_markdown(compared))
 
 
 @encoders.command(
@@ -184,9 +192,24 @@ def _compared(asked: _Asked, out: Path, **how: Any) -> "list[Compared]":
     if not (asked.encoder and (asked.tasks or asked.tiles)):
         raise UsageError("give -e NAME with --tasks FILE or --tiles FOLDER, or --vectors with --manifest")
     read = read_tasks(asked.tasks) if asked.tasks else [folder_task((asked.tiles or out).resolve())]
+    if not read:
+        return []
     pairs = [_with_weights(text) for text in asked.encoder]
     comparison = Comparison(pairs, read, asked.data or (asked.tasks or out).parent, **how)
     return compare_encoders(comparison, out, told=lambda name, task: console.say(f"{name}: {task}"))
+
+
+def _compare_public(asked: _Asked, out: Path) -> None:
+    from histome.embedding import read_public_tasks, score_public
+    from histome.embedding.public_tasks import public_markdown, write_public
+
+    if not (asked.encoder and asked.tasks):
+        raise UsageError("give -e NAME for the public tasks of --tasks")
+    pairs = [_with_weights(text) for text in asked.encoder]
+    scores = score_public(read_public_tasks(asked.tasks), pairs, asked.data or asked.tasks.parent, out)
+    for path in write_public(scores, out):
+        console.say(str(path))
+    console.print_result(public_markdown(scores))
 
 
 def _with_weights(text: str) -> tuple[str, Path | None]:

@@ -1,7 +1,7 @@
 """histome train: make models of your own labels; needs the `train` extra."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -60,6 +60,10 @@ _Encoder = typer.Option(
     help="A head is trained on its maps: of `histome encoders list`, timm:MODEL, or a pretraining's folder.",
 )
 
+_Lora = Annotated[
+    int, typer.Option(min=0, help="With --encoder: rank of LoRA beside its layers; 0: it stays as it is.")
+]
+
 
 @train.command(
     epilog=console.examples(
@@ -74,6 +78,7 @@ def cells(
     encoder: Annotated[str, _Encoder],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
     start: Annotated[str, typer.Option("--from", help="The cells model that makes the outlines.")] = "nuclei",
+    lora: _Lora = 0,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 0.5 um/px.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
@@ -87,7 +92,7 @@ def cells(
         from histome.training.heads import HeadPlan, train_cells
 
         name, _, weights = encoder.partition("=")
-        plan = HeadPlan(name, weights or None, start=start, steps=steps, seed=seed, device=device)
+        plan = HeadPlan(name, weights or None, lora, start=start, steps=steps, seed=seed, device=device)
         card = train_cells([_pair(text) for text in data], out, plan)
     console.print_result(describe_card(card))
 
@@ -111,6 +116,7 @@ def tissue(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
     start: Annotated[str | None, typer.Option("--from", help="Begin with this tissue model.")] = None,
     encoder: Annotated[str | None, _Encoder] = None,
+    lora: _Lora = 0,
     mpp: _Mpp = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 1 um/px.")] = 3000,
     seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
@@ -122,7 +128,9 @@ def tissue(
     """
     name, _, weights = (encoder or "").partition("=")
     plan = {"steps": steps, "start": start, "mpp": mpp, "seed": seed, "device": device}
-    _train_maps("tissue", data, out, plan | {"encoder": name or None, "weights": weights or None})
+    _train_maps(
+        "tissue", data, out, plan | {"encoder": name or None, "weights": weights or None, "lora": lora}
+    )
 
 
 @train.command(epilog=console.examples("train qc --data mine=my-artifacts --mpp 0.5 -o my-qc"))
@@ -184,10 +192,53 @@ def curriculum(
 
 
 @train.command(
+    epilog=console.examples(
+        "train encoder slides/*.svs -o my-encoder",
+        "train encoder center-a/*.svs center-b/*.svs my-fields -o my-encoder",
+    )
+)
+def encoder(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SLIDES", help="Slides, fields, and folders of fields with images.csv."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint, log and encoder.")],
+    method: Annotated[
+        Literal["dino", "dinov2"], typer.Option(help="dinov2 asks of hidden patches too.")
+    ] = "dinov2",
+    model: Annotated[str, typer.Option(help="A vision transformer of timm.")] = "vit_small_patch16_224",
+    weights: Annotated[Path | None, typer.Option("--from", help="Begin with these weights of it.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches.")] = 10_000,
+    batch: Annotated[int, typer.Option(min=2, help="Tiles at once, of each process.")] = 32,
+    finest: Annotated[float, typer.Option(min=0.1, help="um/px of the finest tiles.")] = 0.25,
+    coarsest: Annotated[float, typer.Option(min=0.1, help="um/px of the coarsest tiles.")] = 2.0,
+    mpp: Annotated[
+        float | None, typer.Option(help="um/px of the files given; overrides what they say.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, tiles and views.")] = 1,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
+) -> None:
+    """Pretrain an encoder without labels on tiles of your slides, by DINO or DINOv2.
+
+    Run the same line again after an interruption, or with torchrun for several devices. Then: histome embed
+    SLIDE --encoder OUT/encoder.toml, or train cells --encoder OUT.
+    """
+    with console.extra("pretrain"):
+        from histome.training.encoders import PretrainRecipe, find_sources, pretrain
+
+        shown = {"model": model, "batch": batch, "mpp": (finest, coarsest)}
+        recipe = PretrainRecipe(steps=steps, method=method, seed=seed, **shown)
+        card = pretrain(find_sources(sources, mpp), out, recipe, weights=weights, device=device)
+    console.say(str(card))
+
+
+@train.command(
     epilog=console.examples("train distill slides/*.svs --teacher uni=pytorch_model.bin -o student")
 )
 def distill(
-    sources: Annotated[list[Path], typer.Argument(metavar="SLIDES", help="Slides or fields of view.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SLIDES", help="Slides, fields, folders with images.csv.")
+    ],
     teacher: Annotated[
         str, typer.Option(metavar="NAME[=WEIGHTS]", help="Whom to imitate; see `histome encoders list`.")
     ],

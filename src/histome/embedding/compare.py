@@ -94,6 +94,8 @@ class Comparison(NamedTuple):
     ----------
     at_mpp : float, um/px, or None
         Of tiles, in place of each encoder's own; squares round points stay as large as the task says.
+    eva : bool
+        Are the vectors written as eva reads them, too: eva/ENCODER/TASK.
     """
 
     encoders: Sequence[tuple[str, Path | None]]
@@ -103,6 +105,7 @@ class Comparison(NamedTuple):
     cost: bool = True
     probes: bool = True
     at_mpp: float | None = None
+    eva: bool = False
 
 
 def compare_encoders(
@@ -112,6 +115,8 @@ def compare_encoders(
 
     Splits are by group in five shuffled folds; intervals by a bootstrap over groups.
     """
+    from histome.embedding.eva import write_eva
+
     found = [(task, items(task, asked.root)) for task in asked.tasks]
     results = []
     for name, weights in asked.encoders:
@@ -121,6 +126,8 @@ def compare_encoders(
             told(opened.card.name, task.name)
             vectors = _Vectors(opened, task, rows, out / "vectors", asked)
             tasks.append(_judge(task, rows, vectors, probes=asked.probes))
+            if asked.eva:
+                write_eva(vectors.bags(), rows, out / "eva" / opened.card.name / task.name.replace(" ", "_"))
         cost = measure_cost(name, weights) if asked.cost else None
         dimension = opened.card.dimension or 0
         results.append(Compared(opened.card.name, dimension, tasks, cost))

@@ -90,10 +90,14 @@ class Item(NamedTuple):
 
 
 def read_tasks(path: Path) -> list[EncoderTask]:
-    """Return the tasks of a TOML file, `[[task]]` each; raises DataError, one line."""
+    """Return the tasks of a TOML file, `[[task]]` each; raises DataError, one line.
+
+    There need be none where it lists public ones (see `read_public_tasks`).
+    """
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
-        return [EncoderTask.model_validate(task) for task in told["task"]]
+        listed = told.get("task", []) if "public" in told else told["task"]
+        return [EncoderTask.model_validate(task) for task in listed]
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise DataError(f"{path}: no list of tasks ({' '.join(str(error).split())[:160]})") from error
 

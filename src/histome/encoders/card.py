@@ -46,9 +46,9 @@ class EncoderCard:
         Side of a tile, and of the patches that a transformer cuts it into.
     mean, std : (float, float, float), 0-1
         Subtracted from red, green and blue, and what they are divided by.
-    pooling : "class", "class+mean", "mean" or "own"
-        What its vector is made of: the class token, that and the mean of the patches, the mean alone, or what
-        the network itself returns.
+    pooling : "class", "class+mean", "mean", "attention" or "own"
+        What its vector is made of: the class token, that and the mean of the patches, the mean alone, tiles
+        weighed by attention (of a slide encoder), or what the network itself returns.
     weights : "given", "inside" or "none"
         Whether they are a file that the user has, come with the package, or there are none.
     license : str
@@ -83,7 +83,7 @@ class EncoderCard:
     patch_px: int | None = None
     mean: Rgb | None = IMAGENET_MEAN
     std: Rgb | None = IMAGENET_STD
-    pooling: Literal["class", "class+mean", "mean", "own"] = "class"
+    pooling: Literal["class", "class+mean", "mean", "attention", "own"] = "class"
     weights: Literal["given", "inside", "none"] = "given"
     license: str | None = None
     gated: bool | None = None

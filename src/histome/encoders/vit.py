@@ -53,22 +53,26 @@ def timm_encoder(**arguments: Any) -> nn.Module:
 
 
 def _import_timm() -> tuple[Any, Any]:
-    """Return timm and timm.layers; their torchvision is a stand-in while they are imported.
+    return import_without_torchvision("timm"), importlib.import_module("timm.layers")
 
-    timm asks for torchvision and a vision transformer calls nothing of it. The CPU build of torch is paired
-    with a CUDA build of torchvision that does not import; what others import is left as it is.
+
+def import_without_torchvision(name: str) -> Any:
+    """Import timm, or what stands on it; their torchvision is a stand-in meanwhile.
+
+    They ask for torchvision, and a vision transformer and its losses call nothing of it. The CPU build of
+    torch is paired with a CUDA build of torchvision that does not import; what others import stays as it is.
     """
-    if "timm" not in sys.modules:
+    if name not in sys.modules:
         before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_torchvision(name)}
         sys.meta_path.insert(0, finder := _StandIns())
         try:
-            importlib.import_module("timm")
+            importlib.import_module(name)
         finally:
             sys.meta_path.remove(finder)
-            for name in [name for name in sys.modules if _is_torchvision(name)]:
-                del sys.modules[name]
+            for other in [other for other in sys.modules if _is_torchvision(other)]:
+                del sys.modules[other]
             sys.modules.update(before)
-    return importlib.import_module("timm"), importlib.import_module("timm.layers")
+    return importlib.import_module(name)
 
 
 def _is_torchvision(name: str) -> bool:

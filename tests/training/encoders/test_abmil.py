@@ -33,7 +33,7 @@ def test_an_exported_encoder_gives_the_means_of_its_maps(tmp_path, rng):
     pytest.importorskip("onnxscript")
     torch.manual_seed(0)
     encoder = PlainEncoder((4, 4, 8, 8, 8), (1, 1, 1, 1, 1)).eval()
-    card = export_tile_encoder(encoder, tmp_path, name="small", about="A small one.")
+    card = export_tile_encoder(TileVector(encoder), tmp_path, name="small", about="A small one.")
     opened = open_encoder(card)
     tiles = rng.integers(0, 256, (3, 224, 224, 3), np.uint8)
     with torch.inference_mode():

@@ -13,8 +13,10 @@ from histome.cli import app
 from histome.encoders import open_encoder
 from histome.errors import UsageError
 from histome.training.encoders import distill as room
-from histome.training.encoders.distill import DistillRecipe, Imitation, TileFiles, distill, open_teacher
+from histome.training.encoders.distill import DistillRecipe, Imitation, TileSampler, distill, open_teacher
 from histome.training.encoders.network import PlainEncoder
+from histome.training.encoders.sources import TissueTiles, find_sources
+from histome.training.heads.maps import open_maps
 
 RECIPE = DistillRecipe(
     steps=45,
@@ -38,7 +40,7 @@ def files(tmp_path, rng):
 
 
 def sampler(files, recipe=RECIPE):
-    return TileFiles(files, recipe, mpp=0.5, given_mpp=0.5)
+    return TileSampler(TissueTiles(find_sources(files, 0.5)), recipe, 0.5)
 
 
 def losses(folder):
@@ -81,8 +83,9 @@ def test_a_student_learns_resumes_and_is_an_encoder(files, tmp_path):
     assert encoder.card.name == "distilled-color-histogram"
     tiles = np.zeros((2, 224, 224, 3), np.uint8)
     assert encoder(tiles).shape == (2, 24)
+    assert open_maps(str(tmp_path / "a")).channels == (8, 8, 8, 8)
 
-    class Killed(TileFiles):
+    class Killed(TileSampler):
         left = 30
 
         def batch(self, rng):
@@ -92,7 +95,7 @@ def test_a_student_learns_resumes_and_is_an_encoder(files, tmp_path):
             return super().batch(rng)
 
     with pytest.raises(KeyboardInterrupt):
-        distill(teacher, Killed(files, RECIPE, mpp=0.5, given_mpp=0.5), tmp_path / "b", recipe=RECIPE)
+        distill(teacher, Killed(sampler(files).tiles, RECIPE, 0.5), tmp_path / "b", recipe=RECIPE)
     distill(teacher, sampler(files), tmp_path / "b", recipe=RECIPE)
     whole, again = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in "ab")
     for name, value in whole["average"].items():

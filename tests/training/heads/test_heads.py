@@ -19,6 +19,7 @@ from histome.models.reference import reference_window
 from histome.models.runtime import Network
 from histome.training.encoders.network import PlainEncoder
 from histome.training.heads.cells import HeadPlan, class_losses, train_cells
+from histome.training.heads.lora import add_lora, merge_lora, tuned_maps
 from histome.training.heads.maps import STRIDES, FrozenMaps, color_maps, open_maps, plain_maps
 from histome.training.heads.network import OnEncoder
 from histome.training.heads.train import HeadRecipe, set_dice_loss, train_head
@@ -217,3 +218,55 @@ def test_the_commands_say_what_is_missing(tmp_path):
     words = ["train", "cells", "--encoder", "uni=gone.bin", "--data", f"mine={tmp_path}", "-o", str(tmp_path)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code != 0
+
+
+def tuned_head():
+    torch.manual_seed(0)
+    return OnEncoder(tuned_maps("random-vit-tiny", None, 4), 2, 8)
+
+
+def test_lora_begins_with_the_encoder_as_it_is_and_merges_into_it(rng):
+    pytest.importorskip("peft")
+    pixels = torch.from_numpy(rng.uniform(0, 255, (1, 3, 64, 64)).astype(np.float32))
+    maps = open_maps("random-vit-tiny")
+    plain, names = maps(pixels), set(maps.encoder.state_dict())
+    add_lora(maps, 4)
+    for one, same in zip(maps(pixels), plain, strict=True):
+        torch.testing.assert_close(one, same)
+    learned = [name for name, p in maps.named_parameters() if p.requires_grad]
+    assert learned
+    assert all("lora_" in name for name in learned)
+    assert len(maps.adapters) == 2 * 4 * 12  # A and B of four layers in each of twelve blocks
+    with torch.no_grad():
+        for part in maps.adapters:
+            for layer in part.values():
+                layer.weight.normal_(0, 0.05)
+    changed = maps(pixels)
+    assert not torch.allclose(changed[-1], plain[-1], atol=1e-2)
+    merge_lora(maps)
+    for one, same in zip(maps(pixels), changed, strict=True):
+        torch.testing.assert_close(one, same, rtol=1e-3, atol=1e-3)
+    assert set(maps.encoder.state_dict()) == names
+    with pytest.raises(UsageError, match="no linear layers"):
+        tuned_maps("color-histogram", None, 4)
+
+
+@pytest.mark.slow
+def test_lora_is_learned_and_comes_back_after_a_kill(tmp_path):
+    pytest.importorskip("peft")
+    recipe = replace(RECIPE, steps=3)
+    begun = tuned_head().maps.encoder.blocks[0].attn.qkv.base_layer.weight.clone()
+    whole = tuned_head()
+    train_head(whole, Halves(), cross_entropy, tmp_path / "a", recipe=recipe)
+    merged = whole.maps.encoder.blocks[0].attn.qkv.weight
+    assert not torch.allclose(begun, merged, atol=1e-5)
+    held = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)
+    assert held["lora"] == 4
+    assert not [name for name in held["net"] if "base_layer" in name]  # the encoder itself is not in it
+    first = tuned_head()
+    train_head(first, Halves(), cross_entropy, tmp_path / "b", recipe=replace(recipe, steps=2))
+    again = tuned_head()
+    train_head(again, Halves(), cross_entropy, tmp_path / "b", recipe=recipe)
+    assert again.maps.encoder.blocks[0].attn.qkv.weight.shape == merged.shape
+    with pytest.raises(UsageError, match="from another recipe"):
+        train_head(color_head(), Halves(), cross_entropy, tmp_path / "b", recipe=recipe)

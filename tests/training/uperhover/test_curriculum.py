@@ -15,6 +15,7 @@ from histome.datasets.declared import set_of
 from histome.datasets.fields import FieldId, instance_field
 from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import load_card
+from histome.training.processes import Worker
 from histome.training.uperhover import curriculum
 from histome.training.uperhover.build import make_network
 from histome.training.uperhover.check import check_curriculum
@@ -31,7 +32,6 @@ from histome.training.uperhover.network import IGNORE
 from histome.training.uperhover.patches import class_codes, patch_of
 from histome.training.uperhover.pseudo import label_pieces, pieces
 from histome.training.uperhover.scores import Cuts, HoverScore, miou_gain
-from histome.training.uperhover.train import Worker
 
 pytestmark = pytest.mark.slow
 

@@ -19,6 +19,7 @@ from histome.errors import ModelError, UsageError
 from histome.models import onnx_export
 from histome.models.card import load_card
 from histome.models.runtime import Network
+from histome.training.processes import Worker, start
 from histome.training.uperhover.encoder import PlainViT, tap_indices
 from histome.training.uperhover.export import export_hover, try_export
 from histome.training.uperhover.network import (
@@ -38,7 +39,7 @@ from histome.training.uperhover.patches import (
     random_crop,
 )
 from histome.training.uperhover.scores import Cuts
-from histome.training.uperhover.train import HoverRecipe, HoverTrainer, Worker, fit, predict, start
+from histome.training.uperhover.train import HoverRecipe, HoverTrainer, fit, predict
 
 pytestmark = pytest.mark.slow
 
@@ -375,7 +376,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from training.uperhover import test_network as made
 from histome.training.uperhover import train
-from histome.training.uperhover.train import HoverRecipe, Worker, fit, start, validation_miou
+from histome.training.processes import Worker, start
+from histome.training.uperhover.train import HoverRecipe, fit, validation_miou
 place = start(timeout_s=60)
 patches = made.patches_of_one_nucleus()
 recipe = HoverRecipe(crop_px=32, steps=3, batch=2, accumulate=2, every=3)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from histome.encoders.architectures import timm_convolutions
+from histome.encoders.architectures import timm, timm_convolutions
 from histome.encoders.registry import encoder
 
 _EXPORT = "its network is in its publisher's code; export it to ONNX and give --weights FILE.onnx"
@@ -44,6 +44,23 @@ def retccl() -> Any:
 
 
 @encoder(
+    publisher="Lunit",
+    dimension=384,
+    mpp=0.5,
+    input_px=224,
+    patch_px=8,
+    mean=(0.70322989, 0.53606487, 0.66096631),
+    std=(0.21716536, 0.26081574, 0.20723464),
+    parameters=21_670_272,
+    where="https://github.com/lunit-io/benchmark-ssl-pathology",
+    paper="arXiv:2212.04690",
+)
+def lunit_dino_s8() -> Any:
+    """ViT-S/8 pretrained with DINO on 33 million tiles of TCGA and of Lunit; its class token."""
+    return timm("vit_small_patch8_224")
+
+
+@encoder(
     publisher="Kimia Lab, University of Waterloo",
     dimension=1024,
     mpp=0.5,
@@ -76,10 +93,21 @@ def keep() -> Any:
 
 
 @encoder(
-    publisher="PathOrchestra", mean=None, std=None, pooling="own", needs=_UNKNOWN, paper="arXiv:2503.24345"
+    publisher="PathOrchestra",
+    dimension=1024,
+    mpp=0.5,
+    input_px=224,
+    patch_px=16,
+    license="CC-BY-NC-ND-4.0",
+    gated=True,
+    hub="AI4Pathology/PathOrchestra",
+    file="pytorch_model.bin",
+    parameters=303_350_784,
+    paper="arXiv:2503.24345",
 )
 def pathorchestra() -> Any:
-    """Self-supervised encoder of 300,000 slides of 20 organs, evaluated on 112 tasks."""
+    """ViT-L/16 pretrained on 300,000 slides of 20 organs, evaluated on 112 tasks; its class token."""
+    return timm("vit_large_patch16_224", init_values=1e-5)
 
 
 @encoder(
@@ -121,9 +149,19 @@ def exaone_path() -> Any:
     """Tile encoder of EXAONE Path."""
 
 
-@encoder(publisher="LG AI Research", pooling="own", mean=None, std=None, needs=_UNKNOWN)
+@encoder(
+    publisher="LG AI Research",
+    dimension=768,
+    input_px=224,
+    patch_px=14,
+    pooling="own",
+    gated=True,
+    hub="LGAI-EXAONE/EXAONE-Path-2.5",
+    needs=_EXPORT,
+    paper="arXiv:2512.14019",
+)
 def exaone_path_2_5() -> Any:
-    """EXAONE Path 2.5."""
+    """ViT-B/14 tile encoder of EXAONE Path 2.5, whose slides are aligned with molecular profiles."""
 
 
 @encoder(publisher="Aignostics", gated=True, mean=None, std=None, pooling="own", needs=_EXPORT)

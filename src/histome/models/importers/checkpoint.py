@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from histome.errors import ModelError
 
 # Under these keys training scripts keep the weights.
-_NESTED = ("desc", "state_dict", "model_state_dict", "model", "teacher", "student", "net")
+_NESTED = (
+    "desc",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "teacher",
+    "student",
+    "net",
+    "teacher_slide_encoder",
+)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

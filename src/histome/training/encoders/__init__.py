@@ -1,8 +1,8 @@
-"""Encoders trained without labels, to begin the nuclei and tissue networks from; none is shipped.
+"""Encoders that are trained here; none is shipped.
 
-`PlainEncoder` is the shape, `load_packed` packs every field's pixels, `pretrain` learns from crops of them,
-`Probes` say what a frozen encoder knows of nuclei and tissue. What was measured is in `TermWeights`.
-`distill` teaches a small one what a large one says.
+`pretrain` trains a vision transformer without labels on tiles of slides (`find_sources`), by DINO or
+DINOv2; `distill_slides` teaches a small one, `PlainEncoder`, what a large one says. What comes out is an
+encoder as any other, an ONNX file and its card.
 """
 
 from typing import TYPE_CHECKING
@@ -12,27 +12,23 @@ from histome.faces import opened
 if TYPE_CHECKING:
     from histome.training.encoders.distill import DistillRecipe, distill_slides
     from histome.training.encoders.network import PlainEncoder
-    from histome.training.encoders.packed import PackedField, load_packed
-    from histome.training.encoders.probe import Probes
-    from histome.training.encoders.train import (
+    from histome.training.encoders.pretraining import (
         PretrainRecipe,
-        TermWeights,
-        export_encoder,
+        export_pretrained,
         load_encoder,
         pretrain,
     )
+    from histome.training.encoders.sources import TileSource, find_sources
 
 __all__ = [
     "DistillRecipe",
-    "PackedField",
     "PlainEncoder",
     "PretrainRecipe",
-    "Probes",
-    "TermWeights",
+    "TileSource",
     "distill_slides",
-    "export_encoder",
+    "export_pretrained",
+    "find_sources",
     "load_encoder",
-    "load_packed",
     "pretrain",
 ]
 __getattr__ = opened(__name__, __file__)

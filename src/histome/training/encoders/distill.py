@@ -13,18 +13,15 @@ from torch.nn import functional as F
 
 from histome.encoders import OpenedEncoder, open_encoder
 from histome.errors import UsageError
-from histome.slide import open_slide
+from histome.threads import available_cpus, ordered_map
 from histome.training.augment import appearance
-from histome.training.checkpoint import load_average
-from histome.training.encoders.crops import turn
-from histome.training.encoders.export import export_tile_encoder
-from histome.training.encoders.network import DEPTHS, WIDTHS, PlainEncoder
-from histome.training.encoders.packed import tissue_corners
+from histome.training.encoders.export import TileVector, export_tile_encoder
+from histome.training.encoders.network import DEPTHS, WIDTHS, PlainEncoder, load_student
+from histome.training.encoders.sources import TissueTiles, find_sources
+from histome.training.encoders.views import turn
 from histome.training.heads.maps import FrozenMaps, open_maps
 from histome.training.loop import Trainer, batches, flushed_subnormals, learning_rate, run
 from histome.training.networks import on_device, scale_pixels
-
-_TILES_EACH = 4
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,20 @@ class Teacher(NamedTuple):
     maps: FrozenMaps | None
 
 
-class TileFiles:
-    """Draws tiles of tissue from slides and fields: a file, then places of it, turned, colors changed."""
+class TileSampler:
+    """Tiles of slides and fields at one um/px, turned, their colors changed."""
 
-    def __init__(self, files: Sequence[Path], recipe: DistillRecipe, *, mpp: float, given_mpp: float | None):
-        self.files, self.recipe, self.mpp, self.given_mpp = files, recipe, mpp, given_mpp
+    def __init__(self, tiles: TissueTiles, recipe: DistillRecipe, mpp: float) -> None:
+        self.tiles, self.recipe, self.mpp = tiles, recipe, mpp
+
+    def _tile(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        tile = self.tiles.read(rng, self.recipe.side_px, lambda slide, rng: self.mpp)
+        return turn(appearance(tile, rng), rng)
 
     def batch(self, rng: np.random.Generator) -> Tensor:
         """(batch, side, side, 3) uint8."""
-        tiles: list[NDArray[np.uint8]] = []
-        while len(tiles) < self.recipe.batch:
-            file = self.files[int(rng.integers(len(self.files)))]
-            tiles += self._tiles(file, rng, min(_TILES_EACH, self.recipe.batch - len(tiles)))
-        return torch.from_numpy(np.stack(tiles))
-
-    def _tiles(self, file: Path, rng: np.random.Generator, n: int) -> list[NDArray[np.uint8]]:
-        side = self.recipe.side_px
-        with open_slide(file, mpp=self.given_mpp) as slide:
-            corners = tissue_corners(slide, self.mpp, rng, n, side_px=side)
-            tiles = [slide.read(float(x), float(y), size=(side, side), mpp=self.mpp) for x, y in corners]
-        return [turn(appearance(tile, rng), rng) for tile in tiles]
+        tiles = ordered_map(self._tile, rng.spawn(self.recipe.batch), available_cpus())
+        return torch.from_numpy(np.stack(list(tiles)))
 
 
 class Imitation(nn.Module):
@@ -160,7 +151,7 @@ class Distiller(Trainer):
 @flushed_subnormals()
 def distill(
     teacher: Teacher,
-    sampler: TileFiles,
+    sampler: TileSampler,
     folder: Path,
     *,
     recipe: DistillRecipe,
@@ -179,7 +170,7 @@ def distill(
 
 
 def distill_slides(
-    files: Sequence[Path],
+    paths: Sequence[Path],
     out: Path,
     *,
     teacher: str,
@@ -191,6 +182,8 @@ def distill_slides(
 
     Parameters
     ----------
+    paths : sequence of Path
+        Slides, fields, and folders with images.csv.
     teacher : str
         NAME or NAME=WEIGHTS.
     recipe : DistillRecipe
@@ -203,8 +196,8 @@ def distill_slides(
     opened = open_teacher(name, Path(weights) if weights else None, device=on)
     card = opened.vectors.card
     recipe = replace(recipe, side_px=card.input_px or recipe.side_px)
-    tiles = TileFiles(files, recipe, mpp=card.mpp or 0.5, given_mpp=mpp)
-    return distill(opened, tiles, out, recipe=recipe, device=on)
+    tiles = TissueTiles(find_sources(paths, mpp))
+    return distill(opened, TileSampler(tiles, recipe, card.mpp or 0.5), out, recipe=recipe, device=on)
 
 
 def open_teacher(name: str, weights: Path | None = None, *, device: str = "cpu") -> Teacher:
@@ -218,9 +211,6 @@ def open_teacher(name: str, weights: Path | None = None, *, device: str = "cpu")
 
 def export_student(folder: Path, recipe: DistillRecipe, teacher: str) -> Path:
     """Write the averaged student of a run's last checkpoint as an encoder of tiles; returns its card."""
-    prefix = "student."
-    state = {k.removeprefix(prefix): v for k, v in load_average(folder).items() if k.startswith(prefix)}
-    student = PlainEncoder(recipe.widths, recipe.depths)
-    student.load_state_dict(state)
+    student = TileVector(load_student(folder, recipe.widths, recipe.depths))
     about = f"PlainEncoder that imitates {teacher}: means of its maps of strides 8 to 32."
-    return export_tile_encoder(student.eval(), folder, name=f"distilled-{teacher}", about=about)
+    return export_tile_encoder(student, folder, name=f"distilled-{teacher}", about=about)

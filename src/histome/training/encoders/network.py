@@ -1,9 +1,11 @@
 """A plain convolutional encoder: feature maps at strides 2 to 32, to be put under any decoder."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
+from histome.training.checkpoint import load_average
 from histome.training.networks import conv_block
 
 WIDTHS = (32, 64, 128, 224, 320)
@@ -68,3 +70,12 @@ def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
     if depth < 3:
         return nn.Sequential(first, *(conv_block(out_channels, out_channels) for _ in range(depth - 1)))
     return nn.Sequential(first, Residual(out_channels, depth - 1))
+
+
+def load_student(folder: Path, widths: Sequence[int], depths: Sequence[int]) -> PlainEncoder:
+    """Return the averaged student of the last checkpoint of `histome train distill`."""
+    prefix = "student."
+    state = {k.removeprefix(prefix): v for k, v in load_average(folder).items() if k.startswith(prefix)}
+    student = PlainEncoder(widths, depths)
+    student.load_state_dict(state)
+    return student.eval()

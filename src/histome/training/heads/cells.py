@@ -14,7 +14,8 @@ from histome.datasets.splits import Split
 from histome.errors import DataError
 from histome.models.card import Card, load_card
 from histome.store.disk import writing
-from histome.training.heads.maps import FrozenMaps, open_maps
+from histome.training.heads.lora import tuned_maps
+from histome.training.heads.maps import FrozenMaps
 from histome.training.heads.network import ClassesOnEncoder
 from histome.training.heads.train import HeadRecipe, set_dice_loss, train_head
 from histome.training.nuclei.from_labels import (
@@ -44,12 +45,15 @@ class HeadPlan:
         As `open_maps` takes it.
     weights : str or None
         File or folder of the encoder's, where they are not inside.
+    lora : int
+        Rank of what is learned beside the encoder's layers; 0: nothing.
     start : str
         The cells model that makes the outlines.
     """
 
     encoder: str
     weights: str | None = None
+    lora: int = 0
     start: str = "nuclei"
     steps: int = 1000
     seed: int = 0
@@ -66,9 +70,9 @@ class HeadPlan:
 def train_cells(data: Sequence[tuple[str, Path]], out: Path, plan: HeadPlan) -> Card:
     """Train a head on an encoder's maps to tell cells' classes; write model.onnx and card.toml to `out`.
 
-    The outlines are those of the model `plan.start`, which is not trained; nor is the encoder. Sources are
-    split as `train_nuclei` splits them. Called again with the same settings it goes on where it was
-    interrupted. The folder is a model: `histome profile --cells-model OUT`.
+    The outlines are those of the model `plan.start`, which is not trained; nor is the encoder, but by LoRA.
+    Sources are split as `train_nuclei` splits them. Called again with the same settings it goes on where it
+    was interrupted. The folder is a model: `histome profile --cells-model OUT`.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def train_cells(data: Sequence[tuple[str, Path]], out: Path, plan: HeadPlan) -> 
     detector = load_card(plan.start)
     split = _typed(own_split(data, like, outlines_known=True))
     recipe = own_recipe(split.train, like, detector)
-    maps = open_maps(plan.encoder, Path(plan.weights) if plan.weights else None)
+    maps = tuned_maps(plan.encoder, plan.weights, plan.lora)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         keep_run_settings(out / "settings.json", data, plan, recipe)
@@ -121,7 +125,8 @@ def _about(about: dict[str, Any], split: Split, maps: FrozenMaps, detector: Card
         source.name for source in about["training_data"] if not source.note.startswith("through")
     )
     training = {name: value for name, value in about["training"].items() if name != "widths"}
-    more = {"encoder": maps.name, "outlines": f"{detector.name} (version {detector.version})"}
+    lora = {"lora": maps.lora} if maps.lora else {}
+    more = lora | {"encoder": maps.name, "outlines": f"{detector.name} (version {detector.version})"}
     return about | {
         "description": f"Outlines of {detector.name}; nine cell types told by a head on {maps.name}, learned "
         f"from {names}",

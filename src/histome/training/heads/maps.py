@@ -13,8 +13,8 @@ from histome.encoders.card import IMAGENET_MEAN, IMAGENET_STD
 from histome.errors import UsageError
 from histome.models.onnx_export import LARGEST_INLINE_BYTES
 from histome.training.checkpoint import CHECKPOINT
-from histome.training.encoders.network import PlainEncoder
-from histome.training.encoders.train import load_encoder
+from histome.training.encoders.network import PlainEncoder, load_student
+from histome.training.encoders.pretraining import load_encoder
 from histome.training.networks import scale_pixels
 
 # Input pixels a pixel of the maps that a head reads.
@@ -25,7 +25,7 @@ Maps = Callable[[Tensor], Sequence[Tensor]]
 
 
 class FrozenMaps(nn.Module):
-    """Four maps of an encoder, at `STRIDES`; nothing of it is trained, its norms count no batches.
+    """Four maps of an encoder, at `STRIDES`; only what LoRA added is trained of it, its norms count nothing.
 
     Parameters
     ----------
@@ -35,14 +35,25 @@ class FrozenMaps(nn.Module):
         Pixels (N, 3, H, W), 0-255, to four maps; those of a transformer have one size and are resized here.
     name, terms : str
         What the encoder is called, and its license.
+
+    Attributes
+    ----------
+    lora : int
+        Rank of what `add_lora` added; 0: nothing.
     """
 
     def __init__(self, encoder: nn.Module, read: Maps, name: str, terms: str = "Apache-2.0") -> None:
         super().__init__()
         self.encoder, self.read = encoder.requires_grad_(False).eval(), read
-        self.name, self.terms = name, terms
+        self.name, self.terms, self.lora = name, terms, 0
         with torch.no_grad():
             self.channels = tuple(one.shape[1] for one in self(torch.zeros(1, 3, 128, 128)))
+
+    @property
+    def adapters(self) -> list[nn.Module]:
+        """What LoRA added."""
+        parts = self.encoder.named_modules()
+        return [part for name, part in parts if name.endswith(("lora_A", "lora_B"))]
 
     def train(self, mode: bool = True) -> "FrozenMaps":
         """Stay as it is."""
@@ -66,7 +77,7 @@ def open_maps(name: str, weights: Path | None = None) -> FrozenMaps:
     Parameters
     ----------
     name : str
-        Or the folder of a run of `histome.training.encoders.pretrain`, of which the checkpoint is read.
+        Or the folder of a run of `histome train encoder` or `distill`, of which the checkpoint is read.
     weights : Path or None
         Of the encoder, where they are not inside.
 
@@ -76,7 +87,7 @@ def open_maps(name: str, weights: Path | None = None) -> FrozenMaps:
         An encoder whose maps are not seen from outside: one of ONNX, or without any.
     """
     if (Path(name) / CHECKPOINT).is_file():
-        return plain_maps(load_encoder(Path(name)), Path(name).resolve().name)
+        return _of_run(Path(name))
     card = find_encoder(name)
     if card.name == "color-histogram":
         return FrozenMaps(nn.Identity(), color_maps, card.name)
@@ -89,6 +100,17 @@ def open_maps(name: str, weights: Path | None = None) -> FrozenMaps:
     raise UsageError(
         f"{card.name}: its maps cannot be read, only its vectors; take one of timm or transformers"
     )
+
+
+def _of_run(folder: Path) -> FrozenMaps:
+    state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+    called, recipe = folder.resolve().name, state.get("recipe", {})
+    if isinstance(state.get("teacher"), dict):
+        network = load_encoder(folder)[0]
+        return FrozenMaps(network, _of_timm(network, EncoderCard(name=called, publisher="")), called)
+    if not {"widths", "depths"} <= recipe.keys():
+        raise UsageError(f"{folder}: no run of `histome train encoder` or `distill`")
+    return plain_maps(load_student(folder, recipe["widths"], recipe["depths"]), called)
 
 
 def plain_maps(encoder: PlainEncoder, name: str) -> FrozenMaps:

@@ -62,7 +62,7 @@ class EncoderHead(nn.Module):
     @property
     def learned(self) -> nn.ModuleList:
         """What is trained, and all that a checkpoint holds."""
-        return nn.ModuleList([self.pyramid, self.heads])
+        return nn.ModuleList([self.pyramid, self.heads, *self.maps.adapters])
 
     def of_pixels(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W), 0-255 -> (N, outputs, H/2, W/2); sides are multiples of 32."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from histome.training.heads.lora import merge_lora
 from histome.training.heads.network import EncoderHead
 from histome.training.loop import BatchSampler, Trainer, batches, flushed_subnormals, learning_rate, run
 from histome.training.networks import on_device
@@ -39,7 +40,7 @@ class HeadTrainer(Trainer):
         on_device(model, device)
         learned = model.learned
         optimizer = torch.optim.AdamW(learned.parameters(), weight_decay=recipe.weight_decay)
-        settings = {"encoder": model.maps.name}
+        settings = {"encoder": model.maps.name, "lora": model.maps.lora}
         super().__init__(learned, optimizer, folder, device=device, ema=recipe.ema, settings=settings)
         self.model, self.recipe, self.loss = model, recipe, loss
 
@@ -66,7 +67,7 @@ def train_head(
     device: str = "cpu",
     follow: Callable[[EncoderHead], Mapping[str, float]] | None = None,
 ) -> None:
-    """Train until `recipe.steps`, resuming from `folder`; the model then has the averaged head.
+    """Train until `recipe.steps`, resuming from `folder`; the model then has the averaged head, LoRA merged.
 
     Writes folder/checkpoint.pt every 20 steps, and a line of folder/log.csv every 250: losses, and what
     `follow` says of the averaged model.
@@ -87,6 +88,7 @@ def train_head(
 
     run(trainer, ready, recipe.steps, every=250, evaluate=evaluate, save_every=20, log=folder / "log.csv")
     trainer.net.load_state_dict(trainer.averaged.state_dict())
+    merge_lora(model.maps)
     model.eval()
 
 

@@ -21,7 +21,7 @@ from histome.models.runtime import Network
 from histome.models.tasks import Task
 from histome.store.disk import writing
 from histome.training.checkpoint import CHECKPOINT, load_average, write_average
-from histome.training.heads.maps import open_maps
+from histome.training.heads.lora import tuned_maps
 from histome.training.heads.tissue import train_tissue_head
 from histome.training.tissue.network import smooth_network_of
 from histome.training.tissue.recipe import TissueRecipe
@@ -62,12 +62,15 @@ class MapPlan:
         Of images whose resolution nothing else says.
     encoder, weights : str or None
         In place of the tissue network, a head on the maps of this encoder, which is not trained.
+    lora : int
+        Rank of what is learned beside the encoder's layers; 0: nothing.
     """
 
     steps: int = 3000
     start: str | None = None
     encoder: str | None = None
     weights: str | None = None
+    lora: int = 0
     seed: int = 0
     device: str | None = None
     mpp: float | None = None
@@ -131,7 +134,7 @@ def _trained(
     follow = _follow(by_part["tuning"], vocabulary)
     device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if plan.encoder is not None:
-        maps = open_maps(plan.encoder, Path(plan.weights) if plan.weights else None)
+        maps = tuned_maps(plan.encoder, plan.weights, plan.lora)
         return train_tissue_head(recipe, by_part["train"], out, maps, follow=follow, device=device)
     start = None if plan.start is None else _start(out / "start", load_card(plan.start))
     train_tissue(recipe, by_part["train"], out, follow=follow, every=250, start=start, device=device)
@@ -211,7 +214,8 @@ def _about(
     """What the card says before anything is measured."""
     names, parts = list(recipe.shares), sources_by_part(fields)
     begun = "" if plan.start is None else f", begun with {load_card(plan.start).name}"
-    begun = begun if plan.encoder is None else f", by a head on {plan.encoder}"
+    lora = f" with LoRA of rank {plan.lora}" if plan.lora else ""
+    begun = begun if plan.encoder is None else f", by a head on {plan.encoder}{lora}"
     return {
         "name": re.sub(r"[^a-z0-9_-]+", "-", out.resolve().name.lower()).strip("-_")[:64] or "own-map",
         "task": about.task,

@@ -22,6 +22,7 @@ from histome.datasets.splits import Split
 from histome.errors import DataError, OutputError
 from histome.models.card import CARD_NAME
 from histome.training.checkpoint import CHECKPOINT
+from histome.training.processes import Worker, start, wait
 from histome.training.uperhover.build import make_network
 from histome.training.uperhover.config import CurriculumConfig, LabeledConfig, StageConfig
 from histome.training.uperhover.export import export_hover, support_of, try_export
@@ -40,7 +41,7 @@ from histome.training.uperhover.scores import (
     score,
     summary,
 )
-from histome.training.uperhover.train import HoverRecipe, Worker, fit, predict, start, wait
+from histome.training.uperhover.train import HoverRecipe, fit, predict
 
 _FREE = {"training": {"timeout_s"}, "encoder": {"checkpointing"}}
 

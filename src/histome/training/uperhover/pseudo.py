@@ -12,10 +12,10 @@ from PIL import Image
 
 from histome.datasets.fields import resize_image
 from histome.errors import DataError
+from histome.training.processes import Worker, wait
 from histome.training.pseudo import surest
 from histome.training.uperhover.config import StageConfig, UnlabeledConfig
 from histome.training.uperhover.patches import PatchFiles, patch_entropy
-from histome.training.uperhover.train import Worker, wait
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _TCGA_UT_MPP = {str(k): round(0.5 + 0.1 * k, 1) for k in range(6)}

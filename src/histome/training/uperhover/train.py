@@ -1,12 +1,10 @@
 """Training of UperHoVer: bf16, accumulation, linear decay, resume, the best two; under torchrun, DDP."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +16,7 @@ from histome.datasets.fields import IMAGE_MPP
 from histome.training.checkpoint import CHECKPOINT, write
 from histome.training.loop import Trainer, batches, flushed_subnormals, run
 from histome.training.networks import on_device
+from histome.training.processes import Worker, start, wait
 from histome.training.uperhover.network import (
     IGNORE,
     PIXEL_CLASSES,
@@ -49,36 +48,6 @@ class HoverRecipe:
     every: int = 500
     compile: bool = False
     seed: int = 1
-
-
-class Worker(NamedTuple):
-    """One process among those of torchrun: its rank, their number, its device."""
-
-    rank: int
-    processes: int
-    device: str
-
-
-def start(timeout_s: float = 10_800.0) -> Worker:
-    """Join the process group that torchrun announces; alone without it.
-
-    `timeout_s` is how long a process waits for another one: the first chooses thresholds and scores alone.
-    """
-    gpu = torch.cuda.is_available()
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = f"cuda:{local}" if gpu else "cpu"
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1 and not torch.distributed.is_initialized():
-        if gpu:
-            torch.cuda.set_device(local)
-        torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(seconds=timeout_s))
-    return Worker(int(os.environ.get("RANK", "0")), processes, device)
-
-
-def wait(worker: Worker) -> None:
-    """Let the other processes catch up (with what the first one wrote)."""
-    if worker.processes > 1:
-        torch.distributed.barrier()
 
 
 class HoverTrainer(Trainer):
