@@ -41,7 +41,12 @@ class Kind:
     classes: int
 
 
-KINDS = {"stardist": Kind(("stardist", "csbdeep", "tensorflow-cpu"), 5)}
+KINDS = {
+    "stardist": Kind(("stardist", "csbdeep", "tensorflow-cpu"), 5),
+    "cellvit": Kind(("cellvit", "torch"), 5),
+    "instanseg": Kind(("instanseg-torch", "torch"), 1),
+    "cellpose": Kind(("cellpose", "segment-anything", "torch"), 1),
+}
 
 
 class Side:

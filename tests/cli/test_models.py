@@ -36,6 +36,7 @@ def test_public_models_are_listed_with_their_license_before_where_they_are(cli: 
         )
         assert license_ < where
         assert model.license in block[license_]
+        assert bool(model.kind) == (" MB" in block[0])  # of what can be imported the size is known
         assert model.where in block[where]
     code, out, _ = cli("models", "list", "--remote", "--json")
     assert [each["name"] for each in json.loads(out)] == [model.name for model in public_models()]

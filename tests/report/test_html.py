@@ -20,7 +20,8 @@ from histome.classes import TISSUE_CLASSES
 from histome.colors import rgb
 from histome.errors import OutputError
 from histome.metrics.format import MetricTable
-from histome.models.label_support import CLASS_LABELS
+from histome.models.card import load_card
+from histome.models.label_support import CLASS_LABELS, card_support, weakly_supported
 from histome.render.scale import STOPS
 from histome.report import render_report
 from histome.report.views import CellArrays, View, nuclei_near
@@ -270,6 +271,19 @@ def test_numbers_of_hardly_taught_classes_are_marked(slide: Slide, whole: str) -
     )
     assert set(beside) == {"Plasma cell", "Macrophage"}
     assert 'class="taught"' not in whole
+
+
+def test_a_model_that_says_nothing_of_its_labels_is_not_taken_for_that_of_tissue(slide: Slide) -> None:
+    cards = [load_card("tissue"), load_card("nuclei")]
+    assert weakly_supported(card_support(cards[0]))  # it was hardly taught a tissue
+    chosen = {"tissue": {"model": "tissue"}, "cells": {"model": "someone's, gone"}}
+    models = [{"name": card.name, "version": "1", "sha256": card.sha256} for card in cards[:1]]
+    config = profiles.make_run()["config"] | chosen
+    text = render(slide, run=profiles.make_run(config=config, models=models))
+    assert 'class="taught"' not in text
+    config["cells"] = {"model": "nuclei"}
+    models.append({"name": "nuclei", "version": "1", "sha256": cards[1].sha256})
+    assert 'class="taught"' in render(slide, run=profiles.make_run(config=config, models=models))
 
 
 def test_a_damaged_part_is_said_and_not_left_out(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> None:

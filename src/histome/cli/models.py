@@ -148,10 +148,11 @@ def add(
         '--classes pannuke --license "CC BY-NC-SA 4.0"',
         "models import hovernet mine.tar -o my-models/mine --classes classes.toml --license MIT",
         "models import stardist 2D_versatile_he -o my-models/stardist --classes nucleus --license BSD-3",
+        "models import instanseg instanseg.pt -o my-models/instanseg --classes nucleus --license Apache-2.0",
     ),
 )
 def import_(
-    kind: Annotated[str, typer.Argument(help="hovernet, stardist, cellvit or tissue.")],
+    kind: Annotated[str, typer.Argument(help="hovernet, stardist, cellvit, instanseg, cellpose or tissue.")],
     checkpoint: Annotated[Path, typer.Argument(help="The file of its weights, or its folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder; its name is the model's.")],
     classes: Annotated[

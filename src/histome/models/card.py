@@ -35,16 +35,20 @@ class Thresholds(_Strict):
     Attributes
     ----------
     prob : float, 0-1
-        Smallest object probability of a nucleus; of a `hover` model, of a nucleus' pixel.
+        Smallest object probability of a nucleus; of a `hover`, `flow` or `seed` model, of a nucleus' pixel.
     nms : float, 0-1
         Largest share of a nucleus that others may cover (see `cells.decode.stardist`); of a `star` model, of
-        the smaller of two nuclei that they may have in common (see `cells.decode.star`).
+        the smaller of two nuclei that they may have in common (see `cells.decode.star`); of a `seed` model,
+        of what both cover together.
     abstain : float, 0-1
         Calibrated confidence under which a class is not trusted.
     split_per_um : float, 1/um
         Of a `hover` model: the fall of the HV maps where two nuclei meet (see `cells.decode.hover`).
     min_area_um2 : float, um2
-        Of a `hover` model: the smallest nucleus.
+        Of a `hover`, `flow` or `seed` model: the smallest nucleus.
+    flow_error : float
+        Of a `flow` model: mean squared distance that a nucleus' flow may have from the one that its shape
+        makes (see `cells.decode.flow`).
     """
 
     prob: Share = 0.5
@@ -52,6 +56,41 @@ class Thresholds(_Strict):
     abstain: Share = 0.0
     split_per_um: Annotated[float, Field(gt=0.0)] = 0.25
     min_area_um2: Annotated[float, Field(ge=0.0)] = 8.0
+    flow_error: Annotated[float, Field(gt=0.0)] = 0.4
+
+
+class PixelVotes(_Strict):
+    """How a `seed` model says which pixels belong to a nucleus (see `cells.decode.seed`).
+
+    Attributes
+    ----------
+    seed : float
+        Least value of the seed map at a seed.
+    apart_px : int, px
+        In the square that reaches so far from a seed no other pixel has a larger value.
+    reach_px : int, px
+        Pixels of a nucleus lie in the square of twice this side around its seed.
+    layers : tuple of tuple of tuple of float
+        Of a perceptron with ReLU between its layers: for each layer a row a unit, its weights and last its
+        bias. In go how far a pixel points from where the seed points (x, y) and its two spreads, out comes
+        the logit that the pixel belongs to the nucleus.
+    """
+
+    seed: float
+    apart_px: Annotated[int, Field(ge=1, le=64)]
+    reach_px: Annotated[int, Field(ge=8, le=256)]
+    layers: Annotated[tuple[tuple[tuple[float, ...], ...], ...], Field(min_length=1, max_length=8)]
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Self:
+        inputs = 4
+        for rows in self.layers:
+            if not 1 <= len(rows) <= 256 or any(len(row) != inputs + 1 for row in rows):
+                raise ValueError(f"layers: each unit of a layer must have {inputs} weights and a bias")
+            inputs = len(rows)
+        if inputs != 1:
+            raise ValueError("layers: the last has one unit")
+        return self
 
 
 class Familiarity(_Strict):
@@ -96,8 +135,8 @@ class Card(_Strict):
     classes : tuple of str
         Class names in the order of the output channels.
     cell_classes : tuple of str
-        Of a `hover` or `star` model, the one of our cell classes that each of `classes` but the first is
-        counted as; several may be counted as one.
+        Of a `hover`, `star`, `flow` or `seed` model, the one of our cell classes that each of `classes` but
+        the first is counted as; several may be counted as one.
     mpp : float, um/px
         Of the input image.
     window_px : int, px
@@ -110,7 +149,7 @@ class Card(_Strict):
         The model also takes windows whose sides are fewer multiples of this, and answers inside of them, a
         halo from the cut, as in the whole window; 0: it takes whole windows only.
     n_rays : int
-        Star-convex rays of a `stardist` or `star` model, corners of a `hover` model's outlines.
+        Star-convex rays of a `stardist` or `star` model, corners of the outlines of the others.
     temperature : float
         Logits are divided by it before the softmax (calibration on validation data).
     weights, sha256 : str
@@ -123,6 +162,8 @@ class Card(_Strict):
         Data sets with licenses.
     organs : tuple of str
         Organs that it learned from, names out of `classes.ORGANS`; empty where that is not known.
+    votes : PixelVotes or None
+        Of a `seed` model, and only of it.
     familiarity : Familiarity or None
         What is known to it; None: it cannot tell what is strange.
     reference : dict of tuple of float
@@ -154,6 +195,7 @@ class Card(_Strict):
     thresholds: Thresholds = Thresholds()
     training_data: tuple[DataSource, ...] = ()
     organs: tuple[Organ, ...] = ()
+    votes: PixelVotes | None = None
     familiarity: Familiarity | None = None
     reference: dict[str, tuple[float, ...]] = {}
     source: dict[str, str] = {}
@@ -185,12 +227,16 @@ class Card(_Strict):
         counted = TASKS[self.task].classes is None
         if len(self.cell_classes) != (len(self.classes) - 1 if counted else 0):
             raise ValueError(
-                "cell_classes must name a cell class for each class but background (hover, star)"
+                "cell_classes must name a cell class for each class but background (hover, star, flow, seed)"
             )
         if unknown := set(self.cell_classes) - set(CELL_CLASSES):
             raise ValueError(
                 f"cell_classes: {', '.join(sorted(unknown))}: choose from {', '.join(CELL_CLASSES)}"
             )
+        if TASKS[self.task].one_class and len(self.classes) != 2:
+            raise ValueError(f"classes: a {self.task} model tells background and one class")
+        if (self.votes is None) == (self.task == "seed"):
+            raise ValueError("votes must be given for a seed model, and for no other")
         return self
 
     @property

@@ -23,7 +23,10 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
     image = torch.zeros((1, window_px, window_px, 3), dtype=torch.uint8)
     module.eval()
     beside = sum(p.nbytes for p in module.parameters()) > LARGEST_INLINE_BYTES
+    # What was scripted is exported as it is; the newer exporter takes Python alone.
+    scripted = any(isinstance(part, torch.jit.ScriptModule) for part in module.modules())
     with quiet_export():
+        module = torch.jit.trace(module, image, check_trace=False) if scripted else module  # type: ignore[assignment]
         torch.onnx.export(
             module,
             (image,),
@@ -31,7 +34,7 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
             input_names=["image"],
             output_names=list(output_names),
             opset_version=18,
-            dynamo=True,
+            dynamo=not scripted,
             external_data=beside,
             verbose=False,
         )

@@ -21,6 +21,8 @@ class PublicModel(BaseModel):
         Of the file there, where it is known.
     mpp : float, um/px, or None
         What it was trained at.
+    megabytes : int or None
+        Of its weights as 32-bit floats, counted from its layers; the file may be larger or smaller.
     kind, classes : str
         For `histome models import`; empty where that does not read it.
     """
@@ -34,13 +36,15 @@ class PublicModel(BaseModel):
     file: str = ""
     sha256: str = ""
     mpp: float | None = None
+    megabytes: int | None = None
     kind: str = ""
     classes: str = ""
 
     def lines(self) -> list[str]:
         """What `histome models list --remote` prints of it; the license before where it is."""
         at = f", {self.mpp:g} um/px" if self.mpp else ""
-        lines = [f"{self.name}: {self.task}; {self.organs}{at}", f"  license: {self.license}"]
+        size = f", about {self.megabytes:,} MB" if self.megabytes else ""
+        lines = [f"{self.name}: {self.task}; {self.organs}{at}{size}", f"  license: {self.license}"]
         lines.append(f"  from: {self.where}{f' ({self.file})' if self.file else ''}")
         if self.kind:
             words = f"{self.kind} FILE -o FOLDER --classes {self.classes} --license ..."

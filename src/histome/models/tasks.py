@@ -15,7 +15,7 @@ from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 if TYPE_CHECKING:
     from histome.models.card import Card
 
-Task = Literal["quality", "segmenter", "stardist", "hover", "star"]
+Task = Literal["quality", "segmenter", "stardist", "hover", "star", "flow", "seed"]
 Shape = tuple[int, ...]
 
 
@@ -67,6 +67,8 @@ class ModelTask:
     classes : tuple of str, or None
         The classes that the card must name, in this order. None: any, the first of them background, each
         other counted as one of our cell classes (`cell_classes` of the card).
+    one_class : bool
+        It tells nuclei from background and no more: the card names one class beside it.
     """
 
     finds: Literal["quality", "tissue", "cells"]
@@ -75,6 +77,7 @@ class ModelTask:
     optional: tuple[ModelOutput, ...] = ()
     thresholds: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    one_class: bool = False
 
 
 TASKS: Mapping[Task, ModelTask] = MappingProxyType(
@@ -118,6 +121,20 @@ TASKS: Mapping[Task, ModelTask] = MappingProxyType(
             ),
             decoder="star-convex polygons, the likeliest first, by the rules of StarDist's own package",
             thresholds=("prob", "nms", "abstain"),
+        ),
+        "flow": ModelTask(
+            finds="cells",
+            outputs=(ModelOutput("prob", 1, 0.0, 1.0), ModelOutput("flow", 2)),
+            decoder="pixels that follow the flow to one place are a nucleus, by the rules of Cellpose",
+            thresholds=("prob", "flow_error", "min_area_um2", "abstain"),
+            one_class=True,
+        ),
+        "seed": ModelTask(
+            finds="cells",
+            outputs=(ModelOutput("seed", 1), ModelOutput("offset", 2), ModelOutput("spread", 2)),
+            decoder="each seed asks the pixels around it whether they are its own, by the rules of InstanSeg",
+            thresholds=("prob", "nms", "min_area_um2", "abstain"),
+            one_class=True,
         ),
     }
 )

@@ -20,6 +20,7 @@ from histome.errors import MissingPartError
 from histome.metrics.format import MetricValue
 from histome.models.card import Card
 from histome.models.label_support import card_support, table_support, weakly_supported
+from histome.models.tasks import CELL_TASKS
 from histome.render import palette
 from histome.report import tables, verdict
 from histome.report.deep import deep_tiles
@@ -192,7 +193,8 @@ def _weak_classes(cells: pa.Table | None, cards: Mapping[str, Card]) -> dict[str
     """Classes that the model was hardly taught, by label, and how: as the cells say, else their card."""
     found = {} if cells is None else table_support(cells.schema)
     for card in cards.values():
-        found = found or card_support(card)
+        if card.task in CELL_TASKS:  # a tissue model has classes of its own
+            found = found or card_support(card)
     return {palette.CELL_LABELS[name]: str(support) for name, support in weakly_supported(found).items()}
 
 

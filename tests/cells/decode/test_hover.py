@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from histome.cells import find_cells
 from histome.cells.decode import DecodeSettings, decode
-from histome.cells.decode.hover import even_outlines, falls, instances, log_shares, upsample
+from histome.cells.decode.hover import falls, instances, upsample
+from histome.cells.decode.outlined import even_outlines, log_shares
 from histome.cells.shape import measure_shapes
 from histome.classes import CELL_CLASSES, PANNUKE_CELLS
 from histome.models.card import Card, Thresholds

@@ -108,6 +108,7 @@ def test_the_onnx_file_computes_what_the_checkpoint_does(encoder, tmp_path):
     mean = {"transformations.normalize.mean": [0.6, 0.5, 0.4]} if encoder is PLAIN else {}
     card = take(save(net, tmp_path / "cellvit.pth", **mean), tmp_path / "mine")
     assert (card.task, card.cell_classes[0], card.mpp) == ("hover", "carcinoma_cell", 0.25)
+    assert card.thresholds.min_area_um2 == 10 * 0.25**2  # as they drop what is under 10 pixels
     image, outputs = outputs_of(card)
     pixels = torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255
     center = torch.tensor(mean.get("transformations.normalize.mean", [0.5] * 3)).reshape(1, 3, 1, 1)

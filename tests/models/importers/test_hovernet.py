@@ -58,6 +58,7 @@ def test_the_onnx_file_computes_what_the_checkpoint_does(kernel, tmp_path, small
     card = take(save(net, tmp_path / "hover.tar"), tmp_path / "mine")
     assert (card.name, card.task, card.cell_classes[0]) == ("mine", "hover", "carcinoma_cell")
     assert card.source["citation"].startswith("Graham")
+    assert card.thresholds.min_area_um2 == 10 * 0.25**2  # as they drop what is under 10 pixels
     image = np.random.default_rng(1).integers(0, 256, (1, card.window_px, card.window_px, 3), np.uint8)
     outputs = Network(card, precision="f32", backend="cpu")(image)
     with torch.no_grad():

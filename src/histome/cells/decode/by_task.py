@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
+from histome.cells.decode.flow import decode_flow
 from histome.cells.decode.hover import decode_hover, read_hover
+from histome.cells.decode.outlined import one_class
+from histome.cells.decode.seed import decode_seed
 from histome.cells.decode.star import decode_star
 from histome.cells.decode.stardist import decode_stardist, read_stardist
 from histome.models.card import Card
@@ -19,11 +22,32 @@ Decoder = Callable[[Maps, DecodeSettings], Decoded]
 ClassReader = Callable[[Maps, DecodeSettings, NDArray[np.int32], NDArray[np.float64]], NDArray[np.float64]]
 
 DECODERS: Mapping[Task, Decoder] = MappingProxyType(
-    {"stardist": decode_stardist, "hover": decode_hover, "star": decode_star}
+    {
+        "stardist": decode_stardist,
+        "hover": decode_hover,
+        "star": decode_star,
+        "flow": decode_flow,
+        "seed": decode_seed,
+    }
 )
+
+
+def _read_none(
+    maps: Maps, settings: DecodeSettings, labels: NDArray[np.int32], centers_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of a model that tells no classes: each nucleus is of the one there is."""
+    return one_class(len(centers_px), settings)
+
+
 # The classes of nuclei that are given: the part of each decoder that comes after it has found them.
 _READERS: Mapping[Task, ClassReader] = MappingProxyType(
-    {"stardist": read_stardist, "hover": read_hover, "star": read_hover}
+    {
+        "stardist": read_stardist,
+        "hover": read_hover,
+        "star": read_hover,
+        "flow": _read_none,
+        "seed": _read_none,
+    }
 )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.models.card import Card, Thresholds
+from histome.models.card import Card, PixelVotes, Thresholds
 
 Maps = Mapping[str, NDArray[np.float32]]
 
@@ -46,9 +46,11 @@ class DecodeSettings:
     stride : int, px
         Input pixels per pixel of the outputs.
     corners : int
-        Of each outline of a `hover` model; a `stardist` or `star` model has one a ray.
+        Of each outline; a `stardist` or `star` model has one a ray.
     cell_classes : tuple of str
-        Our cell class of each class but background; of a `hover` or `star` model.
+        Our cell class of each class but background; not of a `stardist` model.
+    votes : PixelVotes or None
+        Of a `seed` model.
     """
 
     mpp: float
@@ -56,8 +58,9 @@ class DecodeSettings:
     stride: int = 1
     corners: int = 32
     cell_classes: tuple[str, ...] = ()
+    votes: PixelVotes | None = None
 
     @classmethod
     def of(cls, card: Card) -> Self:
         """Return the settings of a card's model."""
-        return cls(card.mpp, card.thresholds, card.stride, card.n_rays, card.cell_classes)
+        return cls(card.mpp, card.thresholds, card.stride, card.n_rays, card.cell_classes, card.votes)

@@ -7,23 +7,25 @@ All cuts are in um and none depends on what else the window shows, so neither do
 """
 
 import heapq
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import shapely
 from numba import njit
 from numpy.typing import NDArray
 
 from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
-from histome.classes import CELL_CLASSES
+from histome.cells.decode.outlined import (
+    LEAST_PROBABILITY,
+    drop_small,
+    even_outlines,
+    in_raster_order,
+    label_sums,
+    log_shares,
+)
 from histome.geometry.raster import paint_outlines
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
-
-# A probability that is printed as 0; its logarithm must be finite.
-_LEAST_PROBABILITY = 1e-9
 
 
 def decode_hover(maps: Maps, settings: DecodeSettings) -> Decoded:
@@ -49,13 +51,13 @@ def decode_hover(maps: Maps, settings: DecodeSettings) -> Decoded:
     classes, hv = (upsample(maps[name], settings.stride) for name in ("classes", "hv"))
     foreground = 1 - classes[0]
     labels = instances(foreground >= cuts.prob, hv, mpp=mpp, split_per_um=cuts.split_per_um)
-    labels = _drop_small(labels, cuts.min_area_um2 / mpp**2)
+    labels = drop_small(labels, cuts.min_area_um2 / mpp**2)
     outlines = even_outlines(labels, settings.corners)
     # An outline has no holes: what it encloses belongs to the nucleus.
     filled = paint_outlines(outlines, labels.shape)
     labels = np.where(labels > 0, labels, filled)
-    area = np.maximum(_sums(labels, None), 1)
-    scores = _sums(labels, foreground) / area
+    area = np.maximum(label_sums(labels, None), 1)
+    scores = label_sums(labels, foreground) / area
     logits = _class_logits(classes, labels, settings)
     return Decoded(outlines, scores.astype(np.float32), logits, labels)
 
@@ -77,7 +79,7 @@ def read_hover(
     columns, rows = np.clip(centers_px[bare].astype(np.int64).T, 0, np.array(labels.shape[::-1])[:, None] - 1)
     logits = _class_logits(classes, labels, settings, n=len(centers_px))
     shares = classes[1:, rows, columns].T.astype(np.float64)
-    total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
+    total = np.maximum(shares.sum(1, keepdims=True), LEAST_PROBABILITY)
     logits[bare] = log_shares(shares / total, settings.cell_classes)
     return logits
 
@@ -86,8 +88,8 @@ def _class_logits(
     classes: Float32, labels: Int32, settings: DecodeSettings, *, n: int | None = None
 ) -> NDArray[np.float64]:
     """Logarithm of each class' share of the probabilities over each instance, (n, 9)."""
-    shares = np.stack([_sums(labels, plane, n) for plane in classes[1:]], axis=1)
-    total = np.maximum(shares.sum(1, keepdims=True), _LEAST_PROBABILITY)
+    shares = np.stack([label_sums(labels, plane, n) for plane in classes[1:]], axis=1)
+    total = np.maximum(shares.sum(1, keepdims=True), LEAST_PROBABILITY)
     return log_shares(shares / total, settings.cell_classes)
 
 
@@ -97,14 +99,6 @@ def upsample(maps: Float32, stride: int) -> Float32:
         return maps
     size = maps.shape[2] * stride, maps.shape[1] * stride
     return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in maps])
-
-
-def log_shares(shares: NDArray[np.float64], cell_classes: Sequence[str]) -> NDArray[np.float64]:
-    """(m, k) shares of classes that count as `cell_classes` (k,) -> (m, 9) logarithms; floored, so finite."""
-    summed = np.zeros((len(shares), len(CELL_CLASSES)))
-    for share, name in zip(shares.T, cell_classes, strict=True):
-        summed[:, CELL_CLASSES.index(name)] += share
-    return np.log(np.maximum(summed, _LEAST_PROBABILITY))
 
 
 def instances(inside: NDArray[np.bool_], hv: Float32, *, mpp: float, split_per_um: float) -> Int32:
@@ -130,7 +124,7 @@ def instances(inside: NDArray[np.bool_], hv: Float32, *, mpp: float, split_per_u
     basins = _basins(inside, energy < split_per_um)
     root = _join(basins, energy, split_per_um)
     labels = root[basins]
-    return _in_raster_order(labels)
+    return in_raster_order(labels)
 
 
 @njit(cache=True, nogil=True)
@@ -255,94 +249,3 @@ def _join(basins: Int32, energy: Float32, split: float) -> Int32:
     for b in range(len(root)):  # a basin is always joined to one of a smaller number
         root[b] = root[root[b]]
     return root
-
-
-def _in_raster_order(labels: Int32) -> Int32:
-    """Number instances 1..n by their first pixel, without gaps."""
-    ids, first = np.unique(labels, return_index=True)
-    ids, first = ids[ids > 0], first[ids > 0]
-    number = np.zeros(labels.max() + 1, np.int32)
-    number[ids[np.argsort(first)]] = np.arange(1, len(ids) + 1)
-    return number[labels]
-
-
-def _drop_small(labels: Int32, pixels: float) -> Int32:
-    """Leave out instances of fewer pixels; what stays is numbered without gaps."""
-    keep = np.bincount(labels.ravel()) >= pixels
-    keep[0] = False
-    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
-
-
-def _sums(labels: Int32, plane: Float32 | None, n: int | None = None) -> NDArray[np.float64]:
-    """Sum of a plane over each instance; their pixels without one. `n`: how many, else the largest label."""
-    weights = None if plane is None else plane.ravel()
-    count = int(labels.max()) if n is None else n
-    return np.bincount(labels.ravel(), weights, count + 1)[1:].astype(np.float64)
-
-
-def even_outlines(labels: Int32, corners: int) -> NDArray[np.float64]:
-    """(n, corners, 2) outer outlines of 4-connected instances 1..n, x, y in pixels.
-
-    The outline runs through the middles of the pixel edges (so a diagonal is straight), in even steps.
-    """
-    n = int(labels.max())
-    _, first = np.unique(labels, return_index=True)
-    first = first[-n:] if n else first[:0]
-    padded = np.pad(labels, 1)
-    starts = np.stack(np.divmod(first, labels.shape[1]), axis=1) + 1
-    out = np.empty((n, corners, 2))
-    longest = 4 * int(np.bincount(labels.ravel())[1:].max(initial=0)) + 4
-    _trace_all(padded, starts, out, np.empty((longest, 2)))
-    crossed = ~shapely.is_valid(shapely.polygons(out))
-    for k in np.flatnonzero(crossed):  # even steps cut a corner of a hook-shaped one
-        hull = shapely.get_coordinates(shapely.convex_hull(shapely.multipoints(out[k])))[:-1]
-        turned = shapely.is_ccw(shapely.linearrings(hull))
-        _even_steps(np.ascontiguousarray(hull if turned else hull[::-1]), len(hull), out[k])
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _trace_all(labels, starts, out, middles):  # pragma: no cover (compiled)
-    """Walk round each instance, it at the right hand, from the upper edge of its first pixel."""
-    step = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])
-    right = np.array([[0, 0], [0, -1], [-1, -1], [-1, 0]])
-    left = np.array([[-1, 0], [0, 0], [0, -1], [-1, -1]])
-    for i in range(starts.shape[0]):
-        r, c, k, n = starts[i, 0], starts[i, 1], 0, 0
-        while True:
-            # -1: the map has a border of one pixel.
-            middles[n, 0] = c + 0.5 * step[k, 1] - 1
-            middles[n, 1] = r + 0.5 * step[k, 0] - 1
-            n += 1
-            r, c = r + step[k, 0], c + step[k, 1]
-            for turn in (1, 0, 3):
-                way = (k + turn) % 4
-                here = labels[r + right[way, 0], c + right[way, 1]] == i + 1
-                if here and labels[r + left[way, 0], c + left[way, 1]] != i + 1:
-                    break
-            k = way
-            if r == starts[i, 0] and c == starts[i, 1] and k == 0:
-                break
-        _even_steps(middles, n, out[i])
-
-
-@njit(cache=True, nogil=True)
-def _even_steps(points, n, out):  # pragma: no cover (compiled)
-    """Fill `out` with corners at even steps along the closed line through the first n points."""
-    length = 0.0
-    for k in range(n):
-        after = (k + 1) % n
-        length += np.hypot(points[after, 0] - points[k, 0], points[after, 1] - points[k, 1])
-    corners = out.shape[0]
-    k, passed, stride = 0, 0.0, length / corners
-    for j in range(corners):
-        while True:
-            after = (k + 1) % n
-            side = np.hypot(points[after, 0] - points[k, 0], points[after, 1] - points[k, 1])
-            if passed + side >= j * stride or k == n - 1:
-                break
-            passed += side
-            k += 1
-        share = (j * stride - passed) / side if side > 0 else 0.0
-        out[j, 0] = points[k, 0] + share * (points[after, 0] - points[k, 0])
-        out[j, 1] = points[k, 1] + share * (points[after, 1] - points[k, 1])

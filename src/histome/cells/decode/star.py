@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
-from histome.cells.decode.hover import log_shares
+from histome.cells.decode.outlined import log_shares
 from histome.cells.decode.sharpen import polygons
 from histome.cells.decode.stardist import SHORTEST_RAY_PX, candidates
 from histome.geometry.raster import paint_free_pixels, tally_pixels

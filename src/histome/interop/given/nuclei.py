@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import find_objects
 
-from histome.cells.decode.hover import even_outlines
+from histome.cells.decode.outlined import even_outlines
 from histome.cells.given import GivenNuclei
 from histome.errors import HistomeError
 from histome.interop.foreign_cells import ForeignCells, check_positions

@@ -15,7 +15,7 @@ from histome.errors import ModelError
 from histome.models.importers.cellvit_encoders import TOKEN_PX, encoder_of
 from histome.models.importers.checkpoint import fill, read_saved, weights_in
 from histome.models.importers.classes import ForeignClasses
-from histome.models.importers.hovernet import nuclear_types, with_background
+from histome.models.importers.hovernet import HOVER_THRESHOLDS, nuclear_types, with_background
 from histome.models.importers.imported import Imported
 
 # As their inference cuts slides: 1024 px, 64 px of it shared with the next.
@@ -68,6 +68,7 @@ def import_cellvit(weights: Mapping[str, Tensor], path: Path, classes: ForeignCl
         window_px=_WINDOW_PX,
         halo_px=_HALO_PX,
         classes=classes,
+        thresholds=HOVER_THRESHOLDS,
         citation="Hörst et al. 2024, Medical Image Analysis 94:103143, arXiv:2306.15350"
         + ("" if net.classifier is None else "; Hörst et al. 2025, arXiv:2501.05269"),
     )

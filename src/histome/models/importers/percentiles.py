@@ -13,6 +13,18 @@ def scale_by_percentiles(image: Tensor, low: float, high: float) -> Tensor:
     return (pixels.float() - least) / (most - least).clamp(min=1e-20)
 
 
+def scale_channels(image: Tensor, low: float, high: float, *, least: float) -> Tensor:
+    """uint8 (1, H, W, 3) -> float32 (1, 3, H, W), each channel's `low`-th percentile 0 and its `high`-th 1.
+
+    What lies between the two counts as `least` where it is less.
+    """
+    scaled = []
+    for channel in image.to(torch.int32).unbind(-1):
+        bottom, top = (percentile(channel, share) for share in (low, high))
+        scaled.append((channel.float() - bottom) / (top - bottom).clamp(min=least))
+    return torch.stack(scaled, 1)
+
+
 def percentile(pixels: Tensor, share: float) -> Tensor:
     """Percentile of whole numbers from 0 to 255, linear between the two it lies between, as NumPy's.
 

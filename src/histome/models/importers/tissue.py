@@ -18,6 +18,7 @@ from histome.classes import TISSUE_CLASSES
 from histome.config import read_settings
 from histome.errors import ModelError, UsageError
 from histome.models.card import Card
+from histome.models.importers.torchscript import load_script
 from histome.models.importers.write import imported_card, write_new
 from histome.models.onnx_export import drop_traces, quiet_export
 
@@ -133,10 +134,10 @@ def _plain_onnx(file: Path, side: int) -> onnx.ModelProto:
 
 
 def _traced(file: Path, side: int) -> onnx.ModelProto:
-    """TorchScript as ONNX; it holds no Python, so nothing of the file's own runs but its network."""
+    """TorchScript as ONNX."""
     with tempfile.TemporaryDirectory() as folder, quiet_export():
         path = str(Path(folder) / "traced.onnx")
-        network = torch.jit.load(str(file), map_location="cpu").eval()
+        network = load_script(file)
         # What was scripted is exported as it is; the newer exporter takes Python alone.
         torch.onnx.export(network, (torch.zeros(1, 3, side, side),), path, opset_version=18, dynamo=False)
         return onnx.load(path)

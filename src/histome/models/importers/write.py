@@ -9,13 +9,16 @@ from torch import Tensor
 
 from histome.errors import OutputError, UsageError
 from histome.models.card import Card, load_card, write_card
+from histome.models.importers.cellpose import import_cellpose
 from histome.models.importers.cellvit import CLASSIFIER, import_cellvit, read_cellvit
 from histome.models.importers.checkpoint import read_checkpoint
 from histome.models.importers.classes import ForeignClasses
 from histome.models.importers.hovernet import import_hovernet
 from histome.models.importers.imported import Imported
+from histome.models.importers.instanseg import import_instanseg
 from histome.models.importers.keras_weights import read_keras, weights_file
 from histome.models.importers.stardist import import_stardist
+from histome.models.importers.torchscript import script_weights
 from histome.models.onnx_export import export_onnx
 from histome.models.reference import reference_window, summarize
 from histome.models.runtime import Network, weights_sha256
@@ -26,11 +29,14 @@ IMPORTERS: Mapping[str, Importer] = {
     "hovernet": import_hovernet,
     "stardist": import_stardist,
     "cellvit": import_cellvit,
+    "instanseg": import_instanseg,
+    "cellpose": import_cellpose,
 }
 # How the weights of a kind are read, where they are no plain checkpoint of PyTorch.
 _READERS: Mapping[str, Callable[[Path], Mapping[str, Tensor]]] = {
     "stardist": read_keras,
     "cellvit": read_cellvit,
+    "instanseg": script_weights,
 }
 
 
@@ -91,6 +97,7 @@ def import_model(
         stride=imported.stride,
         n_rays=imported.n_rays,
         thresholds=imported.thresholds,
+        votes=imported.votes,
         source={"citation": imported.citation} | _classifier_source(classifier),
     )
 
