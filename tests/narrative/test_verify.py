@@ -1,5 +1,6 @@
 """The verifier on what it must catch, on sentences by pattern, and how its work grows with the text."""
 
+import random
 import re
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from helpers.drawn_profiles import SLIDES, facts_of
 from helpers.given_facts import example
 
 from histome.narrative.facts import Facts
+from histome.narrative.language.lexicon import phrases
 from histome.narrative.language.tokens import MOST_TOKENS
 from histome.narrative.verifier import Tally, verify
 from histome.narrative.writers.verified import grounded_sentences
@@ -107,6 +109,55 @@ def test_clinical_words_are_refused(word: str) -> None:
     (checked,) = verify(f"Inflammatory cells make up 69.6 % of the cells, {word}.", EXAMPLE).sentences
     assert (checked.state, checked.claims[0].kind) == ("not checkable", "refused")
     assert word in checked.reason
+
+
+@pytest.mark.parametrize(
+    ("profile", "text", "state"),
+    [
+        ("F", "Neoplastic and inflammatory cells are about equally frequent.", "contradicted"),
+        ("A", "Not one fibroblast was detected.", "contradicted"),
+        ("E", "Inflammatory nuclei exceed neoplastic nuclei in size.", "contradicted"),
+        ("A", "The lymphocytes are not 3,100.", "not checkable"),
+        ("A", "Lymphocytes occur only inside carcinoma.", "contradicted"),
+        ("A", "The stroma holds 1,300 of the 2,380 fibroblasts.", "contradicted"),
+        ("A", "The median distance from lymphocytes to the stroma is 42 µm.", "not checkable"),
+        ("A", "The outer margin has fewer than twice the lymphocyte density of the core.", "contradicted"),
+        ("A", "Lymphocytes outnumber macrophages, which are tired.", "not checkable"),
+        ("B", "Most macrophages lie in the stroma.", "not checkable"),  # one half
+    ],
+)
+def test_no_construction_lets_a_falsehood_pass(profile: str, text: str, state: str) -> None:
+    (checked,) = verify(text, facts_of(profile)).sentences
+    assert checked.state == state
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The model found that lymphocytes account for 25% of cells, and carcinoma cells for half of them.",
+        "It was found that 25 % of all cells are lymphocytes.",
+        "A quarter of the cells were labelled as lymphocytes by the algorithm.",
+        "Lymphocytes (25 %) were recognised by our software.",
+        "525 lymphocytes per sq mm of stroma were counted.",
+        "Lymphocyte density in the stroma: 525 cells mm⁻².",
+        "Stroma : carcinoma = 2 : 1.",
+    ],
+)
+def test_verbs_and_order_do_not_matter(text: str) -> None:
+    (checked,) = verify(text, facts_of("A")).sentences
+    assert checked.state == "supported", checked.reason
+
+
+def test_no_text_aborts() -> None:
+    rng = random.Random(0)
+    sentences = [(one.profile, one.text.split()) for one in written("development")]
+    phrase = [" ".join(words) for words in phrases("slide")[0]]
+    for _ in range(120):
+        (profile, words), (_, others) = rng.choices(sentences, k=2)
+        at = rng.randrange(len(words))
+        mixed = [*words[:at], rng.choice(phrase), *others[rng.randrange(len(others)) :]]
+        verify(" ".join(mixed), facts_of(profile))
+        verify(" ".join(rng.choices(phrase, k=6)), facts_of(profile))
 
 
 def test_half_a_sentence_is_not_enough() -> None:

@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 from histome.narrative.facts import Facts
 from histome.narrative.language.grammar import claims_of
 from histome.narrative.language.judging import Judged
+from histome.narrative.language.pieces import Unread
 from histome.narrative.language.quantities import World
-from histome.narrative.language.reading import Unread, refused_words
+from histome.narrative.language.reading import refused_words
 from histome.narrative.language.tokens import split_sentences
 from histome.narrative.sentences import Sentence
 from histome.narrative.statements import statements

@@ -3,7 +3,8 @@
 import pytest
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.reading import Unread, read_tokens
+from histome.narrative.language.pieces import Unread
+from histome.narrative.language.reading import read_tokens
 from histome.narrative.language.tokens import lexemes, split_sentences
 
 

@@ -30,6 +30,8 @@ class Amount:
         As it stands in the sentence.
     worded : bool
         Whether it is a word rather than a number.
+    of : cells or None
+        Of whom it is a share, where that stands inside: "one lymphocyte in five".
     """
 
     holds: Span
@@ -38,6 +40,12 @@ class Amount:
     text: str
     worded: bool = False
     middle: float = math.nan
+    of: Any = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is a number rather than a word or a limit."""
+        return not self.worded and math.isfinite(self.holds[0]) and math.isfinite(self.holds[1])
 
     def test(self, value: float) -> bool | None:
         """Whether a value is this amount; None where words leave it open."""

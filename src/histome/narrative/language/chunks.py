@@ -1,18 +1,23 @@
 """Words that belong together: "in the stroma", "stromal lymphocytes", "the density of lymphocytes"."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from histome.narrative.language.amounts import Amount
 from histome.narrative.language.lexicon import CellGroup
-from histome.narrative.language.reading import ALL_CELLS, Measured, Ratioed, Token, stripped
+from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
 
 Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 
 def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     """Return tokens with phrases put together; `joined` makes "a, b and c" one."""
-    tokens = _without_only(stripped(tokens))
+    tokens, told_beside = _attributes(_without_only(_without_participles(stripped(tokens))))
     for rules in (
+        (_pieces,),
+        (_same_again,),
         (_locations, _adjective_of_place),
+        (_rather_than,),
         (_ratios_of_two,),
         (_placed_cells, _cells_of),
         (_cells_in,),
@@ -23,12 +28,75 @@ def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     ):
         for rule in rules:
             tokens = _rewritten(tokens, rule)
-    return tokens
+    return [*_asides(tokens), *told_beside]
+
+
+def _asides(tokens: list[Token]) -> list[Token]:
+    """Return tokens with the number in "12 cells, 0.12 % of the total, are ..." behind what it tells of."""
+    found: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        at_amount = at + 1 + _is(tokens, at + 1, "i")
+        if (
+            _is(tokens, at, ",")
+            and _is_all(tokens, at_amount, "QR", ",", "v")
+            and found
+            and found[-1].has("EWTQR")
+        ):
+            kinds = tokens[at_amount].kinds
+            amount = kinds.get("Q") or (
+                kinds["R"].amount if kinds["R"].whole or _of_all(kinds["R"]) else None
+            )
+            if amount is not None and amount.dimension:
+                found[-1] = replace(found[-1], notes=[*found[-1].notes, amount])
+                at = at_amount + 2
+                continue
+        found.append(tokens[at])
+        at += 1
+    return found
+
+
+def _of_all(part: Ratioed) -> bool:
+    return part.cells == (ALL_CELLS,)
+
+
+def _attributes(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Return tokens without "scant" in "in the scant stroma", and clauses that say it: "stroma scant"."""
+    kept: list[Token] = []
+    beside: list[Token] = []
+    for at, token in enumerate(tokens):
+        if token.has("AQ") and _is(tokens, at - 1, "io") and _is(tokens, at + 1, "ET"):
+            amount = token.kinds.get("A") or token.kinds["Q"]
+            if amount.worded and amount.dimension == "share" and amount.holds[0] < 0.99:
+                comma = Token({",": ",", "_": ""}, token.start, token.start)
+                beside += [comma, replace(tokens[at + 1], notes=[]), replace(token, kinds={"A": amount})]
+                continue
+        kept.append(token)
+    return kept, beside
+
+
+def _without_participles(tokens: list[Token]) -> list[Token]:
+    """Return tokens without "measured" in "of the measured surface"."""
+    return [
+        token
+        for k, token in enumerate(tokens)
+        if not (set(token.kinds) == {"_", "v"} and _is(tokens, k + 1, "TWSM") and _is(tokens, k - 1, "oi"))
+    ]
 
 
 def _without_only(tokens: list[Token]) -> list[Token]:
     """Return tokens without "only" before an amount: it says no more than the amount."""
-    return [t for k, t in enumerate(tokens) if not (t.has("O") and t.has("_") and _is(tokens, k + 1, "QA"))]
+    return [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]
+
+
+def _says_nothing(tokens: list[Token], at: int) -> bool:
+    """Whether "only" stands before an amount, or "alone" behind who is spoken of."""
+    if not tokens[at].has("_"):  # "limited to 16 %"
+        only = isinstance(tokens[at].kinds["O"], Amount) and tokens[at].kinds["O"].holds[0] > 0.97
+        return only and _is(tokens, at + 1, "Q") and not tokens[at + 1].kinds["Q"].worded
+    return _is(tokens, at + 1, "QA") or (
+        _is(tokens, at - 1, "ET") and not _is(tokens, at - 2, "i") and not _is(tokens, at + 1, "i")
+    )
 
 
 def _rewritten(tokens: list[Token], rule: Chunker) -> list[Token]:
@@ -71,7 +139,9 @@ def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
 def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "in the stroma", "in both carcinoma and stroma"; drop "on the slide"."""
     outside = _is(tokens, at, "e")
-    if not (_is(tokens, at, "i") or outside):
+    dense = _is_all(tokens, at - 1, "Q", "o") and tokens[at - 1].kinds["Q"].dimension == "density"
+    told = _is_all(tokens, at - 1, "ETL", "o", "S") and not _is(tokens, at - 1, "M")
+    if not (_is(tokens, at, "i") or outside or dense or told):
         return None
     start = at + 1 + _is(tokens, at + 1, "B")
     if _is(tokens, start, "SI") and start == at + 1 and not _is(tokens, start, "T") and not outside:
@@ -87,6 +157,13 @@ def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
             break
         places.append(tokens[end + step - 1].kinds["T"])
         end += step
+    if (
+        len(places) == 1
+        and _is_all(tokens, end, "&", "T")
+        and _is(tokens, end + 2, ",") | (end + 2 == len(tokens))
+    ):
+        places.append(tokens[end + 1].kinds["T"])
+        end += 2
     if len(places) == 1 and start > at + 1:
         return None
     return {"L": tuple(places)}, end
@@ -107,6 +184,30 @@ def _adjective_of_place(tokens: list[Token], at: int) -> tuple[dict, int] | None
     return {"L": (place,), "J": place}, at + 1
 
 
+def _pieces(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "areas of necrosis" as necrosis."""
+    if _is_all(tokens, at, "b", "of", "T") and not (_is(tokens, at, "M") and _is(tokens, at - 1, "Q")):
+        return {"T": tokens[at + 2].kinds["T"]}, at + 3
+    return None
+
+
+def _rather_than(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "in the stroma rather than in the carcinoma": one place, and where there are fewer."""
+    if _is_all(tokens, at, "L", "7", "LT"):
+        other = tokens[at + 2].kinds
+        return {"L": tokens[at].kinds["L"], "rather": other.get("L") or (other["T"],)}, at + 3
+    return None
+
+
+def _same_again(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "necrosis (necrotic tissue)" as one."""
+    for letter in "TEM":
+        twice = _is_all(tokens, at, letter, ",", letter, ",")
+        if twice and tokens[at].kinds[letter] == tokens[at + 2].kinds[letter]:
+            return dict(tokens[at].kinds), at + 4
+    return None
+
+
 def _ratios_of_two(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "the ratio of a to b", "the a to b ratio", "the distance from a to b"."""
     if _is_all(tokens, at, "M", "of", "ET", "tf&=a"):
@@ -115,6 +216,14 @@ def _ratios_of_two(tokens: list[Token], at: int) -> tuple[dict, int] | None:
             return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[end]), end + 1
     if _is_all(tokens, at, "M", "2", "ET", "&", "ET"):
         return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[at + 4]), at + 5
+    if (
+        _is_all(tokens, at, "E", ",", "E") | _is_all(tokens, at, "T", ",", "T")
+        and tokens[at + 1].kinds[","] == ":"
+    ):
+        behind = at + 3 + _is(tokens, at + 3, "v")
+        if _is(tokens, behind, "Q") and tokens[behind].kinds["Q"].dimension == "ratio":
+            letter = "E" if _is_all(tokens, at, "E", ",", "E") else "T"
+            return {f"{letter}+": (tokens[at].kinds[letter], tokens[at + 2].kinds[letter])}, at + 3
     for step in ((1, 2), (0, 1)):
         middle, last = step
         fits = (
@@ -156,6 +265,10 @@ def _cells_of(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     if _is_all(tokens, at, "WK", "o", "E") and not _is(tokens, at - 1, "Qo1k"):
         cells = tokens[at + 2].kinds["E"]
         return {"E": cells._replace(nuclei=cells.nuclei or "W" in tokens[at].kinds)}, at + 3
+    if _is_all(tokens, at, "E", "W") and _is(tokens, at + 1, "_"):  # "neoplastic objects"
+        return {"E": tokens[at].kinds["E"]}, at + 2
+    if _is_all(tokens, at, "E", "K") and tokens[at + 1].kinds["K"] == "one" and at + 2 == len(tokens):
+        return {"E": tokens[at].kinds["E"]}, at + 2
     if _is_all(tokens, at, "E", "K") and not tokens[at + 1].has("MvQ") and not _is(tokens, at - 1, "k"):
         return {"E": tokens[at].kinds["E"]}, at + 2
     return None
@@ -235,10 +348,19 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "half of the lymphocytes", "25 % of the cells", "most lymphocytes", "one in four cells"."""
     if _is(tokens, at, "Q"):
         amount = tokens[at].kinds["Q"]
+        if amount.worded and amount.holds[0] > 0.99 and _is_all(tokens, at + 1, "Q", "E"):  # "all 200 cells"
+            stated = tokens[at + 1].kinds["Q"]
+            return {"R": _of(amount, tokens[at + 2], stated)}, at + 3
         if _is(tokens, at + 1, "o"):
             checked, thing = None, at + 2
             if _is_all(tokens, at + 2, "Q", "EWSTI"):
                 checked, thing = tokens[at + 2].kinds["Q"], at + 3
+                if checked.dimension == "share":  # "a third of all cells"
+                    checked = None
+            if amount.dimension == "share" and _is(tokens, thing, "M") and _is(tokens, thing, "Y"):
+                bare = tokens[thing].kinds["Y"]
+                if not bare.cells and not bare.tissues and not bare.place and "area" in bare.measures:
+                    return {"R": Ratioed(amount, whole=True, checked=checked)}, thing + 1
             if _is(tokens, thing, "EWSTI"):
                 return {"R": _of(amount, tokens[thing], checked)}, thing + 1
         if (
@@ -247,6 +369,8 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
             and _is(tokens, at + 1, "EWT")
             and not _is(tokens, at - 1, "s")
         ):
+            if _is(tokens, at - 1, "xag") and amount.holds[0] > 0.99 and _is(tokens, at + 1, "E"):
+                return {"E": tokens[at + 1].kinds["E"]}, at + 2  # "outnumber all immune cells"
             return {"R": _of(amount, tokens[at + 1], None)}, at + 2
     return None
 

@@ -1,28 +1,42 @@
 """From a sentence to what it claims: clauses found, matched with the rules, each with what came before it."""
 
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from histome.narrative.language.chunks import chunked
 from histome.narrative.language.clauses import (
     comparisons,
+    frames,
     gradients,
     measures,
     mentions,
     places,
     ranks,
     states,
+    tiles,
     values,
 )
 from histome.narrative.language.judging import Judged
 from histome.narrative.language.patterns import RULES, ClauseMatch, Context, match
+from histome.narrative.language.pieces import Token, Unfit, Unread, stripped
 from histome.narrative.language.quantities import World
-from histome.narrative.language.reading import Token, Unread, read_tokens, stripped
+from histome.narrative.language.reading import read_tokens
 
 # Each of these makes its functions rules: the modules that come first are asked first.
-_MODULES = (values, measures, mentions, comparisons, gradients, ranks, places, states)
-_RULES = [one for module in _MODULES for one in RULES if one[1].__module__ == module.__name__]
+_MODULES = (values, measures, mentions, tiles, comparisons, gradients, ranks, places, states)
+_RULES = [
+    (elements, action, [element.letters for element in elements if element.least])
+    for module in _MODULES
+    for elements, action in RULES
+    if action.__module__ == module.__name__
+]
+_FRAMES = (frames.valued, ranks.ranking, tiles.tiled)
+Reading = Callable[[Context], list[Judged] | None]
 _MOST_PIECES = 30
 _MOST_TRIES = 400  # of segments a sentence
+_CONTENT = "".join(sorted(set(map(chr, range(33, 127))) - set("v_&,snBz")))
 _SPAN = 6  # pieces between commas that one clause may have
 
 
@@ -43,13 +57,10 @@ class _Sentence:
     """One sentence cut at its commas and conjunctions."""
 
     def __init__(self, tokens: list[Token], world: World, text: str) -> None:
+        if sum(token.has("QR") for token in tokens) < 2:  # "in that order"
+            tokens = [token for token in tokens if not token.has("z")]
         self.tokens, self.world, self.text = tokens, world, text
-        cuts = [
-            k
-            for k, token in enumerate(tokens)
-            if token.has(",&w") or (token.has("i") and k + 1 < len(tokens) and tokens[k + 1].has("Q"))
-        ]
-        self.starts = sorted({0, *(k for k in cuts)})
+        self.starts = _cuts(tokens)
         self.tries = 0
 
     def claims(self) -> list[Judged] | None:
@@ -68,8 +79,8 @@ class _Sentence:
             self.tries += 1
             if self.tries > _MOST_TRIES:
                 return None
-            if not tokens:
-                rest = self._from(last + 1, context)
+            if not any(token.has(_CONTENT) or token.is_joined for token in tokens):  # "we found that"
+                rest = self._from(last + 1, _in_respect(tokens, context))
                 if rest is not None:
                     return rest
                 continue
@@ -80,42 +91,52 @@ class _Sentence:
         return None
 
     def _clause(self, tokens: list[Token], context: Context) -> list[tuple[list[Judged], Context]]:
-        """Return the first reading of a clause, as a list of one or none."""
+        """Return the first reading of a clause, as a list of one or none; open if another is not false."""
+        first: tuple[list[Judged], Context] | None = None
         for variant, changed in _variants(tokens, context):
-            found = self._matched(variant, changed)
-            if found is not None:
-                claims, after = found
+            for claims, after in self._matched(variant, changed):
                 if variant[0] is not tokens[0] and variant[0].start == variant[0].end == 0:
                     claims = [_unsure(claim) for claim in claims]
-                return [(claims, after)]
-        return []
+                states = {claim.true for claim in claims}
+                if False not in states and first and _is_false(first[0]):
+                    return [([_either(claim) for claim in first[0]], first[1])]
+                if states <= {True}:
+                    return [(claims, after)]
+                first = first or (claims, after)
+        return [first] if first else []
 
-    def _matched(self, tokens: list[Token], context: Context) -> tuple[list[Judged], Context] | None:
-        text = self.text[tokens[0].start : tokens[-1].end] if tokens else ""
-        for elements, action in _RULES:
-            parts = match(elements, tokens)
-            if parts is None:
-                continue
-            after = replace(context, pending=list(context.pending))
-            found = action(ClauseMatch(parts, text), after)
-            if found is None:
-                continue
-            if after.negated:
-                found = _denied(found)
-            found += self._pending(parts, context, after)
-            for token in dict.fromkeys(id(t) for _, t in parts):
-                one = next(t for _, t in parts if id(t) == token)
-                found += values.notes_on(one, after) if one.notes else []
-            after.negated = False
-            return found, after
-        return None
+    def _matched(self, tokens: list[Token], context: Context) -> Iterator[tuple[list[Judged], Context]]:
+        """Yield the claims of a clause by each rule that fits, and what it leaves for the next."""
+        text = self.text[tokens[0].start : tokens[-1].end]
+        for reading, named in _readings(tokens, text):
+            after = _in_respect(tokens, replace(context, pending=list(context.pending)))
+            found: list[Judged] | None = None
+            with suppress(Unfit):
+                found = reading(after)
+                if found is not None:
+                    found = self._with_asides(found, named, text, context, after)
+            if found is not None:
+                after.negated = False
+                yield found, after
+
+    def _with_asides(
+        self, found: list[Judged], named: list[Token], text: str, before: Context, after: Context
+    ) -> list[Judged]:
+        """Return the claims of a clause, denied if they are, with those of numbers in brackets."""
+        told = _denied(found) if after.negated else list(found)
+        told += self._pending(named, before, after)
+        for token in {id(one): one for one in named}.values():
+            told += values.notes_on(token, after) if token.notes else []
+            told += values.part_checked(token.kinds["R"], after) if "R" in token.kinds else []
+            told += places.rather(token, after, text) if "rather" in token.kinds else []
+        return told
 
     @staticmethod
-    def _pending(parts: tuple, before: Context, after: Context) -> list[Judged]:
+    def _pending(named: list[Token], before: Context, after: Context) -> list[Judged]:
         """Return the claims of "with 45 %, ..." once it is known who is meant."""
         if not before.pending or after.pending is before.pending:
             return []
-        token = next((t for letter, t in parts if letter in "ET"), None)
+        token = next((one for one in named if one.has("ET")), None)
         if token is None:
             return []
         after.pending = []
@@ -123,7 +144,7 @@ class _Sentence:
 
     def _side_by_side(self) -> bool:
         """Whether it goes "a and b are 1 and 2": as many amounts in a row as things before."""
-        named = [k for k, t in enumerate(self.tokens) if "E+" in t.kinds or "T+" in t.kinds]
+        named = [k for k, t in enumerate(self.tokens) if t.is_joined]
         amounts = [k for k, t in enumerate(self.tokens) if t.has("QR")]
         if len(named) != 1 or len(amounts) < 2 or named[0] > amounts[0]:
             return False
@@ -136,8 +157,14 @@ class _Sentence:
         said = any(token.has("z") for token in self.tokens)
         if not said and not self._side_by_side():
             return None
-        tokens = [t for t in self.tokens if not t.has("z") and set(t.kinds) - {"_", ","}]
-        named = [t for t in tokens if "E+" in t.kinds or "T+" in t.kinds]
+        if said and not any(t.is_joined for t in self.tokens):
+            self.tokens = [t for t in self.tokens if not t.has("z")]
+            self.starts = _cuts(self.tokens)
+            return None
+        end = next((k for k, t in enumerate(self.tokens) if t.has("z")), len(self.tokens))
+        tail = _trimmed(self.tokens[end + 1 :])
+        tokens = [t for t in self.tokens[:end] if set(t.kinds) - {"_", ","}]
+        named = [t for t in tokens if t.is_joined]
         amounts = [t for t in tokens if "Q" in t.kinds or "R" in t.kinds]
         if len(named) != 1:
             return []
@@ -161,7 +188,36 @@ class _Sentence:
             if not found:
                 return []
             claims += found[0][0]
-        return claims
+        rest = self._clause([named[0], *tail], Context(self.world)) if tail else [([], None)]
+        return [*claims, *rest[0][0]] if rest else []
+
+
+def _readings(tokens: list[Token], text: str) -> Iterator[tuple[Reading, list[Token]]]:
+    """Yield how a clause may be read: by rules of a fixed order, then by those that only need the parts."""
+    said = frozenset(token.kinds["v"] for token in tokens if "v" in token.kinds)
+    letters = {kind[0] for token in tokens for kind in token.kinds}
+    for elements, action, needed in _RULES:
+        if any(letters.isdisjoint(each) for each in needed):
+            continue
+        parts = match(elements, tokens)
+        if parts is not None:
+            yield partial(action, ClauseMatch(parts, text, said)), [token for _, token in parts]
+    for frame in _FRAMES:
+        yield partial(frame, tokens, text), tokens
+
+
+def _cuts(tokens: list[Token]) -> list[int]:
+    """Return where a clause may begin."""
+    return sorted({0, *(k for k in range(len(tokens)) if _begins(tokens, k))})
+
+
+def _begins(tokens: list[Token], at: int) -> bool:
+    """Whether a clause may begin here: behind a comma or a conjunction, with "at 25 %", "versus 28.1"."""
+    token = tokens[at]
+    if token.has(",&wV"):
+        return True
+    behind = at + 1 < len(tokens) and tokens[at + 1].has("QR")
+    return (token.has("ia=") and behind) or (token.has("a=") and at > 0 and tokens[at - 1].has("Q"))
 
 
 def _as(token: Token, letter: str, thing: object) -> Token:
@@ -195,6 +251,23 @@ def _unsure(claim: Judged) -> Judged:
     return claim if claim.true else claim._replace(true=None, reason="of whom this is said is not clear")
 
 
+def _in_respect(tokens: list[Token], context: Context) -> Context:
+    """Return the context with what the clause says of its aspect ("in size") and of "both", "each"."""
+    aspect = next((token.kinds["n"] for token in tokens if "n" in token.kinds), context.aspect)
+    return replace(
+        context, aspect=aspect, carried=context.place, each=any(token.has("B") for token in tokens)
+    )
+
+
+def _is_false(claims: list[Judged]) -> bool:
+    return any(claim.true is False for claim in claims)
+
+
+def _either(claim: Judged) -> Judged:
+    """Return a claim of a clause that may be read in another way."""
+    return claim._replace(true=None, reason="it can be read in two ways") if claim.true is False else claim
+
+
 def _denied(found: list[Judged]) -> list[Judged]:
     return [claim.denied() for claim in found]
 
@@ -206,25 +279,38 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
         found.append((_trimmed(tokens[1:]), replace(context, place=tokens[0].kinds["L"])))
     if "L" in tokens[-1].kinds and len(tokens) > 1 and not tokens[-1].notes:
         found.append((tokens[:-1], replace(context, place=tokens[-1].kinds["L"])))
+    if tokens[0].has("S") and not tokens[0].has("ETYR") and len(tokens) > 1:
+        found.append((_trimmed(tokens[1:]), context))
     if "w" in tokens[0].kinds and len(tokens) > 1 and tokens[1].has("ET"):
         found.append((tokens[1:], context))
     for kept, changed in list(found):
         deniers = [k for k, token in enumerate(kept) if token.has("N")]
         if len(deniers) == 1 and len(kept) > 1:
             at = deniers[0]
-            found.append(([*kept[:at], *kept[at + 1 :]], replace(changed, negated=True)))
-    subject = _subject(context)
-    if subject is not None and not tokens[0].has("ETYRWS"):
-        for kept, changed in list(found):
-            if kept and not kept[0].has("ETYR"):
-                found.append(([subject, *kept], changed))
+            if at and kept[at - 1].has("O") and not kept[at].has("v"):  # "wholly without", "mostly without"
+                if kept[at - 1].kinds["O"].holds[0] < 0.97:
+                    continue
+                kept, at = [*kept[: at - 1], *kept[at:]], at - 1
+            one = at + 2 < len(kept) and "Q" in kept[at + 1].kinds and kept[at + 1].kinds["Q"].middle == 1
+            single = one and kept[at + 2].has("ETYW") and kept[at + 1].kinds["Q"].dimension is None
+            found.append(([*kept[:at], *kept[at + 1 + single :]], replace(changed, negated=True)))
+    if not tokens[0].has("ETYWS"):
+        for subject in _subjects(context):
+            found += [
+                ([subject, *kept], changed)
+                for kept, changed in list(found)
+                if kept and not kept[0].has("ETY")
+            ]
     return [(kept, changed) for kept, changed in found if kept]
 
 
-def _subject(context: Context) -> Token | None:
+def _subjects(context: Context) -> Iterator[Token]:
+    """Yield who may be meant where a clause names nobody."""
     if context.cells:
         kinds: dict = {"E": context.cells[0]} if len(context.cells) == 1 else {"E+": context.cells}
-        return Token(kinds, 0, 0)
-    if context.tissues:
-        return Token({"T": context.tissues[0]}, 0, 0)
-    return None
+        yield Token(kinds, 0, 0)
+    elif context.tissues:
+        several = len(context.tissues) > 1
+        yield Token({"T+": context.tissues} if several else {"T": context.tissues[0]}, 0, 0)
+    if context.measured is not None:
+        yield Token({"Y": context.measured}, 0, 0)

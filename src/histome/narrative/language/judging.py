@@ -18,11 +18,12 @@ class Judged(NamedTuple):
     text: str
     sources: tuple[str, ...] = ()
     reason: str = ""
+    exact: bool = False  # a number, neither words nor a limit
 
     def denied(self) -> "Judged":
-        """Return the opposite."""
-        if self.true is None:
-            return self
+        """Return the opposite; that it is not some number says nothing."""
+        if self.true is None or self.exact:
+            return self._replace(true=None)
         reason = "" if not self.true else "the facts say that it is so"
         return self._replace(true=not self.true, reason=reason)
 
@@ -34,15 +35,18 @@ def judge_amount(options: Iterable[Value | None], amount: Amount, kind: str = "n
         return Judged(None, kind, amount.text, reason=_UNKNOWN)
     fitting = [value for value in known if _comparable(value, amount)]
     if not fitting:
-        return Judged(False, "unit", amount.text, reason="the value has another unit")
+        if any(_other_resolution(value, amount) for value in known):
+            return Judged(False, "unit", amount.text, reason="the value has another unit")
+        return Judged(None, "unit", amount.text, reason="what is said to be so much is measured otherwise")
     results = [(_tested(value, amount), value) for value in fitting]
     for result, value in results:
         if result:
-            return Judged(True, kind, amount.text, value.sources)
+            return Judged(True, kind, amount.text, value.sources, exact=amount.is_exact and kind == "number")
     if any(result is None for result, _ in results):
         return Judged(None, kind, amount.text, reason="an amount that the words leave open")
     shown = ", ".join(f"{value.sources[0]} = {value.amount:.4g}" for _, value in results[:2])
-    return Judged(False, kind, amount.text, reason=f"the facts say otherwise: {shown}")
+    reason = f"the facts say otherwise: {shown}"
+    return Judged(False, kind, amount.text, reason=reason, exact=amount.is_exact and kind == "number")
 
 
 def _comparable(value: Value, amount: Amount) -> bool:
@@ -52,6 +56,12 @@ def _comparable(value: Value, amount: Amount) -> bool:
         return value.dimension in ("bits", "share")
     same = {"ratio": "share", "share": "share"}
     return same.get(amount.dimension, amount.dimension) == same.get(value.dimension, value.dimension)
+
+
+def _other_resolution(value: Value, amount: Amount) -> bool:
+    """Whether one is in pixels and the other is not: "61 px" of what is 61 um."""
+    pair = {value.dimension, amount.dimension}
+    return pair in ({"length", "pixel length"}, {"area", "pixel area"})
 
 
 def _tested(value: Value, amount: Amount) -> bool | None:
@@ -158,5 +168,7 @@ def tissue_options(world: World, tissue: str, amount: Amount) -> list[Value | No
             return [world.area(tissue)]
         case None if amount.middle < 1:
             return [world.area_share(tissue)]
+        case None if tissue == "CARCINOMA":  # "carcinoma 9,000" among counts
+            return [world.count(CellGroup(("carcinoma_cell",), "carcinoma_cell"))]
         case _:
             return [world.area(tissue)]

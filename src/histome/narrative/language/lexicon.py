@@ -2,14 +2,14 @@
 
 A kind is one letter, as the patterns of `clauses` write it; a phrase may have several.
 
-E cells, W all cells, T tissue, J adjective of place, S the slide, I tiles, M measure, K group; Q amount, A
-adjective and O adverb of amount, F factor, y degree, ~ hedge, % fraction, # number, ^ times a hundred; b to
-be, v to make up, h to have, l to be found, X there is, C we counted, x to outnumber, d and D to dominate, r
-to rank, G to rise; m comparative, q gradable adjective, k rank, 1 ordinal; N no, Z absent; c pattern, j
-arrangement, H phenotype, ! that of tiles, P what has one; a than, s as, o of, i in, w with, p per, t to, g
-by, f from, u that, B both, z respectively, V followed by, U after, = beside, 0 nearest, 2 between, 3
-abstained, 4 valid, 5 median, 6 all other, 7 rather than, 8 the rest, @ times, e outside; "," and "&"
-separators, "_" nothing. Chunks make L places, Y measured things and R parts of things.
+E cells, W all cells, T tissue, b pieces of one, J adjective of place, S the slide, I tiles, M measure, K
+group; Q amount, A adjective and O adverb of amount, F factor, y degree, ~ hedge, % fraction, # number, ^
+times a hundred; v a verb that asserts nothing but "seen" or "holds", x to outnumber, d and D to dominate, r
+to rank, G to rise, 9 steadily; m comparative, q gradable adjective, n aspect, k rank, 1 ordinal; N no, Z
+absent; c pattern, j arrangement, H phenotype, ! that of tiles, P what has one; a than, s as, o of, i in, w
+with, p per, t to, g by, f from, u that, B both or each, z respectively, V followed by, U after, = beside, 0
+nearest, 2 between, 3 abstained, 4 valid, 5 median, 6 all other, 7 rather than, 8 the rest, @ times, e
+outside; "," and "&" separators, "_" nothing. Chunks make L places, Y measured things and R parts of things.
 """
 
 import tomllib
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from histome.classes import CELL_CLASSES
 from histome.narrative.language.amounts import amount_words, word_amount
+from histome.narrative.language.inflection import plural, verb_forms
 from histome.phenotype.axes import PANNUKE_CLASSES
 
 Kinds = dict[str, Any]
@@ -32,12 +33,6 @@ _GROUPS = {
 }
 _PLAIN = {
     "filler": "_",
-    "be": "b",
-    "make": "v",
-    "have": "h",
-    "found": "l",
-    "there": "X",
-    "counts": "C",
     "slide": "S",
     "group": "K",
     "that": "u",
@@ -62,8 +57,10 @@ _PLAIN = {
     "dominated_by": "D",
     "tumor_outside": "e",
     "tiles": "I",
-    "only": "O",
+    "pieces": "b",
 }
+_LABELS = ("class", "category", "cell class", "label", "cell category")
+_NAMING = ("identify", "count", "recognize")  # "identified as"; "found as many" is no naming
 _BODIES = ("compartment", "component", "element")  # of a tissue as well, where tissues are known
 _NOUNS = "EWTSIMK"
 _SEVERAL = "mqM"  # kinds of which a phrase may have several values
@@ -118,7 +115,7 @@ def vocabulary() -> Mapping[str, Any]:
 def phrases(subject: str) -> tuple[Mapping[tuple[str, ...], Kinds], int]:
     """Return each phrase as a tuple of words with its kinds, and the most words in one."""
     found: dict[tuple[str, ...], Kinds] = {}
-    for source in (_cells, _places, _words, _measures, _comparisons, _states, _amounts, _numbers):
+    for source in (_cells, _places, _verbs, _words, _measures, _comparisons, _states, _amounts, _numbers):
         for phrase, kind, value in source(subject):
             words = tuple(phrase.replace("-", " ").replace("/", " ").split())
             for form in _forms(words, kind):
@@ -134,20 +131,11 @@ def _forms(words: tuple[str, ...], kind: str) -> Iterator[tuple[str, ...]]:
     yield words
     *before, last = words
     if kind in _NOUNS or kind in "HJ":
-        yield (*before, _plural(last))
+        yield (*before, plural(last))
         if "of" in words and words.index("of"):
             at = words.index("of") - 1
-            yield (*words[:at], _plural(words[at]), *words[at + 1 :])
-
-
-def _plural(word: str) -> str:
-    if word == "nucleus":
-        return "nuclei"
-    if word in ("focus", "locus"):
-        return word[:-2] + "i"
-    if word.endswith("y") and word[-2:] not in ("ay", "oy", "ey"):
-        return word[:-1] + "ies"
-    return word + ("es" if word.endswith(("s", "x", "ss")) else "s")
+            yield (*words[:at], plural(words[at]), *words[at + 1 :])
+            yield (*words[:at], plural(words[at]), *words[at + 1 : -1], plural(last))
 
 
 Entries = Iterator[tuple[str, str, Any]]
@@ -161,9 +149,11 @@ def _cells(subject: str) -> Entries:
         for noun in words.get("alone", ()):
             yield noun, "E", cells
         for noun in words["before"]:
-            for body in ("cell", "population", "cell population", "cell fraction", *_BODIES):
+            for body in ("cell", "population", "cell population", "cell fraction", *_LABELS, *_BODIES):
                 if subject == "patch" or name != "carcinoma_cell" or body not in _BODIES:
                     yield f"{noun} {body}", "E", cells
+            if name in _IMMUNE:
+                yield f"{noun} infiltrate", "E", cells
             for body in ("nucleus", "cell nucleus"):
                 yield f"{noun} {body}", "E", cells._replace(nuclei=True)
     if subject == "slide":
@@ -183,7 +173,28 @@ def _places(subject: str) -> Entries:
             for adjective in words:
                 yield adjective, "J", name
     for word, metric in vocabulary()["tiles"].items():
-        yield word.replace("_", " "), "!", metric
+        phrase = word.replace("_", " ")
+        yield phrase, "!", metric
+        for after in vocabulary()["tile_words"]["after"]:
+            yield f"{phrase} {after}", "!", metric
+            yield f"{phrase} {plural(after)}", "!", metric
+
+
+def _verbs(subject: str) -> Entries:
+    """Yield verbs in all their forms, with what they say beside what they join as their value."""
+    verbs = vocabulary()["verbs"]
+    for said in ("seen", "holds", "into", "plain"):
+        kind = "i" if said == "into" else "v"
+        for phrase in verbs["fixed"].get(said, ()):
+            yield phrase, kind, said
+        for verb in verbs[said]:
+            for form in verb_forms(verb, verbs["irregular"]):
+                yield form, kind, said
+                yield f"{form} that", "v", said
+                yield f"{form} that", "&", said
+                if " " not in verb and form != verb and not form.endswith(("s", "ing")):
+                    for link in ("by",) if said == "seen" and verb not in _NAMING else ("as", "by"):
+                        yield f"{form} {link}", "v", said if link == "as" else "holds"
 
 
 def _words(subject: str) -> Entries:
@@ -196,8 +207,17 @@ def _words(subject: str) -> Entries:
         yield word, "_", word
     if subject == "slide":
         yield "tile", "I", "tile"
-    for word in ("rather than", "instead of"):
+    for aspect, names in vocabulary()["aspects"].items():
+        for name in names:
+            yield name, "n", aspect
+    for word in words["second_to"]:
+        yield word, "U", "second"
+    for word in words["ahead"]:
+        yield word, "V", "ahead"
+    for word in ("rather than", "instead of", "rather than being", "instead of being"):
         yield word, "7", word
+    for word in words["steadily"]:
+        yield word, "9", word
     for verb in words["rises"]:
         yield verb, "G", 1
     for verb in words["falls"]:
@@ -209,7 +229,8 @@ def _words(subject: str) -> Entries:
         yield word, "0", word
     yield "away", "_", "away"
     yield "between", "2", "between"
-    yield "single", "#", 1.0
+    for word in ("single", "one single", "a single"):
+        yield word, "#", 1.0
     for word in ("times", "fold", "x", "\u00d7"):
         yield word, "@", word
 
@@ -252,7 +273,7 @@ def _states(subject: str) -> Entries:
     for word in words["patterns"]["arrangement"]:
         yield word, "j", word
     for label, labels in words["phenotypes"].items():
-        for word in labels:
+        for word in labels if subject == "patch" or label != "Restricted to stroma" else ():
             yield word, "H", label
     for word in words["phenotype_words"]["about"]:
         yield word, "P", word

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.judging import Judged
 from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.pieces import Measured, Token
 from histome.narrative.language.quantities import World
-from histome.narrative.language.reading import Measured, Token
 
 
 class Element(NamedTuple):
@@ -28,23 +28,29 @@ class Context:
     cells: tuple[CellGroup, ...] = ()
     tissues: tuple[str, ...] = ()
     place: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()
     within: CellGroup | None = None
     pending: list[Amount] = field(default_factory=list)
     beside: tuple[CellGroup, ...] = ()
     rank: int = 0
-    ranked_tissue: bool = False
+    ranked_by: str = ""
+    ranked_within: CellGroup | None = None
+    behind: int = 0
+    aspect: str = ""
+    each: bool = False
+    against: tuple[CellGroup, ...] = ()
     measured: Measured | None = None
     unit: str | None = None
     tile_metric: str | None = None
     negated: bool = False
-    again: Callable[[tuple[CellGroup, ...]], list[Judged]] | None = None
 
 
 class ClauseMatch(NamedTuple):
-    """A clause that matched: its tokens with the letters that they matched as."""
+    """A clause that matched: its tokens with the letters that they matched as, and what its verbs say."""
 
     parts: tuple[tuple[str, Token], ...]
     text: str
+    said: frozenset[str] = frozenset()
 
     def tokens(self, letter: str) -> list[Token]:
         """Return the tokens that matched as a letter, in order."""
@@ -77,6 +83,11 @@ class ClauseMatch(NamedTuple):
 
 def _several(token: Token, letter: str) -> tuple[Any, ...]:
     return token.kinds[f"{letter}+"] if f"{letter}+" in token.kinds else (token.kinds[letter],)
+
+
+def is_silent(token: Token) -> bool:
+    """Whether a token asserts nothing beside what it joins; "only" and "not" always do."""
+    return token.has("_vBn") and not token.has("ON")
 
 
 Action = Callable[[ClauseMatch, Context], list[Judged] | None]
@@ -123,7 +134,7 @@ def match(elements: Sequence[Element], tokens: Sequence[Token]) -> tuple[tuple[s
                     return rest
         elif at == len(tokens):
             return []
-        return go(at + 1, element, count) if at < len(tokens) and "_" in tokens[at].kinds else None
+        return go(at + 1, element, count) if at < len(tokens) and is_silent(tokens[at]) else None
 
     found = go(0, 0, 0)
     return None if found is None else tuple(found)

@@ -86,7 +86,7 @@ class World:
         if cells.everything and cells.place is None:
             return self.named("total_cell_count" if self.is_patch else "CELL_N_TOTAL")
         members = self.classes() if cells.everything else cells.members
-        return self._sum([self._count(member, cells.place) for member in members])
+        return self.summed([self._count(member, cells.place) for member in members])
 
     def _count(self, member: str, place: str | None) -> Value | None:
         name = self.facts.kind.counts.get(member)
@@ -95,7 +95,8 @@ class World:
         return self.named(f"{name}_{place}" if place else name)
 
     @staticmethod
-    def _sum(values: list[Value | None]) -> Value | None:
+    def summed(values: list[Value | None]) -> Value | None:
+        """Return the sum of values; None where one is not there."""
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
             return None
@@ -172,7 +173,7 @@ class World:
 
     def share_of(self, parts: list[CellGroup], whole: CellGroup) -> Value | None:
         """Return the sum of cells / cells."""
-        part, total = self._sum([self.count(cells) for cells in parts]), self.count(whole)
+        part, total = self.summed([self.count(cells) for cells in parts]), self.count(whole)
         if part is None or total is None or not total.amount:
             return None
         return Value(part.amount / total.amount, "share", (*part.sources, *total.sources))

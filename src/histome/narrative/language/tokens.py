@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from histome.narrative.language.inflection import american
+
 _SPACES = "\u202f\u00a0\u2009"
 _DIGITS_UP = str.maketrans(
     "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "-0123456789"
@@ -13,23 +15,22 @@ _NUMBER = (
 )
 _MICRO = r"(?:\u00b5|\u03bc|u)m"
 _SQUARE = r"(?:\u00b2|\^?2)"
+_PER = r"(?:/ ?|per )"
+_INVERSE = r"(?: ?\u207b\u00b2| ?\^?-2|\^\(-2\)|\^\{-2\})"
+_COUNTED = r"(?:(?:cells?|nuclei) ?)?"
+_SQUARE_MICROMETER = (
+    rf"(?:{_MICRO}{_SQUARE}|(?:square|sq\.?) ?(?:micro\w+|{_MICRO}\b)|(?:{_MICRO}|micro\w+) squared)"
+)
+_SQUARE_MILLIMETER = rf"(?:mm{_SQUARE}|(?:square|sq\.?) ?(?:milli\w+|mm\b)|(?:mm|milli\w+) squared)"
 # Unit -> (dimension, factor to its base); the first that matches wins.
 _UNITS: tuple[tuple[str, str, float], ...] = (
-    (r"%|per ?cent\b|percentage points?\b|pct\b", "share", 0.01),
-    (
-        rf"(?:cells? |nuclei )?(?:/ ?|per ){_MICRO}{_SQUARE}|(?:cells? |nuclei )?per square micro\w+",
-        "density",
-        1e6,
-    ),
-    (
-        rf"(?:cells? ?|nuclei ?)?(?:/ ?|per )mm{_SQUARE}|(?:cells? |nuclei )?per square milli\w+|mm\^?-2\b",
-        "density",
-        1.0,
-    ),
-    (rf"{_MICRO}{_SQUARE}|square micro\w+|sq\.? ?{_MICRO}", "area", 1.0),
-    (rf"mm{_SQUARE}|square milli\w+|sq\.? ?mm", "area", 1e6),
+    (r"%|(?:per ?cent|percentage points?|pct|percents)\b|p\.c\.", "share", 0.01),
+    (rf"{_COUNTED}(?:{_PER}{_SQUARE_MICROMETER}|{_MICRO}{_INVERSE})", "density", 1e6),
+    (rf"{_COUNTED}(?:{_PER}{_SQUARE_MILLIMETER}|mm{_INVERSE})", "density", 1.0),
+    (_SQUARE_MICROMETER, "area", 1.0),
+    (_SQUARE_MILLIMETER, "area", 1e6),
     (rf"cm{_SQUARE}|square centi\w+", "area", 1e8),
-    (rf"px{_SQUARE}|pixels?{_SQUARE}|square (?:pixels?|px)", "pixel area", 1.0),
+    (rf"(?:px|pixels?){_SQUARE}|(?:square|sq\.?) ?(?:pixels?|px)|(?:pixels?|px) squared", "pixel area", 1.0),
     (rf"{_MICRO}\b|micro(?:n|meter|metre)s?\b", "length", 1.0),
     (r"mm\b|milli(?:meter|metre)s?\b", "length", 1e3),
     (r"cm\b|centi(?:meter|metre)s?\b", "length", 1e4),
@@ -39,12 +40,11 @@ _UNITS: tuple[tuple[str, str, float], ...] = (
 )
 _UNIT = re.compile("|".join(f"(?P<u{k}>{pattern})" for k, (pattern, _, _) in enumerate(_UNITS)))
 _LEX = re.compile(
-    rf"(?P<number>(?<![\w.]){_NUMBER})|(?P<word>[a-z\u00c0-\u024f][\w\u00c0-\u024f]*(?:['.][a-z]+)*)|(?P<sign>\S)"
+    rf"(?P<number>(?<![\w.]){_NUMBER})|(?P<word>[a-z\u00c0-\u024f](?:[^\W_]|[\u00c0-\u024f])*(?:['.][a-z]+)*)|(?P<sign>\S)"
 )
 _ABBREVIATION = re.compile(r"\b(?:approx|ca|vs|e\.g|i\.e|resp|cf|no|fig|incl)\.$", re.I)
 _NO_UNITS = ("bit", "nat")  # words as well, unless a number stands before them
 MOST_TOKENS = 120  # of a sentence; a longer one is not read, so that time stays linear in the text's length
-_LETTERS = (("tumour", "tumor"), ("haem", "hem"), ("neighbour", "neighbor"), ("coloured", "colored"))
 
 
 class Number(NamedTuple):
@@ -83,8 +83,6 @@ def split_sentences(text: str) -> list[str]:
 def lexemes(sentence: str) -> list[Lexeme]:
     """Return the words, numbers and signs of a sentence; one more than `MOST_TOKENS` at most."""
     text = sentence.lower().translate({0x2019: "'", 0x2212: "-"})
-    for british, american in _LETTERS:
-        text = text.replace(british, american)
     found: list[Lexeme] = []
     at = 0
     while len(found) <= MOST_TOKENS and (match := _LEX.search(text, at)):
@@ -95,10 +93,11 @@ def lexemes(sentence: str) -> list[Lexeme]:
             (unit := _UNIT.match(text, match.start()))
             and unit.end() >= match.end()
             and match[0][:3] not in _NO_UNITS
+            and not unit[0].startswith(("cell", "nucle"))
         ):
             found.append(Lexeme(unit[0], unit.start(), unit.end(), unit=_unit(unit)))
         else:
-            found.append(Lexeme(match[0], match.start(), match.end()))
+            found.append(Lexeme(american(match[0]), match.start(), match.end()))
         at = max(at, found[-1].end)
     return found
 

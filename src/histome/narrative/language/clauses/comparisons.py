@@ -1,18 +1,21 @@
 """Clauses that compare two things: more than, twice as many as, a ratio."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.clauses.measuring import measure_options
 from histome.narrative.language.judging import (
     Judged,
+    cells_options,
+    judge_amount,
     judge_ratio,
     union,
 )
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
+from histome.narrative.language.pieces import Measured, Token
 from histome.narrative.language.quantities import Value
-from histome.narrative.language.reading import Measured, Token
 
 _BARE = Amount((0, 0), (0, 0), None, "")
 
@@ -47,15 +50,25 @@ def compared(
     """Return the claim that one thing is more than another in the first measure that both have."""
     if "Y" in first.kinds and first.kinds["Y"].cells:
         c.cells = first.kinds["Y"].cells
-    for name in names:
+    if c.each and "E+" in first.kinds:
+        ones = [Token({"E": each}, first.start, first.end) for each in first.kinds["E+"]]
+        found = [compared(one, second, names, sign, factor, replace(c), text) for one in ones]
+        return [claim for claims in found for claim in claims or ()]
+    if c.each and "E+" in second.kinds:
+        others = [Token({"E": each}, second.start, second.end) for each in second.kinds["E+"]]
+        found = [compared(first, other, names, sign, factor, c, text) for other in others]
+        return [claim for claims in found for claim in claims or ()]
+    for name in [c.aspect] if c.aspect else names:
         values = _quantity(name, first, c), _quantity(name, second, c)
         if None not in values:
             c.measured = second.kinds.get("Y", c.measured)
+            c.cells = first.kinds.get("E+") or ((first.kinds["E"],) if "E" in first.kinds else c.cells)
+            c.against = second.kinds.get("E+") or ((second.kinds["E"],) if "E" in second.kinds else ())
             return [judge_ratio(*values, factor, sign, text)]
     return [Judged(None, "comparison", text, reason="the facts do not say")]
 
 
-@rule("E b* x E", "E x g? E", "E x E", "T x T", "T b* x g? T", "Y x [YET]", "E b x E Y")
+@rule("E x E", "E x g? E", "T x T", "T x g? T", "Y x [YET]", "E x E Y")
 def _outnumber(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = [token for letter, token in m.parts if letter in "ETY"][:2]
     sign = m.one("x")
@@ -74,12 +87,15 @@ def likened(thing: Token, measured: Measured) -> Token:
         (thing.kinds["T"],) if "T" in thing.kinds else measured.tissues if "E" not in thing.kinds else ()
     )
     place = thing.kinds.get("L", measured.place)
+    if "T" in thing.kinds and "E" not in thing.kinds and measured.cells:  # "the density of a in the core"
+        inside = tuple(each.at(thing.kinds["T"]) for each in measured.cells)
+        return Token({"Y": Measured(measured.measures, inside)}, thing.start, thing.end)
     if "L" in thing.kinds and cells:
         cells = tuple(each.at(place[0]) for each in cells)
     return Token({"Y": Measured(measured.measures, cells, tissues, ())}, thing.start, thing.end)
 
 
-@rule("E x 6 E", "E b* x g 6 E")
+@rule("E x 6 E", "E x g 6 E")
 def _outnumber_others(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes outnumber all other immune cells"."""
     mine, others = union(m.cells()[0]), union(m.cells()[1])
@@ -90,7 +106,7 @@ def _outnumber_others(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judged if judged.true else judged._replace(true=None)]
 
 
-@rule("E x E g? [QF]", "E b* x g? E g? [QF]", "E y x E", "T x T g? [QF]", "Y x [YE] g? [QF]")
+@rule("E x E g? [QF]", "E x g? E g? [QF]", "E y x E", "T x T g? [QF]", "Y x [YE] g? [QF]")
 def _outnumber_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = [token for letter, token in m.parts if letter in "ETY"]
     if "Y" in first.kinds and "Y" not in second.kinds:
@@ -102,17 +118,20 @@ def _outnumber_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 
 @rule(
-    "[ETY] [bvl]* y? m a g? [ETY]",
-    "X y? m [ET] a [ET]",
-    "m [ET] a [ET] [bl]*",
-    "[ET] [bhv] y? m a [ET] [bl]*",
-    "[ETY] h y? m Y a [ETY]",
-    "X b* y? m b* l? [ET] a [ET]",
-    "C m E a E",
+    "[ETY] y? m a g? [ETY]",
+    "Y y? m i E a i? E",
+    "y? m [ET] a [ET]",
+    "m [ET] a [ET]",
+    "[ET] y? m a [ET]",
+    "[ETY] y? m Y a [ETY]",
+    "m E a E",
 )
 def _more_than(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = [token for letter, token in m.parts if letter in "ETY"][:2]
-    if len([1 for letter, _ in m.parts if letter in "ETY"]) == 3:
+    if m.one("i") and m.one("Y"):  # "mean area is larger in a than in b"
+        mine, other = m.tokens("E")
+        first, second = likened(mine, m.one("Y")), likened(other, m.one("Y"))
+    elif len([1 for letter, _ in m.parts if letter in "ETY"]) == 3:
         middle, second = [token for letter, token in m.parts if letter in "ETY"][1:3]
         first, second = likened(first, middle.kinds["Y"]), likened(second, middle.kinds["Y"])
     elif "Y" in first.kinds and "Y" not in second.kinds:
@@ -129,7 +148,7 @@ def directions(found: Sequence[tuple[str, int]]) -> tuple[list[str], int]:
     return names, found[0][1]
 
 
-@rule("E h y? m W a E", "E h F s? q W s E")
+@rule("E y? m W a E", "E F s? q W s E")
 def _have_larger_nuclei(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = m.tokens("E")
     names, sign = directions(m.one("m")) if m.one("m") else (["size"], 1)
@@ -140,23 +159,26 @@ def _have_larger_nuclei(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 
 @rule(
-    "[ETY] [bvlh]* [FQ] m a [ETY]",
-    "[ETY] [bvl]* [FQ] s q s [ETY]",
-    "[ETY] [bvl]* [FQ] s? A s [ETY]",
-    "X [FQ] s [qA] [ET] s [ET]",
-    "S h [FQ] s [qA] [ET] s [ET]",
-    "X [FQ] m [ET] a [ET]",
-    "[ET] [bvh] [FQ] o? Y o? [ETY]",
-    "[ET] [bvh] [FQ] o? Y",
-    "[ETY] [bvl]* [FQ] [ETY]",
-    "Y b [FQ] u? [ETY]",
-    "Y b [FQ] s q s [ETY]",
-    "[ET] l [FQ] s [qA] s [ET]",
+    "[ETY] [FQ] m a [ETY]",
+    "[ETY] [FQ] s q s [ETY]",
+    "[ET] [FQ] s q Y s [ET]",
+    "[ETY] [FQ] s? A s [ETY]",
+    "[FQ] s [qA] [ET] s [ET]",
+    "S [FQ] s [qA] [ET] s [ET]",
+    "[FQ] m [ET] a [ET]",
+    "[ET] [FQ] o? Y o? [ETY]",
+    "[ET] S? [FQ] o? Y",
+    "[ETY] [FQ] [ETY]",
+    "Y [FQ] u? [ETY]",
+    "Y [FQ] s q s [ETY]",
+    "[ET] [FQ] s [qA] s [ET]",
 )
 def _times(m: ClauseMatch, c: Context) -> list[Judged] | None:
     things = [token for letter, token in m.parts if letter in "ETY"]
     factor = m.one("F") or m.one("Q")
     if factor.dimension not in (None, "ratio", "share") or is_little(m):
+        return None
+    if factor.dimension is None and not m.one("s") and not m.one("m"):  # "one cell", not "one times"
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count", "size")), 0)
     if len(things) == 3:
@@ -185,13 +207,7 @@ def _sized(names: Sequence[str], thing: Token) -> list[str]:
     return ["size", *names] if cells is not None and cells.nuclei else list(names)
 
 
-@rule(
-    "[ETY] [bvl]* s [qA] s [ETY]",
-    "T [bvh]* s q Y s T",
-    "[ET] [bvl]* y q s [ET]",
-    "X s q [ET] s [ET]",
-    "E b y A s E",
-)
+@rule("[ETY] s [qA] s [ETY]", "T s q Y s T", "[ET] y q s [ET]", "s q [ET] s [ET]", "E y A s E")
 def _as_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     things = [token for letter, token in m.parts if letter in "ETY"]
     if is_little(m):
@@ -201,16 +217,24 @@ def _as_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return compared(first, second, [*names, "size"], 0, word_amount("degrees", "equal"), c, m.text)
 
 
-@rule(
-    "p Q? E X Q E",
-    "X Q E p Q? E",
-    "Q E [pi] Q? E",
-    "X Q E X? p Q? E",
-    "p Q? E , X? Q E",
-    "X p Q? E Q E",
-    "p Q? E b* l? Q E",
-    "Q E [bl]* p Q? E",
-)
+@rule("[ETY] [yF] [MYqAnSK]*", "[ET] i y [MY]")
+def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "a and b are equally frequent", "a and b occupy equal areas"."""
+    thing, factor = m.parts[0][1], m.one("y")
+    letter = next((each for each in "ET" if f"{each}+" in thing.kinds), None)
+    if letter is None or factor is None or factor.holds[0] >= 1 or len(thing.kinds[f"{letter}+"]) != 2:
+        return None
+    first, second = (Token({letter: each}, thing.start, thing.end) for each in thing.kinds[f"{letter}+"])
+    names = list(m.one("q") or ("count", "size"))
+    if m.one("Y"):
+        measured: Measured = m.one("Y")
+        names = ["size" if each in ("area", "nuclear") else each for each in measured.measures]
+    found = compared(first, second, names, 0, factor, c, m.text)
+    c.cells, c.tissues = thing.kinds.get("E+", ()), thing.kinds.get("T+", ())
+    return found
+
+
+@rule("p Q? E Q E", "E Q p Q? E", "Q E p Q? E", "Q E [pi] Q? E", "p Q? E , Q E")
 def _for_every(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "two lymphocytes for every plasma cell", "one lymphocyte per 50 carcinoma cells"."""
     parts = [(letter, token) for letter, token in m.parts if letter in "EQp"]
@@ -222,6 +246,11 @@ def _for_every(m: ClauseMatch, c: Context) -> list[Judged] | None:
         elif letter == "E":
             groups.append((amount, token.kinds["E"]))
             amount = None
+    amounts = m.all("Q")
+    if len(groups) == 2 and m.parts[0][0] == "E" and len(amounts) == 2:  # "a amount to one per 100 b"
+        groups = [(amounts[0], groups[0][1]), (amounts[1], groups[1][1])]
+    elif len(groups) == 2 and m.parts[0][0] == "E":
+        groups = [(amounts[0], groups[0][1]), (None, groups[1][1])]
     if len(groups) != 2:
         return None
     if m.parts[0][0] == "p":
@@ -229,17 +258,90 @@ def _for_every(m: ClauseMatch, c: Context) -> list[Judged] | None:
     (many, first), (one, second) = groups
     if many is None or many.dimension is not None or (one is not None and one.dimension is not None):
         return None
+    if many.holds == (many.middle - 0.5, many.middle + 0.5):  # "two for every", to an eighth
+        near = min(0.5, 0.12 * many.middle)
+        many = replace(
+            many,
+            holds=(many.middle - near, many.middle + near),
+            fails=(many.middle - near, many.middle + near),
+        )
+    c.cells, c.against = (first,), (second,)
     ratio = many.scaled(1 / (one.middle if one else 1.0), "ratio")
     return [judge_ratio(c.world.count(first), c.world.count(second), ratio, 0, m.text)]
 
 
-@rule("E [bl]* i? Y o? Q", "E b* l i Y o Q")
+@rule("[ET] Q o u")
+def _part_of_that(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "stroma covers 60 % and carcinoma half of that"."""
+    before = {"E": c.cells[0]} if len(c.cells) == 1 else {"T": c.tissues[0]} if len(c.tissues) == 1 else None
+    if before is None or m.one("Q").dimension not in ("share", "ratio"):
+        return None
+    thing = m.parts[0][1]
+    return compared(thing, Token(before, 0, 0), ("count", "size"), 0, m.one("Q"), c, m.text)
+
+
+@rule("E t E Q", "T t T Q")
+def _to_another(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "stroma to epithelium is two to one"."""
+    if m.one("Q").dimension != "ratio":
+        return None
+    first, second = (token for letter, token in m.parts if letter in "ET")
+    return compared(first, second, ("count", "size"), 0, m.one("Q"), c, m.text)
+
+
+@rule("T Q")
+def _areas_at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "stroma : carcinoma = 2 : 1"."""
+    tissues = m.tissues()[0]
+    if len(tissues) != 2 or m.one("Q").dimension != "ratio":
+        return None
+    return [judge_ratio(c.world.area(tissues[0]), c.world.area(tissues[1]), m.one("Q"), 0, m.text)]
+
+
+@rule("E g? Q", "E i? Y o? Q", "E i Y o Q")
 def _at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "a and b occur at a ratio of 2:1"."""
     cells = m.cells()[0]
-    if len(cells) != 2 or "ratio" not in m.one("Y").measures or m.one("Y").cells:
+    ratio = m.one("Y")
+    if len(cells) != 2 or (ratio and ("ratio" not in ratio.measures or ratio.cells)):
+        return None
+    if m.one("Q").dimension != "ratio":
         return None
     return [judge_ratio(c.world.count(cells[0]), c.world.count(cells[1]), m.one("Q"), 0, m.text)]
+
+
+@rule("[iw]? Y? o? Q [a&] Q")
+def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "larger than lymphocyte nuclei, at 62.4 versus 27.8 um2": what was compared has these values."""
+    measured: Measured | None = m.one("Y")
+    if len(c.against) != 1 or len(c.cells) != 1 or (measured and (measured.cells or measured.tissues)):
+        return None
+    found = []
+    for cells, amount in zip((c.cells[0], c.against[0]), m.all("Q"), strict=True):
+        known = measured and measure_options(measured._replace(cells=(cells,)), c, amount)
+        found.append(judge_amount(known or cells_options(c.world, cells, amount, None), amount))
+    return found
+
+
+@rule("i Q")
+def _those_at(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "larger than the connective cells, at 40.2 um2": what was compared with last has the value."""
+    if len(c.against) != 1 or m.one("Q").dimension not in ("area", "pixel area", "density", "share"):
+        return None
+    return [judge_amount(cells_options(c.world, c.against[0], m.one("Q"), None), m.one("Q"))]
+
+
+@rule("E y? m Y")
+def _more_than_those(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "a outnumber b but have the smaller nuclei": smaller than those of b."""
+    measured: Measured = m.one("Y")
+    if not c.against or measured.cells or measured.tissues:
+        return None
+    names, sign = directions(m.one("m"))
+    names = ["size"] if "nuclear" in measured.measures else names
+    return compared(
+        m.tokens("E")[0], Token({"E": union(c.against)}, 0, 0), names, sign, m.one("y"), c, m.text
+    )
 
 
 @rule("= E", "= T")
@@ -250,11 +352,13 @@ def _compared_with(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return []
 
 
-@rule("[EY] b* y? m [bl]*", "X m E")
+@rule("[EY] y? m", "m E", "E F s? [qA] s?")
 def _more_than_beside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not c.beside or not m.cells():
         return None
-    names, sign = directions(m.one("m"))
+    if is_little(m):
+        return None
+    names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), 0)
     other = Token({"E": union(c.beside)}, 0, 0)
     c.beside = ()
-    return compared(m.tokens("E")[0], other, names, sign, m.one("y"), c, m.text)
+    return compared(m.tokens("E")[0], other, names, sign, m.one("F") or m.one("y"), c, m.text)

@@ -1,5 +1,7 @@
 """Clauses that compare places: denser in the stroma than in the carcinoma."""
 
+import itertools
+
 from histome.narrative.language.amounts import word_amount
 from histome.narrative.language.clauses.comparisons import directions, is_little
 from histome.narrative.language.judging import (
@@ -8,26 +10,29 @@ from histome.narrative.language.judging import (
     judge_rank,
     judge_ratio,
 )
+from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.reading import Measured
+from histome.narrative.language.pieces import Measured, Token
+from histome.narrative.language.quantities import Value
+
+_ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
 
 
-@rule("T h k Y", "Y b k L", "k Y [bl]* L", "T [hv] k Y Y?")
+@rule("T k Y Y?", "Y k L", "k Y L")
 def _densest_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the outer margin has the highest lymphocyte density"."""
     measured: Measured = m.one("Y")
     place = m.tissues()[0][0] if m.tissues() else m.places()[0]
-    zones = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
-    places = zones if place in zones else ("CARCINOMA", "STROMA")
+    places = _ZONES if place in _ZONES else ("CARCINOMA", "STROMA")
     if "density" not in measured.measures or len(measured.cells) != 1 or place not in places:
         return None
-    c.cells, c.place = measured.cells, (place,)
+    c.cells, c.place, c.measured = measured.cells, (place,), measured
     return [
         judge_rank({p: c.world.density(measured.cells[0].at(p)) for p in places}, place, m.one("k"), m.text)
     ]
 
 
-@rule("[YE] G f Q L t Q L")
+@rule("[YE] G f Q L t Q L", "[YE] G f Q L [t,&]* Q L [t,&]* Q L")
 def _gradient_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocyte density rises from 280 per mm2 in the core to 610 per mm2 in the outer margin"."""
     thing = m.parts[0][1]
@@ -35,32 +40,56 @@ def _gradient_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if cells is None or ("Y" in thing.kinds and "density" not in thing.kinds["Y"].measures):
         return None
     values = [c.world.density(cells.at(place)) for place in m.places()]
-    told = [judge_amount([value], amount) for value, amount in zip(values, m.all("Q"), strict=True)]
-    return [*told, judge_ratio(values[1], values[0], None, m.one("G"), m.text)]
+    if len(values) != len(m.all("Q")):
+        return None
+    amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
+    told = [judge_amount([value], amount) for value, amount in zip(values, amounts, strict=True)]
+    return [*told, *_steps(values, m)]
+
+
+@rule("E O [TL] [a=] [TL]")
+def _enriched(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "lymphocytes are enriched in the stroma relative to the carcinoma"."""
+    first, second = (
+        token.kinds.get("L") or (token.kinds["T"],) for letter, token in m.parts if letter in "TL"
+    )
+    if len(m.cells()[0]) != 1 or len(first) != 1 or len(second) != 1 or m.one("O").holds[0] < 0.5:
+        return None
+    one = m.cells()[0][0]
+    here, there = (c.world.density(one.at(place)) for place in (first[0], second[0]))
+    return [judge_ratio(here, there, None, 1, m.text)]
 
 
 @rule(
-    "[EY] [bvl]* y? m L a [Lu]",
-    "[EY] b* F m L? a L",
-    "[EY] b* [FQ] s [qA] L s L",
-    "X y? m E L? a L",
-    "[EY] [bvl]* y? m a L",
-    "[EY] b* [FQ] L",
-    "[EY] l* y? m L a L",
-    "X [FQ] s q E s L",
-    "[EY] b* F m a L",
-    "E [bl]* y? [qA] s? L s L",
-    "[EY] b y q L",
+    "[EY] x [Lu] g? [QF]?",
+    "E y Y",
+    "E y [MK]? L",
+    "[EY] y? m L a [Lu]",
+    "[EY] F m L? a L",
+    "[EY] [FQ] s [qA] L s L",
+    "y? m E L? a L",
+    "[EY] y? m a L",
+    "[EY] [FQ] L",
+    "[EY] y? m L a L",
+    "[FQ] s q E s L",
+    "[EY] F m a L",
+    "E y? [qA] s? L s L",
+    "[EY] y q L",
 )
 def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes are denser in stroma than in carcinoma"."""
     if is_little(m):
         return None
     thing = next(token for letter, token in m.parts if letter in "EY")
+    if "E+" in thing.kinds:
+        found = [_by_place(_of_one(m, each), c) for each in thing.kinds["E+"]]
+        return None if None in found else [claim for claims in found for claim in claims or ()]
     named = thing.kinds["E"] if "E" in thing.kinds and "Y" not in thing.kinds else None
     measured: Measured | None = None if named else thing.kinds.get("Y")
     cells = named or (measured.cells[0] if measured and measured.cells else None)
     places = list(m.places())
+    if measured is None and m.one("Y") and not m.one("Y").cells:
+        places = list(m.one("Y").place)
     if measured and measured.place:
         places = [*measured.place, *places]
     if cells is None and c.cells:
@@ -69,7 +98,10 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
         places = [cells.place, *places]
     if cells is None or len(places) != 2:
         return None
-    names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ()), 1)
+    if measured is None and m.one("Y"):  # "in similar numbers in a and b"
+        measured, places = m.one("Y"), list(m.one("Y").place)
+    names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), m.one("x") or 1)
+    c.place = (places[0],)
     name = "density" if measured and "density" in measured.measures else None
     if measured and not name:
         name = "count" if "count" in measured.measures else None
@@ -86,33 +118,61 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_ratio(first, second, factor, 0 if equal else sign, m.text)]
 
 
-@rule(
-    "T [bhv]* y? m E a T",
-    "T b* y? m g E a T",
-    "T [bhv]* [FQ] s [qA] E s T",
-    "T b y? m g E a g? T",
-    "T h y? m E a T [bvh]*",
-)
+def _of_one(m: ClauseMatch, cells: CellGroup) -> ClauseMatch:
+    """Return a clause on "a and b" as one on one of them."""
+    parts = tuple(
+        (name, Token({"E": cells}, t.start, t.end) if "E+" in t.kinds else t) for name, t in m.parts
+    )
+    return m._replace(parts=parts)
+
+
+@rule("Y G t Q L?", "L? Y G t Q")
+def _up_to(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "at the outer margin, lymphocyte density climbs to 610 per mm2": so much, and nowhere more."""
+    measured: Measured = m.one("Y")
+    place = m.places() or c.place
+    if "density" not in measured.measures or len(measured.cells) != 1 or len(place) != 1:
+        return None
+    c.place = place
+    places = _ZONES if place[0] in _ZONES else ("CARCINOMA", "STROMA")
+    values = {p: c.world.density(measured.cells[0].at(p)) for p in places}
+    told = judge_amount([values.get(place[0])], m.one("Q"))
+    return [told, judge_rank(values, place[0], m.one("G"), m.text)]
+
+
+@rule("T y? m E a T", "T y? m g E a T", "T [FQ] s [qA] E s T", "T y? m g E a g? T")
 def _tissue_holds_more(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells, (first, second) = m.cells()[0], m.tissues()
     if len(cells) != 1:
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), 1)
+    c.cells = (cells[0].at(None),)
     value = c.world.density if "density" in names else c.world.count
     factor = m.one("F") or m.one("Q") or m.one("y")
     return [judge_ratio(value(cells[0].at(first[0])), value(cells[0].at(second[0])), factor, sign, m.text)]
 
 
-@rule("[YE] G f T t T", "[YE] G f T i T", "[YE] G f L")
+@rule("[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]")
 def _gradient(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "lymphocyte density rises from the core to the outer margin"."""
+    """Read "lymphocyte density rises from the core through the inner to the outer margin"."""
     thing = m.parts[0][1]
     cells = thing.kinds["E"] if "E" in thing.kinds else next(iter(thing.kinds["Y"].cells or c.cells), None)
-    if (
-        cells is None
-        or len(m.tissues()) != 2
-        or ("Y" in thing.kinds and "density" not in thing.kinds["Y"].measures)
-    ):
+    places = [(token.kinds.get("L") or (token.kinds["T"],))[0] for _, token in m.parts if token.has("LT")]
+    if cells is None or len(places) < 2:
         return None
-    values = [c.world.density(cells.at(tissues[0])) for tissues in m.tissues()]
-    return [judge_ratio(values[1], values[0], None, m.one("G"), m.text)]
+    if "Y" in thing.kinds and "density" not in thing.kinds["Y"].measures:
+        return None
+    if m.one("9") and set(places) <= set(_ZONES):  # "steadily": in every zone between
+        first, last = sorted((_ZONES.index(places[0]), _ZONES.index(places[-1])))
+        between = list(_ZONES[first : last + 1])
+        places = between if places[0] == between[0] else between[::-1]
+    values = [c.world.density(cells.at(place)) for place in places]
+    c.cells = (cells,)
+    return _steps(values, m)
+
+
+def _steps(values: list[Value | None], m: ClauseMatch) -> list[Judged]:
+    """Return the claims that each value is above or below the one before it."""
+    return [
+        judge_ratio(after, before, None, m.one("G"), m.text) for before, after in itertools.pairwise(values)
+    ]

@@ -11,7 +11,8 @@ from histome.narrative.language.judging import (
     judge_amount,
 )
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.reading import ALL_CELLS, Measured, Ratioed
+from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
+from histome.narrative.units import dimension
 
 
 def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judged]:
@@ -23,8 +24,13 @@ def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judg
         and c.measured
         and set(measured.measures) & set(c.measured.measures)
     ):
-        measured = measured._replace(cells=c.measured.cells)
+        others = c.measured.cells
+        measured = measured._replace(
+            cells=tuple(each.at(None) for each in others) if measured.place else others
+        )
     c.measured = measured
+    own = {each.place for each in measured.cells if each.place}
+    c.place = measured.place or (tuple(own) if len(own) == 1 else c.place)
     c.cells = measured.cells or c.cells
     amount = in_unit(amount, c)
     if "ratio" in single and len(measured.cells) + len(measured.tissues) == 2 and amount.dimension is None:
@@ -32,7 +38,7 @@ def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judg
     return [judge_amount(measure_options(measured, c, amount), amount)]
 
 
-@rule("S [hb] Q W i R")
+@rule("S Q W i R")
 def _on_so_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the section holds 12,000 cells on 7 mm2 of tissue"."""
     part: Ratioed = m.one("R")
@@ -41,14 +47,14 @@ def _on_so_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [*cells_amount((ALL_CELLS,), m.one("Q"), c), judge_amount([c.world.area(None)], part.amount)]
 
 
-@rule("Y [bvlh]* Q L?", "Y L Q", "[wh] Y o? Q", "Y o Q", "Y L b Q", "Y [bv]* l? Q i? L?", "Y b* l i Q L?")
+@rule("Y Q L?", "Y L Q", "w Y o? Q", "Y o Q", "Y Q i? L?", "Y i Q L?")
 def _measure_is(m: ClauseMatch, c: Context) -> list[Judged]:
     measured = m.one("Y")
     c.place = m.places() or c.place
     return measured_amount(measured, m.one("Q"), c)
 
 
-@rule("Y [bvl]* Q [po] [ET]", "Y b Q L")
+@rule("Y Q [po] [ET]", "Y Q L")
 def _measure_is_for(m: ClauseMatch, c: Context) -> list[Judged]:
     measured: Measured = m.one("Y")
     cells = m.cells()[0] if m.cells() else ()
@@ -57,13 +63,99 @@ def _measure_is_for(m: ClauseMatch, c: Context) -> list[Judged]:
     )
 
 
-@rule("[a=] Q L")
+@rule("[a=] Q L", "[a=] Q [pio]? [ET]", "[a=] E i? Q", "[a=] Q")
 def _against(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the stromal density is 567 per mm2, compared with 27 per mm2 in the carcinoma"."""
-    if c.measured is None or len(c.measured.cells) != 1 or len(m.places()) != 1:
+    who = m.cells()[0] if m.cells() else c.cells if m.places() else c.against
+    places, amount = m.places(), m.one("Q")
+    if m.tissues() and not c.cells:
+        return tissue_amount(m.tissues()[0], amount, c)
+    places = places or (m.tissues()[0] if m.tissues() else ())
+    who = c.cells if m.tissues() else who
+    if len(who) != 1 or len(places) > 1 or amount.worded:
         return None
-    cells = c.measured.cells[0].at(m.places()[0])
-    return measured_amount(Measured(c.measured.measures, (cells,)), m.one("Q"), c)
+    cells = who[0].at(places[0]) if places else who[0]
+    if c.measured is None:
+        return cells_amount((cells,), amount, c)
+    return measured_amount(Measured(c.measured.measures, (cells,)), amount, c)
+
+
+@rule("Y w? Y o? Q", "Y i E w? Y o? Q")
+def _varies(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "nuclear area of tumor cells varies with a coefficient of 0.5"."""
+    first, second = m.all("Y")
+    if (
+        first.tissues not in ((), ("CARCINOMA",))
+        or "nuclear" not in first.measures
+        or second.measures != ("spread",)
+        or second.cells
+    ):
+        return None
+    who = m.cells()[0] if m.cells() else first.cells or c.cells
+    return measured_amount(second._replace(cells=who), m.one("Q"), c)
+
+
+@rule("Y u E Q")
+def _share_that_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the fraction of cells that are fibroblasts is 11.7 %"."""
+    measured: Measured = m.one("Y")
+    if not {"share", "count"} & set(measured.measures) or len(measured.cells) != 1 or measured.place:
+        return None
+    return cells_amount(m.cells()[0], m.one("Q"), c, measured.cells[0])
+
+
+@rule("Y R")
+def _til_share(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "stromal TILs cover 2.4 % of the stroma"."""
+    part: Ratioed = m.one("R")
+    if set(m.one("Y").measures) != {"stromal_til"} or part.tissues != ("STROMA",):
+        return None
+    return [judge_amount([c.world.whole("stromal_til")], part.amount)]
+
+
+@rule("Q Y p Q E")
+def _til_per_hundred(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "11.5 intratumoral TILs per 100 carcinoma cells"."""
+    many, hundred = m.all("Q")
+    if set(m.one("Y").measures) != {"intratumoral_til"} or m.cells()[0][0].name != "carcinoma_cell":
+        return None
+    return [judge_amount([c.world.whole("intratumoral_til")], many)] if hundred.middle == 100 else None
+
+
+@rule("Y f Q p E t Q p E")
+def _ranging(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "stromal densities range from 27 per mm2 for granulocytes to 800 per mm2 for fibroblasts"."""
+    measured: Measured = m.one("Y")
+    if measured.cells not in ((), (ALL_CELLS,)) and not all(each.everything for each in measured.cells):
+        return None
+    place = measured.place or tuple(each.place for each in measured.cells if each.place) or c.place
+    found: list[Judged] = []
+    for cells, amount in zip(m.cells(), m.all("Q"), strict=True):
+        who = tuple(each.at(place[0]) if place else each for each in cells)
+        found += measured_amount(measured._replace(cells=who, place=()), amount, c)
+    return found
+
+
+@rule("[SY] r? i $")
+def _in_units(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "areas are in square pixels"."""
+    known = {dimension(unit)[0] for unit in c.world.facts.units.values()}
+    mine = m.one("$")[0]
+    if "length" not in mine and "area" not in mine:
+        return None
+    return [Judged(mine in known, "unit", m.text, (), "" if mine in known else "the values have other units")]
+
+
+@rule("R", "Q")
+def _left_open(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "it abstained on 600 cells (5 % of all cells)"."""
+    part: Ratioed | None = m.one("R")
+    if c.measured is None or c.measured.measures != ("abstained",):
+        return None
+    if part and not part.whole and (not part.cells or not part.cells[0].everything):
+        return None
+    amount = part.amount if part else m.one("Q")
+    return [judge_amount(measure_options(c.measured, c, amount), amount)]
 
 
 @rule("Q [po] [ET]")
@@ -74,13 +166,13 @@ def _for_another(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 
 @rule(
-    "[ET] [hv] Y o? Q L?",
-    "[ET] [hv] Q o? Y L?",
-    "[ET] l i Y o Q L?",
+    "[ET] Y o? Q L?",
+    "[ET] Q o? Y L?",
+    "[ET] i Y o Q L?",
     "[ET] w Y o Q L?",
-    "E [hv]* Y b? Q",
-    "E l? w Y o Q L?",
-    "E [bl]* i Y o Q L?",
+    "E Y Q",
+    "E w Y o Q L?",
+    "E i Y o Q L?",
 )
 def _has_measure(m: ClauseMatch, c: Context) -> list[Judged] | None:
     measured: Measured = m.one("Y")
@@ -97,14 +189,14 @@ def _has_measure(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return measured_amount(measured._replace(cells=thing, tissues=tissues), m.one("Q"), c)
 
 
-@rule("L? X? Q E $ L?", "X? Q E $ L?", "T h Q E $", "E v Q $ L?")
+@rule("L? Q E $ L?", "Q E $ L?", "T Q E $", "E Q $ L?")
 def _per_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    dimension, factor = m.one("$")
+    kind, factor = m.one("$")
     c.place = m.places() or (m.tissues()[0] if m.tissues() else c.place)
-    return cells_amount(m.cells()[0], m.one("Q").scaled(factor, dimension), c)
+    return cells_amount(m.cells()[0], m.one("Q").scaled(factor, kind), c)
 
 
-@rule("Q Y [bl]*", "S [bhv] Q Y", "X Q Y", "T [bhv] Q Y", "C Q Y", "Q Y [bv] L?", "T v o? Q Y")
+@rule("S? Q q? Y L?", "T [ios]? Q q? Y")
 def _things(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "two lymphoid aggregates were found", "the carcinoma forms five regions"."""
     measured: Measured = m.one("Y")
@@ -118,7 +210,7 @@ def _things(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([whole_measure(c, measured)], m.one("Q"))]
 
 
-@rule("[SM] o Q b*", "R 4", "3 R", "3 Q [WE]", "Q [WE] b* 3", "Q b 4")
+@rule("[SM] o? Q", "M R", "R 4", "3 R", "R 3", "3 Q [WE]", "Q [WE] 3", "Q 4")
 def _of_the_run(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the model abstained on 5 % of the cells", "93 % of the tissue passed quality control"."""
     part: Ratioed | None = m.one("R")
@@ -126,26 +218,26 @@ def _of_the_run(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if m.tokens("3"):
         if part and (not part.cells or not part.cells[0].everything):
             return None
-        share = amount.dimension == "share"
-        return [
-            judge_amount(
-                [c.world.named("ABSTAINED_FRACTION_ALL" if share else "ABSTAINED_COUNT_ALL")], amount
-            )
-        ]
+        c.measured = Measured(("abstained",))
+        return [judge_amount(measure_options(c.measured, c, amount), amount)]
     if m.tokens("4"):
         return [
             judge_amount([c.world.named("RELATIVE_AREA_VALID_TISSUE"), c.world.named("VALID_AREA")], amount)
         ]
-    return [judge_amount([c.world.area(None)], amount)] if amount.dimension == "area" else None
+    whole = [c.world.area(None), c.world.named("VALID_AREA")]
+    if part and part.whole and amount.dimension == "share":
+        return [judge_amount([c.world.named("RELATIVE_AREA_VALID_TISSUE")], amount)]
+    c.measured = Measured(("area",))
+    return [judge_amount(whole, amount)] if amount.dimension == "area" and not part else None
 
 
-@rule("! [bv]* R")
+@rule("! R")
 def _tiles_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     return [judge_amount([c.world.named(m.one("!"))], part.amount)] if part.tiles else None
 
 
-@rule("Q Y [bvh]* Y? o? Q")
+@rule("Q Y Y? o? Q")
 def _things_cover(m: ClauseMatch, c: Context) -> list[Judged] | None:
     measured: Measured = m.one("Y")
     if "aggregates" not in measured.measures or any("area" not in each.measures for each in m.all("Y")[1:]):
@@ -157,7 +249,7 @@ def _things_cover(m: ClauseMatch, c: Context) -> list[Judged] | None:
     ]
 
 
-@rule("E [hvlb]* i? Y o Q f? [TE]?", "E [hvlb]* i? Y o Q t T")
+@rule("E i? Y o Q f? [TE]?", "E i? Y o Q t T")
 def _at_a_distance(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes keep a median distance of 85 um from the carcinoma"."""
     measured: Measured = m.one("Y")
@@ -167,12 +259,12 @@ def _at_a_distance(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 
 @rule(
-    "5? E [bl]* Q f? 0? [ETe]?",
-    "5? E [bl]* Q f 0? [ET]",
-    "0 E [bl]* Q f? 0? [ET]?",
-    "5? E b* l Q [of] [TE]",
-    "0 [blv]* Q f? 0? [ET]?",
-    "0 E b? Q",
+    "5? E 5? o? Q f? 0? [ETe]?",
+    "5? E Q f 0? [ET]",
+    "0 E Q f? 0? [ET]?",
+    "5? E Q [of] [TE]",
+    "0 Q f? 0? [ET]?",
+    "0 E Q",
 )
 def _far(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the median lymphocyte lies 42 um from carcinoma"."""
@@ -199,7 +291,7 @@ def _to_tumor(m: ClauseMatch, c: Context) -> bool:
     return near and all(tissue == "CARCINOMA" for tissue in tissues)
 
 
-@rule("R [bl]* i R", "R [bl]* i Q f T")
+@rule("R i R", "R i Q f T")
 def _half_within(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     amount = m.one("Q") or m.all("R")[1].amount
@@ -224,7 +316,7 @@ def _above(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return cells_amount(m.cells()[0], beyond, c) if m.cells() else tissue_amount(m.tissues()[0], beyond, c)
 
 
-@rule("k [bv]* o? Q", "k Y? [bv]* o? Q")
+@rule("k o? Q", "k Y? o? Q")
 def _largest_region(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "twelve regions, the largest measuring 0.41 mm2"."""
     if c.measured is None or "regions" not in c.measured.measures or m.one("k") != 1:

@@ -6,8 +6,8 @@ from histome.narrative.language.judging import (
 )
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import Context
+from histome.narrative.language.pieces import ALL_CELLS, Measured
 from histome.narrative.language.quantities import Value
-from histome.narrative.language.reading import ALL_CELLS, Measured
 
 
 def whole_measure(c: Context, measured: Measured) -> Value | None:
@@ -45,6 +45,8 @@ def _options(
             return cells_options(world, one, amount.scaled(1.0, "share"), c.within)
         case "ratio" if one:
             return [world.share(one, ALL_CELLS)]
+        case "count" if not cells and not tissues:
+            return [world.count(ALL_CELLS)]
         case "count" if one:
             return [world.count(one)]
         case "density" if one:
@@ -57,13 +59,20 @@ def _options(
             return [world.area(None)]
         case "roundness" if one:
             return [world.roundness(one)]
-        case "distance" | "least_distance" if one:
+        case "distance" | "least_distance" if one and tissues in ((), ("CARCINOMA",)):
             return [world.distance(one, least=name == "least_distance")]
+        case "clark_evans" if one and one.members == ("lymphocyte",):
+            return [world.whole("clark_evans")]
         case "spread" if tissues == ("CARCINOMA",) or (one and one.members == ("carcinoma_cell",)):
             return [world.whole("spread")]
         case "aggregates":
             area = world.named("LYMPHOID_AGGREGATE_AREA")
             return [area if amount.dimension == "area" else world.whole("aggregates")]
+        case "engaged" if amount.dimension == "share":
+            return [quotient(world.whole("engaged"), world.named("count_Inflammatory"))]
+        case "abstained":
+            share = amount.dimension == "share" or amount.middle < 1
+            return [world.named("ABSTAINED_FRACTION_ALL" if share else "ABSTAINED_COUNT_ALL")]
         case "valid":
             return [world.named("VALID_AREA"), world.named("RELATIVE_AREA_VALID_TISSUE")]
         case _ if not tissues and (not cells or not measured.cells):

@@ -1,4 +1,4 @@
-"""Clauses on tiles, on a part of the cells, on what there is little or none of."""
+"""Clauses on a part of the cells, on what there is little or none of."""
 
 from histome.narrative.language.clauses.measuring import quotient
 from histome.narrative.language.clauses.values import cells_amount, part_checked, tissue_amount
@@ -9,56 +9,32 @@ from histome.narrative.language.judging import (
     union,
 )
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.reading import ALL_CELLS, Measured, Ratioed
+from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
 
 
-@rule("[PT]? P? [bh]* ! P? i R", "T h ! P? i R", "R h ! P?", "R h P? !")
-def _tiles_with(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "the immune phenotype is inflamed in 60 % of the tiles"."""
-    part: Ratioed = m.one("R")
-    return [judge_amount([c.world.named(m.one("!"))], part.amount)] if part.tiles else None
-
-
-@rule("R")
-def _that_many_tiles(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "(75 % of the tumor tiles)" behind a phenotype."""
-    part: Ratioed = m.one("R")
-    if not part.tiles or c.tile_metric is None:
-        return None
-    return [judge_amount([c.world.named(c.tile_metric)], part.amount)]
-
-
-@rule("R [bv]* !", "Q !", "Q b? !")
-def _tiles(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "60 % of the tiles with tumor are inflamed"."""
-    part: Ratioed | None = m.one("R")
-    if part is not None and not part.tiles:
-        return None
-    if part is None and c.unit != "tiles":
-        return None
-    c.unit = "tiles"
-    amount = part.amount if part else m.one("Q")
-    checked = [judge_amount([c.world.sample(m.one("!"))], part.checked)] if part and part.checked else []
-    return [*checked, judge_amount([c.world.named(m.one("!"))], amount)]
-
-
-@rule("R [bl]* Y", "Q E [bl]* Y")
+@rule("R Y", "Q E Y", "Q Y", "Q o Q Y")
 def _abstained(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "257 of the inflammatory cells are engaged"."""
     measured: Measured = m.one("Y")
-    part: Ratioed = m.one("R") or Ratioed(m.one("Q"), m.cells()[0])
+    named = m.cells()[0] if m.cells() else (c.within,) if c.within else c.cells or measured.cells
+    part: Ratioed = m.one("R") or Ratioed(m.one("Q"), named, checked=m.all("Q")[1] if m.one("o") else None)
     if "engaged" not in measured.measures or not part.cells or part.cells[0].members != ("Inflammatory",):
         return None
     engaged, every = c.world.whole("engaged"), c.world.count(part.cells[0])
     share = quotient(engaged, every)
     value = share if part.amount.dimension == "share" else engaged
-    return [*part_checked(part, c), judge_amount([value], part.amount)]
+    c.measured = Measured(("engaged",))
+    stated = part_checked(part, c) if m.one("o") else []
+    return [*stated, judge_amount([value], part.amount)]
 
 
-@rule("o W", "o E", "o Q W", "o Q E", "o Q S", "o S", "o R", "o Q o [WES]")
+@rule("o W", "o E", "o Q W", "o Q E", "o Q S", "o S", "o R", "o Q o [WES]", "o [QO]? K")
 def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "of the 4,501 nuclei, ..." and "among the immune cells, ..."."""
     part: Ratioed | None = m.one("R")
+    if m.tokens("K"):  # "of all tissue compartments"
+        named = m.one("Q") or m.one("O")
+        return None if named is not None and named.holds[0] < 0.9 else []
     amount = part.amount if part else m.one("Q")
     cells = m.cells()[0] if m.cells() else (part.cells if part and part.cells else (ALL_CELLS,))
     c.within = union(cells)
@@ -69,9 +45,35 @@ def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount(values, amount)]
 
 
+@rule("[AQ]")
+def _whoever(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "although few, ...": of whom comes after it."""
+    amount = m.one("A") or m.one("Q")
+    if c.cells or c.tissues or c.pending or not amount.worded:
+        return None
+    c.pending = [amount]
+    return []
+
+
+@rule("[wi] R")
+def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "lymphocytes are scarce, at under 2 % of the total"."""
+    part: Ratioed = m.one("R")
+    if part.checked or part.tiles or part.tissues:
+        return None
+    if c.cells and (part.whole or part.cells):
+        return cells_amount(c.cells, part.amount, c, part.cells[0] if part.cells else None)
+    return tissue_amount(c.tissues, part.amount, c) if c.tissues and part.whole else None
+
+
 @rule("[wi] Q", "w Q o W")
 def _pending(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "with 45 %, ...": of whom comes after it."""
+    dimension = m.one("Q").dimension
+    if c.measured and not c.cells and not c.tissues:
+        return None
+    if c.against and m.one("i") and dimension in ("area", "pixel area", "density"):
+        return None
     if c.cells or c.tissues:
         if m.one("Q").dimension in (None, "count"):
             return None
@@ -80,59 +82,67 @@ def _pending(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return []
 
 
-@rule("X? A E [bl]*", "S h A E", "C A E", "[hl] A E")
+@rule("A E", "S A E")
 def _few_cells(m: ClauseMatch, c: Context) -> list[Judged]:
     return cells_amount(m.cells()[0], m.one("A"), c)
 
 
-@rule("E [bl]* A", "X E A", "E [bl]* O A", "E [bl]* y? A", "E [bl] i A")
-def _adjective(m: ClauseMatch, c: Context) -> list[Judged]:
+@rule("E A", "E O A", "E y A", "E i A")
+def _adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
     found: list[Judged] = []
+    if m.one("y") and m.one("y").holds[0] < 1:  # "equally"
+        return None
     for each in m.cells()[0]:
         found += cells_amount((each,), m.one("A"), c)
     c.cells = m.cells()[0]
-    c.again = lambda other: cells_amount(other, m.one("A"), c)
     return found
 
 
-@rule("T [bl]* A", "X A T", "A T [bl]*", "S h A T", "w A T", "h A T", "X R", "h R")
+@rule("T A", "A T", "S A T", "w A T", "R")
 def _tissue_adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     if part is not None:
         return [judge_amount([c.world.area_share(part.tissues[0])], part.amount)] if part.tissues else None
     amount = m.one("A")
-    # A fifth of the area is little for a tissue, where a fifth of the cells is much for a class.
-    wide = amount.scaled(1.0, "share") if amount.holds[0] > 0 else amount.scaled(4.0, "share")
+    # A seventh of the area is little for a tissue, where a fifth of the cells is much for a class.
+    wide = amount if amount.holds[0] > 1e-3 else amount.scaled(2.5, "share")
     return tissue_amount(m.tissues()[0], wide, c)
 
 
-@rule("S b* O b* E", "S O [vbh]* E")
+@rule("S W? O E", "W O E")
 def _mostly_made_of(m: ClauseMatch, c: Context) -> list[Judged]:
     """Read "the section is mostly composed of carcinoma cells"."""
     return cells_amount(m.cells()[0], m.one("O"), c)
 
 
-@rule("W b* E", "W b l E")
+@rule("[ETYL]")
+def _that_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "(stroma)" behind "supporting tissue": the same again in other words."""
+    kinds = m.parts[0][1].kinds
+    if c.negated or m.said or m.parts[0][1].notes:
+        return None
+    same = (
+        "E" in kinds
+        and bool(c.cells)
+        and all(each.members and set(each.members) <= set(kinds["E"].members) for each in c.cells)
+    )
+    same = same or ("T" in kinds and (kinds["T"],) in (c.tissues, c.place))
+    same = same or ("L" in kinds and kinds["L"] == c.place)
+    same = same or ("Y" in kinds and c.measured is not None and kinds["Y"].measures == c.measured.measures)
+    return [] if same else None
+
+
+@rule("W E")
 def _no_cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "no cells were classified as granulocytes"."""
     return [judge_presence(c.world.count(each), each.name) for each in m.cells()[1]] if c.negated else None
 
 
-@rule(
-    "X? [ETY] [bl]*",
-    "b T",
-    "C [ETY]",
-    "S h [ETY]",
-    "X [ETY] L",
-    "[ET] b* l*",
-    "X b? [ET]",
-    "[lh] [ETY]",
-    "X [ET] l L?",
-    "l b? [ET]",
-)
+@rule("[ETY]", "T", "S [ETY]", "[ETY] L", "[ET]", "[ET] L?")
 def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
     placed = any(each.place for group in m.cells() for each in group)
-    if len(m.parts) == 1 and not c.negated and not m.parts[0][1].notes and not placed:
+    bare = len(m.parts) == 1 and not m.parts[0][1].notes and not placed and "seen" not in m.said
+    if (bare or not m.said) and not c.negated and not m.parts[0][1].notes:
         return None
     found: list[Judged] = []
     place = m.places() or c.place
@@ -146,7 +156,6 @@ def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not found:
         return None
     c.cells = m.cells()[0] if m.cells() else c.cells
-    c.again = lambda cells: [judge_presence(c.world.count(each), each.name) for each in cells]
     return found
 
 

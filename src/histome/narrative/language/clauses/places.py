@@ -1,22 +1,26 @@
 """Clauses that place cells: mostly in the stroma, outside of the carcinoma, absent."""
 
-from histome.narrative.language.amounts import word_amount
+from dataclasses import replace
+
+from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.clauses.values import placed_amount
 from histome.narrative.language.judging import (
     Judged,
     judge_amount,
     judge_presence,
+    judge_ratio,
 )
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
+from histome.narrative.language.pieces import Token
 
 
-@rule("E [bl]* O [blt]* L", "E O L", "O E [bl]* L", "E [bl]* O T", "E [bl]* A? O L")
+@rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L")
 def _mostly(m: ClauseMatch, c: Context) -> list[Judged] | None:
     places = m.places() or (m.tissues()[0] if m.tissues() else ())
     return placed_amount(m.cells()[0], places, m.one("O"), c)
 
 
-@rule("E [bl]* [bl]* L", "E l L", "E L", "X E L")
+@rule("E L")
 def _lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes are found in the stroma": there are some, or most if nothing is "found"."""
     found = []
@@ -27,69 +31,89 @@ def _lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
             return None
         for place in places:
             found.append(judge_presence(c.world.count(each.at(place)), each.name))
-        if not c.negated and found[-1].true and not _is_seen(m):
+        if not c.negated and found[-1].true and "seen" not in m.said:
             share = c.world.placed(each, places)
             if share is None or share.amount < 0.5:
                 found.append(Judged(None, "place", m.text, reason="some lie there, not most"))
     return found
 
 
-_SEEN = (
-    "found",
-    "seen",
-    "present",
-    "detected",
-    "identified",
-    "observed",
-    "occur",
-    "occurs",
-    "encountered",
-    "noted",
-    "detectable",
-    "visible",
-    "exist",
-)
-
-
-def _is_seen(m: ClauseMatch) -> bool:
-    return bool(m.tokens("X")) or any(word in _SEEN for word in m.all("l"))
-
-
-@rule("E [bl]* e", "E e", "R [bl]* e", "E [bl]* O e")
+@rule("E e", "R e", "E O e", "e Q E", "Q E e", "E Q e")
 def _outside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "most lymphocytes lie outside the carcinoma"."""
-    amount = m.one("R").amount if m.one("R") else m.one("O")
+    amount = m.one("R").amount if m.one("R") else m.one("O") or m.one("Q")
     cells = m.cells()[0] if m.cells() else m.one("R").cells
     if len(cells) != 1:
         return None
     inside = c.world.placed(cells[0], (m.one("e"),))
-    if inside is None:
+    count = c.world.count(cells[0])
+    if inside is None or count is None:
         return [Judged(None, "place", m.text, reason="the facts do not say")]
+    if m.one("Q") and amount.dimension != "share":
+        return [judge_amount([count._replace(amount=count.amount * (1 - inside.amount))], amount)]
     out = inside._replace(amount=1 - inside.amount)
     return [judge_amount([out], amount or word_amount("adverbs", "mostly"))]
 
 
-@rule("T h E", "T h [bl]* E", "T b* h E")
+@rule("T E")
 def _tissue_holds(m: ClauseMatch, c: Context) -> list[Judged] | None:
     place = m.tissues()[0][0]
     c.place, c.cells = (place,), m.cells()[0]
     return [judge_presence(c.world.count(each.at(place)), each.name) for each in m.cells()[0]]
 
 
-@rule("E b* Z L?", "[ETY] b* Z", "Z E", "E Z", "T Z", "E b* Z f? T", "[ET] b? l? Z")
+@rule("T Z i E")
+def _lacking(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the stroma is lacking in granulocytes"."""
+    place = m.tissues()[0][0]
+    return [judge_presence(c.world.count(each.at(place)), each.name).denied() for each in m.cells()[0]]
+
+
+@rule("8 L", "w 8 L", "8 &? T")
+def _rest(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "80 % lie in the stroma, the remainder in the carcinoma"."""
+    if m.tissues():
+        areas = [c.world.area_share(tissue) for tissue in (*c.tissues, *m.tissues()[0])]
+        whole = c.world.summed(areas) if c.tissues else None
+        return [judge_amount([whole], _nearly_whole())] if whole else None
+    if len(c.cells) != 1 or not c.carried:
+        return None
+    share = c.world.placed(c.cells[0].at(None), (*c.carried, *m.places()))
+    if share is None or set(c.carried) & set(m.places()):
+        return None
+    return [judge_amount([share], _nearly_whole())]
+
+
+def _nearly_whole() -> Amount:
+    """Return the amount of what "the rest" adds up to."""
+    return replace(word_amount("shares", "all"), holds=(0.97, 1.0), fails=(0.93, 1.0))
+
+
+@rule("E O? Z L?", "[ETY] O? Z f? S?", "Z E", "E O? Z [fi]? T")
 def _absent(m: ClauseMatch, c: Context) -> list[Judged] | None:
     place = m.places() or (m.tissues()[0] if m.tissues() and m.cells() else ())
+    if m.one("O") and m.one("O").holds[0] < 0.97:
+        return None
     if m.cells():
         found = [
             judge_presence(c.world.count(each.at(place[0]) if place else each), each.name)
             for each in m.cells()[0]
         ]
         c.cells = m.cells()[0]
-        c.again = lambda cells: [judge_presence(c.world.count(each), each.name).denied() for each in cells]
     elif m.tissues():
         found = [judge_presence(c.world.area(each), each, "finding") for each in m.tissues()[0]]
+        c.tissues, c.cells = m.tissues()[0], ()
     else:
         if "aggregates" not in m.one("Y").measures:
             return None
         found = [judge_presence(c.world.whole("aggregates"), "lymphoid aggregates", "finding")]
     return [claim.denied() for claim in found]
+
+
+def rather(token: Token, c: Context, text: str) -> list[Judged]:
+    """Return the claim that more lie in one place than in another: "in the stroma rather than ..."."""
+    here, there = token.kinds["L"], token.kinds["rather"]
+    if len(c.cells) != 1 or len(here) != 1 or len(there) != 1:
+        return [Judged(None, "place", text, reason="of whom this is said is not clear")]
+    mine = c.cells[0].at(None)
+    return [judge_ratio(c.world.count(mine.at(here[0])), c.world.count(mine.at(there[0])), None, 1, text)]

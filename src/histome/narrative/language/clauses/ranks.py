@@ -1,38 +1,183 @@
-"""Clauses that rank: the most common, the second largest, dominated by."""
+"""Clauses that rank: the most common, the second largest, dominated by, followed by."""
 
-from histome.narrative.language.judging import (
-    Judged,
-    judge_rank,
-    judge_ratio,
-    union,
-)
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from histome.narrative.language.amounts import Amount
+from histome.narrative.language.judging import Judged, judge_rank, judge_ratio, union
 from histome.narrative.language.lexicon import CellGroup
-from histome.narrative.language.patterns import ClauseMatch, Context, rule
+from histome.narrative.language.patterns import ClauseMatch, Context, is_silent, rule
+from histome.narrative.language.pieces import ALL_CELLS, Measured, Token
 from histome.narrative.language.quantities import Value
-from histome.narrative.language.reading import ALL_CELLS, Measured
+
+_JOINING = "KWSMPiowgursy"
+_SIZE = re.compile(r"\b(?:larg|bigg|small|tini)")
+_MOST_CLASSES = 10
+_WITHIN = ("nuclear", "density", "share", "count", "area")
 
 
-def _rivals(c: Context, within: CellGroup | None) -> dict[str, Value | None]:
-    """Return the counts of the classes that compete: those of a group, or all but "other"."""
+@dataclass
+class _Ranking:
+    """What a clause ranks: cells or tissues, at which place, in what, among whom, behind whom."""
+
+    cells: list[tuple[CellGroup, ...]] = field(default_factory=list)
+    tissues: list[tuple[str, ...]] = field(default_factory=list)
+    places: list[tuple[str, ...]] = field(default_factory=list)
+    behind: list[tuple[CellGroup, ...]] = field(default_factory=list)
+    measures: list[Measured] = field(default_factory=list)
+    amounts: list[Amount] = field(default_factory=list)
+    ranks: list[int] = field(default_factory=list)
+    grouped: bool = False
+    titled: bool = False  # "the most common immune cells": a name, not who has the rank
+
+
+def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
+    """Return the parts of a clause that ranks; None where it holds anything else."""
+    found = _Ranking()
+    for k, token in enumerate(tokens):
+        kinds = token.kinds
+        if kinds.get("U") == "second":
+            found.ranks.append(2)
+        elif token.has("k1"):
+            if (
+                k + 1 < len(tokens)
+                and tokens[k + 1].has("E")
+                and len(tokens[k + 1].kinds.get("E", ALL_CELLS).members) > 1
+            ):
+                found.titled = True
+            found.ranks.append(kinds["k"] if "k" in kinds else kinds["1"])
+        elif token.has("dD"):
+            found.ranks.append(1)
+        elif "E" in kinds or "E+" in kinds:
+            after = k and tokens[k - 1].has("U")
+            (found.behind if after else found.cells).append(kinds.get("E+") or (kinds["E"],))
+        elif "T" in kinds or "T+" in kinds:
+            found.tissues.append(kinds.get("T+") or (kinds["T"],))
+        elif "L" in kinds:
+            found.places.append(kinds["L"])
+        elif "Q" in kinds:
+            of = k > 0 and tokens[k - 1].has("o") and kinds["Q"].dimension is None
+            if not of or not 2 <= kinds["Q"].middle <= _MOST_CLASSES:  # "of the three classes"
+                found.amounts.append(kinds["Q"])
+        elif token.has("KWSP"):
+            found.grouped |= k > 0 and tokens[k - 1].has("k1") and kinds.get("K") != "one"
+        elif "Y" in kinds:
+            found.measures.append(kinds["Y"])
+        elif not token.has(_JOINING + "U") and not is_silent(token):
+            return None
+    return found
+
+
+def ranking(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | None:
+    """Return the claim of a clause that ranks; None where it is not plain what."""
+    parts = _ranking(tokens)
+    if parts is None or len(parts.ranks) != 1 or max(len(parts.places), len(parts.behind)) > 1:
+        return None
+    if len(parts.measures) > 1 or any(each.cells or each.tissues for each in parts.measures):
+        return None
+    measured = set(parts.measures[0].measures) if parts.measures else set()
+    if measured and not measured & set(_WITHIN):
+        return None
+    if not parts.cells:
+        return _of_tissues(parts, measured, text, c)
+    who, within = _who_within(parts.cells)
+    if who is None or (who[0].place and parts.places) or (parts.titled and len(parts.cells) == 1):
+        return None
+    places = parts.places or parts.tissues
+    if len(places) > 1 or (places and len(places[0]) > 1):
+        return None
+    c.place = places[0] if places else c.place
+    rank = parts.ranks[0]
+    if c.behind:  # "after lymphocytes, the most common ..."
+        rank, c.behind = c.behind + 1 if rank in (1, 2) else rank, 0
+    behind = parts.behind[0] if parts.behind else ()
+    rank = len(behind) + 1 if 0 < rank <= len(behind) else rank
+    by = c.aspect or _measure_of(who, measured, parts, text, c)
+    amount = parts.amounts[0] if parts.amounts else None
+    if len(parts.amounts) > 1 or (amount and (amount.dimension or amount.middle != len(who))):
+        return None
+    if amount is not None and len(who) > 1 and rank == 1:
+        return _first_ones(who, c, text, within)
+    found = [claim for each in parts.behind for claim in ranked(each, rank - len(each), c, text, within, by)]
+    found += ranked(who, rank, c, text, within, by)
+    c.against = behind
+    return found
+
+
+def _of_tissues(parts: _Ranking, measured: set[str], text: str, c: Context) -> list[Judged] | None:
+    tissues = parts.tissues[0] if len(parts.tissues) == 1 and not parts.places else ()
+    if not tissues or parts.amounts or parts.behind or measured - {"share", "area"}:
+        return None
+    return ranked_tissue(tissues, parts.ranks[0], c, text)
+
+
+def _who_within(
+    groups: list[tuple[CellGroup, ...]],
+) -> tuple[tuple[CellGroup, ...] | None, CellGroup | None]:
+    """Return who has the rank, and the group among whom: that which holds the other."""
+    if len(groups) == 1:
+        return groups[0], None
+    if len(groups) > 2:
+        return None, None
+    for mine, others in (groups, groups[::-1]):
+        wider = union(others)
+        fits = set(union(mine).members) < set(wider.members) or (
+            wider.everything and not union(mine).everything
+        )
+        if fits and len(others) == 1:
+            return mine, others[0]
+    return None, None
+
+
+def _measure_of(
+    who: tuple[CellGroup, ...], measured: set[str], parts: _Ranking, text: str, c: Context
+) -> str:
+    """Return in what cells are ranked, where no aspect is named."""
+    if "nuclear" in measured and "share" not in measured:
+        return "size"
+    if "density" in measured:
+        return "density"
+    if c.ranked_by in ("size", "density") and not parts.grouped and not measured:
+        return c.ranked_by
+    nuclei = all(each.nuclei for each in who) and not parts.grouped and not measured
+    return "size" if nuclei and _SIZE.search(text.lower()) else "count"
+
+
+def _value(by: str, c: Context) -> Callable[[CellGroup], Value | None]:
+    return {"size": c.world.nuclear, "density": c.world.density}.get(by, c.world.count)
+
+
+def _rivals(c: Context, within: CellGroup | None, by: str) -> dict[str, Value | None]:
+    """Return the values of the classes that compete: those of a group, or all but "other"."""
     named = within.members if within is not None and not within.everything else c.world.classes()
     place = within.place if within is not None else None
     place = place or (c.place[0] if len(c.place) == 1 else None)
-    return {
-        n: c.world.count(CellGroup((n,), n, place=place)) for n in named if n != "other" or len(named) < 3
-    }
+    value = _value(by, c)
+    return {n: value(CellGroup((n,), n, place=place)) for n in named if n != "other" or len(named) < 3}
 
 
 def ranked(
-    cells: tuple[CellGroup, ...], rank: int, c: Context, text: str, within: CellGroup | None = None
+    cells: tuple[CellGroup, ...],
+    rank: int,
+    c: Context,
+    text: str,
+    within: CellGroup | None = None,
+    by: str = "count",
 ) -> list[Judged]:
     """Return the claim that cells have a rank among the classes; several take the ranks from there on."""
-    c.cells, c.rank, c.ranked_tissue = cells, rank, False
-    values = _rivals(c, within or c.within)
+    c.cells, c.rank, c.ranked_by = cells, rank, by
+    within = within or c.within
+    c.ranked_within = within
+    places = {each.place for each in cells if each.place}
+    if len(places) == 1 and within is None:
+        within = CellGroup(c.world.classes(), "all", place=places.pop())
+    values = _rivals(c, within, by)
     found = []
     for k, each in enumerate(cells):
         place = rank + k if rank > 0 else rank - k
         if len(each.members) != 1:
-            if each.name != "immune":
+            if each.name != "immune" or by != "count":
                 return [Judged(None, "class", text, reason="a group has no rank among classes")]
             rest = {n: v for n, v in values.items() if n not in each.members}
             values_of = {**rest, each.name: c.world.count(each)}
@@ -45,14 +190,26 @@ def ranked(
 
 def ranked_tissue(tissues: tuple[str, ...], rank: int, c: Context, text: str) -> list[Judged]:
     """Return the claim that a tissue has a rank by area."""
-    c.tissues, c.rank, c.ranked_tissue, c.cells = tissues, rank, True, ()
+    c.tissues, c.rank, c.ranked_by, c.cells = tissues, rank, "area", ()
     values = {name: c.world.area(name) for name in c.world.tissues()}
     found = [judge_rank(values, tissue, rank + k, text) for k, tissue in enumerate(tissues)]
     c.rank = rank + len(tissues) - 1
     return found
 
 
-@rule("E x 8", "E b* x g 8", "E y x 8", "E b* m a 8")
+def _first_ones(
+    cells: tuple[CellGroup, ...], c: Context, text: str, within: CellGroup | None
+) -> list[Judged]:
+    """Return the claim that some classes are the first so many, in any order."""
+    values = {name: value for name, value in _rivals(c, within, "count").items() if value is not None}
+    best = sorted(values, key=lambda name: -values[name].amount)[: len(cells)]
+    given = {each.members[0] for each in cells if len(each.members) == 1}
+    true = set(best) == given
+    sources = tuple(source for name in best for source in values[name].sources)
+    return [Judged(true, "class", text, sources, "" if true else "others come before them")]
+
+
+@rule("E y? x g? 8", "E y? m a 8")
 def _outnumber_rest(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "carcinoma cells outnumber everything else"."""
     mine = union(m.cells()[0])
@@ -65,143 +222,42 @@ def _outnumber_rest(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [claim if claim.true is False else claim._replace(true=None)]
 
 
-@rule("Y b k i E", "Y b k p E", "E h k Y")
+@rule("Y k [ip] E")
 def _largest_in(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "mean nuclear area is largest in neoplastic cells"."""
     measured: Measured = m.one("Y")
-    value = {"nuclear": c.world.nuclear, "density": c.world.density}.get(measured.measures[0])
-    mine = m.cells()[0][0]
-    if value is None or measured.cells or len(mine.members) != 1:
+    by = {"nuclear": "size", "density": "density"}.get(measured.measures[0])
+    if by is None or measured.cells or len(m.cells()[0]) != 1:
         return None
-    place = (measured.place or (mine.place,))[0]
-    values = {name: value(CellGroup((name,), name, place=place)) for name in c.world.classes()}
-    return [judge_rank(values, mine.members[0], m.one("k"), m.text)]
+    c.place = measured.place or c.place
+    return ranked(m.cells()[0], m.one("k"), c, m.text, None, by)
 
 
-@rule(
-    "E [bv]* y? k [KWSM]*",
-    "E [bv]* y? k [KWS]* o [WSKE] l?",
-    "E [bv]* y? k K? [iw]? S?",
-    "E r 1",
-    "E r k",
-    "E r i? k K?",
-    "E b* d [iS]?",
-    "E d S",
-    "E d L",
-    "E b* y? k E",
-    "E b* y? k E K?",
-    "E [bv] k Y",
-    "E b* y? k L",
-    "E r 1 i? Y?",
-    "E b* 1",
-)
-def _is_ranked(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    rank = m.one("k") or m.one("1") or 1
-    groups = m.cells()
-    within = union(groups[1]) if len(groups) > 1 else None
-    if within is not None and len(within.members) < 2 and not within.everything:
-        return None
-    c.place = m.places() or c.place
-    plain = within is None or (within.everything and not within.place)
-    return ranked(groups[0], rank, c, m.text, None if plain else within)
-
-
-@rule(
-    "Q? k [KWS]* b* u? o? E",
-    "k [KWS]* o [WSK] b E",
-    "k E b E",
-    "Q? k [KWSE]* b E",
-    "k [KWS]* , E",
-    "k K? o E b E",
-)
-def _the_ranked_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    groups = m.cells()
-    cells = groups[-1]
-    within = union(groups[0]) if len(groups) > 1 else None
-    amount = m.one("Q")
-    if amount is not None and (amount.dimension or amount.middle != len(cells)):
-        return None
-    named = [token.kinds["E"] for token in m.tokens("E")] if len(groups) > 1 else []
-    if named and len(within.members if within else ()) < 2:
-        return None
-    if len(cells) > 1 and amount is not None:
-        return _first_ones(cells, c, m.text, within)
-    return ranked(cells, m.one("k"), c, m.text, within)
-
-
-def _first_ones(
-    cells: tuple[CellGroup, ...], c: Context, text: str, within: CellGroup | None
-) -> list[Judged]:
-    """Return the claim that some classes are the first so many, in any order."""
-    values = {name: value for name, value in _rivals(c, within).items() if value is not None}
-    best = sorted(values, key=lambda name: -values[name].amount)[: len(cells)]
-    given = {each.members[0] for each in cells if len(each.members) == 1}
-    true = set(best) == given
-    sources = tuple(source for name in best for source in values[name].sources)
-    return [Judged(true, "class", text, sources, "" if true else "others come before them")]
-
-
-@rule(
-    "S b* D E",
-    "S b* d g E",
-    "[EW] b* D E",
-    "[EW] b* d g E",
-    "X? E D E",
-    "W D E",
-    "T b* D E",
-    "L? S D E",
-)
-def _dominated(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    groups = m.cells()
-    within = union(groups[0]) if len(groups) > 1 and not groups[0][0].everything else None
-    if m.tissues():
-        within = ALL_CELLS.at(m.tissues()[0][0])
-        within = CellGroup(c.world.classes(), "all", place=m.tissues()[0][0])
-    return ranked(groups[-1], 1, c, m.text, within)
-
-
-@rule("S? V E", "V E", "V u? o? E", "w E b? k", "w E r? 1", "w E b? 1")
+@rule("S? V u? o? [ET]", "w? E k", "w? E r? 1", "w? E U y?")
 def _next(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    if not c.rank:
+    """Read "..., followed by lymphocytes": the next rank; "ahead of" only sets one before the other."""
+    if not c.ranked_by:
         return None
+    if m.one("U"):
+        return ranked(m.cells()[0], c.rank + 1, c, m.text, c.ranked_within, c.ranked_by)
     if m.one("V") is None:
-        rank = m.one("k") or m.one("1")
-        return ranked(m.cells()[0], rank, c, m.text)
-    if m.one("V") == "ahead of":
-        return [
-            judge_ratio(c.world.count(union(c.cells)), c.world.count(union(m.cells()[0])), None, 1, m.text)
-        ]
-    previous = c.cells
-    found = ranked(m.cells()[0], c.rank + 1, c, m.text)
-    c.cells = previous[:0] + m.cells()[0]
+        return ranked(m.cells()[0], m.one("k") or m.one("1"), c, m.text, c.ranked_within, c.ranked_by)
+    if m.tissues():
+        return ranked_tissue(m.tissues()[0], c.rank + 1, c, m.text) if c.ranked_by == "area" else None
+    if not c.cells or not c.ranked_by:
+        return None
+    if m.one("V") != "ahead" and c.rank:
+        return ranked(m.cells()[0], c.rank + 1, c, m.text, c.ranked_within, c.ranked_by)
+    value = _value(c.ranked_by, c)
+    last = c.cells[-1]
+    found = [judge_ratio(value(last), value(each), None, 1, m.text) for each in m.cells()[0]]
+    c.cells, c.rank = m.cells()[0], 0
     return found
-
-
-@rule("V T", "V u? o? T")
-def _next_tissue(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    return ranked_tissue(m.tissues()[0], c.rank + 1, c, m.text) if c.rank and c.ranked_tissue else None
 
 
 @rule("U E")
 def _after(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "after lymphocytes, ...": what comes has the next rank."""
-    c.rank = -100
     claims = ranked(m.cells()[0], 1, c, m.text)
-    c.within = CellGroup(
-        tuple(n for n in c.world.classes() if n not in {k for e in m.cells()[0] for k in e.members}), "rest"
-    )
+    c.behind = c.rank
     return claims
-
-
-@rule(
-    "T [bv]* y? k [KSW]*",
-    "T b* d S?",
-    "T d [SL]?",
-    "k [KSW]* b T",
-    "T r 1",
-    "T [bv]* k K o S",
-    "S b* d g T",
-    "S D T",
-)
-def _tissue_ranked(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    return ranked_tissue(m.tissues()[0], m.one("k") or m.one("1") or 1, c, m.text)

@@ -7,11 +7,37 @@ from histome.narrative.language.judging import (
 )
 from histome.narrative.language.lexicon import vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
+from histome.narrative.language.pieces import Measured
 
 _PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
 
 
-@rule("E [bvhl]* c 7 b* c")
+_LEVELS = {
+    ("purity", True): "High Tumour Purity",
+    ("purity", False): "Low Tumour Purity",
+    ("entropy", True): "Highly Mixed",
+    ("entropy", False): "Segregated",
+}
+
+
+@rule("Y [qA]", "[qA] Y", "[qA] Y o? Q")
+def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "tumor purity is high" and "a low entropy of 0.27": as the label of the measure says."""
+    measured: Measured = m.one("Y")
+    little = m.one("A") is not None and m.one("A").holds[1] < 0.5
+    if len(measured.measures) != 1 or measured.cells or not (little or "high" in (m.one("q") or ())):
+        return None
+    label = _LEVELS.get((measured.measures[0], not little))
+    if label is None or not _axis_known(label, c):
+        return None
+    c.measured = measured
+    told = [judge_amount([c.world.whole(measured.measures[0])], m.one("Q"))] if m.one("Q") else []
+    holds = label in (*c.world.facts.labels.values(), *c.world.facts.tokens)
+    reason = "" if holds else "no label or token says so"
+    return [*told, Judged(holds, "phenotype", m.text, (label,) if holds else (), reason)]
+
+
+@rule("E c 7 c")
 def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "clustered rather than random"."""
     first, second = m.all("c")
@@ -19,17 +45,7 @@ def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return mine if first != second else None
 
 
-@rule(
-    "E [bvhl]* O? c [iS]?",
-    "E c",
-    "j o E b* c",
-    "E h c j?",
-    "E h? j b c",
-    "E l c",
-    "E Y b* c",
-    "E [hv] c",
-    "E j b c",
-)
+@rule("E [O~]? i? c [iS]?", "j o E c", "c o E", "E c j?", "E j c", "E Y c")
 def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells = m.cells()[0]
     if any(each.members != ("lymphocyte",) or each.place for each in cells) or m.one("O"):
@@ -44,33 +60,27 @@ def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 
 @rule(
-    "[STEWPK]? [bhvl]* H",
-    "X H",
-    "H b* l",
-    "[STEWPK] [bhv]* H [PSK]?",
-    "X w H",
-    "w H",
-    "h H",
+    "P 2? E? s? H",
+    "[STEWPK]? [sit]? H [PSK]?",
     "H",
-    "[bv] H",
-    "[TS] P b H",
-    "P o [ST] b H",
+    "[STEWPK] H [PSK]?",
+    "w H",
+    "[TS] P H",
+    "P o [ST] H",
     "H P",
-    "H [ST] ",
+    "H [ST]",
     "H d",
-    "P b O H",
-    "T h H P",
-    "b H P",
-    "[ST] h H P",
-    "X H P",
-    "[STP] [bh]* 0? !",
-    "P b !",
-    "K b !",
-    "k P b !",
-    "k P b H",
-    "[bv] T w? H",
-    "[bh] ! ",
-    "[TS] h !",
+    "P O H",
+    "T H P",
+    "[ST] H P",
+    "[STP] 0? !",
+    "P !",
+    "K !",
+    "k P !",
+    "k P H",
+    "T w? H",
+    "!",
+    "[TS] !",
 )
 def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
     label = m.one("H")
@@ -79,12 +89,15 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
             m.one("!"), "Immune exclusion"
         )
     if any(
-        token.kinds["E"].name not in ("immune", "carcinoma_cell", "Inflammatory", "Neoplastic")
-        for token in m.tokens("E")
+        each.name not in ("immune", "carcinoma_cell", "Inflammatory", "Neoplastic")
+        for group in m.cells()
+        for each in group
+        if not each.everything
     ):
         return None
     facts = c.world.facts
     c.tile_metric = _TILE_METRICS.get(label)
+    c.measured = _measured_by(label) or c.measured
     if ":" in label:
         axis, level = label.split(":")
         known = facts.labels.get(axis)
@@ -103,6 +116,13 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not _axis_known(label, c):
         return [Judged(None, "phenotype", m.text, reason="the facts hold no such label")]
     return [Judged(False, "phenotype", m.text, reason="no label or token says so")]
+
+
+def _measured_by(label: str) -> Measured | None:
+    """Return the measure that a label is of: "tumor purity is high, at 0.9"."""
+    measures = vocabulary()["phenotype_measures"]
+    name = next((name for name, labels in measures.items() if label in labels), None)
+    return Measured((name,)) if name else None
 
 
 _TILE_METRICS = {

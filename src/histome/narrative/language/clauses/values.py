@@ -1,19 +1,20 @@
 """Clauses that give a value: so many cells, such a share of them, so large a tissue."""
 
+from dataclasses import replace
+
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.clauses.measuring import measure_options, whole_measure
+from histome.narrative.language.clauses.measuring import measure_options, quotient
 from histome.narrative.language.judging import (
     Judged,
     cells_options,
     judge_amount,
-    judge_ratio,
     tissue_options,
     union,
 )
 from histome.narrative.language.lexicon import CellGroup, vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
+from histome.narrative.language.pieces import Ratioed, Token
 from histome.narrative.language.quantities import Value
-from histome.narrative.language.reading import Ratioed, Token
 
 
 def cells_amount(
@@ -21,15 +22,42 @@ def cells_amount(
 ) -> list[Judged]:
     """Return the claim that there are so many of some cells, or that they are such a share."""
     place = c.place[0] if len(c.place) == 1 else None
+    if len(cells) == 1 and cells[0].everything and c.cells and not c.cells[0].everything:
+        before = tuple(
+            each.at(cells[0].place or each.place) for each in c.cells
+        )  # "cells" of those spoken of
+        told = replace(c)
+        found = cells_amount(before, amount, told, within)
+        if found[0].true:
+            return found
     placed = tuple(each if each.place or not place else each.at(place) for each in cells)
     amount = in_unit(amount, c)
-    if len(placed) > 1 and amount.dimension in ("share", "count", None):
+    if len({each.place for each in placed}) > 1 or (len(placed) > 1 and any(e.everything for e in placed)):
+        return [Judged(None, "number", amount.text, reason="cells that overlap")]
+    if len(placed) > 1 and amount.dimension in ("share", "count", None) and not c.each:
         placed = (union(placed),)
-    c.cells, c.again = cells, lambda other: cells_amount(other, amount, c, within)
+    c.cells = cells
+    if amount.dimension == "density" and len({each.place for each in cells}) == 1 and cells[0].place:
+        c.place = (cells[0].place,)
     whole = within or c.within
     if amount.dimension == "share" and place and within is None:
         return [judge_amount(cells_options(c.world, each, amount, c.within), amount) for each in placed]
-    return [judge_amount(cells_options(c.world, each, amount, whole), amount) for each in placed]
+    return [_counted_or_measured(each, amount, c, whole) for each in placed]
+
+
+def _counted_or_measured(cells: CellGroup, amount: Amount, c: Context, whole: CellGroup | None) -> Judged:
+    """Return whether there are so many, or the measure spoken of is so: "... is 48 um2, that of b 25.5"."""
+    options = cells_options(c.world, cells, amount, whole)
+    if (
+        cells.place and c.place and c.place is c.carried
+    ):  # the place may be that of the clause before, or none
+        options += cells_options(c.world, cells.at(None), amount, whole)
+    counted = judge_amount(options, amount)
+    if c.measured is None or amount.dimension is not None or counted.true:
+        return counted
+    options = measure_options(c.measured._replace(cells=(cells,), tissues=()), c, amount)
+    known = next((value for value in options if value is not None), None)
+    return judge_amount([known], amount.scaled(1.0, known.dimension)) if known else counted
 
 
 def in_unit(amount: Amount, c: Context) -> Amount:
@@ -47,10 +75,18 @@ def notes_on(token: Token, c: Context) -> list[Judged]:
         for cells, notes in zip(token.kinds["E+"], token.kinds.get("notes", ()), strict=False):
             found += notes_on(Token({"E": cells}, token.start, token.end, notes), c)
         return found
+    if "Y" in token.kinds and len(token.kinds["Y"].place) == len(token.notes) > 1:
+        for place, note in zip(token.kinds["Y"].place, token.notes, strict=True):
+            found.append(judge_amount(_there(c, place, note), note))
+        return found
     for note in token.notes:
         options: list[Value | None] = []
-        if "H" in token.kinds and "E" not in token.kinds:
+        if "!" in token.kinds and c.world.named(token.kinds["!"]):
+            options.append(c.world.named(token.kinds["!"]))
+        elif "H" in token.kinds and "E" not in token.kinds:
             options += _labeled(token.kinds["H"], c)
+        elif note.dimension == "ratio" and len(c.cells) == len(c.against) == 1:
+            options.append(quotient(c.world.count(c.cells[0]), c.world.count(c.against[0])))
         elif "E" in token.kinds:
             cells = token.kinds["E"]
             options += cells_options(c.world, cells, note, c.within)
@@ -68,7 +104,9 @@ def notes_on(token: Token, c: Context) -> list[Judged]:
             options += _there(c, token.kinds["L"][0], note)
         elif "Q" in token.kinds or "R" in token.kinds:
             options += [value for cells in c.cells for value in cells_options(c.world, cells, note, c.within)]
+            options += measure_options(c.measured, c, note) if c.measured else []
             options += [value for tissue in c.tissues for value in tissue_options(c.world, tissue, note)]
+            options += _there(c, c.place[0], note) if c.place else []
         else:
             options += _about(c, note)
         found.append(judge_amount(options, note))
@@ -92,86 +130,81 @@ def _about(c: Context, note: Amount) -> list[Value | None]:
     ]
     values += [value for tissue in c.tissues for value in tissue_options(c.world, tissue, note)]
     values += _there(c, c.place[0], note) if c.place else []
-    return values + ([whole_measure(c, c.measured)] if c.measured else [])
+    return values + (measure_options(c.measured, c, note) if c.measured else [])
 
 
-@rule("[EW] [bvh]* Q [LS]?", "[EW] [bv]* l? Q L?", "[EW] Q", "[EW] [bv]* l i Q L?", "[EW] l* Q L?")
+@rule("[EW] Q [LS]?", "[EW] Q L?", "[EW] Q", "[EW] i Q L?")
 def _cells_are(m: ClauseMatch, c: Context) -> list[Judged]:
     c.place = m.places() or c.place
     return cells_amount(m.cells()[0], m.one("Q"), c)
 
 
-@rule(
-    "X? Q [EW] [bl]* L?",
-    "S [bhv]* Q [EW] L?",
-    "W b Q E",
-    "C Q [EW] L?",
-    "[bhvl] Q [EW] L?",
-    "Q [EW] [bl]* i? L?",
-    "b? Q b* l? E",
-)
+@rule("Q [EW] L?", "S Q [EW] L?", "W Q E", "Q W t? E", "Q [EW] i? L?", "Q E")
 def _so_many(m: ClauseMatch, c: Context) -> list[Judged] | None:
     c.place = m.places() or c.place
     if c.unit == "area":
         c.unit = None
-    return cells_amount(m.cells()[0], m.one("Q"), c)
+    return cells_amount(m.cells()[-1], m.one("Q"), c)
 
 
-@rule("T [hvb]* l? Q [EW]", "T g Q E")
+@rule("T Q [EW]", "T g Q E")
 def _holds(m: ClauseMatch, c: Context) -> list[Judged] | None:
     c.place, c.cells = m.tissues()[0], m.cells()[0]
     return cells_amount(m.cells()[0], m.one("Q"), c)
 
 
-@rule("T [Q]", "T O? Q")
+@rule("T Q", "T O? Q")
 def _tissue_or_cells_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "carcinoma 28.6 %", and "the stroma holds 1,700 lymphocytes, the carcinoma only 40"."""
+    if c.cells and not c.tissues and m.one("Q").dimension == "share":
+        placed = placed_amount(c.cells, m.tissues()[0], m.one("Q"), replace(c))
+        if all(claim.true for claim in placed):
+            return placed
     if c.cells and not c.tissues and m.one("Q").dimension in (None, "density", "count"):
         c.place = m.tissues()[0]
         return cells_amount(tuple(each.at(None) for each in c.cells), m.one("Q"), c)
     return tissue_amount(m.tissues()[0], m.one("Q"), c)
 
 
-@rule("E [bvh]* R L?", "E l? R")
+@rule("E R L?", "E R")
 def _cells_share(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     c.place = m.places() or c.place
     if part.tissues or part.tiles:
         return None
-    return part_checked(part, c) + cells_amount(
-        m.cells()[0], part.amount, c, part.cells[0] if part.cells else None
-    )
+    return cells_amount(m.cells()[0], part.amount, c, part.cells[0] if part.cells else None)
 
 
 def part_checked(part: Ratioed, c: Context) -> list[Judged]:
     """Return the claim in "of the 10,000 cells"."""
-    if part.checked is None:
+    if part.checked is None or part.tiles:
         return []
     if part.tissues:
         return [judge_amount(tissue_options(c.world, part.tissues[0], part.checked), part.checked)]
     values = [c.world.count(part.cells[0])] if part.cells else [c.world.area(None)]
+    if part.cells and part.cells[0].everything:  # "of 1,800 cells" may be those spoken of
+        values += [c.world.count(each.at(None)) for each in c.cells]
     return [judge_amount(values, part.checked)]
 
 
-@rule("R [blv]* [EW]", "R l b E")
+@rule("R [EW]", "R E")
 def _share_is_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     if part.tissues or part.tiles or m.one("W"):
         return None
-    claims = part_checked(part, c)
     within = part.cells[0] if part.cells else None
     c.within = within if within and not within.everything else c.within
-    return claims + cells_amount(m.cells()[0], part.amount, c, within)
+    return cells_amount(m.cells()[0], part.amount, c, within)
 
 
-@rule("R [blv]* O? L", "R L", "R O? [bl]* i L")
+@rule("R O? L", "R L", "R O? i L")
 def _share_lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     if part.whole and len(m.places()) == 1:
         return tissue_amount(m.places(), part.amount, c)
     if not part.cells:
         return None
-    return part_checked(part, c) + placed_amount(part.cells, m.places(), part.amount, c)
+    return placed_amount(part.cells, m.places(), part.amount, c)
 
 
 def placed_amount(
@@ -186,30 +219,55 @@ def placed_amount(
     return [judge_amount([c.world.placed(each.at(None), places)], amount) for each in cells]
 
 
-@rule("Q [bl]* L", "Q b* O? l L")
+@rule("Q o Q", "R")
+def _so_many_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "very few lie in the carcinoma: 40 of 1,800", of those spoken of and where."""
+    part: Ratioed | None = m.one("R")
+    few, every = (part.amount, part.checked) if part else m.all("Q")
+    everything = part is None or (len(part.cells) == 1 and part.cells[0].everything)
+    if not everything or every is None or few.dimension or every.dimension or few.worded:
+        return None
+    if len(c.cells) != 1 or c.cells[0].place or len(c.place) != 1:
+        return None
+    mine = c.cells[0]
+    told = judge_amount([c.world.count(mine.at(c.place[0]))], few)
+    return [told] if part else [told, judge_amount([c.world.count(mine)], every)]
+
+
+@rule("Q Q L")
+def _all_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "...; all 200 are stromal"."""
+    every, count = m.all("Q")
+    if not every.worded or every.holds[0] < 0.99 or count.dimension or len(c.cells) != 1:
+        return None
+    told = judge_amount([c.world.count(c.cells[0].at(None))], count)
+    return [told, *placed_amount((c.cells[0].at(None),), m.places(), every, c)]
+
+
+@rule("Q L", "Q O? L")
 def _of_them_lie(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "of the 3,000 lymphocytes, 600 lie in the carcinoma"."""
-    if c.within is None or c.within.everything or m.one("Q").dimension not in (None, "share", "count"):
+    within = c.within or (c.cells[0].at(None) if len(c.cells) == 1 else None)
+    if within is None or within.everything or m.one("Q").dimension not in (None, "share", "count"):
         return None
-    within = c.within
     found = placed_amount((within,), m.places(), m.one("Q"), c)
-    c.within = within
+    c.within = c.within and within
     return found
 
 
-@rule("X? R [bl]*", "S h R", "C R", "[lhw] R")
+@rule("R", "S R", "w R")
 def _so_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     if part.whole and part.amount.dimension == "area":
         return [judge_amount([c.world.area(None)], part.amount)]
     if part.tissues and not part.cells:
-        return [judge_amount([c.world.area_share(part.tissues[0])], part.amount)]
+        return tissue_amount(part.tissues, part.amount, c)
     if not part.cells or part.cells[0].everything:
         return None
     return cells_amount(part.cells, part.amount, c)
 
 
-@rule("T h R", "T h A E", "T h O E")
+@rule("T R", "T A E", "T O E")
 def _holds_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     cells = part.cells if part else m.cells()[0]
@@ -222,34 +280,48 @@ def _holds_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def tissue_amount(tissues: tuple[str, ...], amount: Amount, c: Context) -> list[Judged]:
     """Return the claim that a tissue is so large."""
     c.tissues, c.cells = tissues, ()
-    return [judge_amount(tissue_options(c.world, tissue, amount), amount) for tissue in tissues]
+    alone = [judge_amount(tissue_options(c.world, tissue, amount), amount) for tissue in tissues]
+    if len(tissues) == 1 or c.each:
+        return alone
+    value = c.world.area_share if amount.dimension == "share" else c.world.area
+    joined = judge_amount([c.world.summed([value(tissue) for tissue in tissues])], amount)
+    if joined.true or not all(claim.true for claim in alone):
+        return [joined]
+    return [joined._replace(true=None, reason="each of them, or all together")]
 
 
-@rule("T [bvh]* Q", "T [bv]* R", "T v Y? Q", "T [vh] [YM] o? Q", "T b* l Q")
+@rule("T Q", "T R", "T Y? Q", "T [YM] o? Q")
 def _tissue_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     if part and (part.cells or part.tiles):
         return None
     if part and part.tissues:
-        return [
-            judge_ratio(
-                c.world.area(m.tissues()[0][0]),
-                c.world.area(part.tissues[0]),
-                _as_ratio(part.amount),
-                0,
-                m.text,
-            )
-        ]
-    return tissue_amount(m.tissues()[0], part.amount if part else m.one("Q"), c) + (
-        part_checked(part, c) if part else []
-    )
+        return tissue_part(m.tissues()[0], part, c)
+    return tissue_amount(m.tissues()[0], part.amount if part else m.one("Q"), c)
 
 
-def _as_ratio(amount: Amount) -> Amount:
-    return amount.scaled(1.0, "ratio")
+def tissue_part(tissues: tuple[str, ...], part: Ratioed, c: Context) -> list[Judged]:
+    """Return the claim that a tissue is such a part of another's area."""
+    mine, other = tissues[0], part.tissues[0]
+    shares = [quotient(c.world.area(mine), c.world.area(other))]
+    if (mine, other) == ("NECROSIS", "CARCINOMA"):  # the tumor's area may be meant with the necrosis in it
+        shares.append(c.world.whole("necrosis_fraction"))
+    c.tissues, c.cells = tissues, ()
+    return [judge_amount(shares, part.amount)]
 
 
-@rule("Q b? T [bl]*", "X? Q T", "S [bhv] Q T", "R [bvl]* T")
+@rule("T Q o T [SM]?")
+def _tissue_of_tissues(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "necrosis takes up 9 % of carcinoma and necrosis"."""
+    mine, others = m.tissues()
+    if len(mine) != 1 or len(others) < 2 or m.one("Q").dimension != "share":
+        return None
+    whole = c.world.summed([c.world.area(tissue) for tissue in dict.fromkeys(others)])
+    c.tissues, c.cells = mine, ()
+    return [judge_amount([quotient(c.world.area(mine[0]), whole)], m.one("Q"))]
+
+
+@rule("Q T", "S Q T", "R T")
 def _share_is_tissue(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     if part and not part.whole:
@@ -257,5 +329,4 @@ def _share_is_tissue(m: ClauseMatch, c: Context) -> list[Judged] | None:
     amount = part.amount if part else m.one("Q")
     if amount.dimension not in ("share", "area"):
         return None
-    extra = part_checked(part, c) if part else []
-    return extra + tissue_amount(m.tissues()[0], amount, c)
+    return tissue_amount(m.tissues()[0], amount, c)
