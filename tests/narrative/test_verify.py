@@ -56,7 +56,8 @@ def test_there_are_five_hundred_sentences_and_no_pattern_in_both_parts() -> None
 
 
 @pytest.mark.parametrize(
-    ("part", "contradicted", "open_"), [("development", 0.01, 0.05), ("test", 0.05, 0.15)]
+    ("part", "contradicted", "open_"),
+    [("development", 0.01, 0.05), ("test", 0.05, 0.15), ("kept", 0.05, 0.17)],
 )
 def test_few_are_judged_wrongly(part: str, contradicted: float, open_: float) -> None:
     counts = Counter((one.true, one.state) for one in written(part))
@@ -231,3 +232,19 @@ def test_work_grows_no_faster_than_the_text(piece: str) -> None:
 def test_a_sentence_too_long_is_not_read() -> None:
     (checked,) = verify("no " * (MOST_TOKENS + 1) + "cells", EXAMPLE).sentences
     assert (checked.state, checked.claims) == ("not checkable", ())
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("The tumor has invaded the vessels.", "not checkable"),
+        ("Carcinoma infiltrates the stroma.", "not checkable"),
+        ("600 lymphocytes infiltrate the carcinoma.", "supported"),
+        ("The tumor is immune-inflamed.", "supported"),
+        ("The tumor is entirely immune-inflamed.", "contradicted"),
+        ("The entire tumor is immune-inflamed.", "not checkable"),
+    ],
+)
+def test_what_a_tumor_does_and_what_all_of_it_is_are_more_than_its_label(text: str, state: str) -> None:
+    (checked,) = verify(text, facts_of("A")).sentences
+    assert checked.state == state

@@ -40,7 +40,7 @@ class Mirrored:
     def __call__(self, image: np.ndarray, /) -> Outputs:
         """Run on a window as the model does, four times."""
         seen = list(self._views(image))
-        return {name: np.mean([view[name] for view in seen], axis=0, dtype=np.float32) for name in seen[0]}
+        return {name: np.stack([view[name] for view in seen]).mean(axis=0) for name in seen[0]}
 
     def _views(self, image: np.ndarray) -> Iterator[Outputs]:
         for axes in MIRRORS:

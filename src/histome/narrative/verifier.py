@@ -21,7 +21,7 @@ from histome.narrative.sentences import Sentence
 from histome.narrative.statements import statements
 
 State = Literal["supported", "contradicted", "not checkable"]
-_REFUSED = "words on treatment, prognosis, grade, stage and markers are refused"
+_REFUSED = "words on treatment, prognosis, grade, stage, markers and invasion are refused"
 
 
 class Claim(NamedTuple):

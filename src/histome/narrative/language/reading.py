@@ -16,9 +16,17 @@ def _refused() -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.I)
 
 
+# A tumor that invades is a finding of its own; cells that do are cells that lie there.
+_DEEDS = re.compile(
+    r"\b(?:tumou?r|carcinoma|cancer|neoplasm)s? (?:(?:has|have|had|is|are|was|been|deeply|also|clearly) )*"
+    r"(?:invad|infiltrat|penetrat|coloni[sz]|permeat|enter)\w*",
+    re.I,
+)
+
+
 def refused_words(sentence: str) -> list[str]:
-    """Return the words on treatment, prognosis, grade, stage or markers in a sentence."""
-    return [match[0] for match in _refused().finditer(sentence)]
+    """Return the words on treatment, prognosis, grade, stage, markers, and what a tumor does."""
+    return [match[0] for words in (_refused(), _DEEDS) for match in words.finditer(sentence)]
 
 
 def read_tokens(sentence: str, subject: str) -> list[Token]:

@@ -1,5 +1,7 @@
 """Clauses that say how things are: clustered, immune-excluded."""
 
+import re
+
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.judging import (
     Judged,
@@ -9,6 +11,8 @@ from histome.narrative.language.lexicon import vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured
 
+_WHOLE = re.compile(r"\b(entire|whole|all of|throughout|uniform|complete|wholly)", re.I)
+_ALL = 0.995  # of the tiles
 _PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
 
 
@@ -112,6 +116,9 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
     allowed = given | {also[name] for name in given if name in also}
     if label in allowed:
         path = next((name for name in given if name == label or also.get(name) == label), label)
+        share = facts.get(c.tile_metric) if c.tile_metric else None
+        if share is not None and share < _ALL and _WHOLE.search(m.text):
+            return [Judged(False, "phenotype", m.text, (c.tile_metric or "",), "not all tiles are")]
         return [Judged(True, "phenotype", m.text, (path,))]
     if not _axis_known(label, c):
         return [Judged(None, "phenotype", m.text, reason="the facts hold no such label")]
