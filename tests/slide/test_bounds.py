@@ -40,13 +40,13 @@ told = {}
 for name, path in [("warm-up", sys.argv[1]), *json.loads(sys.argv[2]).items()]:
     for work in (info, read):
         Path("/proc/self/clear_refs").write_text("5")
-        before, started, said = peak(), time.perf_counter(), ""
+        before, started, said = peak(), time.process_time(), ""
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
             try:
                 work(path)
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"
-        cost, seconds = peak() - before, time.perf_counter() - started
+        cost, seconds = peak() - before, time.process_time() - started
         told[f"{name} {work.__name__}"] = (cost, seconds, err.getvalue() or said)
 print(json.dumps(told))
 """

@@ -125,8 +125,7 @@ def test_a_click_on_a_cell_tells_its_row(page: Browser, looked: Any) -> None:
     cell = looked.profile.cells.slice(row, 1).to_pylist()[0]
     page.run(f"histome.active.goTo({cell['x']}, {cell['y']}, 1)")
     page.until(f"histome.active.mode() === 'near' && {LOADED}")
-    page.click(*place(page, cell["x"], cell["y"]))
-    page.until(f"histome.active.selected === {row}")
+    page.click_until(*place(page, cell["x"], cell["y"]), f"histome.active.selected === {row}")
     text = page.until(
         "document.getElementById('cell-body').innerText.includes('cell id') &&"
         "document.getElementById('cell-body').innerText"

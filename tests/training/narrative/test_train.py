@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("transformers", reason="language models need the [train] extra")
 
 from helpers.given_facts import example
+from helpers.resumed import assert_went_on, kept
 from helpers.tiny_language_model import write_language_model
 
 from histome.config import NarrativeConfig
@@ -132,9 +133,9 @@ def test_a_run_cut_in_two_equals_one_run(base: Path, tmp_path: Path, monkeypatch
         patch.setattr(module._Teacher, "save", die)
         with pytest.raises(Killed):
             train_narrative(PAIRS, base, tmp_path / "cut", recipe=recipe)
+    cut = kept(tmp_path / "cut")
     train_narrative(PAIRS, base, tmp_path / "cut", recipe=recipe)
-    weights = [(tmp_path / name / MODEL / "model.safetensors").read_bytes() for name in ("whole", "cut")]
-    assert weights[0] == weights[1]
+    assert_went_on(cut, kept(tmp_path / "cut"), kept(tmp_path / "whole"))
 
 
 def test_a_checkpoint_of_something_else_is_refused(base: Path, taught: Path) -> None:

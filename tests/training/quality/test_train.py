@@ -1,10 +1,14 @@
 """Crops, loss and export of the quality network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.drawn_tissue import glass, tissue_texture
 
 torch = pytest.importorskip("torch")
+
+from helpers.resumed import assert_went_on, kept
 
 from histome.classes import QC_CLASSES
 from histome.training.quality.crops import QualityRecipe, QualitySampler
@@ -77,12 +81,26 @@ def test_doubt_lowers_what_refuses_and_probabilities_sum_to_one():
 
 
 def test_a_run_goes_on_where_it_was_cut_and_is_the_same(tmp_path):
-    last = []
-    for folder, cuts in ((tmp_path / "whole", (2,)), (tmp_path / "cut", (1, 2))):
-        for steps in cuts:
-            recipe = QualityRecipe(**{**vars(RECIPE), "steps": steps, "decay_steps": 10**6})
-            net = train_quality(recipe, fields(), folder, follow=lambda net: {"seen": 1.0}, every=1)
-        last.append(predict_quality(net, fields()[0].image))
-    assert np.array_equal(*last)
-    assert last[0].shape == (5, 45, 35)
+    recipe = replace(RECIPE, steps=4, decay_steps=1)
+    seen = []
+
+    def stopped(net):
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return {"seen": 1.0}
+
+    def trained(folder, follow=lambda net: {"seen": 1.0}):
+        return train_quality(recipe, fields(), tmp_path / folder, follow=follow, every=1)
+
+    whole = trained("whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained("cut", stopped)
+    cut = kept(tmp_path / "cut")
+    assert cut["step"] == 2
+    net = trained("cut")
+    assert_went_on(cut, kept(tmp_path / "cut"), kept(tmp_path / "whole"))
+    said = predict_quality(net, fields()[0].image)
+    np.testing.assert_allclose(said, predict_quality(whole, fields()[0].image), atol=0.01 * said.std())
+    assert said.shape == (5, 45, 35)
     assert (tmp_path / "cut" / "log.csv").read_text().splitlines()[0] == "step,seconds,loss,seen"

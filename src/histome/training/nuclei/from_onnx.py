@@ -21,6 +21,8 @@ from histome.training.networks import scale_pixels
 from histome.training.nuclei.train import Recipe, make_network
 
 _ALIGN_PX = 64
+# A channel that hardly varies is not blown up to what varies: in training it then says a little less or more.
+_LEAST_VARIANCE = 1e-4
 
 
 def network_of(card: Card, recipe: Recipe, images: Sequence[NDArray[np.uint8]]) -> nn.Module:
@@ -104,7 +106,7 @@ def _restore_norms(
         hook.remove()
     for norm in norms:
         mean, square = sums[norm] / max(1, seen[norm])
-        spread = torch.sqrt((square - mean.square()).clamp(min=1e-4) + norm.eps)
+        spread = torch.sqrt((square - mean.square()).clamp(min=_LEAST_VARIANCE) + norm.eps)
         norm.running_mean.copy_(mean)  # type: ignore[union-attr]
         norm.running_var.copy_(spread.square() - norm.eps)  # type: ignore[union-attr]
         norm.weight.mul_(spread)
