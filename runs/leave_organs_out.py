@@ -11,7 +11,6 @@ the scores of each run are of all fields of the organ that was left out.
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,14 +59,12 @@ def main() -> None:
     name = f"{args.left_out}_{args.seed}"
     fields = [f for data_set in THIRD.mix for f in load_fields(args.data / data_set, data_set)]
     learned, followed, scored = parts(fields, args.left_out)
-    began = time.process_time()
     recipe = replace(THIRD, steps=args.steps, restarts=(), decay_steps=args.steps // 2, seed=args.seed)
     start = None if args.left_out in WHOLE_SETS else args.second
     net = train(recipe, learned, followed, args.out / name, start=start, every=args.steps)
     scores = score_tables([score_field(found_by(net, field), field) for field in scored])
     about = {"left_out": args.left_out, "seed": args.seed, "steps": args.steps}
-    hours = round((time.process_time() - began) / 3600, 2)
-    kept = about | {"cpu_hours": hours, "scores": rounded(scores)}
+    kept = about | {"scores": rounded(scores)}
     (args.out / f"{name}.json").write_text(json.dumps(kept, indent=1))
 
 
