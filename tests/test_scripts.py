@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -36,16 +37,53 @@ def found(node: ast.ImportFrom, name: str) -> bool:
 
 
 def test_the_pages_have_the_figures_of_the_cards() -> None:
-    spec = importlib.util.spec_from_file_location("print_scores", ROOT / "runs/print_scores.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    for name, tables in script.TABLES.items():
+    print_scores = script("runs/print_scores.py")
+    for name, tables in print_scores.TABLES.items():
         page = (ROOT / name).read_text(encoding="utf-8")
-        assert script.filled(page, tables) == page
+        assert print_scores.filled(page, tables) == page
         assert (
-            script.filled(page.replace("0.841 [", "0.941 ["), tables)
+            print_scores.filled(page.replace("0.841 [", "0.941 ["), tables)
             == page
             != page.replace("0.841 [", "0.941 [")
         )
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_series_of_benchmarks_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys) -> None:
+    """Each run but the first, which compiles, is kept when it is done: a second call goes on from there."""
+    end_to_end, done = script("benchmarks/end_to_end.py"), []
+
+    def measured(slide, folder, mpp, cores):
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        stages = {"qc": {"cpu_s": len(done), "wall_s": 2.0, "peak_mb": 100.0 + len(done)}}
+        done.append((slide.name, cores))
+        return {"slide": slide.name, "cores": cores, "mm2": 2.0, "cells": 1000, "stages": stages}
+
+    monkeypatch.setattr(end_to_end, "measure", measured)
+    monkeypatch.setattr(end_to_end, "SIDES_PX", ())
+    command = ["end_to_end.py", "slide.tif", "--series", "--most", "1", "--rounds", "2"]
+    monkeypatch.setattr("sys.argv", [*command, "--folder", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt):
+        end_to_end.main()
+    assert done == [("slide.tif", 2), ("slide.tif", 2), ("slide.tif", 2), ("slide.tif", 1)]
+    del done[:]
+    end_to_end.main()
+    assert done == [("slide.tif", 1)]
+    end_to_end.main()
+    assert done == [("slide.tif", 1)]
+    capsys.readouterr()
+    end_to_end.print_table(end_to_end.read_runs(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    # On two cores runs of 1 and 2 CPU-seconds: 1.5 in the middle.
+    assert "| 2.00 | 1,000 | 2 | 2 | 1.50 | 1.5 | 0.75 | 2 | 60.0 | 102 |" in lines
+    end_to_end.plot(end_to_end.read_runs(tmp_path), tmp_path)
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"performance-cells.svg", "performance-mm2.svg"}

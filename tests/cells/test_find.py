@@ -8,7 +8,7 @@ import pytest
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, write_cells
-from histome.cells.windows import find_in_window, start_search, tissue_windows
+from histome.cells.windows import find_in_window, read_window, start_search, tissue_windows
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import ModelError
@@ -153,6 +153,34 @@ def test_windows_that_are_cut_to_the_tissue_find_the_same_cells_for_fewer_pixels
         assert found[1].equals(found[0])
     assert len(found[1]) == len(found[0])
     assert px[1] < 0.8 * px[0]
+
+
+class Device(DrawnNetwork):
+    """Takes one window at a time, and gives the first back only when the next two were read."""
+
+    def __call__(self, image, /):
+        with self.alone:
+            if not self.went_on.wait(timeout=30):
+                raise TimeoutError("nobody read while the device worked")
+            return super().__call__(image)
+
+
+def test_windows_are_read_while_a_device_works_on_others(monkeypatch):
+    """What runs on a GPU waits neither for pixels nor for outlines: threads make both behind its lock."""
+    slide = draw(SIZE_PX, crowd(np.random.default_rng(4)))
+    expected = find_cells(slide, ground(slide), DrawnNetwork())
+    network, reads, went_on = Device(), [], threading.Event()
+    object.__setattr__(network, "alone", threading.Lock())
+    object.__setattr__(network, "went_on", went_on)
+
+    def read(search, tile):
+        reads.append(tile.index)
+        if len(reads) == 3:
+            went_on.set()
+        return read_window(search, tile)
+
+    monkeypatch.setattr("histome.cells.windows.read_window", read)
+    assert find_cells(slide, ground(slide), network, workers=3).equals(expected)
 
 
 def test_oblong_pixels_give_the_same_cells_in_um():

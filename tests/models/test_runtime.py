@@ -2,14 +2,18 @@
 
 import hashlib
 import pickle
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
 from helpers.tiny_models import segmenter_model, stardist_model
 
+from histome.cells.decode.decoded import by_cells
 from histome.config import RuntimeConfig
 from histome.errors import ModelError
 from histome.models.registry import arithmetic, list_models, open_model
@@ -130,6 +134,15 @@ def test_one_value_that_cannot_be_ends_the_run(card, windows, value, word):
         checked_outputs(Wrong(), windows[0])
 
 
+def test_openvino_lays_all_rays_of_a_grid_cell_beside_each_other(card, windows):
+    """As it computes them: to lay 32 planes out took a tenth of the network's time, to read them more."""
+    dist = Network(card, backend="openvino")(windows[0])["dist"][0]
+    assert dist.shape == (32, 32, 32)
+    assert np.shares_memory(by_cells(dist), dist)
+    planes = np.ascontiguousarray(dist)
+    np.testing.assert_array_equal(by_cells(planes), by_cells(dist))
+
+
 def test_results_survive_the_next_call(card, windows):
     network = Network(card)
     first = network(windows[0])
@@ -188,6 +201,45 @@ def test_cuda_that_cannot_start_is_said_and_done_without(card, windows, monkeypa
     assert network.backend == "openvino"
     assert "running on the CPU" in caplog.text
     assert network(windows[0]).keys() == expected_outputs(card).keys()
+
+
+class OneDevice:
+    """A session on a GPU of which two windows must be in at once, or it stops."""
+
+    def __init__(self, card):
+        self.shapes, self.both, self.inside, self.most = expected_outputs(card), Barrier(2), 0, 0
+        self.mine = Lock()
+
+    def get_providers(self):
+        return ["CUDAExecutionProvider"]
+
+    def get_inputs(self):
+        return [SimpleNamespace(name="image", type="tensor(uint8)")]
+
+    def get_outputs(self):
+        return [SimpleNamespace(name=name, shape=list(shape)) for name, shape in self.shapes.items()]
+
+    def run(self, names, feeds):
+        with self.mine:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.both.wait(timeout=30)
+        time.sleep(0.05)  # whoever is let in comes in now
+        with self.mine:
+            self.inside -= 1
+        return [np.full(self.shapes[name], feeds["image"][0, 0, 0, 0], np.float32) for name in names]
+
+
+def test_a_gpu_holds_two_windows_whatever_the_number_of_threads(card, windows, monkeypatch):
+    """It needs memory for two, and none of the other threads waits in it."""
+    device = OneDevice(card)
+    monkeypatch.setattr("histome.models.runtime.cuda_visible", lambda: True)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: device)
+    network = Network(card, threads=8, backend="cuda")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(network, windows))
+    assert device.most == 2
+    assert [out["prob"][0, 0, 0, 0] for out in found] == [float(w[0, 0, 0, 0]) for w in windows]
 
 
 def replaced(card, folder, data, *, name="model.onnx", sha=True):

@@ -76,13 +76,17 @@ def _pairs(nuclei: Nuclei, rows: NDArray[np.int64], overlap: float) -> Pairs:
     outlines: Any = shapely.polygons(nuclei.outline_px[rows].astype(np.float64))
     crossed = ~shapely.is_valid(outlines)
     outlines[crossed] = shapely.make_valid(outlines[crossed])
-    one, other = shapely.STRtree(outlines).query(outlines[:_AT_ONCE], predicate="intersects")
+    one, other = shapely.STRtree(outlines).query(outlines[:_AT_ONCE])
     window = nuclei.window[rows]
     once = (one < other) & (window[one] != window[other])
     one, other = one[once], other[once]
+    area, boxes = np.atleast_1d(shapely.area(outlines)), shapely.bounds(outlines).reshape(-1, 4)
+    sides = np.minimum(boxes[one, 2:], boxes[other, 2:]) - np.maximum(boxes[one, :2], boxes[other, :2])
+    # They share no more than their boxes do, which is known in no time.
+    likely = sides.prod(axis=1) > overlap * np.minimum(area[one], area[other])
+    one, other = one[likely], other[likely]
     turned = rows[one] > rows[other]
     first, second = np.where(turned, other, one), np.where(turned, one, other)
-    area = np.atleast_1d(shapely.area(outlines))
     shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
     above = shared > overlap * np.minimum(area[first], area[second])
     return rows[first[above]], rows[second[above]]

@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,12 +25,15 @@ from histome.config import Backend, Precision
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.external import external_files
+from histome.models.graphs import OpenVinoRun, fold_repeats, keep_pixels_whole
 from histome.models.tasks import expected_outputs, optional_outputs, value_ranges
 from histome.names import shown
 
 _log = logging.getLogger(__name__)
 _CPU_INFO = Path("/proc/cpuinfo")
 
+# Windows that a GPU holds at once: one is copied while another is computed. Other threads read and decode.
+_ON_DEVICE = 2
 # Rounding of a sigmoid or a softmax in bf16.
 _SLACK = 1e-3
 
@@ -68,7 +71,7 @@ class Network:
         Card loaded by `load_card` or `find_model`; its weights are checked against its sha256.
     threads : int
         How many threads will call this network at once. Each caller gets one core and one infer request; no
-        thread is made beyond that.
+        thread is made beyond that. A GPU takes two of them at a time; the others read and decode meanwhile.
     backend : "auto", "openvino", "cuda" or "cpu"
         The latter two are ONNX Runtime; "auto" takes CUDA where there is a device, else OpenVINO.
     precision : "auto", "f32" or "bf16"
@@ -313,6 +316,9 @@ def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precisio
         side = card.window_px
         graph.reshape({"image": [1, side, side, 3]})
         shapes = {port.any_name: tuple(port.shape) for port in graph.outputs}
+        if precision == "bf16":  # in f32 a network stays what its file says, to compare others with
+            fold_repeats(graph)
+        by_pixels = keep_pixels_whole(graph)
         if card.cut_px:
             sides = openvino.Dimension(card.cut_px, side)
             graph.reshape({"image": [1, sides, sides, 3]})
@@ -322,22 +328,7 @@ def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precisio
     # Its tables of types are made when data are first asked for; two threads that ask at once wait for each
     # other for ever (one has the table's lock, one Python's). So this thread asks before there are others.
     _ = openvino.Tensor(np.zeros(1, np.float32)).data
-    return _OpenVinoRun(compiled, tuple(shapes)), shapes, precision
-
-
-class _OpenVinoRun:
-    """A compiled model with one infer request for each thread that calls it."""
-
-    def __init__(self, compiled: Any, names: tuple[str, ...]) -> None:
-        self._compiled = compiled
-        self._names = names
-        self._mine = threading.local()
-
-    def __call__(self, image: np.ndarray) -> Outputs:
-        if not hasattr(self._mine, "request"):
-            self._mine.request = self._compiled.create_infer_request()
-        results = self._mine.request.infer([image])
-        return {name: results[name] for name in self._names}
+    return OpenVinoRun(compiled, tuple(shapes), by_pixels), shapes, precision
 
 
 def _onnxruntime(card: Card, model: bytes | Path, backend: Literal["cuda", "cpu"]) -> Loaded:
@@ -359,14 +350,20 @@ def _onnxruntime(card: Card, model: bytes | Path, backend: Literal["cuda", "cpu"
     _check_input(card, [(name, {"tensor(uint8)": "u8"}.get(kind, kind)) for name, kind in inputs])
     ports = session.get_outputs()
     shapes = {str(o.name): tuple(n if isinstance(n, int) else None for n in o.shape) for o in ports}
-    return partial(_run_whole, session, list(shapes), card.window_px), shapes, "f32"
+    gate = threading.BoundedSemaphore(_ON_DEVICE) if backend == "cuda" else nullcontext()
+    return partial(_run_whole, (session, gate), list(shapes), card.window_px), shapes, "f32"
 
 
-def _run_whole(session: Any, names: list[str], window: int, image: np.ndarray) -> Outputs:
-    """Run a session of one static shape; a window that was cut is filled up with white."""
+def _run_whole(
+    device: tuple[Any, AbstractContextManager[Any]], names: list[str], window: int, image: np.ndarray
+) -> Outputs:
+    """Run a session of one static shape behind its gate; a window that was cut is filled up with white."""
+    session, gate = device
     _, height, width, _ = image.shape
     beyond = (0, 0), (0, window - height), (0, window - width), (0, 0)
-    arrays = session.run(names, {"image": np.pad(image, beyond, constant_values=255)})
+    whole = np.pad(image, beyond, constant_values=255)
+    with gate:
+        arrays = session.run(names, {"image": whole})
     parts = (a[..., : height * a.shape[2] // window, : width * a.shape[3] // window] for a in arrays)
     return dict(zip(names, map(np.ascontiguousarray, parts), strict=True))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from histome.cells.decode.decoded import Maps
+from histome.cells.decode.decoded import Maps, by_cells
 from histome.geometry.polygons import centroids, polygon_areas
 from histome.geometry.raster import paint_outlines
 
@@ -65,8 +65,8 @@ class PixelMaps(NamedTuple):
 def _share_pixels(maps, painted, polygons, order):  # pragma: no cover (compiled)
     """Labels 1..n and how surely each pixel is inside; `painted` says which nucleus a cell votes for.
 
-    `polygons` are outlines, centers and areas. They are taken in `order`, which decides nothing: of two that
-    claim a pixel alike the first row has it.
+    `maps.dist` is (h, w, rays) here; `polygons` are outlines, centers and areas. They are taken in `order`,
+    which decides nothing: of two that claim a pixel alike the first row has it.
     """
     outlines, centers, areas = polygons
     mask, offset = maps.mask, maps.offset
@@ -76,12 +76,11 @@ def _share_pixels(maps, painted, polygons, order):  # pragma: no cover (compiled
     inside = np.zeros((height, width), np.float32)
     best = np.zeros((height, width), np.float32)
     ballot = np.zeros((height, width + 1))
-    voters, lengths = _voters(maps, painted)
-    rays = _unit_rays(maps.dist.shape[0])
+    rays = _unit_rays(maps.dist.shape[2])
     for i in order:
         box = _box(outlines[i], height, width)
         place = (outlines[i], box)
-        total, reached = _collect_votes(maps, (painted, voters, lengths), i + 1, place, (ballot, rays))
+        total, reached = _collect_votes(maps, painted, i + 1, place, (ballot, rays))
         top, bottom, left, right = reached
         for row in range(top, bottom):
             votes = 0.0
@@ -102,31 +101,6 @@ def _share_pixels(maps, painted, polygons, order):  # pragma: no cover (compiled
                     best[row, col], labels[row, col], inside[row, col] = claim, i + 1, sure
             ballot[row, box[3]] = 0.0
     return labels, inside
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _voters(maps, painted):  # pragma: no cover (compiled)
-    """Number of each painted cell of the grid in row-major order, and the ray lengths of these, (n, rays).
-
-    Ray by ray: the planes of a window of 1024 px lie 1 MiB apart, so that one cell's 32 lengths push each
-    other out of every cache.
-    """
-    height, width = maps.prob.shape
-    stride = maps.mask.shape[0] // height
-    numbers = np.full((height, width), -1, np.int32)
-    count = 0
-    for row in range(height):
-        for col in range(width):
-            if painted[row * stride + stride // 2, col * stride + stride // 2] > 0:
-                numbers[row, col] = count
-                count += 1
-    lengths = np.empty((count, maps.dist.shape[0]), np.float32)
-    for ray in range(maps.dist.shape[0]):
-        for row in range(height):
-            for col in range(width):
-                if numbers[row, col] >= 0:
-                    lengths[numbers[row, col], ray] = maps.dist[ray, row, col]
-    return numbers, lengths
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -153,14 +127,14 @@ def _box(outline, height, width):  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _collect_votes(maps, cells, label, place, scratch):  # pragma: no cover (compiled)
+def _collect_votes(maps, painted, label, place, scratch):  # pragma: no cover (compiled)
     """Cast the polygon of each cell painted with `label`; returns the weights' sum, rows and columns reached.
 
     A vote is added where a row of its polygon begins and taken off behind its end: running sums along the
     rows of the ballot are the votes. `place` is the label's own polygon, which holds all its cells, and the
     box that no vote leaves; `scratch` the ballot and the unit rays.
     """
-    (painted, voters, lengths), (outline, box), (ballot, rays) = cells, place, scratch
+    (outline, box), (ballot, rays) = place, scratch
     stride = maps.mask.shape[0] // maps.prob.shape[0]
     n = rays.shape[1]
     x, y, low = np.empty(n), np.empty(n), np.empty(n, np.int64)
@@ -173,11 +147,11 @@ def _collect_votes(maps, cells, label, place, scratch):  # pragma: no cover (com
             # The pixel right below and right of the cell's center stands for the cell.
             if painted[row * stride + stride // 2, col * stride + stride // 2] != label:
                 continue
-            weight, voter = float(maps.prob[row, col]), voters[row, col]
+            weight = float(maps.prob[row, col])
             total += weight
             for ray in range(n):
-                x[ray] = (col + 0.5) * stride + lengths[voter, ray] * rays[0, ray]
-                y[ray] = (row + 0.5) * stride + lengths[voter, ray] * rays[1, ray]
+                x[ray] = (col + 0.5) * stride + maps.dist[row, col, ray] * rays[0, ray]
+                y[ray] = (row + 0.5) * stride + maps.dist[row, col, ray] * rays[1, ray]
             for ray in range(n):
                 low[ray] = int(np.ceil(y[ray] - 0.5))
             _add_polygon(ballot, box, (x, y, low), weight, reached)
@@ -326,7 +300,8 @@ def sharpen(outlines: NDArray[np.float64], maps: PixelMaps) -> tuple[NDArray[np.
     painted = paint_outlines(outlines, maps.mask.shape)
     centers = centroids(outlines)
     order = np.lexsort((centers[:, 0], centers[:, 1] // _BAND_PX))
-    labels, inside = _share_pixels(maps, painted, (outlines, centers, areas), order)
+    seen = maps._replace(dist=by_cells(maps.dist))
+    labels, inside = _share_pixels(seen, painted, (outlines, centers, areas), order)
     middles = _centroids(labels, len(outlines))
     distances = np.zeros(outlines.shape[:2], np.float32)
     _cast((labels, inside), middles, SMALLEST_SHARE * areas, order, distances)

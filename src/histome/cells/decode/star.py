@@ -8,7 +8,7 @@ and a nucleus is of the class that its winning grid cell says, not of the mean o
 import numpy as np
 from numba import njit
 
-from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
+from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps, by_cells
 from histome.cells.decode.outlined import log_shares
 from histome.cells.decode.sharpen import polygons
 from histome.cells.decode.stardist import SHORTEST_RAY_PX, candidates
@@ -27,10 +27,11 @@ def decode_star(maps: Maps, settings: DecodeSettings) -> Decoded:
     prob, classes = maps["prob"][0], maps["classes"]
     rows, cols = candidates(prob, cuts.prob)
     labels = np.zeros((prob.shape[0] * stride, prob.shape[1] * stride), np.int32)
-    kept = _suppress(maps["dist"], rows, cols, labels, cuts.nms)
+    lengths = by_cells(maps["dist"])
+    kept = _suppress(lengths, rows, cols, labels, cuts.nms)
     rows, cols = rows[kept], cols[kept]
     centers = np.stack([cols, rows], axis=1).astype(np.float64) * stride + _FIRST_PIXEL_PX
-    distances = maps["dist"][:, rows, cols].T.astype(np.float64)
+    distances = lengths[rows, cols].astype(np.float64)
     shares = classes[1:, rows, cols].T.astype(np.float64)
     shares /= np.maximum(shares.sum(1, keepdims=True), np.finfo(np.float32).tiny)
     return Decoded(
@@ -45,10 +46,10 @@ def decode_star(maps: Maps, settings: DecodeSettings) -> Decoded:
 def _suppress(dist, rows, cols, labels, nms_threshold):  # pragma: no cover (compiled)
     """Greedy suppression in the given order; returns the kept rows and paints `labels` with 1..n.
 
-    Shares are counted in pixels.
+    `dist` is (h, w, rays); shares are counted in pixels.
     """
-    n, rays = len(rows), dist.shape[0]
-    stride = labels.shape[0] // dist.shape[1]
+    n, rays = len(rows), dist.shape[2]
+    stride = labels.shape[0] // dist.shape[0]
     cosines = np.cos(2 * np.pi * np.arange(rays) / rays)
     sines = np.sin(2 * np.pi * np.arange(rays) / rays)
     xs, ys, crossings = np.empty(rays), np.empty(rays), np.empty(rays + 1)
@@ -60,7 +61,7 @@ def _suppress(dist, rows, cols, labels, nms_threshold):  # pragma: no cover (com
         if labels[rows[i] * stride, cols[i] * stride] > 0:
             continue
         for ray in range(rays):
-            length = dist[ray, rows[i], cols[i]]
+            length = dist[rows[i], cols[i], ray]
             xs[ray] = cols[i] * stride + _FIRST_PIXEL_PX + length * cosines[ray]
             ys[ray] = rows[i] * stride + _FIRST_PIXEL_PX + length * sines[ray]
         area, touched = tally_pixels(labels, xs, ys, crossings, tally, met)

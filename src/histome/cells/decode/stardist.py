@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
+from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps, by_cells
 from histome.cells.decode.sharpen import PixelMaps, polygons, sharpen
 from histome.cells.pixels import mean_logits
 from histome.geometry.raster import covered_pixels, paint_free_pixels
@@ -29,11 +29,11 @@ SHORTEST_RAY_PX = 0.5
 def _suppress(centers, dist, places, labels, nms_threshold):  # pragma: no cover (compiled)
     """Greedy suppression in the given order; returns the kept rows and paints `labels` with 1..n.
 
-    The lengths of a candidate, at `places` (its row and column) of `dist`, are read when they are needed:
-    most lie in a nucleus that was kept.
+    The lengths of a candidate, at `places` (its row and column) of `dist` (h, w, rays), are read when they
+    are needed: most lie in a nucleus that was kept.
     """
-    rays, n = dist.shape[0], len(centers)
-    (rows, cols), distances = places, np.empty(rays, np.float32)
+    rays, n = dist.shape[2], len(centers)
+    rows, cols = places
     cosines = np.cos(2 * np.pi * np.arange(rays) / rays)
     sines = np.sin(2 * np.pi * np.arange(rays) / rays)
     crossings = np.empty(rays + 1)
@@ -44,8 +44,7 @@ def _suppress(centers, dist, places, labels, nms_threshold):  # pragma: no cover
         # A kept nucleus that covers this center has won already; skipping early saves most of the work.
         if labels[min(int(y), labels.shape[0] - 1), min(int(x), labels.shape[1] - 1)] > 0:
             continue
-        for ray in range(rays):
-            distances[ray] = dist[ray, rows[i], cols[i]]
+        distances = dist[rows[i], cols[i]]
         xs = x + distances * cosines
         ys = y + distances * sines
         area, taken = covered_pixels(labels, xs, ys, crossings)
@@ -104,15 +103,16 @@ def star_polygons(
     rows, cols = candidates(prob, prob_threshold)
     centers = np.stack([cols + 0.5, rows + 0.5], axis=1).astype(np.float64) * stride
     labels = np.zeros((prob.shape[0] * stride, prob.shape[1] * stride), np.int32)
-    kept = _suppress(centers, dist, (rows, cols), labels, nms_threshold)
+    lengths = by_cells(dist)
+    kept = _suppress(centers, lengths, (rows, cols), labels, nms_threshold)
     rows, cols = rows[kept], cols[kept]
-    distances = np.ascontiguousarray(dist[:, rows, cols].T, dtype=np.float32)
-    return StarPolygons(centers[kept], prob[rows, cols], distances, labels)
+    return StarPolygons(centers[kept], prob[rows, cols], lengths[rows, cols], labels)
 
 
 def decode_stardist(maps: Maps, settings: DecodeSettings) -> Decoded:
     """Return the nuclei in the outputs `prob`, `dist` and `logits`; `mask` and `offset` sharpen them."""
     cuts = settings.thresholds
+    maps = {**maps, "dist": np.moveaxis(by_cells(maps["dist"]), -1, 0)}  # laid out once for both
     centers, scores, distances, labels = star_polygons(
         maps["prob"][0],
         maps["dist"],
