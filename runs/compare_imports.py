@@ -30,7 +30,6 @@ from histome.validation.matching import instance_scores, shared_pixels
 PEERS = Path(__file__).parent / "peers"
 # The fields whose instances are drawn; the first gives the pixels too.
 FIELDS = ("consep/consep_train_1", "consep/consep_train_2", "consep/consep_train_3")
-LARGE_PX = 2560
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ KINDS = {
     "cellvit": Kind(("cellvit", "torch"), 5),
     "instanseg": Kind(("instanseg-torch", "torch"), 1),
     "cellpose": Kind(("cellpose", "segment-anything", "torch"), 1),
+    "hovernext": Kind(("timm", "segmentation-models-pytorch", "scikit-image", "torch"), 5),
+    "histoplus": Kind(("timm", "xformers", "cellvit", "torch"), 5),
 }
 
 
@@ -143,7 +144,7 @@ def in_turns(theirs: Side, ours: Side, name: str, folder: Path, rounds: int) -> 
     return best | peak | {"wall_ratios": [round(r, 2) for r in ratios]}
 
 
-def compare(kind: str, python: str, data: Path, work: Path, rounds: int) -> dict[str, Any]:
+def compare(kind: str, python: str, data: Path, work: Path, *, rounds: int, large_px: int) -> dict[str, Any]:
     """All of it for one kind."""
     about, model = KINDS[kind], work / "model"
     model.mkdir(parents=True)
@@ -152,7 +153,7 @@ def compare(kind: str, python: str, data: Path, work: Path, rounds: int) -> dict
     classes = foreign(about.classes)
     card = import_model(kind, model / "weights", model / "ours", classes=classes, license_="made")
     np.save(model / "image.npy", pixels(data, card.window_px))
-    np.save(model / "large.npy", pixels(data, LARGE_PX))
+    np.save(model / "large.npy", pixels(data, large_px))
     theirs("exact", model)
     ours("exact", model)
     found = {"differences": differences(model), "nuclei": {}}
@@ -163,7 +164,8 @@ def compare(kind: str, python: str, data: Path, work: Path, rounds: int) -> dict
         ours("decode", folder)
         found["nuclei"][folder.name] = agreement(folder, card)
     found["decode"] = in_turns(theirs, ours, "decode", fields[0], rounds)
-    found["network"] = in_turns(theirs, ours, "network", model, rounds)
+    if large_px:
+        found["network"] = in_turns(theirs, ours, "network", model, rounds)
     return found | {"versions": versions(python, about.packages)}
 
 
@@ -182,9 +184,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/out/imports"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large-px", type=int, default=2560, help="timed on; 0: networks are not timed")
     args = parser.parse_args()
     work = (args.out / args.kind).resolve()
-    found = compare(args.kind, args.python, args.data, work, args.rounds)
+    found = compare(args.kind, args.python, args.data, work, rounds=args.rounds, large_px=args.large_px)
     (work / "found.json").write_text(json.dumps(found, indent=1))
     print(json.dumps(found, indent=1))
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from histome.errors import ModelError
     from histome.models.card import Card
 
+# The keys of `models.importers.IMPORTERS`, which are not read here: PyTorch would be loaded.
+_KINDS = "hovernet, hovernext, cellvit, histoplus, stardist, instanseg, cellpose or tissue."
+_MAPS = "pannuke, consep, monusac, lizard, lizard-mitosis, histoplus, nucleus"
 models = typer.Typer(help="The models there are, and what is known of them.")
 
 
@@ -152,13 +155,10 @@ def add(
     ),
 )
 def import_(
-    kind: Annotated[str, typer.Argument(help="hovernet, stardist, cellvit, instanseg, cellpose or tissue.")],
+    kind: Annotated[str, typer.Argument(help=_KINDS)],
     checkpoint: Annotated[Path, typer.Argument(help="The file of its weights, or its folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder; its name is the model's.")],
-    classes: Annotated[
-        str,
-        typer.Option(help="pannuke, consep, monusac, lizard, nucleus, or a TOML file of classes and cells."),
-    ],
+    classes: Annotated[str, typer.Option(help=f"{_MAPS}, or a TOML file of classes and cells.")],
     license_: Annotated[str, typer.Option("--license", help="Of the weights, as their authors state it.")],
     classifier: Annotated[Path | None, typer.Option(help="Of CellViT++: the file of its classifier.")] = None,
     mpp: Annotated[

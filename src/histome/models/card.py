@@ -93,6 +93,23 @@ class PixelVotes(_Strict):
         return self
 
 
+class Basins(_Strict):
+    """What a `basin` model's pixels must reach, for each class but background (see `cells.decode.basin`).
+
+    Attributes
+    ----------
+    foreground, seed : tuple of float, 0-1
+        From which probability on a pixel is nuclear, and inside enough to be a seed.
+    least_um2, most_um2 : tuple of float, um2
+        Between which a nucleus' area lies.
+    """
+
+    foreground: tuple[Share, ...]
+    seed: tuple[Share, ...]
+    least_um2: tuple[Annotated[float, Field(ge=0.0)], ...]
+    most_um2: tuple[Annotated[float, Field(gt=0.0)], ...]
+
+
 class Familiarity(_Strict):
     """What the surroundings of the cells were like that a model learned from (see `cells.familiarity`).
 
@@ -164,6 +181,8 @@ class Card(_Strict):
         Organs that it learned from, names out of `classes.ORGANS`; empty where that is not known.
     votes : PixelVotes or None
         Of a `seed` model, and only of it.
+    basins : Basins or None
+        Of a `basin` model, and only of it.
     familiarity : Familiarity or None
         What is known to it; None: it cannot tell what is strange.
     reference : dict of tuple of float
@@ -196,6 +215,7 @@ class Card(_Strict):
     training_data: tuple[DataSource, ...] = ()
     organs: tuple[Organ, ...] = ()
     votes: PixelVotes | None = None
+    basins: Basins | None = None
     familiarity: Familiarity | None = None
     reference: dict[str, tuple[float, ...]] = {}
     source: dict[str, str] = {}
@@ -227,7 +247,7 @@ class Card(_Strict):
         counted = TASKS[self.task].classes is None
         if len(self.cell_classes) != (len(self.classes) - 1 if counted else 0):
             raise ValueError(
-                "cell_classes must name a cell class for each class but background (hover, star, flow, seed)"
+                "cell_classes must name a cell class for each class but background (but of no stardist)"
             )
         if unknown := set(self.cell_classes) - set(CELL_CLASSES):
             raise ValueError(
@@ -237,6 +257,10 @@ class Card(_Strict):
             raise ValueError(f"classes: a {self.task} model tells background and one class")
         if (self.votes is None) == (self.task == "seed"):
             raise ValueError("votes must be given for a seed model, and for no other")
+        if (self.basins is None) == (self.task == "basin"):
+            raise ValueError("basins must be given for a basin model, and for no other")
+        if self.basins and any(len(cuts) != len(self.cell_classes) for _, cuts in self.basins):
+            raise ValueError("basins: each has a value for each class but background")
         return self
 
     @property

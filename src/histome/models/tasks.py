@@ -15,7 +15,7 @@ from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
 if TYPE_CHECKING:
     from histome.models.card import Card
 
-Task = Literal["quality", "segmenter", "stardist", "hover", "star", "flow", "seed"]
+Task = Literal["quality", "segmenter", "stardist", "hover", "star", "flow", "seed", "basin"]
 Shape = tuple[int, ...]
 
 
@@ -135,6 +135,12 @@ TASKS: Mapping[Task, ModelTask] = MappingProxyType(
             decoder="each seed asks the pixels around it whether they are its own, by the rules of InstanSeg",
             thresholds=("prob", "nms", "min_area_um2", "abstain"),
             one_class=True,
+        ),
+        "basin": ModelTask(
+            finds="cells",
+            outputs=(ModelOutput("classes", "classes", 0.0, 1.0), ModelOutput("parts", 3, 0.0, 1.0)),
+            decoder="what is inside of nuclei is flooded to their borders, by the rules of HoVer-NeXt",
+            thresholds=("abstain",),
         ),
     }
 )

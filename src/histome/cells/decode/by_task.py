@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from histome.cells.decode.basin import decode_basin
 from histome.cells.decode.decoded import Decoded, DecodeSettings, Maps
 from histome.cells.decode.flow import decode_flow
 from histome.cells.decode.hover import decode_hover, read_hover
@@ -28,6 +29,7 @@ DECODERS: Mapping[Task, Decoder] = MappingProxyType(
         "star": decode_star,
         "flow": decode_flow,
         "seed": decode_seed,
+        "basin": decode_basin,
     }
 )
 
@@ -47,6 +49,7 @@ _READERS: Mapping[Task, ClassReader] = MappingProxyType(
         "star": read_hover,
         "flow": _read_none,
         "seed": _read_none,
+        "basin": read_hover,
     }
 )
 

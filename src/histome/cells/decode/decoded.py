@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histome.models.card import Card, PixelVotes, Thresholds
+from histome.models.card import Basins, Card, PixelVotes, Thresholds
 
 Maps = Mapping[str, NDArray[np.float32]]
 
@@ -66,6 +66,8 @@ class DecodeSettings:
         Our cell class of each class but background; not of a `stardist` model.
     votes : PixelVotes or None
         Of a `seed` model.
+    basins : Basins or None
+        Of a `basin` model.
     """
 
     mpp: float
@@ -74,8 +76,10 @@ class DecodeSettings:
     corners: int = 32
     cell_classes: tuple[str, ...] = ()
     votes: PixelVotes | None = None
+    basins: Basins | None = None
 
     @classmethod
     def of(cls, card: Card) -> Self:
         """Return the settings of a card's model."""
-        return cls(card.mpp, card.thresholds, card.stride, card.n_rays, card.cell_classes, card.votes)
+        corners, told = card.n_rays, {"votes": card.votes, "basins": card.basins}
+        return cls(card.mpp, card.thresholds, card.stride, corners, card.cell_classes, **told)

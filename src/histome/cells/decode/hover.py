@@ -170,13 +170,16 @@ def _basins(inside: NDArray[np.bool_], calm: NDArray[np.bool_]) -> Int32:
     top = (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))) & inside & (depth > 0)
     _, seeds = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)
     labels = np.ascontiguousarray(seeds, np.int32)
-    _flood(-depth, labels, inside)
+    flood(-depth, labels, inside, 4)
     return labels
 
 
 @njit(cache=True, nogil=True)
-def _flood(relief, labels, inside):  # pragma: no cover (compiled)
-    """Meyer's flooding of `labels` over `inside` in the order of `relief`, 4-connected; ties: first come."""
+def flood(relief, labels, inside, near):  # pragma: no cover (compiled)
+    """Meyer's flooding of `labels` over `inside` in the order of `relief`; ties: first come.
+
+    `near` is 4 or 8: how many neighbors of a pixel it reaches.
+    """
     height, width = labels.shape
     heap = [(np.float32(0.0), 0, 0)]
     heap.pop()
@@ -189,9 +192,9 @@ def _flood(relief, labels, inside):  # pragma: no cover (compiled)
     while len(heap) > 0:
         _, _, place = heapq.heappop(heap)
         row, col = place // width, place % width
-        for k in range(4):
-            r = row + (k == 0) - (k == 1)
-            c = col + (k == 2) - (k == 3)
+        for k in range(near):  # the corners last
+            r = row + (k == 0) - (k == 1) + (k == 4) + (k == 5) - (k == 6) - (k == 7)
+            c = col + (k == 2) - (k == 3) + (k == 4) - (k == 5) + (k == 6) - (k == 7)
             if 0 <= r < height and 0 <= c < width and inside[r, c] and labels[r, c] == 0:
                 labels[r, c] = labels[row, col]
                 heapq.heappush(heap, (relief[r, c], age, r * width + c))

@@ -2,7 +2,8 @@
 
 A vision transformer whose tokens at four depths go through a decoder each for nuclear pixels, horizontal and
 vertical distance, and types. The encoder, ViT-256 or Segment Anything's (B, L, H), is told by its weights.
-CellViT++ adds a small classifier of tokens, which stands in for the types.
+CellViT++ adds a small classifier of tokens, which stands in for the types. HistoPLUS (Adjadj et al. 2025,
+arXiv:2508.09926) is the same with the transformer of H0-mini, and with other names.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from histome.errors import ModelError
-from histome.models.importers.cellvit_encoders import TOKEN_PX, encoder_of
+from histome.models.card import Thresholds
+from histome.models.importers.cellvit_encoders import (
+    TOKEN_PX,
+    RegisterEncoder,
+    WholeEncoder,
+    WindowedEncoder,
+    encoder_of,
+)
 from histome.models.importers.checkpoint import fill, read_saved, weights_in
 from histome.models.importers.classes import ForeignClasses
 from histome.models.importers.hovernet import HOVER_THRESHOLDS, nuclear_types, with_background
@@ -25,6 +33,20 @@ _BRANCHES = {"np": "nuclei_binary_map_decoder", "hv": "hv_map_decoder", "tp": "n
 _UNUSED = ("encoder.norm.", "encoder.head.", "encoder.neck.", "classifier_head.")
 CLASSIFIER = "classifier."
 _NORMALIZE = "transformations.normalize."
+
+# HistoPLUS: its names, in their order, and ours; older files have no `model.` in theirs.
+_RENAMED = {
+    "backbone.feature_extractor.model.": "encoder.",
+    "backbone.feature_extractor.": "encoder.",
+    **{f"neck.necks.{k}.": f"decoder{k}." for k in range(4)},
+    **{f"{branch}_branch.": f"{name}." for branch, name in _BRANCHES.items()},
+}
+# Of its transformer the last norm, of its network the types of tissue.
+_UNUSED_PLUS = ("encoder.norm.", "tc_branch.")
+_MEAN_PLUS, _STD_PLUS = (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517)
+_WINDOW_PLUS_PX = 784
+# Tokens a side that positions were learned for -> um/px, and the fewest pixels of a nucleus there.
+_SCALES_PLUS = {16: (0.5, 5), 32: (0.25, 10)}
 
 
 def read_cellvit(path: Path) -> dict[str, Tensor]:
@@ -44,21 +66,10 @@ def import_cellvit(weights: Mapping[str, Tensor], path: Path, classes: ForeignCl
 
     Raises ModelError for weights of another network and for a class map of another length.
     """
-    needed = (
-        "encoder.patch_embed.proj.weight",
-        "encoder.blocks.0.attn.qkv.weight",
-        "decoder1.2.block.0.weight",
-    )
-    if lacking := [name for name in needed if name not in weights]:
-        raise ModelError(f"{path}: no CellViT: it lacks {lacking[0]}")
+    _check_names(weights, path, "CellViT", first="encoder.blocks.0.attn.qkv.weight")
     pixels = [weights.get(_NORMALIZE + name, torch.full((3,), 0.5)) for name in ("mean", "std")]
     learned = {n: v for n, v in weights.items() if not n.startswith((*_UNUSED, _NORMALIZE))}
-    try:
-        net = CellVit(learned)
-    except (KeyError, ValueError, ZeroDivisionError) as error:
-        raise ModelError(f"{path}: no CellViT of a kind that is known ({error})") from error
-    fill(net, learned, path, what="CellViT")
-    classes.check_count(net.classes, path)
+    net = _filled(learned, path, "CellViT", classes)
     net.encoder.settle(_WINDOW_PX // TOKEN_PX)
     return Imported(
         CellVitExport(net, *pixels),
@@ -72,6 +83,54 @@ def import_cellvit(weights: Mapping[str, Tensor], path: Path, classes: ForeignCl
         citation="Hörst et al. 2024, Medical Image Analysis 94:103143, arXiv:2306.15350"
         + ("" if net.classifier is None else "; Hörst et al. 2025, arXiv:2501.05269"),
     )
+
+
+def import_histoplus(weights: Mapping[str, Tensor], path: Path, classes: ForeignClasses) -> Imported:
+    """Return HistoPLUS with the weights of a checkpoint; its positions tell the scale that it learned at.
+
+    Raises ModelError for weights of another network and for a class map of another length.
+    """
+    renamed = {_renamed(name): value for name, value in weights.items()}
+    _check_names(renamed, path, "HistoPLUS", first="encoder.reg_token")
+    learned = {n: v for n, v in renamed.items() if not n.startswith(_UNUSED_PLUS)}
+    net = _filled(learned, path, "HistoPLUS", classes)
+    own = round(learned["encoder.pos_embed"].shape[1] ** 0.5)
+    if own not in _SCALES_PLUS:
+        raise ModelError(f"{path}: no HistoPLUS of a kind that is known (positions of {own} tokens a side)")
+    mpp, smallest_px = _SCALES_PLUS[own]
+    net.encoder.settle(_WINDOW_PLUS_PX // learned["encoder.patch_embed.proj.weight"].shape[-1])
+    return Imported(
+        CellVitExport(net, torch.tensor(_MEAN_PLUS), torch.tensor(_STD_PLUS)),
+        task="hover",
+        outputs=("classes", "hv"),
+        mpp=mpp,
+        window_px=_WINDOW_PLUS_PX,
+        halo_px=_HALO_PX,
+        classes=classes,
+        thresholds=Thresholds(min_area_um2=smallest_px * mpp**2),
+        citation="Adjadj et al. 2025, arXiv:2508.09926",
+    )
+
+
+def _renamed(name: str) -> str:
+    theirs = next((prefix for prefix in _RENAMED if name.startswith(prefix)), "")
+    return _RENAMED.get(theirs, "") + name.removeprefix(theirs)
+
+
+def _check_names(weights: Mapping[str, Tensor], path: Path, what: str, *, first: str) -> None:
+    needed = ("encoder.patch_embed.proj.weight", first, "decoder1.2.block.0.weight")
+    if lacking := [name for name in needed if name not in weights]:
+        raise ModelError(f"{path}: no {what}: it lacks {lacking[0]}")
+
+
+def _filled(learned: Mapping[str, Tensor], path: Path, what: str, classes: ForeignClasses) -> "CellVit":
+    try:
+        net = CellVit(learned)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(f"{path}: no {what} of a kind that is known ({error})") from error
+    fill(net, learned, path, what=what)
+    classes.check_count(net.classes, path)
+    return net
 
 
 class CellVitExport(nn.Module):
@@ -97,6 +156,8 @@ class CellVit(nn.Module):
 
     Of `tp` the first channel is background; a classifier's types are as if there was one before them.
     """
+
+    encoder: WholeEncoder | WindowedEncoder | RegisterEncoder
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -155,6 +216,8 @@ def _decoded(decoder: nn.Module, deepest: Tensor, skips: list[Tensor]) -> Tensor
     bottom, *others = decoder.children()
     x = bottom(deepest)
     for stage, skip in zip(others, reversed(skips), strict=True):
+        if x.shape[2:] != skip.shape[2:]:  # tokens of 14 px, made 16 times as large
+            x = nn.functional.interpolate(x, size=skip.shape[2:], mode="bilinear")
         x = stage(torch.cat([skip, x], 1))
     return x
 

@@ -1,4 +1,4 @@
-"""The two encoders of CellViT: a plain vision transformer, and that of Segment Anything (arXiv:2304.02643).
+"""The encoders of CellViT: a plain vision transformer, Segment Anything's (arXiv:2304.02643), one of DINOv2.
 
 Their parameters are named as in the checkpoints, and every size is read off the weights. What depends on the
 side of the window, positions and distances between tokens, is worked out once, by `settle`.
@@ -16,12 +16,16 @@ TOKEN_PX = 16
 _HEAD = 64
 _EPS = 1e-6
 _LEVELS = 4
+# HistoPLUS takes other blocks than each quarter's last.
+_REGISTER_DEPTH, _REGISTER_LEVELS = 12, (3, 5, 7, 11)
 
 
-def encoder_of(weights: Mapping[str, Tensor]) -> "WholeEncoder | WindowedEncoder":
+def encoder_of(weights: Mapping[str, Tensor]) -> "WholeEncoder | WindowedEncoder | RegisterEncoder":
     """Return the encoder whose weights these are, by their names without `encoder.`, with random weights."""
     depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
     width = weights["patch_embed.proj.weight"].shape[0]
+    if "reg_token" in weights:
+        return RegisterEncoder(weights, depth)
     hidden = weights[
         "blocks.0.mlp.lin1.weight" if _is_windowed(weights) else "blocks.0.mlp.fc1.weight"
     ].shape[0]
@@ -123,10 +127,52 @@ class WindowedEncoder(nn.Module):
         return taken
 
 
-class _Patches(nn.Module):
-    def __init__(self, width: int) -> None:
+class RegisterEncoder(nn.Module):
+    """A transformer of DINOv2 with registers (arXiv:2309.16588), scaled layers and gated perceptrons."""
+
+    positions: Tensor
+
+    def __init__(self, weights: Mapping[str, Tensor], depth: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, TOKEN_PX, stride=TOKEN_PX)
+        if depth != _REGISTER_DEPTH:
+            raise ValueError(f"{depth} blocks, not {_REGISTER_DEPTH}")
+        proj, registers = weights["patch_embed.proj.weight"], weights["reg_token"].shape[1]
+        width, hidden = proj.shape[0], weights["blocks.0.mlp.w3.weight"].shape[1]
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.reg_token = nn.Parameter(torch.zeros(1, registers, width))
+        self.pos_embed = nn.Parameter(torch.zeros(weights["pos_embed"].shape))
+        self.patch_embed = _Patches(width, proj.shape[-1])
+        self.blocks = nn.ModuleList(
+            _Block(width, _Attention(width, width // _HEAD), _Gated(width, hidden), scaled=True)
+            for _ in range(depth)
+        )
+
+    def settle(self, side: int) -> None:
+        """Bring the positions to `side` x `side` tokens as timm does: bicubic, of smaller ones the mean."""
+        own = round(self.pos_embed.shape[1] ** 0.5)
+        grid = self.pos_embed.unflatten(1, (own, own)).permute(0, 3, 1, 2)
+        if side != own:
+            grid = F.interpolate(grid, size=(side, side), mode="bicubic", antialias=True)
+        self.register_buffer("positions", grid.flatten(2).transpose(1, 2).detach(), persistent=False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(1, 3, H, W) -> four maps of tokens (1, width, h, w)."""
+        tokens = self.patch_embed(image)
+        side = tokens.shape[2:]
+        x = tokens.flatten(2).transpose(1, 2) + self.positions
+        x = torch.cat([self.cls_token, self.reg_token, x], 1)
+        before, taken = 1 + self.reg_token.shape[1], []
+        for k, block in enumerate(self.blocks):
+            x = block(x)
+            if k in _REGISTER_LEVELS:
+                taken.append(x[:, before:].transpose(1, 2).unflatten(2, side))
+        return taken
+
+
+class _Patches(nn.Module):
+    def __init__(self, width: int, token_px: int = TOKEN_PX) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, token_px, stride=token_px)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.proj(image)
@@ -140,19 +186,41 @@ def _mlp(name: str, width: int, hidden: int) -> nn.Sequential:
     return layers
 
 
-class _Block(nn.Module):
-    """Attention and a perceptron, each after a norm and added to what came in."""
+class _Gated(nn.Module):
+    """A perceptron whose one half opens and shuts the other (SwiGLU, arXiv:2002.05202)."""
 
-    def __init__(self, width: int, attention: "_Attention", mlp: nn.Sequential) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.w12, self.w3 = nn.Linear(width, 2 * hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, -1)
+        return self.w3(F.silu(gate) * value)
+
+
+class _Scaled(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class _Block(nn.Module):
+    """Attention and a perceptron, each after a norm, perhaps scaled, and added to what came in."""
+
+    def __init__(self, width: int, attention: "_Attention", mlp: nn.Module, *, scaled: bool = False) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=_EPS), nn.LayerNorm(width, eps=_EPS)
         self.attn, self.mlp = attention, mlp
+        self.ls1, self.ls2 = (_Scaled(width) if scaled else nn.Identity() for _ in range(2))
 
     def forward(self, x: Tensor, window: int | None = None) -> Tensor:
         """(1, ..., width) -> the same; with `window` a map of tokens is cut into squares of so many."""
         seen = self.norm1(x)
-        x = x + (self.attn(seen) if window is None else _in_windows(self.attn, seen, window))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.ls1(self.attn(seen) if window is None else _in_windows(self.attn, seen, window))
+        return x + self.ls2(self.mlp(self.norm2(x)))
 
 
 def _in_windows(attention: "_Attention", x: Tensor, window: int) -> Tensor:

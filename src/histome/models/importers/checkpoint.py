@@ -1,16 +1,29 @@
 """Weights of others, read as tensors and nothing else."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from histome.errors import ModelError
 
+_M = TypeVar("_M", bound=BaseModel)
+# Training scripts keep their best score beside the weights, a number of NumPy's: bytes and a type.
+_NUMBERS: list[Any] = [
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+]
+# How a zip and a pickle begin; a page that says why a download was refused begins otherwise.
+_MAGIC = (b"PK", b"\x80")
 # Under these keys training scripts keep the weights.
 _NESTED = (
     "desc",
@@ -60,7 +73,13 @@ def read_saved(path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            if not file.read(2).startswith(_MAGIC):
+                raise ModelError(f"{path}: no file of PyTorch or safetensors")
+        with torch.serialization.safe_globals(_NUMBERS), warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or 'no such file'})") from error
     except pickle.UnpicklingError as error:
@@ -71,6 +90,18 @@ def read_saved(path: Path) -> Any:
         raise ModelError(f"{path}: damaged, or no file of PyTorch or safetensors") from error
     except Exception as error:  # safetensors' own error has no public base
         raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
+
+
+def read_json(kind: type[_M], path: Path, *, what: str) -> _M:
+    """Return what a file of JSON beside weights says; raises ModelError where it is no `what`."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "it"
+        raise ModelError(f"{path}: no {what}: {name}: {first['msg']}") from error
 
 
 def fill(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from histome.models.card import PixelVotes, Thresholds
+from histome.models.card import Basins, PixelVotes, Thresholds
 from histome.models.importers.classes import ForeignClasses
 from histome.models.tasks import Task
 
@@ -19,7 +19,7 @@ class Imported:
         uint8 (1, window, window, 3) -> the outputs of the task.
     outputs : tuple of str
         Their names, in its order.
-    mpp, window_px, halo_px, stride, n_rays, thresholds, votes
+    mpp, window_px, halo_px, stride, n_rays, thresholds, votes, basins
         As in a card.
     classes : ForeignClasses
         Its classes and what they count as.
@@ -39,3 +39,4 @@ class Imported:
     n_rays: int = 32
     thresholds: Thresholds = field(default_factory=Thresholds)
     votes: PixelVotes | None = None
+    basins: Basins | None = None

@@ -6,15 +6,15 @@ features and a head each for object probability, rays and, where it learned clas
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from histome.errors import ModelError
 from histome.models.card import Thresholds
-from histome.models.importers.checkpoint import fill
+from histome.models.importers.checkpoint import fill, read_json
 from histome.models.importers.classes import ForeignClasses
 from histome.models.importers.imported import Imported
 from histome.models.importers.keras_weights import weights_file
@@ -31,7 +31,7 @@ _EPSILON = 1e-3  # of the norms of Keras
 _Small = Annotated[int, Field(ge=1, le=6)]
 _Wide = Annotated[int, Field(ge=1, le=1024)]
 _Activation = Literal["relu", "elu", "linear"]
-_M = TypeVar("_M", bound=BaseModel)
+_WHAT = "StarDist 2D of RGB images"
 
 
 class StarDistConfig(BaseModel):
@@ -66,7 +66,7 @@ def import_stardist(weights: Mapping[str, Tensor], folder: Path, classes: Foreig
 
     Raises ModelError for a folder of another network and for a class map of another length.
     """
-    config = _read_json(StarDistConfig, folder / "config.json")
+    config = read_json(StarDistConfig, folder / "config.json", what=_WHAT)
     if config.grid[0] != config.grid[1]:
         raise ModelError(f"{folder / 'config.json'}: a grid of {config.grid} is not square")
     classes.check_count(config.n_classes or 1, folder)
@@ -95,20 +95,9 @@ class _Cuts(BaseModel):
 
 
 def _thresholds(path: Path) -> Thresholds:
-    cuts = _read_json(_Cuts, path) if path.exists() else _Cuts()
+    cuts = read_json(_Cuts, path, what=_WHAT) if path.exists() else _Cuts()
     inside = {name: cut for name, cut in cuts if cut is not None and 0 < cut < 1}
     return Thresholds.model_validate({"prob": 0.5, "nms": 0.4} | inside)
-
-
-def _read_json(kind: type[_M], path: Path) -> _M:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "it"
-        raise ModelError(f"{path}: no StarDist 2D of RGB images: {name}: {first['msg']}") from error
 
 
 def _by_our_names(weights: Mapping[str, Tensor], config: StarDistConfig) -> dict[str, Tensor]:

@@ -10,10 +10,16 @@ from torch import Tensor
 from histome.errors import OutputError, UsageError
 from histome.models.card import Card, load_card, write_card
 from histome.models.importers.cellpose import import_cellpose
-from histome.models.importers.cellvit import CLASSIFIER, import_cellvit, read_cellvit
+from histome.models.importers.cellvit import (
+    CLASSIFIER,
+    import_cellvit,
+    import_histoplus,
+    read_cellvit,
+)
 from histome.models.importers.checkpoint import read_checkpoint
 from histome.models.importers.classes import ForeignClasses
 from histome.models.importers.hovernet import import_hovernet
+from histome.models.importers.hovernext import hovernext_file, import_hovernext, read_hovernext
 from histome.models.importers.imported import Imported
 from histome.models.importers.instanseg import import_instanseg
 from histome.models.importers.keras_weights import read_keras, weights_file
@@ -29,6 +35,8 @@ IMPORTERS: Mapping[str, Importer] = {
     "hovernet": import_hovernet,
     "stardist": import_stardist,
     "cellvit": import_cellvit,
+    "histoplus": import_histoplus,
+    "hovernext": import_hovernext,
     "instanseg": import_instanseg,
     "cellpose": import_cellpose,
 }
@@ -36,8 +44,11 @@ IMPORTERS: Mapping[str, Importer] = {
 _READERS: Mapping[str, Callable[[Path], Mapping[str, Tensor]]] = {
     "stardist": read_keras,
     "cellvit": read_cellvit,
+    "hovernext": read_hovernext,
     "instanseg": script_weights,
 }
+# The file of the weights, of kinds that are folders.
+_FILES: Mapping[str, Callable[[Path], Path]] = {"stardist": weights_file, "hovernext": hovernext_file}
 
 
 def import_model(
@@ -98,6 +109,7 @@ def import_model(
         n_rays=imported.n_rays,
         thresholds=imported.thresholds,
         votes=imported.votes,
+        basins=imported.basins,
         source={"citation": imported.citation} | _classifier_source(classifier),
     )
 
@@ -135,7 +147,7 @@ def write_new(out: Path, card: Card, save: Callable[[Path], tuple[str, ...]]) ->
 def imported_card(file: Path, *, kind: str, license_: str, **told: Any) -> Card:
     """The card of an imported file before its weights are written; `told` are fields of the card."""
     said = ("imported: histome knows no score of it and not what it was trained on",)
-    checksum = weights_sha256(weights_file(file) if file.is_dir() else file)
+    checksum = weights_sha256(_FILES[kind](file) if kind in _FILES else file)
     source = {"place": file.name, "sha256": checksum, **told.pop("source", {})}
     fields = {
         "description": f"{kind} with the weights of {file.name}",
