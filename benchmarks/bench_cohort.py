@@ -2,9 +2,10 @@
 
     python benchmarks/bench_cohort.py --data ../shared/data/tnbc --slides 200
 
-Slides are cut from the fields of a data set in our layout (images.csv). Some or all are profiled alone, one
-after the other; then all as a cohort by processes, by a Dask LocalCluster of 4 workers, and by one that
-loses a worker every 20 s. The files of every profile must be the same but for run.json, which holds times.
+Slides are cut from the fields of a data set in our layout (images.csv). All are profiled as a cohort by
+processes, by a Dask LocalCluster of 4 workers, and by one that loses a worker every 20 s; before, between and
+after these some or all alone, one by one, so that what else the machine does meets both. The files of every
+profile must be the same but for run.json and the report's page, which hold times.
 
 CPU seconds are what is compared: wall clock says what else the machine does. `own` are those of the cohort's
 process and of Dask's; the rest is the slides'.
@@ -27,9 +28,10 @@ from PIL import Image
 
 from histome.datasets.fields import read_rows
 
+Words = tuple[object, ...]
 SIDE_PX = 384
 MODES = {"processes": ["--workers", 4], "dask": ["--cluster", "local:4"]}
-MODES["dask-killed"] = [*MODES["dask"], "--tries", 5]
+MODES["dask-killed"] = MODES["dask"]
 
 
 def cut(data: Path, folder: Path, count: int) -> Path:
@@ -86,7 +88,7 @@ class Watch:
         while os.waitid(os.P_PID, cohort, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             workers = [child for child in children(cohort) if b"spawn_main" in told(child, "cmdline")]
             self.own |= {process: cpu_s(process) for process in (cohort, *workers)}
-            busy = [worker for worker in workers if children(worker)]
+            busy = [worker for worker in workers if any(map(is_slide, children(worker)))]
             if self._every_s and time.monotonic() >= due and busy:
                 os.kill(busy[self.killed % len(busy)], signal.SIGKILL)
                 self.killed, due = self.killed + 1, time.monotonic() + self._every_s
@@ -99,6 +101,12 @@ def told(process: int, name: str) -> bytes:
         return Path(f"/proc/{process}/{name}").read_bytes()
     except OSError:
         return b""
+
+
+def is_slide(process: int) -> bool:
+    """Tell whether a process works on a slide: what else a worker begins is Python's own."""
+    command = told(process, "cmdline")
+    return bool(command) and b"multiprocessing" not in command
 
 
 def cpu_s(process: int) -> float:
@@ -122,7 +130,7 @@ def differ(one: Path, other: Path) -> list[str]:
         {
             path.relative_to(folder): path
             for path in folder.glob("cut*/**/*")
-            if path.is_file() and path.name != "run.json"
+            if path.is_file() and path.name != "run.json" and path.parent.name != "report"
         }
         for folder in (one, other)
     ]
@@ -134,39 +142,38 @@ def differ(one: Path, other: Path) -> list[str]:
     return [str(name) for name, fine in zip(names, same, strict=True) if not fine]
 
 
-def run_alone(folder: Path, count: int, options: list[str]) -> tuple[Path, float]:
-    """Profile `count` of the slides one by one; returns their folder and the CPU seconds of one."""
-    with (folder / "slides" / "manifest.csv").open() as file:
+def parts_of(manifest: Path, count: int, parts: int) -> list[list[Words]]:
+    """Return the words for `count` slides, spread over the manifest, dealt into so many parts."""
+    with manifest.open() as file:
         rows = list(csv.DictReader(file))
-    rows = rows[:: max(1, len(rows) // count)][:count]
-    slides = [
-        (folder / "slides" / row["path"], "--mpp", row["mpp"], "--workers", 1, *options) for row in rows
+    chosen = [rows[number * len(rows) // count] for number in range(count)]
+    words: list[Words] = [
+        (manifest.parent / row["path"], "--mpp", row["mpp"], "--workers", 1) for row in chosen
     ]
-    histome("profile", *slides[0], "-o", folder / "warm-up")
-    took = np.array([histome("profile", *words, "-o", folder / "alone") for words in slides])
-    (wall_s, cpu), spread = took.sum(0), took[:, 1].std() / np.sqrt(len(took))
-    print(
-        f"{len(rows)} one by one: {wall_s:.0f} s of wall clock, {cpu:.0f} s of CPU, "
-        f"{cpu / len(rows):.2f} +- {spread:.2f} a slide",
-        flush=True,
-    )
-    return folder / "alone", cpu / len(rows)
+    return [words[part::parts] for part in range(parts)]
 
 
-def run_mode(name: str, given: argparse.Namespace, options: list[str], single_s: float) -> Path:
-    """Run all slides as a cohort and say what it took; returns its folder."""
-    out, watch = given.folder / name, Watch(given.kill_every if name == "dask-killed" else None)
-    words = [*MODES[name], "--threads", 1, *options, "-o", out]
+def run_alone(out: Path, slides: list[Words], options: list[str]) -> list[float]:
+    """Profile slides one by one; returns the CPU seconds of each."""
+    took = np.array([histome("profile", *words, *options, "-o", out) for words in slides])
+    wall_s, cpu = took.sum(0)
+    print(f"{len(slides)} one by one: {wall_s:.0f} s of wall clock, {cpu / len(slides):.2f} s of CPU each")
+    return list(took[:, 1])
+
+
+def run_mode(name: str, given: argparse.Namespace, options: list[str]) -> tuple[float, float]:
+    """Run all slides as a cohort; returns the CPU seconds of all and its own."""
+    watch = Watch(given.kill_every if name == "dask-killed" else None)
+    words = [*MODES[name], "--threads", 1, *options, "-o", given.folder / name]
     wall_s, cpu = histome(
         "cohort", "run", given.folder / "slides" / "manifest.csv", *words, during=watch.look
     )
-    own_s, more = sum(watch.own.values()), cpu / given.slides / single_s - 1
+    own = sum(watch.own.values())
     print(
-        f"{name}: {wall_s:.0f} s of wall clock, {cpu:.0f} s of CPU, {100 * more:+.1f} % of CPU; "
-        f"{own_s:.1f} s its own, {100 * own_s / (cpu - own_s):.1f} %; {watch.killed} workers killed",
-        flush=True,
+        f"{name}: {wall_s:.0f} s of wall clock, {cpu:.0f} s of CPU, {own:.1f} s its own; "
+        f"{watch.killed} workers killed"
     )
-    return out
+    return cpu, own
 
 
 def main() -> int:
@@ -182,15 +189,34 @@ def main() -> int:
     parser.add_argument("--stages", default="report")
     parser.add_argument("--folder", type=Path, default=Path("out/bench-cohort"))
     given = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
     shutil.rmtree(given.folder, ignore_errors=True)
-    cut(given.data, given.folder / "slides", given.slides)
-    options = ["--stages", given.stages]
-    alone, single_s = run_alone(given.folder, given.alone or given.slides, options)
-    outs = [run_mode(name, given, options, single_s) for name in given.modes.split(",")]
+    manifest, modes = cut(given.data, given.folder / "slides", given.slides), given.modes.split(",")
+    options, alone = ["--stages", given.stages], given.folder / "alone"
+    parts = parts_of(manifest, given.alone or given.slides, len(modes) + 1)
+    run_alone(given.folder / "warm-up", parts[0][:1], options)
+    took, spent = run_alone(alone, parts[0], options), {}
+    for mode, part in zip(modes, parts[1:], strict=True):
+        spent[mode] = run_mode(mode, given, options)
+        took += run_alone(alone, part, options)
+    tell(np.array(took), spent, given.slides)
+    outs = [given.folder / mode for mode in modes]
     wrong = [f"{out.name}: {path}" for out in outs for path in differ(alone, out)]
     wrong += [f"{out.name}: {path}" for out in outs[1:] for path in differ(outs[0], out)]
     print("differ:", *(wrong or ["nothing"]), sep="\n  ")
     return int(bool(wrong))
+
+
+def tell(took: np.ndarray, spent: dict[str, tuple[float, float]], slides: int) -> None:
+    """Say what each way took beside the sum of its slides alone."""
+    single, error = took.mean(), took.std() / np.sqrt(len(took))
+    print(f"{len(took)} slides alone: {single:.2f} +- {error:.2f} s of CPU each")
+    for mode, (cpu, own) in spent.items():
+        more = cpu / slides / single - 1
+        print(
+            f"{mode}: {cpu:.0f} s of CPU, {100 * more:+.1f} +- {100 * (1 + more) * error / single:.1f} % "
+            f"beside the slides alone; {own:.1f} s its own, {100 * own / (cpu - own):.1f} %"
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The same cohort by Dask: on this machine, at an address, by jobs of a scheduler; and what is lost there."""
 
+import logging
 import os
 import signal
 import stat
@@ -15,12 +16,13 @@ import pytest
 from helpers.cohort_stub import children_of, draw_stubs, nap, run_stubs, tables
 
 from histome.cohort.child import Order
-from histome.cohort.cluster import QueueConfig, _dask, _pool_of, open_pool
+from histome.cohort.cluster import QueueConfig, _dask, _jobs, _local, _pool_of, open_pool
 from histome.cohort.remote import Cache
 from histome.config import read_settings
 from histome.errors import HistomeError, UsageError
 
 pytest.importorskip("distributed")
+config = pytest.importorskip("dask").config
 slow = pytest.mark.slow
 # Dask closes some of its sockets late.
 pytestmark = [
@@ -119,6 +121,14 @@ def test_workers_that_dask_gave_up_are_begun_again(tmp_path: Path) -> None:
             time.sleep(0.5)
         assert given_up
         assert dask.client.submit(os.getpid).result(timeout=60) != os.getpid()
+        waits = dask.client.submit(config.get, "distributed.comm.timeouts.connect").result(timeout=60)
+        assert waits == "120s"  # there, too, on a machine where everything is late
+        heard = dask.client.submit(
+            lambda: logging.getLogger("distributed.worker").isEnabledFor(logging.ERROR)
+        )
+        assert not heard.result(timeout=60)
+        assert not logging.getLogger("distributed.scheduler").isEnabledFor(logging.ERROR)
+        assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)
 
 
 @contextmanager
@@ -212,6 +222,23 @@ def test_slurm_runs_a_slide_a_job(slurm: Path, tmp_path: Path, undisturbed: dict
         assert f"#SBATCH {line}" in script, script
 
 
+@slow
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("slurm", ["#SBATCH --cpus-per-task=3", "#SBATCH --mem=2G", "#SBATCH -t 01:30:00"]),
+        ("pbs", ["#PBS -l select=1:ncpus=3:mem=2GB", "#PBS -l walltime=01:30:00"]),
+        ("lsf", ["#BSUB -n 3", "#BSUB -M 2000000", "#BSUB -W 01:30"]),
+    ],
+)
+def test_a_job_asks_in_the_words_of_its_scheduler(kind: Any, lines: list[str]) -> None:
+    pytest.importorskip("dask_jobqueue")
+    words = {"jobs": 1, "cpus": 3, "memory": "2GB", "walltime": "01:30:00", "options": {"interface": "lo"}}
+    with _jobs(QueueConfig(kind=kind, **words), "jobs.toml") as cluster:
+        script = cluster.job_script().splitlines()
+    assert [line for line in lines if line not in script] == [], script
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -227,7 +254,12 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, told: str) -> None:
 
 
 def test_workers_that_do_not_begin_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
     def late(**_: Any) -> Any:
+        begun.append(1)
+        if len(begun) == 5:
+            return "a cluster"
         raise TimeoutError
 
     monkeypatch.setattr("distributed.LocalCluster", late)
@@ -236,6 +268,8 @@ def test_workers_that_do_not_begin_are_one_line(monkeypatch: pytest.MonkeyPatch)
         open_pool("local:2", 1),
     ):
         pass
+    assert len(begun) == 3
+    assert _local(2) == "a cluster"
 
 
 @pytest.mark.parametrize(("spec", "told"), [("local:many", "how many workers"), ("host", "give local:N")])

@@ -36,12 +36,15 @@ def test_without_a_terminal_each_change_is_a_line(tmp_path: Path, capsys: pytest
     status = made(tmp_path)
     with live() as watch:
         watch(status)
+        for stage in ("tissue", "cells", "metrics", "narrative", "report"):
+            (tmp_path / "three" / stage).mkdir()
+        status.begin({"three"})  # all stages are there, its process ends
         watch(status)
         status.end(Ended("three", 3, "no tissue"))
         watch(status)
     assert capsys.readouterr().err.splitlines() == [
-        "one: done (3 of 5 ended)",
-        "two%1B[2J: failed: [bold]it is damaged (3 of 5 ended)",
-        "three: running tissue (3 of 5 ended)",
-        "three: refused: no tissue (4 of 5 ended)",
+        "one: done (2 of 4 ended)",
+        "two%1B[2J: failed: [bold]it is damaged (2 of 4 ended)",
+        "three: running tissue (2 of 4 ended)",
+        "three: refused: no tissue (3 of 4 ended)",
     ]

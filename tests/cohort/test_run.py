@@ -13,7 +13,7 @@ import pytest
 from helpers.cohort_stub import STUB, children_of, draw_stubs, run_stubs, tables
 
 from histome.cohort import Limits, read_status
-from histome.errors import HeldError
+from histome.errors import HeldError, OutputError
 from histome.store.lock import FolderLock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched through /proc")
@@ -84,6 +84,23 @@ def test_a_crash_is_tried_again_and_a_refusal_is_not(tmp_path: Path) -> None:
     assert (crashed.state, crashed.tries, crashed.reason) == ("done", 2, "")
     assert (refused.state, refused.tries, refused.exit_code) == ("refused", 1, 3)
     assert refused.reason == "no tissue was drawn"
+
+
+def test_an_order_is_given_however_late_this_process_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    communicate = subprocess.Popen.communicate
+    begun: set[int] = set()
+
+    def late(child: Any, given: str | None = None, timeout: float | None = None) -> Any:
+        first = child.pid not in begun
+        begun.add(child.pid)
+        return communicate(child, given, -1.0 if first else timeout)  # over before anything is written
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", late)
+    slides = draw_stubs(tmp_path / "slides", "ok")
+    status = run_stubs(slides, tmp_path / "out", limits=Limits(minutes=0.4), tries=1)
+    assert [(slide.state, slide.reason) for slide in status.slides.values()] == [("done", "")]
 
 
 def test_a_killed_process_is_begun_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
@@ -203,8 +220,12 @@ def test_a_full_disk_ends_the_run_in_one_line(tmp_path: Path, undisturbed: dict[
         pytest.skip("no file system can be mounted here")
     try:
         slides = draw_stubs(tmp_path / "slides", "ok", "ok", "ok")
-        ended = run_stubs(slides, disk / "out", tries=1).slides.values()
-        assert any("cannot be written (No space left on device)" in slide.reason for slide in ended)
+        try:
+            ended = run_stubs(slides, disk / "out", tries=1).slides.values()
+            said = [slide.reason for slide in ended]
+        except OutputError as refusal:  # it was full as status.json was written
+            said = [str(refusal)]
+        assert any("cannot be written (No space left on device)" in line for line in said)
         subprocess.run(["mount", "-o", "remount,size=9m", str(disk)], check=True)
         assert run_stubs(slides, disk / "out").counts["done"] == 3
         assert tables(disk / "out") == first(3, undisturbed)

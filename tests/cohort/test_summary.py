@@ -4,7 +4,7 @@ from pathlib import Path
 
 from histome.cohort.manifest import CohortSlide
 from histome.cohort.status import CohortStatus
-from histome.cohort.summary import outliers, write_summary
+from histome.cohort.summary import SIGNS, outliers, write_summary
 from histome.cohort.supervise import Ended
 from histome.store.disk import write_json
 
@@ -38,8 +38,20 @@ def test_the_page_tells_failures_first_and_marks_what_stands_out(tmp_path: Path)
     assert places == sorted(places)
     assert min(places) > 0
     assert body.count("far below") == 2  # cells and cell density
+    failed = body.split("<tr>")[1]
+    assert f'<td colspan="{len(SIGNS) + 1}">&lt;script&gt;alert(1)' in failed
+    assert failed.count("<td") == 6
     assert "far above" not in body
     assert "10 done, 1 failed" in page
+
+
+def test_a_slide_that_was_left_out_took_no_minutes(tmp_path: Path) -> None:
+    slides = [CohortSlide("/x/a.svs", "a", exclude="stained with HER2, not with H&E")]
+    status = CohortStatus(tmp_path, slides, {})
+    status.state = "done"
+    body = write_summary(status, slides).read_text().split("<tbody>")[1]
+    assert ">stained with HER2, not with H&amp;E</td>" in body
+    assert '<td class="number"></td>' in body
 
 
 def test_outliers_need_enough_slides_and_a_spread() -> None:

@@ -31,7 +31,9 @@ class Ahead(NamedTuple):
     memory_gb : float
         Of the slide that needs most, of those looked at.
     workers : int
-        Slides at once.
+        Slides that can be worked on at once.
+    areas : tuple of Areas
+        Of those looked at; of a large slide where none could be.
     """
 
     slides: int
@@ -39,16 +41,24 @@ class Ahead(NamedTuple):
     hours: float
     memory_gb: float
     workers: int
+    areas: tuple[Areas, ...]
+
+    def with_workers(self, workers: int, threads: int) -> "Ahead":
+        """Return the guess for so many slides at once, with so many threads each."""
+        minutes = sum(cost_of(area, threads).minutes for area in self.areas) / len(self.areas)
+        hours = minutes * self.slides / min(workers, max(1, self.slides)) / 60
+        return self._replace(hours=round(hours, 3), workers=workers)
 
     def line(self) -> str:
         """Return it in words."""
         if not self.slides:
             return "every slide has a profile; what still holds is not made again"
+        at_once = min(self.workers, self.slides)
         if not self.looked_at:
-            return f"{self.slides} slides, {self.workers} at once; none could be looked at to guess how long"
+            return f"{self.slides} slides, {at_once} at once; none could be looked at to guess how long"
         time = f"{self.hours:.1f} hours" if self.hours >= 1 else f"{max(2, round(60 * self.hours))} minutes"
         return (
-            f"{self.slides} slides, {self.workers} at once: about {time}, {self.memory_gb:.1f} GB each "
+            f"{self.slides} slides, {at_once} at once: about {time}, {self.memory_gb:.1f} GB each "
             f"at most (guessed from {self.looked_at} of them, right to a factor of two)"
         )
 
@@ -61,24 +71,24 @@ def look_ahead(
     `slots` are the slides at once and `threads` those of each; by default as many slides as CPUs and memory
     allow share the CPUs.
     """
-    new = [slide for slide in slides if not slide.exclude and not _is_done(slide, out)]
+    included = [slide for slide in slides if not slide.exclude]
+    new = [slide for slide in included if not _is_done(slide, out)]
     files = [slide for slide in new if not is_address(slide.path)]
     step = max(1, math.ceil(len(files) / _MOST_LOOKED_AT))
     found = look_at_some([(slide.path, slide.mpp) for slide in files[::step]], _WITHIN_S) if files else []
-    areas = found or [_UNKNOWN]
+    areas = tuple(found) or (_UNKNOWN,)
     memory_gb = max(cost_of(area, 1).memory_gb for area in areas)
-    workers = slots or at_once(memory_gb, len(new))
-    of_each = threads or max(1, available_cpus() // workers)
-    minutes = sum(cost_of(area, of_each).minutes for area in areas) / len(areas)
-    hours = minutes * len(new) / min(workers, max(1, len(new))) / 60
-    return Ahead(len(new), len(found), round(hours, 3), round(memory_gb, 2), workers)
+    # Of all that are in: of one that is done the settings may have changed.
+    workers = slots or _at_once(memory_gb, len(included))
+    guess = Ahead(len(new), len(found), 0.0, round(memory_gb, 2), workers, areas)
+    return guess.with_workers(workers, threads or max(1, available_cpus() // workers))
 
 
 def _is_done(slide: CohortSlide, out: Path) -> bool:
     return read_run(out / slide.slide).get("state") in ("done", "refused")
 
 
-def at_once(memory_gb: float, slides: int) -> int:
+def _at_once(memory_gb: float, slides: int) -> int:
     """Return how many slides of this need CPUs and memory take at once: a thread each is the most thrifty."""
     by_memory = available_memory_gb() / memory_gb
     return max(1, min(available_cpus(), int(by_memory), slides or 1))

@@ -22,7 +22,9 @@ from histome.threads import available_cpus
 
 # Workers that may be lost under one slide before Dask gives it up: they are killed for others' reasons, too.
 _LOST_WORKERS = 10
+_BEGINNINGS = 3
 _KEY = "histome-slide"
+_log = logging.getLogger(__name__)
 _QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
 
 
@@ -128,7 +130,8 @@ def _dask(spec: str) -> Iterator[_Dask]:
     from dask import config  # pyright: ignore[reportPrivateImportUsage]
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # a lost worker is told by what it was at
+    for name in ("distributed", "distributed.client"):  # a lost worker is told by what it was at
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     kind, _, rest = spec.partition(":")
     settings = {
         "distributed.scheduler.allowed-failures": _LOST_WORKERS,
@@ -141,6 +144,9 @@ def _dask(spec: str) -> Iterator[_Dask]:
         "distributed.worker.profile.enabled": False,
         # A worker that was killed is begun again by its nanny, on a busy machine in more than the usual 15 s.
         "distributed.deploy.lost-worker-timeout": "30s",
+        # At a load of 20 a CPU four workers took 74 s to begin: the usual 30 s gave them up on their way.
+        "distributed.comm.timeouts.connect": "120s",
+        "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",  # of the workers
         "distributed.worker.memory.terminate": False,  # the children have the memory, and limits of their own
         "distributed.worker.memory.pause": False,
     }
@@ -169,25 +175,34 @@ def _count(text: str, spec: str) -> int:
 def _local(slots: int) -> Any:
     from distributed import LocalCluster
 
-    try:
-        return LocalCluster(n_workers=slots, threads_per_worker=1, dashboard_address=":0", memory_limit=0)
-    except (OSError, TimeoutError, RuntimeError) as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise HistomeError(f"Dask's workers did not begin ({told}); run the same line again") from error
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
+    left = _BEGINNINGS
+    while True:
+        left -= 1
+        try:
+            return LocalCluster(n_workers=slots, **options)
+        except (OSError, TimeoutError, RuntimeError) as error:  # one that is killed as it begins ends all
+            told = " ".join(str(error).split()) or type(error).__name__
+            if not left:
+                line = f"Dask's workers did not begin ({told}); run the same line again"
+                raise HistomeError(line) from error
+            _log.info("Dask's workers did not begin (%s), %d tries left", told, left)
 
 
 def _jobs(queue: QueueConfig, spec: str) -> Any:
     """Return a cluster whose jobs come and go with the work."""
     made = getattr(importlib.import_module("dask_jobqueue"), _QUEUES[queue.kind])
     options: dict[str, Any] = {"scheduler_options": {"dashboard_address": None}, **queue.options}
+    walltime = queue.walltime
     if queue.kind == "slurm":
         options.setdefault("job_cpu", queue.cpus)
     elif queue.kind == "lsf":
         options.setdefault("ncpus", queue.cpus)
+        walltime = ":".join(walltime.split(":")[:2])  # LSF knows no seconds
     elif queue.kind == "pbs":
         options.setdefault("resource_spec", f"select=1:ncpus={queue.cpus}:mem={queue.memory}")
     try:
-        cluster = made(cores=1, processes=1, memory=queue.memory, walltime=queue.walltime, **options)
+        cluster = made(cores=1, processes=1, memory=queue.memory, walltime=walltime, **options)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{spec}: {' '.join(str(error).split())}") from error
     cluster.adapt(minimum_jobs=0, maximum_jobs=queue.jobs)

@@ -106,7 +106,8 @@ def run_cohort(
         ahead = look_ahead(slides, out, slots=options.workers, threads=options.threads)
         run = partial(run_order, limits=options.limits, command=command)
         with open_pool(options.cluster, ahead.workers, run) as pool:
-            ahead = ahead if pool.slots in (None, ahead.workers) else _with_slots(ahead, pool.slots)
+            if pool.slots and options.cluster:
+                ahead = ahead.with_workers(pool.slots, options.threads or pool.threads or 1)
             expect(ahead)
             about = {"workers": pool.about, "at_once": pool.slots, "estimate_hours": ahead.hours}
             status = CohortStatus(out, slides, about)
@@ -116,11 +117,6 @@ def run_cohort(
             finally:
                 _close(status, slides, watch)
     return status
-
-
-def _with_slots(ahead: Ahead, slots: int | None) -> Ahead:
-    at_once = slots or ahead.workers
-    return ahead._replace(workers=at_once, hours=round(ahead.hours * ahead.workers / at_once, 3))
 
 
 def _orders(slides: Iterable[CohortSlide], out: Path, options: CohortOptions, pool: Pool) -> list[Order]:

@@ -113,23 +113,21 @@ class _Watched:
     def answer(self, line: str) -> tuple[str, str]:
         """Give the order; return the answer, and why the child was ended before it gave one."""
         cut_short, until = "", time.monotonic() + 60 * self._limits.minutes
-        try:
-            answer, _ = self._child.communicate(line + "\n", timeout=_LOOK_S)
-            return answer, ""
-        except subprocess.TimeoutExpired:
-            pass
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended already
+            # Not by communicate: what that has not written when its time is over it never writes.
+            self._child.stdin.write(line + "\n")
         while True:
-            cut_short = cut_short or self._over(until)
+            try:
+                return self._child.communicate(timeout=_LOOK_S)[0], cut_short
+            except subprocess.TimeoutExpired:
+                cut_short = cut_short or self._over(until)
             if cut_short:
                 _end(self._child)
             elif self._stop.is_set():
                 until = min(until, time.monotonic() + _GRACE_S)
                 self._child.send_signal(signal.SIGTERM)
                 self._stop = Event()  # said once
-            try:
-                return self._child.communicate(timeout=_LOOK_S)[0], cut_short
-            except subprocess.TimeoutExpired:
-                continue
 
     def _over(self, until: float) -> str:
         """Return which limit is passed, in words; empty where none is."""

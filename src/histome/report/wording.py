@@ -22,7 +22,7 @@ KEY_METRICS = {
     "TUMOR_PURITY": "Carcinoma cells, share of all cells",
     "IMMUNE_CELL_FRACTION": "Immune cells, share of all cells",
     "CELL_DENSITY_CARCINOMA_CELL_CARCINOMA": "",
-    "CELL_PERCENTAGE_LYMPHOCYTE": "Lymphocytes, share of all cells",
+    "CELL_PERCENTAGE_LYMPHOCYTE": "",
     "CELL_DENSITY_LYMPHOCYTE_CARCINOMA": "",
     "CELL_DENSITY_LYMPHOCYTE_STROMA": "",
     "STROMAL_TIL_PERCENT": "Stroma covered by lymphocytes and plasma cells (stromal TILs)",
@@ -65,6 +65,7 @@ GLOSSARY = {
     "stroma.",
 }
 _BY_CLASS = re.compile(rf"CELL_DENSITY_({'|'.join(CELL_NAMES)})_({'|'.join(TISSUE_LABELS)})")
+_SHARES = re.compile(rf"CELL_PERCENTAGE_({'|'.join(CELL_NAMES)})")
 
 _SIGNS = (
     (re.compile(r"\bum(?=\b|2)"), "µm"),
@@ -87,4 +88,6 @@ def plain_name_of(metric: str) -> str:
     if found := _BY_CLASS.fullmatch(metric):
         cells, tissue = CELL_LABELS[found[1].lower()], TISSUE_LABELS[found[2]].lower()
         return f"{cells}s per mm² of {tissue}"
+    if found := _SHARES.fullmatch(metric):
+        return f"{CELL_LABELS[found[1].lower()]}s, share of all cells"
     return KEY_METRICS.get(metric) or metric

@@ -43,8 +43,11 @@ def test_one_page_holds_every_answer(histome, out):
     assert page.count("<svg") == 8  # all but the model that the events do not carry
     assert not re.search(r"https?://(?!www\.w3\.org|purl\.org|creativecommons\.org)", page)
     assert "<script" not in page
-    for name in re.findall(r"(\w+)\.csv \(", page):
-        assert (out / "answers" / f"{name}.csv").is_file()
+    files = re.findall(r'<a href="(\w+\.csv)">\1</a> \(', page)
+    assert len(files) == 11
+    for name in files:
+        assert (out / "answers" / name).is_file()
+    assert "per mm² carcinoma" in page
 
 
 def test_a_section_that_cannot_be_answered_says_why(histome, out):

@@ -7,6 +7,8 @@ import pytest
 from helpers.simulated_cohorts import ARM, SCANNER, simulate
 from scipy import stats
 
+from histome.cohort.answers.page.answer import listed
+from histome.cohort.answers.page.figures import ratio_ticks
 from histome.cohort.answers.questions import (
     choose_metrics,
     compare_groups,
@@ -17,13 +19,15 @@ from histome.cohort.answers.questions import (
     model_groups,
 )
 from histome.cohort.answers.questions.batch import ridge_classifier
-from histome.cohort.answers.questions.choose import normal_scores
+from histome.cohort.answers.questions.choose import in_words, normal_scores
 from histome.cohort.answers.questions.compare import family_rows
 from histome.cohort.answers.questions.effects import explained, shift, superiority
 from histome.cohort.answers.questions.intercepts import fit_means
 from histome.cohort.answers.questions.power import smallest_hazard_ratio, smallest_shift_sd, superiority_of
 from histome.cohort.answers.tables import pool_patients
 from histome.errors import DataError, UsageError
+from histome.exports.workbook import CORE_NUMBERS
+from histome.metrics.catalogue import find_metric
 
 
 @pytest.fixture(scope="module")
@@ -275,8 +279,23 @@ def test_clusters_are_found_where_there_are_some_and_in_one_cloud_none(patients)
     value = patients.value * np.exp(1.2 * np.outer(kind, rng.choice([-1, 1], len(patients.names))))
     two = find_clusters(replace(patients, value=value), clouds=39)
     labels = np.array([row["cluster"] for row in two.tables["clusters"]])
-    assert two.said[0].startswith("2 clusters")
+    sizes = np.bincount(labels)[1:]
+    assert two.said[0].startswith(f"2 clusters, of {sizes[0]} and {sizes[1]} patients")
     assert max(np.mean((labels == 1) == kind), np.mean((labels == 2) == kind)) > 0.95
+
+
+def test_clusters_that_parts_of_the_cohort_do_not_give_again_are_not_reported():
+    """One drawing of rows on a ring, cut well and anywhere; the rule does not refuse every such drawing."""
+    slides = choose_metrics(simulate(80, seed=2, planted=False).measured)
+    rng = np.random.default_rng(2)
+    around = 2 * np.pi * rng.uniform(size=len(slides))
+    ring = np.stack([np.cos(around), np.sin(around)], axis=1) @ rng.normal(size=(2, len(slides.names)))
+    value = np.exp(ring + 0.35 * rng.normal(size=ring.shape))
+    answer = find_clusters(replace(slides, value=value), clouds=19)
+    assert answer.said[0].startswith(f"No: {len(slides)} slides fall into no groups that hold.")
+    assert "(p = 0.050)" in answer.said[0]
+    assert {row["cluster"] for row in answer.tables["clusters"]} == {1}
+    assert list(answer.tables) == ["clusters"]
 
 
 def test_a_planted_outlier_is_the_first(cohort):
@@ -287,6 +306,35 @@ def test_a_planted_outlier_is_the_first(cohort):
     rows = answer.tables["outliers"]
     assert rows[0]["slide"] == measured.ids[17]
     assert sum(row["flagged"] for row in rows) <= 8
+    assert len(answer.brief) == sum(row["flagged"] for row in rows)
+    why = next(iter(reversed(answer.brief[0].values())))
+    assert why.count(": ") == 3
+    assert not any(name in why for name in measured.names)
+
+
+def test_of_the_core_numbers_no_two_are_one():
+    formulas = [find_metric(name).formula.removeprefix("100 x ") for name in CORE_NUMBERS]
+    assert len(set(formulas)) == len(formulas) == 30
+    called = in_words(CORE_NUMBERS)
+    assert len(set(called)) == 30
+    assert "Fibroblasts, share of all cells" in called
+    assert [name for name in called if "percentage" in name] == []
+
+
+def test_names_with_commas_are_kept_apart():
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert listed(["Cells, share", "b", "c"]) == "Cells, share; b; and c"
+    assert listed(["a"]) == "a"
+
+
+@pytest.mark.parametrize("ends", [(0.85, 1.9), (0.6, 1.4), (0.3, 3.5), (0.02, 30.0)])
+def test_an_axis_of_ratios_has_marks_on_both_sides_of_1(ends):
+    marks = np.array(ratio_ticks(*ends))
+    assert 1.0 in marks
+    assert (marks < 1).any()
+    assert (marks > 1).sum() >= 2
+    assert np.diff(np.log(marks)).min() > 0.03 * np.log(ends[1] / ends[0])  # apart enough to be read
 
 
 def test_power_is_that_of_simulation_and_of_statsmodels():

@@ -12,6 +12,7 @@ from helpers.kept_profiles import keep_profile
 from helpers.simulated_cohorts import simulate
 
 from histome.cohort.answers import publish_cohort, write_reference
+from histome.cohort.answers.share.card import ModelTerms, check_license
 from histome.cohort.answers.share.leaks import find_leak
 from histome.errors import DataError, OutputError, UsageError
 from histome.metrics.format import MetricValue
@@ -148,6 +149,27 @@ def test_what_cannot_be_published_is_one_line(cohort, published, tmp_path):
         publish_cohort(cohort, tmp_path / "x", **options, columns=["path"])
     with pytest.raises(UsageError, match=r"no license 'MIT'; choose from CC0-1.0"):
         publish_cohort(cohort, tmp_path / "x", license_id="MIT", title="t")
+
+
+def test_a_license_that_allows_more_than_the_weights_is_refused(tmp_path):
+    terms = "CC BY-NC-SA 4.0, research use only: see LICENSE-WEIGHTS"
+    given = [ModelTerms("free", "1", "Apache-2.0"), ModelTerms("nuclei", "5", terms)]
+    for license_id in ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0"):
+        with pytest.raises(UsageError, match=r"the weights of nuclei 5 do not \(.*\); give CC-BY-NC-SA-4.0$"):
+            check_license(license_id, given)
+        check_license(license_id, given[:1])
+    check_license("CC-BY-NC-SA-4.0", given)
+    with pytest.raises(UsageError, match=r"give CC-BY-NC-4.0 or CC-BY-NC-SA-4.0$"):
+        check_license("CC0-1.0", [ModelTerms("a", "1", "CC BY-NC 4.0")])
+
+    keep_profile(tmp_path / "out" / "s1", "s1")
+    (tmp_path / "out" / "manifest.csv").write_text("path,slide\ns1.svs,s1\n")
+    run = json.loads((tmp_path / "out" / "s1" / "run.json").read_text())
+    run["models"] = [{"name": "nuclei", "version": "5", "license": terms}]
+    (tmp_path / "out" / "s1" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(UsageError, match=r"give CC-BY-NC-SA-4\.0"):
+        publish_cohort(tmp_path / "out", tmp_path / "to", license_id="CC-BY-4.0", title="t")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
 @pytest.fixture(scope="module")

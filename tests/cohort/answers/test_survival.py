@@ -84,12 +84,29 @@ def test_curves_and_log_rank_are_those_of_lifelines(patients, answers):
     assert [row["patients"] for row in rows] == [150, 150]
     assert sum(row["events"] for row in rows) == died.sum()
     assert all(row["median_low"] < row["median"] for row in rows)
+    shown = answers["survival"].brief[0]
+    low, median, high = (f"{rows[0][key]:.3g}" for key in ("median_low", "median", "median_high"))
+    assert shown["months, median"] == f"{median} ({low} to {high})"
+
+
+def test_a_median_that_was_not_reached_says_so(patients):
+    died = np.where(np.arange(len(patients)) % 20 == 0, "1", "0")
+    few = replace(patients, about={**patients.about, "died": tuple(died)})
+    shown = follow_up(few, "months", "died")[0].brief[0]
+    assert shown["months, median"].startswith("not reached (")
 
 
 def test_together_they_predict_patients_that_were_not_seen(answers):
     joint = answers["survival_joint"]
     assert joint.said[0].startswith("Together the numbers order patients better than chance")
     assert {row["number"] for row in joint.tables["survival_joint"]} == {*ASKED, "age"}
+    shown = {row["number"]: row for row in joint.brief}
+    ratio = re.match(r"[\d.]+", shown["Mean area of carcinoma nuclei"]["hazard ratio"]).group()
+    (known,) = (row for row in joint.tables["survival_joint"] if row["number"] == HARMFUL)
+    assert float(ratio) == pytest.approx(known["hazard_ratio"], abs=0.005)
+    assert {name: row["of"] for name, row in shown.items()}["age"] == "one more"
+    assert ">Mean area of carcinoma nuclei</text>" in joint.figure
+    assert HARMFUL not in joint.figure
 
 
 def test_without_an_effect_few_p_are_small_and_more_numbers_than_events_carry_are_not_fitted():

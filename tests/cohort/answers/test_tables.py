@@ -231,6 +231,12 @@ def test_sql_over_all_cells(with_cells):
     assert ask_sql(with_cells, counted)["slide"].to_pylist() == ["a", "b'c", "d"]
 
 
+def test_cells_of_a_cohort_that_has_none_are_one_line(small):
+    pytest.importorskip("duckdb")
+    with pytest.raises(UsageError, match="SQL: no profile of this cohort has cells yet"):
+        ask_sql(small, "SELECT count(*) FROM cells")
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -202,7 +202,10 @@ def report(
 def publish(
     out: _Out,
     to: Annotated[Path, typer.Argument(metavar="DEST", help="New folder for the data set.")],
-    license_id: Annotated[str, typer.Option("--license", help="Of the data: CC0-1.0, CC-BY-4.0, ...")],
+    license_id: Annotated[
+        str,
+        typer.Option("--license", help="Of the data: CC-BY-NC-SA-4.0, or another that the weights allow."),
+    ],
     title: Annotated[str, typer.Option(help="Of the data card.")] = "The tumor microenvironment of a cohort",
     columns: Annotated[
         list[str] | None,
@@ -256,7 +259,7 @@ _EXAMPLES = {
     clusters: ("cohort clusters out",),
     outliers: ("cohort outliers out",),
     report: ("cohort report out --by arm --time months --event died --batch scanner",),
-    publish: ("cohort publish out dataset --license CC-BY-4.0 --column arm",),
+    publish: ("cohort publish out dataset --license CC-BY-NC-SA-4.0 --column arm",),
     reference: ("cohort reference out -o breast.parquet",),
 }
 

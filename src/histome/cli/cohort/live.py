@@ -45,14 +45,17 @@ class _Lines:
         self._said: dict[str, str] = {}
 
     def __call__(self, status: "CohortStatus") -> None:
-        ended = len(status.slides) - status.counts["waiting"] - status.counts["running"]
+        counts = status.counts
+        asked = len(status.slides) - counts["left out"]
+        ended = asked - counts["waiting"] - counts["running"]
         for name, slide in status.slides.items():
             told = f"{slide.state} {slide.stage}" if slide.state == "running" else slide.state
-            if slide.state in ("left out", "waiting") or self._said.get(name) == told:
+            at_work = slide.state != "running" or slide.stage
+            if slide.state in ("left out", "waiting") or not at_work or self._said.get(name) == told:
                 continue
             self._said[name] = told
             why = f": {slide.reason}" if slide.reason and slide.state != "running" else ""
-            line = shown(f"{name}: {told}{why} ({ended} of {len(status.slides)} ended)")
+            line = shown(f"{name}: {told}{why} ({ended} of {asked} ended)")
             with suppress(OSError):
                 print(line, file=sys.stderr, flush=True)
 

@@ -64,7 +64,8 @@ def value_words(name: str, value: float, unit: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return names as a sentence lists them; of many the first ones."""
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+    """Return names as a sentence lists them; of many the first ones. Names with commas are kept apart."""
+    mark = "; " if any("," in name for name in names) else ", "
+    last = f"{mark.rstrip()} and " if mark == "; " else " and "
+    first = list(names) if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    return last.join([mark.join(first[:-1]), first[-1]] if len(first) > 1 else first)

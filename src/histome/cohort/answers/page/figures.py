@@ -77,10 +77,24 @@ def forest(
         axes.set_yticks(range(len(names)), [label(name) for name in names])
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=axis)
         if log:
+            low, high = axes.get_xlim()
             axes.set_xscale("log")
+            axes.set_xticks(ratio_ticks(low, high), minor=False)
+            axes.set_xticks([], minor=True)
             axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter("{x:g}")
     return drawn.svg
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    """Return the marks of an axis of ratios: close to each other where it is short."""
+    span = high / max(low, 1e-9)
+    if span < 4:
+        marks = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)
+    elif span < 40:
+        marks = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+    else:
+        marks = tuple(4.0**power for power in range(-10, 11))
+    return [mark for mark in marks if low <= mark <= high]
 
 
 class Steps(NamedTuple):

@@ -90,4 +90,4 @@ def _brief(answer: Answer) -> Sequence[TableRow]:
 
 
 def _heading(name: str) -> str:
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("mm2", "mm²")

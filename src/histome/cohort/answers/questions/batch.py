@@ -204,7 +204,8 @@ def _said(
     worst = in_words([row["metric"] for row in table if row["verdict"].startswith("differs")])
     robust = [row["metric"] for row in table if row["verdict"] == "robust"]
     counts = (
-        f"{len(worst)} of {counted(len(table), 'metric')} differ between batches"
+        f"{len(worst)} of {counted(len(table), 'metric')} {'differs' if len(worst) == 1 else 'differ'} "
+        "between batches"
         + (f", most {listed(worst, 3)}" if worst else "")
         + f"; {len(robust)} are robust, {verdicts.count('not settled')} not settled with this n."
     )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
-from histome.cohort.answers.page.answer import Answer, counted, p_words, value_words
+from histome.cohort.answers.page.answer import Answer, counted, listed, p_words, value_words
 from histome.cohort.answers.page.figures import scatter
 from histome.cohort.answers.questions.choose import filled_scores, in_words
 from histome.cohort.answers.tables.measured import CohortNumbers, Floats
@@ -16,6 +16,8 @@ from histome.errors import DataError
 _MOST = 6
 _FEWEST = 20
 _DISCOVERY = 0.05
+# Of clusters of a part of the rows: below, another cohort would have others.
+_STEADY = 0.6
 _Labels = NDArray[np.int64]
 
 
@@ -24,7 +26,8 @@ def find_clusters(measured: CohortNumbers, *, clouds: int = 99, seed: int = 0) -
 
     Normal scores, their principal components that hold 80 % of the variance, Ward's linkage, the number of
     clusters (2 to 6) with the best mean silhouette. It is held against `clouds` of normal values with the
-    same covariance, which have no clusters: p is the share of them with a silhouette as good.
+    same covariance, which have no clusters: p is the share of them with a silhouette as good. Clusters are
+    those with p at most 0.05 that parts of the rows give again (adjusted Rand index at least 0.6).
 
     Raises DataError for fewer than 20 rows or two metrics.
     """
@@ -41,18 +44,17 @@ def find_clusters(measured: CohortNumbers, *, clouds: int = 99, seed: int = 0) -
     chance = [_best(rng.normal(size=places.shape) * spread)[1] for _ in range(clouds)]
     p = (1 + sum(each >= best for each in chance)) / (1 + clouds)
     steady = _steadiness(places, labels, rng)
-    table = _rows(measured, labels, places, found=p <= _DISCOVERY)
+    found = p <= _DISCOVERY and steady >= _STEADY
+    table = _rows(measured, labels, places, found=found)
     profile = _profile(measured, labels)
-    groups = (
-        [f"cluster {k}" for k in labels] if p <= _DISCOVERY else [f"all {measured.each}s"] * len(measured)
-    )
+    groups = [f"cluster {k}" for k in labels] if found else [f"all {measured.each}s"] * len(measured)
     names = [f"component {k + 1} ({100 * shares[k]:.0f} % of the variance)" for k in (0, 1)]
     return Answer(
         "clusters",
         "Are there kinds of tumors?",
-        _said(measured, labels, (best, p, steady), profile),
-        {"clusters": table, **({"clusters_metrics": profile} if p <= _DISCOVERY else {})},
-        _brief(profile) if p <= _DISCOVERY else (),
+        _said(measured, labels, (p, steady), profile),
+        {"clusters": table, **({"clusters_metrics": profile} if found else {})},
+        _brief(profile) if found else (),
         scatter(places[:, 0], places[:, 1], groups, axes_names=(names[0], names[1])),
         f"Each point is one {measured.each}, at its first two principal components.",
         (
@@ -167,10 +169,10 @@ def _brief(profile: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _said(
     measured: CohortNumbers,
     labels: _Labels,
-    judged: tuple[float, float, float],
+    judged: tuple[float, float],
     profile: list[dict[str, Any]],
 ) -> tuple[str, ...]:
-    _, p, steady = judged
+    p, steady = judged
     if p > _DISCOVERY:
         return (
             f"No: {counted(len(measured), measured.each)} form one cloud. Clusters can always be cut out of "
@@ -178,12 +180,17 @@ def _said(
             f"these are no better separated than those of a cloud without any (p {p_words(p)}); none are "
             "reported.",
         )
-    sizes = ", ".join(str(int((labels == k).sum())) for k in np.unique(labels))
-    held = "found again in parts of the cohort" if steady >= 0.6 else "but hardly found again in parts of it"
+    sizes = listed([str(int((labels == k).sum())) for k in np.unique(labels)], _MOST)
+    if steady < _STEADY:
+        return (
+            f"No: {counted(len(measured), measured.each)} fall into no groups that hold. Clusters cut out of "
+            f"them are better separated than those of a cloud without any (p {p_words(p)}), but parts of the "
+            f"cohort give others (adjusted Rand index {steady:.2f}); none are reported.",
+        )
     called = in_words([row["metric"] for row in profile[:3]])
     return (
         f"{len(np.unique(labels))} clusters, of {sizes} {measured.each}s, better separated than those of "
         "one cloud "
-        f"(p {p_words(p)}), {held} (adjusted Rand index {steady:.2f}). They differ most in "
-        f"{', '.join(called)}.",
+        f"(p {p_words(p)}), found again in parts of the cohort (adjusted Rand index {steady:.2f}). They "
+        f"differ most in {listed(called)}.",
     )

@@ -130,9 +130,9 @@ def _said(
         least = f"; the smallest q is {table[0]['q']:.2f}" if table else ""
         return (f"No difference was found in {counted(len(table), 'metric')}{least}.",)
     said = [
-        f"{len(found)} of {counted(len(table), 'metric')} differ (q at most {DISCOVERY:g}: of such findings "
-        "one in "
-        f"twenty is expected to be false). Clearest: {_sentence(found[0], names)}"
+        f"{len(found)} of {counted(len(table), 'metric')} {'differs' if len(found) == 1 else 'differ'} (q at "
+        f"most {DISCOVERY:g}: of such findings one in twenty is expected to be false). Clearest: "
+        f"{_sentence(found[0], names)}"
     ]
     if len(found) > 1:
         said.append("Next: " + " ".join(_sentence(row, names) for row in found[1:4]))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2, skew
 
-from histome.cohort.answers.page.answer import Answer, counted, listed
+from histome.cohort.answers.page.answer import Answer, counted, listed, value_words
 from histome.cohort.answers.page.figures import scatter
 from histome.cohort.answers.questions.choose import in_words
 from histome.cohort.answers.tables.measured import CohortNumbers, Floats
@@ -43,9 +43,10 @@ def find_outliers(measured: CohortNumbers) -> Answer:
         f"Which {measured.each}s are unlike the others?",
         _said(flagged, measured),
         {"outliers": table},
-        [{key: row[key] for key in (measured.each, "distance", "limit", "farthest_in")} for row in flagged],
+        [_brief(measured, k, z[k], float(distance[k])) for k in order[: len(flagged)].tolist()],
         scatter(places[:, 0], places[:, 1], groups, axes_names=("component 1", "component 2"), named=named),
-        f"Each point is one {measured.each}; the components are in units of their own spread.",
+        f"Each point is one {measured.each}, at the first two of the {places.shape[1]} components that the "
+        "distance counts, in units of their own spread.",
         (
             f"Flagged: farther from the middle than {limit:.1f}, as one in 1,000 of a normal cloud would "
             "be. A flag "
@@ -85,11 +86,26 @@ def _distance(z: Floats) -> tuple[Floats, Floats]:
 
 
 def _row(measured: CohortNumbers, k: int, z: Floats, far: tuple[float, float]) -> dict[str, Any]:
-    most = np.argsort(-np.abs(np.nan_to_num(z)))[:3]
-    why = [f"{measured.names[i]} {measured.value[k, i]:.3g} ({z[i]:+.1f})" for i in most if np.isfinite(z[i])]
+    why = [f"{measured.names[i]} {measured.value[k, i]:.3g} ({z[i]:+.1f})" for i in _farthest(z)]
     row = {measured.each: measured.ids[k], "distance": far[0], "limit": far[1], "flagged": far[0] > far[1]}
     more = {"harmonized": measured.harmonized} if measured.harmonized else {}
     return {**row, "farthest_in": "; ".join(why), **more}
+
+
+def _farthest(z: Floats) -> list[int]:
+    """Return the three metrics that are farthest from their middle."""
+    most = np.argsort(-np.abs(np.nan_to_num(z)))[:3]
+    return [i for i in most.tolist() if np.isfinite(z[i])]
+
+
+def _brief(measured: CohortNumbers, k: int, z: Floats, distance: float) -> dict[str, Any]:
+    """Return a row of the page: in words, with units."""
+    most = _farthest(z)
+    called = in_words([measured.names[i] for i in most])
+    values = [value_words(measured.names[i], float(measured.value[k, i]), measured.units[i]) for i in most]
+    why = [f"{name}: {value} ({z[i]:+.1f})" for name, value, i in zip(called, values, most, strict=True)]
+    row = {measured.each: measured.ids[k], "distance": distance}
+    return {**row, "farthest in (and by how many of its own spread)": "; ".join(why)}
 
 
 def _said(flagged: list[dict[str, Any]], measured: CohortNumbers) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """What a published cohort says of itself: its data card and its licenses."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import histome
 from histome.cohort.answers.page.answer import counted
@@ -19,21 +21,49 @@ LICENSES = {
 }
 
 
-def license_text(license_id: str, profiles: Sequence[Profile]) -> str:
-    """Return LICENSE.txt: that of the data, and those of the models; UsageError for an unknown one."""
-    if license_id not in LICENSES:
-        raise UsageError(f"no license {license_id!r}; choose from {', '.join(LICENSES)}")
+class ModelTerms(NamedTuple):
+    """A model that numbers were made with, and the license of its weights as its card says it."""
+
+    name: str
+    version: str
+    license: str
+
+
+def terms_of(profiles: Sequence[Profile]) -> list[ModelTerms]:
+    """Return the models of profiles, each once."""
     models = {
-        (str(model["name"]), str(model["version"]), str(model.get("license") or "not stated"))
+        ModelTerms(str(model["name"]), str(model["version"]), str(model.get("license") or "not stated"))
         for profile in profiles
         for model in profile.run.get("models", [])
     }
+    return sorted(models)
+
+
+def check_license(license_id: str, models: Sequence[ModelTerms]) -> None:
+    """Raise UsageError for a license that is not known, or that allows what the weights' do not.
+
+    Of weights for no commercial use (NC), or to be shared alike (SA), numbers go out on these terms, too.
+    """
+    if license_id not in LICENSES:
+        raise UsageError(f"no license {license_id!r}; choose from {', '.join(LICENSES)}")
+    for model in models:
+        asked = {"NC", "SA"} & set(re.findall(r"\w+", model.license))
+        fitting = [each for each in LICENSES if asked <= set(each.split("-"))]
+        if license_id not in fitting:
+            raise UsageError(
+                f"--license {license_id} allows what the weights of {model.name} {model.version} do not "
+                f"({model.license}); give {' or '.join(fitting)}"
+            )
+
+
+def license_text(license_id: str, models: Sequence[ModelTerms]) -> str:
+    """Return LICENSE.txt: that of the data, and those of the models."""
     lines = [
         f"The data in this folder: {license_id}, {LICENSES[license_id]}",
         "",
         f"They were made with histome {histome.__version__} (Apache-2.0) and these models, whose weights "
         "are not here:",
-        *(f"- {name} {version}: {terms}" for name, version, terms in sorted(models)),
+        *(f"- {model.name} {model.version}: {model.license}" for model in models),
         "",
         "Terms of the slides themselves, which are not here, are those of their owners.",
     ]
@@ -42,8 +72,6 @@ def license_text(license_id: str, profiles: Sequence[Profile]) -> str:
 
 def data_card(slides: CohortNumbers, *, title: str, license_id: str, columns: Sequence[str]) -> str:
     """Return README.md: what is here, how it was made, how to read it, what not to do with it."""
-    if license_id not in LICENSES:
-        raise UsageError(f"no license {license_id!r}; choose from {', '.join(LICENSES)}")
     patients = len(set(slides.about["patient"])) if "patient" in slides.about else None
     organs = Counter(text or "not stated" for text in slides.about.get("organ", [""] * len(slides)))
     who = f" of {counted(patients, 'patient')}" if patients else ""

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from histome.cohort.answers.share.card import data_card, license_text
+from histome.cohort.answers.share.card import check_license, data_card, license_text, terms_of
 from histome.cohort.answers.share.leaks import find_leak
 from histome.cohort.answers.tables.measured import (
     OWN_COLUMNS,
@@ -64,11 +64,13 @@ def publish_cohort(
     DataError
         No profiles, or no column of that name.
     UsageError
-        A column that holds names of slides or patients.
+        A column that holds names of slides or patients; a license that allows what the models' do not.
     """
     out, to = Path(out), Path(to)
     if to.exists():
         raise OutputError(f"{to}: is there already; name a folder that is not")
+    models = terms_of([profile for _, profile in profiles_of(out)])
+    check_license(license_id, models)
     slides = read_cohort(out)
     names = _names(out, slides)
     _check_columns(slides, columns)
@@ -80,8 +82,7 @@ def publish_cohort(
             rows = _write(folder, out, slides, names, [*_PLAIN, *columns])
             card = data_card(slides, title=title, license_id=license_id, columns=columns)
             (folder / "README.md").write_text(card, encoding="utf-8")
-            text = license_text(license_id, [profile for _, profile in profiles_of(out)])
-            (folder / "LICENSE.txt").write_text(text, encoding="utf-8")
+            (folder / "LICENSE.txt").write_text(license_text(license_id, models), encoding="utf-8")
             if leak := find_leak(folder, names.words(rows)):
                 raise OutputError(f"{to}: not published, {leak}")
             _write_checksums(folder)

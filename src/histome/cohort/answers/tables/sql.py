@@ -37,6 +37,8 @@ def ask_sql(out: str | Path, query: str) -> pa.Table:
             return pa.table({}) if answer is None else answer.to_arrow_table()
         except duckdb.Error as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            if "Table with name cells does not exist" in lines[0]:
+                lines = ["no profile of this cohort has cells yet; run it again without --stages"]
             raise UsageError(f"SQL: {' '.join(lines[:2])}") from error
 
 
