@@ -272,7 +272,7 @@ def test_a_model_of_other_classes_is_refused():
         (drawn_card(classes=CELL_CLASSES[:8]), "a stardist has carcinoma_cell, .*, plasma_cell$"),
         (
             drawn_card(task="segmenter"),
-            "a segmenter finds no cells; give a stardist or hover or star or flow or seed model",
+            "a segmenter finds no cells; give a stardist or hover or star or flow or seed or basin model",
         ),
     ):
         with pytest.raises(ModelError, match=why):
