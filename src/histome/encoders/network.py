@@ -16,8 +16,8 @@ from histome.errors import ModelError, UsageError
 Run = Callable[[Tiles], Any]
 
 
-class OpenedEncoder:
-    """A card and what runs it.
+class Opened:
+    """A card and what runs it, of tiles or of slides.
 
     Attributes
     ----------
@@ -29,8 +29,14 @@ class OpenedEncoder:
         Of its weights; "" where there are none or they are random.
     """
 
-    def __init__(self, card: EncoderCard, run: Run, *, network: Any = None, sha256: str = "") -> None:
+    def __init__(
+        self, card: EncoderCard, run: Callable[..., Any], *, network: Any = None, sha256: str = ""
+    ) -> None:
         self.card, self._run, self.network, self.sha256 = card, run, network, sha256
+
+
+class OpenedEncoder(Opened):
+    """An encoder of tiles that runs."""
 
     def __call__(self, tiles: Tiles, /) -> Embeddings:
         """Return (n, dimension) float32 for (n, h, w, 3) uint8; tiles of another side are resized first.

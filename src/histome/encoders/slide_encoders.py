@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histome.encoders.card import EncoderCard
+from histome.encoders.network import Opened
 from histome.encoders.registry import find_encoder
 from histome.encoders.weights import Told, file_sha256, find_weights, load_into
 from histome.errors import ModelError, UsageError
@@ -16,21 +17,8 @@ from histome.errors import ModelError, UsageError
 RunSlide = Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
 
 
-class OpenedSlideEncoder:
-    """A card and what runs it.
-
-    Attributes
-    ----------
-    card : EncoderCard
-        What is known of it.
-    network : torch module or None
-        Where it is one of torch.
-    sha256 : str
-        Of its weights; "" where there are none or they are random.
-    """
-
-    def __init__(self, card: EncoderCard, run: RunSlide, *, network: Any = None, sha256: str = "") -> None:
-        self.card, self._run, self.network, self.sha256 = card, run, network, sha256
+class OpenedSlideEncoder(Opened):
+    """An encoder of slides that runs."""
 
     @property
     def inputs(self) -> int | None:
