@@ -17,9 +17,6 @@ from histome.datasets.splits import part_of
 from histome.datasets.tissue_fields import FOLDERS, load_tissue_fields
 from histome.training.encoders import PretrainRecipe, TileSource, pretrain
 
-# A whole section, beside the folders of fields.
-SECTION = Path("slides", "colon_section.tif")
-
 
 def arguments() -> argparse.Namespace:
     """The command line."""
@@ -37,7 +34,7 @@ def arguments() -> argparse.Namespace:
 
 
 def sources(data: Path, *, every: bool) -> list[TileSource]:
-    """Every image of every folder with an images.csv, less those that scores are reported on; the section."""
+    """Every image of every folder with an images.csv, less those that scores are reported on."""
     folders = tuple(name for name in FOLDERS if (data / name / "images.csv").exists())
     scored = {field.name for field in load_tissue_fields(data, folders) if field.part == "held-out"}
     found = []
@@ -48,8 +45,7 @@ def sources(data: Path, *, every: bool) -> list[TileSource]:
             mpp = float(row["mpp"] or about.sets.get(row.get("set", "")) or IMAGE_MPP)
             if every or not held_out:
                 found.append(TileSource(table.parent / row["file"], mpp, about.name))
-    section = data / SECTION
-    return [*found, *([TileSource(section, IMAGE_MPP, section.stem)] if section.exists() else [])]
+    return found
 
 
 def main() -> None:
