@@ -5,12 +5,13 @@
     python benchmarks/bench_cells.py network [--model M]   Mpx per CPU-second of OpenVINO bf16 and f32, ONNX
                                                            Runtime, and PyTorch eager where it is installed;
                                                            how far each is from OpenVINO f32
-    python benchmarks/bench_cells.py table [--cells N]     CPU-seconds and bytes a cell of table and file
+    python benchmarks/bench_cells.py table [--cells N]     CPU-seconds and peak memory of a table
 
 Timed in CPU-seconds, so over all threads. Ratios compare between machines, seconds do not.
 """
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import numpy as np
 
 from histome.cells.decode.sharpen import polygons
 from histome.cells.decode.stardist import star_polygons
-from histome.cells.filed import FoundNuclei, OutlineFile
+from histome.cells.filed import FoundNuclei, NucleiFile
 from histome.cells.pixels import measure_stains
 from histome.cells.shape import measure_shapes
 from histome.cells.stored import stored_outlines
@@ -183,8 +184,8 @@ def many_nuclei(n: int, rng: np.random.Generator) -> tuple[Nuclei, CellSearch]:
 
 
 def filed(nuclei: Nuclei) -> FoundNuclei:
-    outlines = OutlineFile(np.full(2, 0.25))
-    return FoundNuclei(outlines.take(nuclei), outlines, np.arange(len(nuclei.score)))
+    file = NucleiFile(np.full(2, 0.25))
+    return FoundNuclei(file.take(nuclei), file, np.arange(len(nuclei.score)))
 
 
 def bench_table(n: int) -> None:
@@ -199,8 +200,8 @@ def bench_table(n: int) -> None:
         write_cells(cells, path)
         written = time.process_time()
         size = path.stat().st_size
-    used = cells.columns.get_total_buffer_size() / n
-    print(f"{n} cells with surroundings: {made - started:.2f} CPU-s, {used:.0f} B each, outlines on disk")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{n} cells with surroundings: {made - started:.2f} CPU-s; peak with the drawing {peak:.0f} MB")
     print(f"  Parquet: {written - made:.2f} CPU-s, {size / n:.0f} B each")
 
 

@@ -37,7 +37,8 @@ from histome.threads import available_cpus, check_address_space, limited
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from histome.cells.table import CellRows
+    from histome.cells.rows import CellRows
+    from histome.cells.windows import CellSearch
     from histome.interop.given import RunFiles
     from histome.models.card import Card
     from histome.models.runtime import Predictor
@@ -206,33 +207,32 @@ class _Work:
     @_limited
     def find_cells(self, tissue: "Tissue", quality: "Callable[[], Quality]") -> "pa.Table | CellRows":
         from histome.cells import summarize_cells
-        from histome.cells.find import search_cells
+        from histome.cells.find import find_nuclei
+        from histome.cells.table import cell_rows
+        from histome.cells.windows import start_search
 
-        network, config, told = self._network("cells"), self.config.cells, self._progress("cells")
+        search, config = start_search(self.slide, tissue.map, self._network("cells")), self.config.cells
         if quality().summary()["unlike_h_and_e"]:  # no type holds
             config = config.updated(abstain_below=1.0)
         if self.files and self.files.nuclei:
-            cells = columns = self._classify(tissue, network, config, told)
+            cells = self._classify(search, tissue, config)
         else:
-            how = {"workers": self.workers, "progress": told, "kept": self.run.checkpoint("cells", NUCLEI)}
-            cells = search_cells(self.slide, tissue, network, config, **how)
-            columns = cells.columns
-        self.run.tell(cells=summarize_cells(columns))
+            how = {"workers": self.workers, "progress": self._progress("cells")}
+            found = find_nuclei(search, kept=self.run.checkpoint("cells", NUCLEI), **how)
+            search = search.let_go()
+            cells = cell_rows(found, search, tissue.zones, config, workers=self.workers)
+        self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)
         return cells
 
-    def _classify(
-        self, tissue: "Tissue", network: "Predictor", config: CellsConfig, told: Callable[..., object]
-    ) -> "pa.Table":
+    def _classify(self, search: "CellSearch", tissue: "Tissue", config: CellsConfig) -> "pa.Table":
         """Classify and measure the nuclei of a file."""
         from histome.cells.classify import classify_cells
-        from histome.cells.windows import start_search
 
         assert self.files is not None
         assert self.files.nuclei is not None
-        search, given = start_search(self.slide, tissue.map, network), self.files.nuclei()
-        kept = self.run.checkpoint("cells", NUCLEI_READ)
-        options = {"workers": self.workers, "progress": told, "kept": kept}
+        given, kept = self.files.nuclei(), self.run.checkpoint("cells", NUCLEI_READ)
+        options = {"workers": self.workers, "progress": self._progress("cells"), "kept": kept}
         cells = classify_cells(search, tissue.zones, given, config, **options)
         self.run.tell(nuclei={**self.files.nuclei_about, "count": len(given), "measured": len(cells)})
         return cells

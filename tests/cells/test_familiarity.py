@@ -19,6 +19,14 @@ def signs(n, **values):
     return CellSigns(**columns | {name: np.broadcast_to(value, n).copy() for name, value in values.items()})
 
 
+def around(x_um, y_um, of_cells):
+    """The eight numbers around each cell, its signs given in two parts."""
+    cut = len(x_um) // 3
+    parts = (CellSigns(*(column[part] for column in of_cells)) for part in (slice(cut), slice(cut, None)))
+    found, block = surroundings(x_um, y_um, parts)
+    return found[block]
+
+
 def test_the_energy_of_two_equal_logits_is_theirs_and_t_ln_2():
     logits = np.array([[3.0, 3.0], [1000.0, -1000.0]])
     np.testing.assert_allclose(free_energy(logits, 2.0), [3 + 2 * np.log(2), 1000])
@@ -43,7 +51,7 @@ def test_surroundings_are_the_blocks_around_a_cell():
     # Two crowds 1 mm apart, one cell between them, and a straggler 100 um beside the first crowd.
     x = np.concatenate([np.full(20, 50.0), np.full(20, 1050.0), [550.0, 150.0]])
     score = np.concatenate([np.full(20, 0.2), np.full(20, 0.8), [0.5, 0.5]])
-    found = surroundings(x, np.full(42, 70.0), signs(42, score=score))
+    found = around(x, np.full(42, 70.0), signs(42, score=score))
     last = found[:, CellSigns._fields.index("score")]
     np.testing.assert_allclose(last[:20], (20 * 0.2 + 0.5) / 21)
     np.testing.assert_allclose(last[20:40], 0.8)
@@ -54,8 +62,8 @@ def test_surroundings_are_the_blocks_around_a_cell():
 def test_a_place_does_not_move_its_neighbors_apart():
     rng = np.random.default_rng(0)
     x, y, score = rng.uniform(0, 900, (3, 400))
-    here = surroundings(x, y, signs(400, score=score))
-    there = surroundings(x + 30_000.0, y + 200.0, signs(400, score=score))
+    here = around(x, y, signs(400, score=score))
+    there = around(x + 30_000.0, y + 200.0, signs(400, score=score))
     np.testing.assert_array_equal(here, there)
 
 

@@ -1,4 +1,4 @@
-"""The outlines of a search lie on disk, and the table is the same with them there."""
+"""What a search finds lies on disk, and the table is the same with it there."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,10 +6,12 @@ import pytest
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, ground
 
 from histome.cells import SCHEMA, find_cells, write_cells
-from histome.cells.filed import OutlineFile
-from histome.cells.find import find_nuclei, search_cells
+from histome.cells.filed import NucleiFile
+from histome.cells.find import find_nuclei
 from histome.cells.stored import stored_outlines
-from histome.cells.windows import find_in_window, start_search
+from histome.cells.table import cell_rows
+from histome.cells.windows import find_in_window, join, start_search
+from histome.config import CellsConfig
 from histome.errors import OutputError
 
 MPP = np.array([0.5, 0.5])
@@ -22,36 +24,55 @@ def search():
     return start_search(slide, ground(slide).map, DrawnNetwork())
 
 
-def test_outlines_come_back_in_any_order(search):
-    file, taken = OutlineFile(MPP), []
+def rows_of(search):
+    zones = ground(search.slide).zones
+    return cell_rows(find_nuclei(search), search.let_go(), zones, CellsConfig())
+
+
+def test_nuclei_come_back_in_any_order(search):
+    file, taken = NucleiFile(MPP), []
     for tile in search.grid:
         nuclei = find_in_window(search, tile)
         taken.append(nuclei)
-        assert file.take(nuclei).outline_px.shape == (len(nuclei.score), 0, 2)
+        held = file.take(nuclei)
+        assert held.label.tolist() == nuclei.probability.argmax(axis=1).tolist()
+        np.testing.assert_array_equal((held.x_um, held.y_um), nuclei.shape[:, :2].T)
     outline_px = np.concatenate([nuclei.outline_px for nuclei in taken])
     rows = np.random.default_rng(1).permutation(len(outline_px))[:50]
     wkb, bounds = stored_outlines(outline_px[rows], MPP)
     assert file.geometry(rows).to_pylist() == wkb.to_pylist()
     np.testing.assert_array_equal(file.bounds(rows), bounds)
-    at_seam = np.concatenate([nuclei.at_seam for nuclei in taken])
-    np.testing.assert_array_equal(file.near_seams(), outline_px[at_seam])
+    whole = join(taken)
+    for filed, column in zip(file.nuclei(rows)[1:], whole.select(rows)[1:], strict=True):
+        assert filed.dtype == column.dtype
+        np.testing.assert_array_equal(filed, column)
+    for near, column in zip(file.near_seams(), whole.select(whole.at_seam), strict=True):
+        np.testing.assert_array_equal(near, column)
 
 
-def test_no_nucleus_is_held_with_its_outline(search):
-    """32 corners of 8 bytes: two thirds of what a nucleus took."""
-    nuclei = find_nuclei(search).nuclei
-    assert sum(column.nbytes for column in nuclei) / len(nuclei.score) < 160
+def test_of_a_nucleus_hardly_anything_is_held(search):
+    """Its outline is 256 bytes, its other columns are 150."""
+    located = find_nuclei(search).located
+    assert sum(column.nbytes for column in located) / len(located.label) < 40
+
+
+def test_a_network_that_was_let_go_runs_no_more(search):
+    with pytest.raises(RuntimeError, match="was let go"):
+        find_in_window(search.let_go(), search.grid[0])
 
 
 def test_the_table_is_written_group_by_group_as_a_whole(search, tmp_path, monkeypatch):
-    monkeypatch.setattr("histome.cells.table.ROW_GROUP", 16)
+    monkeypatch.setattr("histome.cells.rows.ROW_GROUP", 16)
     monkeypatch.setattr("histome.geotable.ROW_GROUP", 16)
-    found = search_cells(search.slide, ground(search.slide), search.network)
+    monkeypatch.setattr("histome.cells.filed.ROW_GROUP", 16)
+    found = rows_of(search)
     groups = list(found.parts())
-    assert [len(group) for group in groups[:-1]] == [16] * (len(found.rows) // 16)
+    assert [len(group) for group in groups[:-1]] == [16] * (len(found) // 16)
     whole = find_cells(search.slide, ground(search.slide), search.network)
     assert found.table().equals(whole)
     assert whole.schema.equals(SCHEMA)
+    assert found.select(["class", "x"]).equals(whole.select(["class", "x"]))
+    assert found.column_names == whole.column_names
     write_cells(found, tmp_path / "groups.parquet")
     write_cells(whole, tmp_path / "whole.parquet")
     assert (tmp_path / "groups.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
@@ -59,7 +80,7 @@ def test_the_table_is_written_group_by_group_as_a_whole(search, tmp_path, monkey
 
 def test_no_cells_make_a_table_without_rows(tmp_path):
     slide = draw((480, 400), [])
-    found = search_cells(slide, ground(slide), DrawnNetwork())
+    found = rows_of(start_search(slide, ground(slide).map, DrawnNetwork()))
     write_cells(found, tmp_path / "cells.parquet")
     assert found.table().num_rows == 0
     assert isinstance(found.table()["geometry"], pa.ChunkedArray)
@@ -75,7 +96,7 @@ def test_a_full_disk_is_one_line(search, monkeypatch):
 
     monkeypatch.setattr("histome.cells.filed.TemporaryFile", lambda **_: Full())
     with pytest.raises(OutputError, match=r"\(No space left on device\); make room there, or"):
-        OutlineFile(MPP).take(find_in_window(search, search.grid[0]))
+        NucleiFile(MPP).take(find_in_window(search, search.grid[0]))
 
 
 def test_no_folder_for_temporary_files_is_one_line(monkeypatch):
@@ -84,4 +105,4 @@ def test_no_folder_for_temporary_files_is_one_line(monkeypatch):
 
     monkeypatch.setattr("histome.cells.filed.TemporaryFile", refuse)
     with pytest.raises(OutputError, match="TMPDIR"):
-        OutlineFile(MPP)
+        NucleiFile(MPP)

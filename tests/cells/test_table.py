@@ -13,12 +13,13 @@ import shapely
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
-from histome.cells.filed import FoundNuclei
+from histome.cells.filed import FoundNuclei, NucleiFile
 from histome.cells.table import carcinoma_distance, cell_rows, class_codes
 from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import HistomeError
+from histome.geotable import ROW_GROUP
 from histome.models.label_support import support_texts, table_support
 from histome.slide import ClassMap, TileGrid
 from histome.slide.mpp import Mpp
@@ -224,38 +225,44 @@ def test_class_codes_are_places_in_the_vocabulary():
     assert class_codes(pa.table({"class": pa.array([], pa.string())})).tolist() == []
 
 
-def found_nuclei(side: int) -> FoundNuclei:
-    """side^2 nuclei 10 um apart, in no order, as a search hands them over."""
+def nuclei_on_a_grid(side: int) -> Nuclei:
+    """side^2 nuclei 10 um apart, in no order."""
     n, rng = side * side, np.random.default_rng(5)
     x_um, y_um = (np.divmod(rng.permutation(n), side)[k] * 10.0 + 5 for k in (0, 1))
     shape = np.concatenate([np.stack([x_um, y_um], axis=1), rng.uniform(0.1, 50, (n, 7))], axis=1)
     probability = rng.dirichlet(np.ones(9), n).astype(np.float32)
     one, zero = np.ones(n, np.float32), np.zeros(n, np.int32)
     columns = (shape, rng.random((n, 3)), probability, one, one, np.full(n, 3, np.uint8), zero, zero)
-    nuclei = Nuclei(np.empty((n, 0, 2), np.float32), *columns, np.zeros(n, bool))
-    outlines = SimpleNamespace(bounds=lambda rows: np.zeros((len(rows), 4), np.float32))
-    return FoundNuclei(nuclei, outlines, np.arange(n))
+    corners = np.array([[-4, -4], [4, -4], [4, 4], [-4, 4]], np.float32)
+    return Nuclei((2 * shape[:, None, :2] + corners).astype(np.float32), *columns, np.zeros(n, bool))
 
 
-def test_no_second_copy_of_all_nuclei_is_made():
-    """Beside the nuclei and the table (185 bytes a cell, of Arrow) only what follows from all of them."""
-    found = found_nuclei(420)
+def filed(nuclei: Nuclei) -> FoundNuclei:
+    """Nuclei as a search hands them over."""
+    file = NucleiFile(np.full(2, 0.5))
+    return FoundNuclei(file.take(nuclei), file, np.arange(len(nuclei.score)))
+
+
+def test_memory_holds_neither_all_nuclei_nor_the_table():
+    """The nuclei are 150 bytes a cell, the table 185: both are on disk but for a group of rows of each."""
+    nuclei = nuclei_on_a_grid(420)
     slide = SimpleNamespace(mpp=Mpp(0.5, 0.5, "made"), id="made")
     codes = np.full((264, 264), TISSUE_CLASSES.index("STROMA") + 1, np.uint8)
     tissue, zones = ClassMap(codes, 16.0, TISSUE_CLASSES), ClassMap(codes * 0, 16.0, ("ANY",))
     search = CellSearch(slide, tissue, DrawnNetwork(), TileGrid((8400, 8400), 160, 48))
-    cell_rows(found_few(found), search, zones, CellsConfig())  # compiled, loaded
+    cell_rows(filed(nuclei.select(np.arange(100))), search, zones, CellsConfig())  # compiled, loaded
+    found = filed(nuclei)
+    held_of_arrow = pa.total_allocated_bytes()
     tracemalloc.start()
     rows = cell_rows(found, search, zones, CellsConfig())
-    peak = tracemalloc.get_traced_memory()[1]
+    held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert rows.columns["cell_id"].to_pylist() == list(range(1, 420**2 + 1))
-    assert len(rows.columns["x"].chunks) > 1
-    assert peak / len(rows.columns) < 300
-
-
-def found_few(found: FoundNuclei) -> FoundNuclei:
-    return FoundNuclei(found.nuclei.select(found.rows[:100]), found.outlines, found.rows[:100])
+    assert (held + pa.total_allocated_bytes() - held_of_arrow) / len(rows) < 40
+    group = 400 * ROW_GROUP
+    assert (peak - group) / len(rows) < 200
+    columns = rows.select(["cell_id", "x"])
+    assert columns["cell_id"].to_pylist() == list(range(1, 420**2 + 1))
+    assert len(columns["x"].chunks) > 1
 
 
 def test_some_columns_are_read_without_the_others(cells, tmp_path):

@@ -252,3 +252,20 @@ def test_a_hostile_name_is_only_text_and_slides_stand_side_by_side(page: Browser
     ]
     assert page.run("document.title") == "histome"
     assert page.errors == []
+
+
+def test_where_the_first_slide_cannot_be_opened_the_next_is_shown(looked: Any, tmp_path: Path) -> None:
+    find_chromium()
+    shutil.copytree(looked.out, tmp_path / "out")
+    damaged = tmp_path / "out/a-damaged"
+    shutil.copytree(looked.profile.path, damaged)
+    run = json.loads((damaged / "run.json").read_text())
+    run["slide"]["id"] = "a-damaged"
+    (damaged / "run.json").write_text(json.dumps(run))
+    (damaged / "cells/cells.parquet").write_bytes(b"")
+    with Server(Shelf(tmp_path / "out", [looked.folder])) as server, Browser() as browser:
+        browser.open(server.address)
+        browser.until("document.body?.dataset.ready === 'true'")
+        assert browser.run("document.getElementById('slide').options[0].textContent").startswith("a-damaged")
+        assert browser.run("histome.active.info.name") == "drawn"
+        assert "cells.parquet" in browser.run("document.getElementById('toast').textContent")

@@ -6,6 +6,7 @@ organs that were kept back, and needs no output of the network that is not there
 network's own layers (its last, at strides 16 and 32) did not: docs/models.md has the comparison.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -58,26 +59,36 @@ def summarize_signs(signs: CellSigns) -> NDArray[np.float64]:
     return _features(sums, np.array([np.count_nonzero(known)]))[0]
 
 
-def surroundings(x_um: NDArray[np.float64], y_um: NDArray[np.float64], signs: CellSigns) -> NDArray:
-    """Return the eight numbers around each cell, (n, 8): of the cells in the 3 x 3 blocks round its own."""
+def surroundings(
+    x_um: NDArray[np.float64], y_um: NDArray[np.float64], signs: Iterable[CellSigns]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the eight numbers around each block, (blocks, 8), and the block of each cell, (n,).
+
+    They are of the cells in the 3 x 3 blocks round it; `signs` are those of all cells, in parts, in order.
+    """
     if not len(x_um):
-        return np.empty((0, len(CellSigns._fields) + 1))
+        return np.empty((0, len(CellSigns._fields) + 1)), np.empty(0, np.int64)
     rows, columns = (np.floor(at / BLOCK_UM).astype(np.int64) for at in (y_um, x_um))
     rows, columns = rows - rows.min() + 1, columns - columns.min() + 1
     shape = int(rows.max()) + 2, int(columns.max()) + 2
     sums = [_box(each.reshape(shape)) for each in _block_sums(signs, rows * shape[1] + columns, shape)]
     found = _features(np.stack([part.ravel() for part in sums[1:]], axis=1), sums[0].ravel())
-    return found[(rows - 1) * (shape[1] - 2) + columns - 1]
+    return found, (rows - 1) * (shape[1] - 2) + columns - 1
 
 
 def _block_sums(
-    signs: CellSigns, block: NDArray[np.int64], shape: tuple[int, int]
-) -> list[NDArray[np.float64]]:
+    signs: Iterable[CellSigns], block: NDArray[np.int64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
     """Return the cells of each block whose values are known, then the sum of each value over them."""
-    values, known = _columns(signs)
-    values[~known] = 0.0
-    weights, size = (known.astype(np.float64), *values.T), shape[0] * shape[1]
-    return [np.bincount(block, each, size).astype(np.float64) for each in weights]
+    sums, at = np.zeros((len(CellSigns._fields) + 2, shape[0] * shape[1])), 0
+    for part in signs:
+        values, known = _columns(part)
+        values[~known] = 0.0
+        here = block[at : at + len(known)]
+        for total, weight in zip(sums, (known.astype(np.float64), *values.T.copy()), strict=True):
+            np.add.at(total, here, weight)
+        at += len(known)
+    return sums
 
 
 def strangeness(features: NDArray[np.float64], known: Familiarity) -> NDArray[np.float64]:

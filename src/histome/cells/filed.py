@@ -1,7 +1,7 @@
-"""Outlines of found nuclei on disk, as the cells table has them: half of a cell's bytes, wanted once more.
+"""Found nuclei on disk: outlines as the cells table has them, and what else is wanted once more.
 
-They are thinned when a part of the search is done, and written to a temporary file without a name, in the
-system's folder for such (`TMPDIR`): it is gone with the search, and memory does not grow with it.
+Outlines are thinned when a part of the search is done. All goes to temporary files without a name, in the
+system's folder for such (`TMPDIR`): they are gone with the search, and memory hardly grows with it.
 """
 
 import os
@@ -16,72 +16,114 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.cells.stored import stored_outlines
-from histome.cells.windows import Nuclei
+from histome.cells.windows import Located, Nuclei, join
+from histome.classes import CELL_CLASSES
 from histome.errors import OutputError
+from histome.geotable import ROW_GROUP
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 # As polygons they take 3 kB each.
 _AT_ONCE = 8192
+# One nucleus: the columns of `Nuclei` but its outline, and the bounds of that.
+_RECORD = np.dtype(
+    [
+        ("shape", "f8", (9,)),
+        ("stain", "f8", (3,)),
+        ("probability", "f4", (len(CELL_CLASSES),)),
+        ("energy", "f4"),
+        ("score", "f4"),
+        ("tissue", "u1"),
+        ("window", "i4"),
+        ("owner", "i4"),
+        ("at_seam", "?"),
+        ("bounds", "f4", (4,)),
+    ]
+)
 
 
 @contextmanager
-def _keeping() -> Iterator[None]:
+def keeping() -> Iterator[None]:
     """Turn an error of the disk into OutputError, one line."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         raise OutputError(
-            f"the outlines of the cells cannot be kept in the temporary folder ({reason}); make room "
-            "there, or name another in the variable TMPDIR"
+            f"the cells cannot be kept in the temporary folder ({reason}); make room there, or name another "
+            "in the variable TMPDIR"
         ) from error
 
 
-class OutlineFile:
-    """Outlines by the order in which they were taken; `mpp` is (x, y), um per level-0 px."""
+def temporary_file(owner: object) -> IO[bytes]:
+    """Return a file without a name that is closed, and gone, when its owner is let go."""
+    with keeping():
+        file: IO[bytes] = TemporaryFile(prefix="histome-")  # noqa: SIM115 (closed when let go)
+    weakref.finalize(owner, file.close)
+    return file
+
+
+class NucleiFile:
+    """Nuclei by the order in which they were taken; `mpp` is (x, y), um per level-0 px."""
 
     def __init__(self, mpp: Float64) -> None:
         self._mpp = mpp
-        with _keeping():
-            self._file: IO[bytes] = TemporaryFile(prefix="histome-")  # noqa: SIM115 (closed when let go)
-        weakref.finalize(self, self._file.close)
+        self._outlines, self._records = temporary_file(self), temporary_file(self)
         self._lengths = [np.zeros(1, np.int64)]
-        self._bounds = [np.empty((0, 4), np.float32)]
-        self._near: list[Float32] = []
+        self._near: list[Nuclei] = []
 
-    def take(self, nuclei: Nuclei) -> Nuclei:
-        """File the outlines of nuclei and return the nuclei without them."""
-        for at in range(0, len(nuclei.outline_px), _AT_ONCE):
-            self._add(*stored_outlines(nuclei.outline_px[at : at + _AT_ONCE], self._mpp))
-        self._near.append(nuclei.outline_px[nuclei.at_seam])
-        return nuclei._replace(outline_px=np.empty((len(nuclei.outline_px), 0, 2), np.float32))
+    def take(self, nuclei: Nuclei) -> Located:
+        """File nuclei and return what is held of them."""
+        records = np.empty(len(nuclei.score), _RECORD)
+        for name, column in nuclei._asdict().items():
+            if name != "outline_px":
+                records[name] = column
+        for at in range(0, len(records), _AT_ONCE):
+            part = slice(at, at + _AT_ONCE)
+            wkb, records["bounds"][part] = stored_outlines(nuclei.outline_px[part], self._mpp)
+            self._add(wkb)
+        with keeping():
+            self._records.write(records.tobytes())
+            self._records.flush()
+        self._near.append(nuclei.select(nuclei.at_seam))
+        return Located.of(nuclei)
 
-    def _add(self, wkb: pa.BinaryArray, bounds: Float64) -> None:
+    def _add(self, wkb: pa.BinaryArray) -> None:
         outlines = [outline.as_py() for outline in wkb]
-        with _keeping():
-            self._file.write(b"".join(outlines))
-            self._file.flush()
+        with keeping():
+            self._outlines.write(b"".join(outlines))
+            self._outlines.flush()
         self._lengths.append(np.array([len(outline) for outline in outlines], np.int64))
-        self._bounds.append(bounds.astype(np.float32))
 
-    def near_seams(self) -> Float32:
-        """Return the full outlines of the nuclei at seams, (n, rays, 2), once: memory held them till now."""
-        near, self._near = np.concatenate(self._near), []
+    def near_seams(self) -> Nuclei:
+        """Return the nuclei at seams with their full outlines, once: memory held them till now."""
+        near, self._near = join(self._near), []
         return near
 
-    def bounds(self, rows: NDArray[np.int64]) -> Float32:
-        """Return the bounds of outlines, (n, 4): xmin, ymin, xmax, ymax in level-0 px."""
-        return np.concatenate(self._bounds)[rows]
+    def _read(self, rows: Rows) -> NDArray:
+        """Return some records; mapped for this call only: pages no longer mapped are no memory of ours."""
+        if not len(rows):
+            return np.empty(0, _RECORD)
+        return np.asarray(np.memmap(self._records, _RECORD, "r"))[rows]
 
-    def geometry(self, rows: NDArray[np.int64]) -> pa.BinaryArray:
+    def nuclei(self, rows: Rows) -> Nuclei:
+        """Return nuclei without their outlines."""
+        records = self._read(rows)
+        columns = (np.ascontiguousarray(records[name]) for name in Nuclei._fields[1:])
+        return Nuclei(np.empty((len(rows), 0, 2), np.float32), *columns)
+
+    def bounds(self, rows: Rows) -> Float32:
+        """Return the bounds of outlines, (n, 4): xmin, ymin, xmax, ymax in level-0 px."""
+        return np.ascontiguousarray(self._read(rows)["bounds"])
+
+    def geometry(self, rows: Rows) -> pa.BinaryArray:
         """Return outlines as WKB."""
         starts = np.cumsum(np.concatenate(self._lengths))
         if starts[-1] == 0:
             return pa.array([], pa.binary())
-        # Mapped for this call only: pages that are no longer mapped are no memory of this process.
-        data = np.memmap(self._file, np.uint8, "r", shape=(int(starts[-1]),))
+        data = np.memmap(self._outlines, np.uint8, "r", shape=(int(starts[-1]),))
         buffers = [None, pa.py_buffer(starts), pa.py_buffer(data)]
         whole = pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, buffers)
         return whole.take(pa.array(rows)).cast(pa.binary())
@@ -92,14 +134,19 @@ class FoundNuclei(NamedTuple):
 
     Attributes
     ----------
-    nuclei : Nuclei
-        All but their outlines.
-    outlines : OutlineFile
-        Where these are.
+    located : Located
+        What is held of each.
+    file : NucleiFile
+        Where the rest is.
     rows : (n,) int64
-        Which of the file's outline is each one's.
+        Which of the file's is each.
     """
 
-    nuclei: Nuclei
-    outlines: OutlineFile
-    rows: NDArray[np.int64]
+    located: Located
+    file: NucleiFile
+    rows: Rows
+
+    def parts(self) -> Iterator[Nuclei]:
+        """Yield all nuclei in order, without their outlines, some at a time."""
+        for at in range(0, len(self.rows), ROW_GROUP):
+            yield self.file.nuclei(self.rows[at : at + ROW_GROUP])

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from histome.cells.filed import FoundNuclei, OutlineFile
+from histome.cells.filed import FoundNuclei, NucleiFile
 from histome.cells.stitch import settle_seams
-from histome.cells.table import CellRows, cell_rows
+from histome.cells.table import cell_rows
 from histome.cells.windows import (
     CellSearch,
     Columns,
@@ -108,27 +108,11 @@ def find_cells(
     >>> all(abs(area_um2 - 63.6) < 7.95 for area_um2 in cells["area_um2"].to_pylist())
     True
     """
-    told = {"progress": progress, "kept": kept}
-    return search_cells(slide, tissue, network, config, workers=workers, **told).table()
-
-
-def search_cells(
-    slide: Slide,
-    tissue: Tissue | None,
-    network: Predictor,
-    config: CellsConfig | None = None,
-    *,
-    workers: int = 1,
-    progress: Progress | None = None,
-    kept: KeptParts[Nuclei] | None = None,
-) -> CellRows:
-    """Find cells as `find_cells` does, and leave their outlines on disk: memory for slides of millions."""
-    check_card(network.card)
     tissue_map = tissue.map if tissue else whole_field(slide)
     zones = tissue.zones if tissue else find_zones(tissue_map, workers=workers)
     search = start_search(slide, tissue_map, network)
-    told = {"workers": workers, "progress": progress, "kept": kept}
-    return cell_rows(find_nuclei(search, **told), search, zones, config or CellsConfig(), workers=workers)
+    found = find_nuclei(search, workers=workers, progress=progress, kept=kept)
+    return cell_rows(found, search, zones, config or CellsConfig(), workers=workers).table()
 
 
 def find_nuclei(
@@ -139,15 +123,15 @@ def find_nuclei(
     kept: KeptParts[Nuclei] | None = None,
 ) -> FoundNuclei:
     """Return every nucleus of a search once, as its windows measured it."""
+    check_card(search.network.card)
     windows, told = tissue_windows(search), progress or (lambda done_mm2, total_mm2: None)
     card, look = search.network.card, partial(find_in_window, search)
-    outlines = OutlineFile(np.array(search.slide.mpp[:2]))
-    options = {"workers": workers, "progress": told, "kept": kept, "shrink": outlines.take}
-    nuclei = join([outlines.take(no_nuclei(card)), *look_through(look, windows, **options)])
-    keep = nuclei.owner == nuclei.window
-    near = nuclei.select(nuclei.at_seam)._replace(outline_px=outlines.near_seams())
-    keep[nuclei.at_seam] = settle_seams(near, overlap=card.thresholds.nms)
-    return FoundNuclei(nuclei.select(keep), outlines, np.flatnonzero(keep))
+    file = NucleiFile(np.array(search.slide.mpp[:2]))
+    options = {"workers": workers, "progress": told, "kept": kept, "shrink": file.take}
+    located = join([file.take(no_nuclei(card)), *look_through(look, windows, **options)])
+    keep = located.owner == located.window
+    keep[located.at_seam] = settle_seams(file.near_seams(), overlap=card.thresholds.nms)
+    return FoundNuclei(located.select(keep), file, np.flatnonzero(keep))
 
 
 def check_card(card: Card) -> None:
@@ -165,8 +149,8 @@ def look_through(
     workers: int,
     progress: Progress,
     kept: KeptParts[Columns] | None,
-    shrink: Callable[[Columns], Columns] = lambda part: part,
-) -> list[Columns]:
+    shrink: Callable[[Columns], Any] = lambda part: part,
+) -> list[Any]:
     """Return what is found in windows (each with its mm2 of tissue), joined to parts, in order.
 
     What `kept` has is not looked for again; whole parts are added to it. `shrink` gives what stays in memory

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from histome.cells.pixels import Stains
+from histome.cells.rows import CellRows
 from histome.cells.table import counted_cells
 from histome.classes import UNDECIDED_CELLS
 
@@ -17,7 +18,7 @@ _READ = (
 )
 
 
-def summarize_cells(cells: pa.Table) -> dict[str, Any]:
+def summarize_cells(cells: pa.Table | CellRows) -> dict[str, Any]:
     """Return how many cells there are and count, and of those that count certainty, size, stain and place.
 
     `nuclear_contrast` is the median standard deviation of hematoxylin within a nucleus over the median mean.
@@ -25,23 +26,23 @@ def summarize_cells(cells: pa.Table) -> dict[str, Any]:
     reported as a group of classes. Means and medians are None without cells or values.
     """
     found, read = len(cells), [name for name in cells.column_names if name in _READ]
-    cells = counted_cells(cells.select(read))
-    carcinoma = _is(cells["class"], "carcinoma_cell")
+    counted = counted_cells(cells.select(read))
+    carcinoma = _is(counted["class"], "carcinoma_cell")
     return {
         "count": found,
-        "counted": len(cells),
-        "confidence_mean": _mean(cells["confidence"]),
-        "abstained_percent": _mean(cells["abstained"], 100.0),
-        "strangeness_median": _median(cells["strangeness"]),
-        "unfamiliar_percent": _percent_over(cells["strangeness"], 1.0),
-        "undecided": {name: int(_is(cells["reported"], name).sum()) for name in UNDECIDED_CELLS},
-        "median_nucleus_um2": _median(cells["area_um2"]),
+        "counted": len(counted),
+        "confidence_mean": _mean(counted["confidence"]),
+        "abstained_percent": _mean(counted["abstained"], 100.0),
+        "strangeness_median": _median(counted["strangeness"]),
+        "unfamiliar_percent": _percent_over(counted["strangeness"], 1.0),
+        "undecided": {name: int(_is(counted["reported"], name).sum()) for name in UNDECIDED_CELLS},
+        "median_nucleus_um2": _median(counted["area_um2"]),
         "nuclear_contrast": _quotient(
-            _median(cells["hematoxylin_od_sd"]), _median(cells["hematoxylin_od_mean"])
+            _median(counted["hematoxylin_od_sd"]), _median(counted["hematoxylin_od_mean"])
         ),
         "carcinoma_cells": int(carcinoma.sum()),
-        "in_carcinoma": int((carcinoma & _is(cells["tissue"], "CARCINOMA")).sum()),
-        "stain": {name: _mean(cells[name]) for name in Stains._fields},
+        "in_carcinoma": int((carcinoma & _is(counted["tissue"], "CARCINOMA")).sum()),
+        "stain": {name: _mean(counted[name]) for name in Stains._fields},
     }
 
 

@@ -11,18 +11,18 @@ import shapely
 from numpy.typing import NDArray
 
 from histome.cells.familiarity import strangeness, surroundings
-from histome.cells.filed import FoundNuclei, OutlineFile
+from histome.cells.filed import FoundNuclei
 from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains
+from histome.cells.rows import GEOMETRY, CellRows, row_groups
 from histome.cells.shape import NuclearShapes
 from histome.cells.stored import kept_digits, placed
-from histome.cells.windows import CellSearch, Nuclei, signs_of
+from histome.cells.windows import CellSearch, Located, Nuclei, signs_of
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, UNDECIDED_CELLS
 from histome.config import CellsConfig
 from histome.geometry.distance import distance_to
 from histome.geometry.grid import neighbor_counts
 from histome.geotable import (
-    ROW_GROUP,
     Column,
     described,
     geo_schema,
@@ -129,9 +129,6 @@ SCHEMA = geo_schema(
     shape="outline with as few corners as keep it within some 0.1 um, its area kept, a polygon",
 )
 
-_GEOMETRY = SCHEMA.field("geometry")
-
-
 _NAMED_BY_FILE = (
     described("given_id", pa.string(), "", "id of the nucleus in the file that it was read from", null=True),
     described("given_class", pa.string(), "", "class of the nucleus in that file, in its words", null=True),
@@ -146,34 +143,6 @@ GIVEN_SCHEMA = pa.schema(
 )
 
 
-class CellRows(NamedTuple):
-    """A cells table whose outlines are on disk.
-
-    Attributes
-    ----------
-    columns : pa.Table
-        The columns of `SCHEMA` but `geometry`.
-    outlines : OutlineFile
-        Where the outlines are.
-    rows : (n,) int64
-        Which of them each cell has.
-    """
-
-    columns: pa.Table
-    outlines: OutlineFile
-    rows: NDArray[np.int64]
-
-    def parts(self) -> Iterator[pa.Table]:
-        """Yield the table in the groups of rows that its file has."""
-        for part in _groups(len(self.rows)):
-            outlines = self.outlines.geometry(self.rows[part])
-            yield self.columns.slice(part.start, ROW_GROUP).append_column(_GEOMETRY, outlines)
-
-    def table(self) -> pa.Table:
-        """Return the whole table, of `SCHEMA`."""
-        return pa.concat_tables(self.parts())
-
-
 def cell_rows(
     found: FoundNuclei, search: CellSearch, zones: ClassMap, config: CellsConfig, *, workers: int = 1
 ) -> CellRows:
@@ -181,19 +150,29 @@ def cell_rows(
 
     Its metadata hold how the model learned each class, too: see `models.label_support`. Digits and corners
     are those of `cells.stored`; counts of neighbors and zone follow from what is stored, strangeness and
-    abstentions from what was before.
+    abstentions from what was before. Memory holds 0.2 kB a cell, for slides of millions.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
-    nuclei, outlines, rows = found
-    whole = _of_all(nuclei, search, config, workers)
-    rows = rows[whole.order]
-    bounds, schema = outlines.bounds(rows), pa.schema([field for field in SCHEMA if field != _GEOMETRY])
-    parts = [
-        _geo_table(_columns(nuclei, whole, part, search, zones, config), bounds[part], schema, search)
-        for part in _groups(len(rows))
-    ]
-    metadata = schema_metadata(bounds) | support_metadata(search.network.card)
-    return CellRows(pa.concat_tables(parts).replace_schema_metadata(metadata), outlines, rows)
+    whole, file = _of_all(found.located, found.parts(), search, config, workers=workers), found.file
+    rows, schema = found.rows[whole.order], pa.schema([field for field in SCHEMA if field.name != GEOMETRY])
+    groups = row_groups(len(rows))
+    boxes = [_box_of(file.bounds(rows[part])) for part in groups if len(rows)]
+    metadata = schema_metadata(np.array(boxes)) | support_metadata(search.network.card)
+    parts = (
+        _geo_table(
+            _columns(file.nuclei(rows[part]), whole, part, search, zones, config=config),
+            file.bounds(rows[part]),
+            schema,
+            search,
+        )
+        for part in groups
+    )
+    return CellRows(parts, SCHEMA.with_metadata(metadata), file, rows)
+
+
+def _box_of(bounds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the bounds of all bounds, (4,)."""
+    return np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
 
 
 def given_cells_table(
@@ -206,8 +185,8 @@ def given_cells_table(
     workers: int = 1,
 ) -> pa.Table:
     """Return the same of nuclei that were read from a file, of `GIVEN_SCHEMA`, with outlines as given."""
-    whole = _of_all(nuclei, search, config, workers)
-    columns = _columns(nuclei, whole, slice(None), search, zones, config)
+    whole = _of_all(Located.of(nuclei), iter([nuclei]), search, config, workers=workers)
+    columns = _columns(nuclei.select(whole.order), whole, slice(None), search, zones, config=config)
     given = given.select(whole.order)
     columns |= {"given_id": given.ids, "given_class": given.labels}
     columns |= {"geometry": shapely.to_wkb(given.outlines)}
@@ -221,11 +200,6 @@ def _geo_table(
     return geo_table(columns, bounds, schema, slide=search.slide.id, metadata=support)
 
 
-def _groups(n: int) -> list[slice]:
-    """Return the rows of each part of a table that is put together: one part at least."""
-    return [slice(at, at + ROW_GROUP) for at in range(0, max(1, n), ROW_GROUP)]
-
-
 class _OfAll(NamedTuple):
     """What follows from all nuclei together, by the rows of the table."""
 
@@ -236,26 +210,27 @@ class _OfAll(NamedTuple):
     carcinoma_um: NDArray[np.float64]
 
 
-def _of_all(nuclei: Nuclei, search: CellSearch, config: CellsConfig, workers: int) -> _OfAll:
-    """Return that, and which nucleus is in which row."""
-    strange = _strangeness(nuclei, search)
-    unsure = (nuclei.probability.max(axis=1, initial=0) < _abstain_below(search, config)) | (strange > 1)
-    x_um, y_um = (placed(nuclei.shape[:, axis]) for axis in (0, 1))
-    order = np.lexsort((nuclei.window, x_um, y_um))
+def _of_all(
+    located: Located, parts: Iterator[Nuclei], search: CellSearch, config: CellsConfig, *, workers: int
+) -> _OfAll:
+    """Return that, and which nucleus is in which row; `parts` are all nuclei, in order."""
+    strange = _strangeness(located, parts, search)
+    unsure = (located.confidence < _abstain_below(search, config)) | (strange > 1)
+    x_um, y_um = placed(located.x_um), placed(located.y_um)
+    order = np.lexsort((located.window, x_um, y_um))
     x_um, y_um, tissue = x_um[order], y_um[order], search.tissue
     # Rounding leaves the most probable class as it is.
-    classes = nuclei.probability.argmax(axis=1)[order]
-    labels = np.where(_counted(nuclei.tissue[order], tissue), classes, -1)
+    labels = np.where(_counted(located.tissue, tissue), located.label.astype(np.int64), -1)[order]
     neighbors = neighbor_counts(x_um, y_um, labels, radii_um=NEIGHBOR_RADII_UM, workers=workers)
     carcinoma_um = carcinoma_distance(x_um, y_um, tissue, workers=workers)
     return _OfAll(order, strange[order], unsure[order], neighbors, carcinoma_um)
 
 
 def _columns(
-    nuclei: Nuclei, whole: _OfAll, part: slice, search: CellSearch, zones: ClassMap, config: CellsConfig
+    nuclei: Nuclei, whole: _OfAll, part: slice, search: CellSearch, zones: ClassMap, *, config: CellsConfig
 ) -> dict[str, Column]:
-    """Return the columns of some rows: memory holds no second copy of all nuclei."""
-    nuclei = kept_digits(nuclei.select(whole.order[part]))
+    """Return the columns of some rows; the nuclei are theirs."""
+    nuclei = kept_digits(nuclei)
     first = part.start or 0
     columns: dict[str, Column] = {"cell_id": np.arange(first + 1, first + len(nuclei.score) + 1)}
     columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
@@ -332,12 +307,13 @@ def _class(nuclei: Nuclei, search: CellSearch, config: CellsConfig) -> dict[str,
     }
 
 
-def _strangeness(nuclei: Nuclei, search: CellSearch) -> NDArray[np.float64]:
+def _strangeness(located: Located, parts: Iterator[Nuclei], search: CellSearch) -> NDArray[np.float64]:
     """Return how strange the cells around each are; NaN where the card does not say what is known."""
     known = search.network.card.familiarity
     if known is None:
-        return np.full(len(nuclei.score), np.nan)
-    return strangeness(surroundings(nuclei.shape[:, 0], nuclei.shape[:, 1], signs_of(nuclei)), known)
+        return np.full(len(located.label), np.nan)
+    found, block = surroundings(located.x_um, located.y_um, map(signs_of, parts))
+    return strangeness(found, known)[block]
 
 
 def _reported(label: NDArray, search: CellSearch, config: CellsConfig) -> pa.DictionaryArray:

@@ -11,7 +11,7 @@ from histome.cells.pixels import Stains, class_probabilities, measure_stains
 from histome.cells.shape import NuclearShapes, measure_shapes
 from histome.classes import CELL_CLASSES
 from histome.models.card import Card
-from histome.models.runtime import Predictor, checked_outputs
+from histome.models.runtime import Outputs, Predictor, checked_outputs
 from histome.slide import ClassMap, Slide, Tile, TileGrid
 from histome.slide.tiles import box_of
 
@@ -66,6 +66,42 @@ class Nuclei(NamedTuple):
         return self._make(column[rows] for column in self)
 
 
+class Located(NamedTuple):
+    """What memory holds of n nuclei whose columns are on disk: where each is, what it is, who saw it.
+
+    Attributes
+    ----------
+    x_um, y_um : (n,) float64
+        Of the centroid.
+    label : (n,) uint8
+        Place of the most probable class in CELL_CLASSES.
+    confidence : (n,) float32, 0-1
+        That probability.
+    tissue, window, owner, at_seam : (n,)
+        As in `Nuclei`.
+    """
+
+    x_um: NDArray[np.float64]
+    y_um: NDArray[np.float64]
+    label: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    tissue: NDArray[np.uint8]
+    window: NDArray[np.int32]
+    owner: NDArray[np.int32]
+    at_seam: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, nuclei: Nuclei) -> Self:
+        """Return what is held of nuclei."""
+        probability, (x_um, y_um) = nuclei.probability, nuclei.shape[:, :2].T.copy()
+        label, confidence = probability.argmax(axis=1).astype(np.uint8), probability.max(axis=1, initial=0)
+        return cls(x_um, y_um, label, confidence, nuclei.tissue, nuclei.window, nuclei.owner, nuclei.at_seam)
+
+    def select(self, rows: NDArray[np.bool_]) -> Self:
+        """Return the chosen nuclei, by mask."""
+        return self._make(column[rows] for column in self)
+
+
 def signs_of(nuclei: Nuclei) -> CellSigns:
     """Return what familiarity is judged by."""
     area_um2 = nuclei.shape[:, NuclearShapes._fields.index("area_um2")]
@@ -101,6 +137,16 @@ def join(parts: list[Columns]) -> Columns:
     return type(parts[0])(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
+class _LetGo(NamedTuple):
+    """The card of a network that memory no longer holds."""
+
+    card: Card
+
+    def __call__(self, image: np.ndarray, /) -> Outputs:
+        """Run on nothing."""
+        raise RuntimeError(f"{self.card.name} was let go")
+
+
 class CellSearch(NamedTuple):
     """One lattice of windows over a slide, at the card's mpp, with the network that reads them."""
 
@@ -114,6 +160,10 @@ class CellSearch(NamedTuple):
         """Level-0 px per lattice px, (x, y)."""
         mpp = self.slide.mpp
         return self.network.card.mpp / np.array([mpp.x, mpp.y])
+
+    def let_go(self) -> Self:
+        """Return the search with nothing of its network but the card: a network holds half a gigabyte."""
+        return self._replace(network=_LetGo(self.network.card))
 
 
 def start_search(slide: Slide, tissue: ClassMap, network: Predictor) -> CellSearch:

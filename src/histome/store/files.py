@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from histome.cells.classify import NucleiRead
-    from histome.cells.table import CellRows
+    from histome.cells.rows import CellRows
     from histome.cells.windows import Nuclei
     from histome.qc import Quality
     from histome.slide import ClassMap

@@ -62,7 +62,7 @@ def signs_in(image: NDArray[np.uint8], network: Predictor) -> NDArray[np.float64
     """Return the features of one image at `IMAGE_MPP`, (8,); NaN where it has too few cells."""
     slide = array_slide(image, IMAGE_MPP, name="field")
     found = find_nuclei(start_search(slide, whole_field(slide), network))
-    return summarize_signs(signs_of(found.nuclei))
+    return summarize_signs(signs_of(found.file.nuclei(found.rows)))
 
 
 def _whitened(rows: Rows, weights: NDArray[np.float64]) -> Familiarity:

@@ -313,6 +313,17 @@ async function beside(key) {
   told.moved(panes[0]);
 }
 
+/** Open the first slide that opens, and say why those before it do not. */
+async function openFirst() {
+  for (const {key} of slides) {
+    try {
+      return await open(0, key);
+    } catch (error) {
+      tell(error);
+    }
+  }
+}
+
 async function start() {
   listen();
   for (const canvas of document.querySelectorAll('.scale-of canvas')) drawScale(canvas);
@@ -321,7 +332,7 @@ async function start() {
   byId('slide').replaceChildren(...options());
   byId('beside').replaceChildren(make('option', {value: ''}, 'nothing'), ...options());
   byId('second').hidden = slides.length < 2;
-  await open(0, slides[0].key);
+  await openFirst();
   document.body.dataset.ready = 'true';
 }
 
