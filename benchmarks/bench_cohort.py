@@ -5,7 +5,8 @@
 Slides are cut from the fields of a data set in our layout (images.csv). All are profiled as a cohort by
 processes, by a Dask LocalCluster of 4 workers, and by one that loses a worker every 20 s; before, between and
 after these some or all alone, one by one, so that what else the machine does meets both. The files of every
-profile must be the same but for run.json and the report's page, which hold times.
+profile must be the same but for run.json and the report's page, which hold times. The code must stay as it is
+meanwhile: slide.csv says which one made it. What each way gave is printed as soon as it is there.
 
 CPU seconds are what is compared: wall clock says what else the machine does. `own` are those of the cohort's
 process and of Dask's; the rest is the slides'.
@@ -27,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from histome.datasets.fields import read_rows
+from histome.store.graph import code_hash, code_version
 
 Words = tuple[object, ...]
 SIDE_PX = 384
@@ -125,7 +127,7 @@ def children(process: int) -> list[int]:
 
 
 def differ(one: Path, other: Path) -> list[str]:
-    """Return the files of the first folder's profiles that the second has not, or not the same."""
+    """Print and return the files of the first folder's profiles that the second has not, or not the same."""
     found = [
         {
             path.relative_to(folder): path
@@ -136,10 +138,13 @@ def differ(one: Path, other: Path) -> list[str]:
     ]
     names = sorted(found[0])
     same = (name in found[1] and found[0][name].read_bytes() == found[1][name].read_bytes() for name in names)
+    wrong = [str(name) for name, fine in zip(names, same, strict=True) if not fine]
+    slides = len({name.parts[0] for name in names})
     print(
-        f"{one.name} and {other.name}: {len(names)} files of {len({name.parts[0] for name in names})} slides"
+        f"{one.name} and {other.name}: {len(names)} files of {slides} slides, differ:",
+        *(wrong or ["nothing"]),
     )
-    return [str(name) for name, fine in zip(names, same, strict=True) if not fine]
+    return wrong
 
 
 def parts_of(manifest: Path, count: int, parts: int) -> list[list[Words]]:
@@ -195,28 +200,28 @@ def main() -> int:
     options, alone = ["--stages", given.stages], given.folder / "alone"
     parts = parts_of(manifest, given.alone or given.slides, len(modes) + 1)
     run_alone(given.folder / "warm-up", parts[0][:1], options)
-    took, spent = run_alone(alone, parts[0], options), {}
+    took, code, wrong = run_alone(alone, parts[0], options), code_version(), []
     for mode, part in zip(modes, parts[1:], strict=True):
-        spent[mode] = run_mode(mode, given, options)
+        cpu, own = run_mode(mode, given, options)
         took += run_alone(alone, part, options)
-    tell(np.array(took), spent, given.slides)
-    outs = [given.folder / mode for mode in modes]
-    wrong = [f"{out.name}: {path}" for out in outs for path in differ(alone, out)]
-    wrong += [f"{out.name}: {path}" for out in outs[1:] for path in differ(outs[0], out)]
-    print("differ:", *(wrong or ["nothing"]), sep="\n  ")
+        tell(np.array(took), mode, (cpu, own), given.slides)
+        for before in (alone, *(given.folder / name for name in modes[: modes.index(mode)])):
+            wrong += differ(before, given.folder / mode)
+    code_hash.cache_clear()
+    if code_version() != code:
+        print("the code was changed meanwhile: slide.csv says so")
     return int(bool(wrong))
 
 
-def tell(took: np.ndarray, spent: dict[str, tuple[float, float]], slides: int) -> None:
-    """Say what each way took beside the sum of its slides alone."""
-    single, error = took.mean(), took.std() / np.sqrt(len(took))
-    print(f"{len(took)} slides alone: {single:.2f} +- {error:.2f} s of CPU each")
-    for mode, (cpu, own) in spent.items():
-        more = cpu / slides / single - 1
-        print(
-            f"{mode}: {cpu:.0f} s of CPU, {100 * more:+.1f} +- {100 * (1 + more) * error / single:.1f} % "
-            f"beside the slides alone; {own:.1f} s its own, {100 * own / (cpu - own):.1f} %"
-        )
+def tell(took: np.ndarray, mode: str, spent: tuple[float, float], slides: int) -> None:
+    """Say what a way took beside the sum of its slides alone."""
+    single, error, (cpu, own) = took.mean(), took.std() / np.sqrt(len(took)), spent
+    more = cpu / slides / single - 1
+    print(
+        f"{len(took)} slides alone: {single:.2f} +- {error:.2f} s of CPU each\n"
+        f"{mode}: {cpu:.0f} s of CPU, {100 * more:+.1f} +- {100 * (1 + more) * error / single:.1f} % "
+        f"beside the slides alone; {own:.1f} s its own, {100 * own / (cpu - own):.1f} %"
+    )
 
 
 if __name__ == "__main__":

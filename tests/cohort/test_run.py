@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from helpers.cohort_stub import STUB, children_of, draw_stubs, run_stubs, tables
 
-from histome.cohort import Limits, read_status
+from histome.cohort import Limits, read_status, supervise
+from histome.cohort.child import Order
+from histome.cohort.remote import Cache
 from histome.errors import HeldError, OutputError
 from histome.store.lock import FolderLock
 
@@ -101,6 +103,21 @@ def test_an_order_is_given_however_late_this_process_is(
     slides = draw_stubs(tmp_path / "slides", "ok")
     status = run_stubs(slides, tmp_path / "out", limits=Limits(minutes=0.4), tries=1)
     assert [(slide.state, slide.reason) for slide in status.slides.values()] == [("done", "")]
+
+
+def test_a_slide_without_a_limit_of_memory_is_seldom_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks cost: 25 in 2.5 s were too many. What it held for a moment between them is told all the same."""
+    held, looks = supervise._most_bytes, []
+    monkeypatch.setattr(supervise, "_most_bytes", lambda child: looks.append(child) or held(child))
+    code = "import time; input(); bytes(1) * 300_000_000; time.sleep(2.5); print('{\"exit_code\": 0}')"
+    (slide,) = draw_stubs(tmp_path / "slides", "ok")
+    order = Order(slide, str(tmp_path / "out"), {}, [], 1, Cache(tmp_path, 1.0))
+    ended = supervise.run_order(order, Limits(), command=(sys.executable, "-c", code))
+    assert (ended.exit_code, ended.reason) == (0, "")
+    assert 0.3 < ended.memory_gb < 0.4
+    assert 2 < len(looks) < 15
 
 
 def test_a_killed_process_is_begun_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:

@@ -1,5 +1,6 @@
 """The stage runner: resume, kill, lock, full disk, refusal."""
 
+import csv
 import errno
 import json
 import logging
@@ -9,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +20,7 @@ import pytest
 from helpers.fakes import NAMES, TEXT, FakeSlide, make_run, run_texts, snapshot
 
 from histome.errors import Interrupted, NoTissueError, OutputError, SlideError
-from histome.store.files import METRICS_TABLE
+from histome.store.files import METRICS_TABLE, Files
 from histome.store.profile import load_profile
 from histome.store.runner import Run
 from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS
@@ -395,6 +398,55 @@ def test_a_folder_that_is_no_profile_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not a profile"):
         run_texts(tmp_path / "p")
     assert (tmp_path / "p" / "cells" / "mine.txt").read_text() == "mine"
+
+
+def run_with_a_row(path: Path) -> None:
+    """Run all stages into a profile with a row; qc and cells each meet a broken tile and warn of it."""
+    slide, metrics = FakeSlide(), pa.table({"name": ["A"], "value": [0.5], "unit": ["um"]})
+    table = Files(
+        lambda value, folder: pq.write_table(value, folder / METRICS_TABLE),
+        lambda folder: pq.read_table(folder / METRICS_TABLE),
+    )
+
+    def step(name: str) -> Any:
+        if name in ("qc", "cells"):
+            slide.broken.boxes += ((len(name), 0, 256, 256),)
+            logging.getLogger("histome.test").warning("%s met a broken tile", name)
+        return metrics if name == "metrics" else name
+
+    def lines(content: Any) -> dict[str, Any]:
+        told = [line for stage in content["stages"].values() for line in stage["warnings"]]
+        return {"versions": {}, "warnings": [{"code": line} for line in told]}
+
+    with make_run(path, slide=slide, about=lines) as run:
+        for name in NAMES:
+            run.stage(name, partial(step, name), table if name == "metrics" else TEXT)
+
+
+def test_killed_at_each_step_and_run_again_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill leaves is what lies there before or after a file or folder gets its name."""
+    path, states = tmp_path / "undisturbed", []
+    named = {name: getattr(Path, name) for name in ("replace", "rename")}
+
+    def stop(name: str, source: Path, target: Path) -> Path:
+        for step in range(2):
+            states.append(shutil.copytree(path, tmp_path / f"{len(states):03}"))
+            source = source if step else named[name](source, target)
+        return source
+
+    with monkeypatch.context() as patched:
+        for name in named:
+            patched.setattr(Path, name, lambda *paths, name=name: stop(name, *paths))
+        run_with_a_row(path)
+    expected = snapshot(path)
+    row = dict(zip(*csv.reader((path / SLIDE_ROW).read_text().splitlines()), strict=True))
+    assert (row["state"], row["warnings"]) == ("done", "2")
+    assert len(states) > 50
+    for state in states:
+        run_with_a_row(state)
+        assert snapshot(state) == expected, state.name
 
 
 @pytest.mark.slow

@@ -142,6 +142,9 @@ def _dask(spec: str) -> Iterator[_Dask]:
         "distributed.admin.tick.interval": "5s",
         "distributed.admin.system-monitor.interval": "5s",
         "distributed.worker.profile.enabled": False,
+        # A result is a few words: nobody looks for copies of it.
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.client.scheduler-info-interval": "60s",
         # A worker that was killed is begun again by its nanny, on a busy machine in more than the usual 15 s.
         "distributed.deploy.lost-worker-timeout": "30s",
         # At a load of 20 a CPU four workers took 74 s to begin: the usual 30 s gave them up on their way.
@@ -175,7 +178,7 @@ def _count(text: str, spec: str) -> int:
 def _local(slots: int) -> Any:
     from distributed import LocalCluster
 
-    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
+    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
     left = _BEGINNINGS
     while True:
         left -= 1

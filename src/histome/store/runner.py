@@ -145,6 +145,7 @@ class Run:
         # A finished run is left as it is, dates, times and all, unless something else is said of its slide.
         done = before.get("state") == "done" and all(map(self._is_done, self._wanted))
         if done and self._says_the_same(before) and holds_slide_row(self.path, before):
+            self._remove_partial()
             self._remember(before)
             return
         self._idle = False
@@ -251,7 +252,7 @@ class Run:
             "slide": {sign: self._facts[sign] for sign in ("file", "content")},  # the same wherever it lies
             "refused": refusal,
             "warnings": lines,
-            "broken_tiles_px": [list(map(int, box)) for box in self._slide.broken.boxes],
+            "broken_tiles_px": [list(map(int, box)) for box in self._broken_so_far(name)],
             "facts": self._told,
         }
         with writing(self.path):
@@ -263,6 +264,12 @@ class Run:
         self._write("running")
         self._progress(name, 1.0, 1.0)
         _log.info("%s: %s took %.1f s", self._slide.id, name, self._seconds[name])
+
+    def _broken_so_far(self, name: str) -> "list[tuple[int, ...]]":
+        """Return the boxes met up to a stage, by whichever runs made those before: all give one record."""
+        names = list(self._keys)
+        before = (box for stage in names[: names.index(name)] for box in self.broken_tiles(stage))
+        return sorted({*before, *map(tuple, self._slide.broken.boxes)})
 
     def _record(self, name: str) -> dict[str, Any]:
         return read_stage(self.path / name)

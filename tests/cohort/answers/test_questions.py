@@ -284,18 +284,39 @@ def test_clusters_are_found_where_there_are_some_and_in_one_cloud_none(patients)
     assert max(np.mean((labels == 1) == kind), np.mean((labels == 2) == kind)) > 0.95
 
 
-def test_clusters_that_parts_of_the_cohort_do_not_give_again_are_not_reported():
-    """One drawing of rows on a ring, cut well and anywhere; the rule does not refuse every such drawing."""
+def _said_of(slides, scores) -> str:
+    return find_clusters(replace(slides, value=np.exp(scores)), clouds=19).said[0]
+
+
+@pytest.mark.parametrize("turn", [2.0, 1.0], ids=["ring", "arc"])
+def test_of_a_continuum_no_clusters_are_reported(turn):
+    """Rows on a ring or an arc can be cut well, and anywhere: one drawing of twelve may pass by chance."""
     slides = choose_metrics(simulate(80, seed=2, planted=False).measured)
-    rng = np.random.default_rng(2)
-    around = 2 * np.pi * rng.uniform(size=len(slides))
-    ring = np.stack([np.cos(around), np.sin(around)], axis=1) @ rng.normal(size=(2, len(slides.names)))
-    value = np.exp(ring + 0.35 * rng.normal(size=ring.shape))
-    answer = find_clusters(replace(slides, value=value), clouds=19)
-    assert answer.said[0].startswith(f"No: {len(slides)} slides fall into no groups that hold.")
-    assert "(p = 0.050)" in answer.said[0]
-    assert {row["cluster"] for row in answer.tables["clusters"]} == {1}
-    assert list(answer.tables) == ["clusters"]
+    told = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        around = turn * np.pi * rng.uniform(size=len(slides))
+        along = np.stack([np.cos(around), np.sin(around)], axis=1) @ rng.normal(size=(2, len(slides.names)))
+        told.append(_said_of(slides, along + 0.4 * rng.normal(size=along.shape)))
+    assert sum(not line.startswith("No: ") for line in told) <= 1, told
+    cut = [
+        line for line in told if line.startswith(f"No: {len(slides)} slides fall into no groups that hold.")
+    ]
+    assert len(cut) > 6  # a cloud alone does not explain them
+    assert all("(p = 0.050)" in line and "each half of the cohort gives others" in line for line in cut)
+
+
+@pytest.mark.parametrize("kinds", [2, 3, 4])
+def test_kinds_that_lie_apart_are_reported(kinds):
+    slides = choose_metrics(simulate(80, seed=2, planted=False).measured)
+    told = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        centers = rng.normal(size=(kinds, len(slides.names)))
+        kind = rng.integers(0, kinds, len(slides))
+        told.append(_said_of(slides, 1.4 * centers[kind] + rng.normal(size=(len(slides), len(slides.names)))))
+    assert sum(line.startswith(f"{kinds} clusters, of ") for line in told) >= 9, told
+    assert all("(prediction strength " in line for line in told)
 
 
 def test_a_planted_outlier_is_the_first(cohort):
