@@ -39,8 +39,8 @@ def test_a_pair_is_laid_over_each_other_and_nuclei_are_carried(pair, tmp_path, c
     assert (code, err) == (0, "")
     rows = {row["step"]: row for row in csv.DictReader((out / "errors.csv").read_text().splitlines())}
     assert float(rows["as given"]["median_um"]) > 20
-    assert float(rows["B-spline"]["median_um"]) < 1 < float(rows["affine"]["median_um"])
-    assert f"step B-spline, median_um {float(rows['B-spline']['median_um']):.3f}" in said
+    assert float(rows["flow"]["median_um"]) < 1 < float(rows["affine"]["median_um"])
+    assert f"step flow, median_um {float(rows['flow']['median_um']):.3f}" in said
     with Image.open(out / "overlap.png") as image:
         assert image.size == (SIDE, SIDE)
     with histome.open_slide(out / "warped.ome.tif") as slide, Image.open(folder / "he.png") as image:

@@ -128,7 +128,7 @@ def test_labels_at_places_become_votes_that_the_other_commands_read(tmp_path, ca
         (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,label", *rows]))
     code, said, err = cli("validate", "match", folder, "ann.csv", "ben.csv", "-o", "matched")
     assert (code, err) == (0, "")
-    assert f"rater ann, labels {len(cells)}, matched {len(cells)}, labels_alone 0" in said
+    assert f"rater ann, labels {len(cells)}, matched {len(cells)}, labels alone 0" in said
     code, said, err = cli(
         *("validate", "score", "matched/votes.csv", "--model", "matched/model.csv"),
         "-o",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
-from histome.cli.validation.pages import write_sections
+from histome.cli.validation.pages import compared, print_rows, write_sections
 from histome.cli.validation.positivity import positivity
 from histome.cli.validation.register import register, transfer
 from histome.cli.validation.robustness import metamorphic, staining
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histome.validation.raters.accuracy import Drawing, Judge
     from histome.validation.raters.match import Placed
     from histome.validation.raters.page import Section
+    from histome.validation.raters.votes import Answers
     from histome.validation.resampling import Estimate
 
 _Votes = Annotated[
@@ -130,7 +131,8 @@ def agreement(
 
     read = _votes(votes, labels=_list(ordinal))
     drawing = _drawing(read, units=units, draws=draws, seed=seed)
-    _write(out, "Agreement of raters", agreement_sections(read, drawing, "ordinal" if ordinal else "nominal"))
+    sections = agreement_sections(read, drawing, "ordinal" if ordinal else "nominal")
+    _write(out, "Agreement of raters", [compared(read, None, units), *sections])
 
 
 @validate.command(epilog=console.examples("validate consensus votes.csv -o consensus --at-least 3"))
@@ -142,7 +144,10 @@ def consensus(
     """The label of each cell that most votes name, and how many cells have none, and why."""
     from histome.validation.raters.sections import consensus_sections
 
-    _write(out, "Consensus", consensus_sections(_votes(votes), at_least))
+    read = _votes(votes)
+    sections = consensus_sections(read, at_least)
+    print_rows(sections[0].rows)
+    _write(out, "Consensus", [compared(read), *sections])
 
 
 @validate.command(
@@ -167,16 +172,16 @@ def score(
     from histome.validation.raters.sections import condition_of, score_sections
 
     read = _votes(votes)
-    against = condition_of(read, truth)
+    against, answers = condition_of(read, truth), None if model is None else _answers(model)
     sections = score_sections(
         read,
-        None if model is None else _judge(read, model),
+        None if answers is None else _judge(read, answers),
         _drawing(read, units=units, strata=strata, draws=draws, seed=seed),
         truth=against,
         rated=condition_of(read, rated or against),
         classes=_list(classes),
     )
-    _write(out, "A model and raters against the consensus", sections)
+    _write(out, "A model and raters against the consensus", [compared(read, answers, units), *sections])
 
 
 @validate.command(epilog=console.examples("validate abstention votes.csv --model model.csv -o abstention"))
@@ -195,16 +200,16 @@ def abstention(
     from histome.validation.raters.sections import abstention_sections, condition_of
 
     read = _votes(votes)
-    against = condition_of(read, truth)
+    against, answers = condition_of(read, truth), _answers(model)
     sections = abstention_sections(
         read,
-        _judge(read, model),
+        _judge(read, answers),
         _drawing(read, units=units, draws=draws, seed=seed),
         truth=against,
         rated=condition_of(read, rated or against),
         classes=_list(classes),
     )
-    _write(out, "Abstention and calibration", sections)
+    _write(out, "Abstention and calibration", [compared(read, answers, units), *sections])
 
 
 @validate.command(
@@ -224,16 +229,16 @@ def strata(
     """A model's scores by cancer, site, scanner or any columns: the worst first, the small ones marked."""
     from histome.validation.raters.sections import condition_of, strata_sections
 
-    read = _votes(votes)
+    read, answers = _votes(votes), _answers(model)
     sections = strata_sections(
         read,
-        _judge(read, model),
+        _judge(read, answers),
         _drawing(read, units=units, draws=draws, seed=seed),
         truth=condition_of(read, truth),
         by=_list(by) or (),
         classes=_list(classes),
     )
-    _write(out, "Scores by stratum", sections)
+    _write(out, "Scores by stratum", [compared(read, answers, units), *sections])
 
 
 @validate.command(epilog=console.examples("validate match out/slide ann.geojson ben.geojson -o matched"))
@@ -258,8 +263,9 @@ def match(
 
     cells, placed, area_um = _placed(profile, labels, classes, area)
     matched = match_votes(cells, placed, area_um=area_um, within_um=within_um)
-    for row in matched.counts:
-        console.print_result(", ".join(f"{name} {value}" for name, value in row.items()))
+    print_rows(matched.counts)
+    for doubt in matched.doubts:
+        console.warn(doubt)
     _write(out, "Labels beside cells", match_sections(matched, within_um))
 
 
@@ -288,7 +294,7 @@ def segmentation(
 ) -> None:
     """Outlines against outlines (Dice, AJI, PQ, detection F1), or class maps against class maps."""
     from histome.cli.validation.segmentation import paired, read_maps, read_pair, read_strata
-    from histome.validation.segmentation import map_sections, segmentation_sections
+    from histome.validation.segmentation import map_sections, segmentation_doubts, segmentation_sections
 
     if not 0 < mpp < 100:
         raise UsageError(f"--mpp {mpp:g}: um/px of an image is between 0 and 100")
@@ -300,6 +306,8 @@ def segmentation(
     else:
         shown = {name: read_pair(*two) for name, two in files.items()}
         sections = segmentation_sections(shown, mpp, seed=seed, draws=draws, strata=strata)
+        for doubt in segmentation_doubts(shown, mpp):
+            console.warn(doubt)
     _write(out, "Class maps" if names else "Segmentation of nuclei", sections)
 
 
@@ -340,11 +348,16 @@ def _votes(path: Path, labels: tuple[str, ...] | None = None) -> "Votes":
     return read_votes(path, labels=labels)
 
 
-def _judge(votes: "Votes", path: Path) -> "Judge":
+def _answers(path: Path) -> "Answers":
     from histome.validation.raters import read_answers
+
+    return read_answers(path)
+
+
+def _judge(votes: "Votes", answers: "Answers") -> "Judge":
     from histome.validation.raters.accuracy import answers_of_model
 
-    return answers_of_model(votes, read_answers(path))
+    return answers_of_model(votes, answers)
 
 
 def _drawing(
@@ -362,5 +375,6 @@ def _write(out: Path, title: str, sections: "list[Section]") -> None:
                 str(row[k]) for k in ("judge", "measure", "condition", "stratum", "label") if k in row
             )
             known = f"95 % {row['low']:.3f} to {row['high']:.3f}, " if row["low"] == row["low"] else ""
-            console.print_result(f"{name}: {row['value']:.3f} ({known}n = {row['n']:,})")
+            value = f"{row['value']:.3f}" if row["value"] == row["value"] else "not known"
+            console.print_result(f"{name}: {value} ({known}n = {row['n']:,})")
     write_sections(out, title, sections)

@@ -25,6 +25,30 @@ class LabelImage(NamedTuple):
     classes: Mapping[int, str]
 
 
+# Median diameters of nuclei, um: outside of these the resolution is another one.
+_DIAMETERS_UM = (2.0, 40.0)
+
+
+def segmentation_doubts(images: Mapping[str, tuple[LabelImage, LabelImage]], mpp: float) -> list[str]:
+    """One line each: nuclei of a size that none has at this resolution, no nucleus that meets another.
+
+    Of pairs of one size (`segmentation_sections` refuses others).
+    """
+    doubts = []
+    areas = np.concatenate([np.bincount(true.labels.ravel())[1:] for true, _ in images.values()])
+    if (areas > 0).any():
+        wide = 2 * float(np.sqrt(np.median(areas[areas > 0]) / np.pi)) * mpp
+        if not _DIAMETERS_UM[0] <= wide <= _DIAMETERS_UM[1]:
+            doubts.append(f"the true nuclei are {wide:.3g} um wide at {mpp:g} um/px: is --mpp right?")
+    empty = [name for name, (_, found) in images.items() if not found.labels.any()]
+    if empty:
+        doubts.append(f"nothing was found in {len(empty)} of {len(images)} images, as in {empty[0]}.")
+    both = [pair for pair in images.values() if all(each.labels.any() for each in pair)]
+    if both and not any(((true.labels > 0) & (found.labels > 0)).any() for true, found in both):
+        doubts.append("no true nucleus meets a found one: are both files of the same images?")
+    return doubts
+
+
 def aji_plus(true: Labels, found: Labels) -> float:
     """Aggregated Jaccard index with one-to-one pairs of the largest total IoU (AJI+, arXiv:1812.06499).
 

@@ -56,3 +56,17 @@ def test_cells_alone_count_only_in_an_area_where_all_is_labeled():
 def test_labels_of_another_slide_are_refused():
     with pytest.raises(DataError, match="none of 1 labels lies within 3 um of a cell"):
         match_votes(CELLS, {"ann": placed((500, 500, "lymphocyte"))})
+
+
+def test_labels_that_meet_cells_by_chance_are_refused_and_few_are_said():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 300, (400, 2))
+    table = {"cell_id": np.arange(400), "x_um": places[:, 0], "y_um": places[:, 1], "class": ["other"] * 400}
+    cells, labels = pa.table(table), np.array(["other"] * 400, object)
+    with pytest.raises(DataError, match="would by chance: are they of this slide"):
+        match_votes(cells, {"ann": Placed(places / 2, labels)})  # px of another resolution
+    assert match_votes(cells, {"ann": Placed(places + 1, labels)}).doubts == []
+    some = np.where(np.arange(400)[:, None] < 160, places, rng.uniform(0, 300, (400, 2)))
+    (told,) = match_votes(cells, {"ann": Placed(some, labels)}).doubts
+    assert told.startswith("ann: 177 of 400 labels met a cell")
+    assert "see unmatched.csv" in told

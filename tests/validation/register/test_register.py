@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import shapely
@@ -111,7 +112,18 @@ def test_a_drawn_field_that_was_bent_turned_and_mirrored():
     bend = Bend(side, 6 / mpp, turns=1, mirror=True)
     found = lay_over(field, bend, mpp, 1.0)
     points = np.random.default_rng(0).uniform(60, side - 60, (400, 2))
-    assert np.percentile(left_apart(found, bend, points, mpp), 95) < 2
+    assert np.percentile(left_apart(found, bend, points, mpp), 95) < 1
+
+
+def test_a_wrong_resolution_is_told_by_the_size(monkeypatch):
+    pytest.importorskip("SimpleITK")
+    from histome.validation.register import fit
+
+    field = paint_field(256, mpp=1.0, rng=np.random.default_rng(3))
+    larger = in_dab(cv2.resize(field, None, fx=1.4, fy=1.4))
+    monkeypatch.setattr(fit, "_start", lambda he, ihc: (np.eye(2, 3) * 1.4, 2.0))
+    with pytest.raises(DataError, match=r"1\.4\d? times as large as the H&E: is their um/px right"):
+        fit.register_pair(field, larger, 1.0, mpps=(1.0, 1.0))
 
 
 @pytest.mark.slow

@@ -24,7 +24,6 @@ def register(
         float | None,
         typer.Option(help="um/px of what is compared; 1,500 px along the longer side if not given."),
     ] = None,
-    mesh: Annotated[int, typer.Option(min=1, max=64, help="Pieces of the B-spline along that side.")] = 8,
     landmarks: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two CSV, X and Y in px of the H&E and of the IHC.")
     ] = None,
@@ -33,7 +32,7 @@ def register(
     ] = True,
     warped_mpp: Annotated[float | None, typer.Option(help="Its um/px; the H&E's if not given.")] = None,
 ) -> None:
-    """Lay an IHC over the H&E of the same section: rigid (turned, mirrored), affine, B-spline."""
+    """Lay an IHC over the H&E of the same section: rigid (turned, mirrored), affine, flow."""
     with console.extra("register"):
         import SimpleITK  # noqa: F401
     from histome import open_slide
@@ -45,7 +44,7 @@ def register(
 
     places = None if landmarks is None else shared_landmarks(*landmarks)
     with open_slide(he, mpp=mpp) as fixed, open_slide(ihc, mpp=ihc_mpp or mpp) as moving:
-        laid = lay_over(fixed, moving, fit_mpp=fit_mpp, mesh=mesh)
+        laid = lay_over(fixed, moving, fit_mpp=fit_mpp)
         um = None if places is None else (places[0] * fixed.mpp.x, places[1] * moving.mpp.x)
         sections = registration_sections(laid.found, um)
         for row in sections[0].rows:

@@ -61,7 +61,11 @@ class Judge:
 
 
 def answers_of_model(votes: Votes, table: Mapping[str, NDArray[Any]], name: str = "model") -> Judge:
-    """Place a model's answers (see `read_answers`) beside votes; raises DataError where no cell is shared."""
+    """Place a model's answers (see `read_answers`) beside votes.
+
+    Raises DataError where no cell is shared, and where a column of both (slide, organ) tells two things of
+    one cell.
+    """
     place = np.searchsorted(votes.items, table["cell_id"])
     known = votes.items[np.minimum(place, len(votes.items) - 1)] == table["cell_id"]
     if not known.any():
@@ -69,6 +73,8 @@ def answers_of_model(votes: Votes, table: Mapping[str, NDArray[Any]], name: str 
             f"no cell of the {len(table['cell_id'])} answers has votes: "
             f"cell_id {str(table['cell_id'][0])!r} there, {str(votes.items[0])!r} in the votes."
         )
+    for column in votes.columns.keys() & table.keys():
+        _check_same(votes.columns[column][place[known]], table, np.flatnonzero(known), column)
     code = np.full(len(known), MISSING, np.int16)
     for k, label in enumerate(votes.labels):
         code[table["label"] == label] = k
@@ -81,6 +87,19 @@ def answers_of_model(votes: Votes, table: Mapping[str, NDArray[Any]], name: str 
         confidence = np.full(len(votes.items), np.nan)
         confidence[place[known]] = table["confidence"][known]
     return Judge(name, codes, given, confidence)
+
+
+def _check_same(
+    voted: NDArray[np.str_], table: Mapping[str, NDArray[Any]], rows: NDArray[np.intp], column: str
+) -> None:
+    said = table[column][rows].astype(np.str_)
+    other = np.flatnonzero((said != voted) & (said != "") & (voted != ""))
+    if len(other):
+        k = other[0]
+        raise DataError(
+            f"cell {table['cell_id'][rows[k]]} has {column} {str(voted[k])!r} in the votes and "
+            f"{str(said[k])!r} in the answers ({len(other):,} such cells): are they of the same slides?"
+        )
 
 
 def answers_of_rater(votes: Votes, condition: str, rater: str) -> Judge:

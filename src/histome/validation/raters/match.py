@@ -1,7 +1,7 @@
 """Labels that people gave at places, set beside the cells that a model found there, one to one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,10 @@ from histome.errors import DataError
 from histome.validation.matching import detection_counts, match_centers
 
 WITHIN_UM = 3.0
+# Labels of another slide or resolution meet cells too, by chance; of so few that cannot be told.
+_FEWEST_LABELS = 20
+_SHIFTS = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], float)
+_BESIDE = 8.0
 
 
 class Placed(NamedTuple):
@@ -37,12 +41,15 @@ class Matched:
     counts : list of dict
         Rows of rater, labels, matched, labels_alone, and, where an area was given in which all nuclei are
         labeled, cells_alone, precision, recall, f1.
+    doubts : list of str
+        Raters of whose labels fewer than half met a cell.
     """
 
     votes: list[dict[str, Any]]
     answers: list[dict[str, Any]]
     unmatched: list[dict[str, Any]]
     counts: list[dict[str, Any]]
+    doubts: list[str] = field(default_factory=list)
 
 
 def match_votes(
@@ -69,7 +76,8 @@ def match_votes(
     Raises
     ------
     DataError
-        Where no label of any rater meets a cell: another slide, other units.
+        Where no label of any rater meets a cell, or those of one meet no more cells than they do a little
+        beside: another slide, other units.
     """
     cells = _inside(cells, area_um)
     found = np.stack([cells[name].to_numpy() for name in ("x_um", "y_um")], axis=1)
@@ -89,6 +97,7 @@ def match_votes(
         if area_um is not None:
             row |= _detection(placed.centers_um, found, within_um)
         matched.counts.append(row)
+        matched.doubts.extend(_doubt(name, placed.centers_um, found, len(pairs), within_um))
     if not matched.votes:
         asked = sum(row["labels"] for row in matched.counts)
         raise DataError(
@@ -97,6 +106,20 @@ def match_votes(
         )
     matched.answers.extend(_answers(cells, ids, np.flatnonzero(met)))
     return matched
+
+
+def _doubt(
+    name: str, centers_um: NDArray[np.float64], found_um: NDArray[Any], met: int, within_um: float
+) -> list[str]:
+    """What to say where few labels met a cell; raises DataError where it is no more than by chance."""
+    if len(centers_um) < _FEWEST_LABELS or 2 * met >= len(centers_um) or not met:
+        return []
+    beside = [centers_um + _BESIDE * within_um * shift for shift in _SHIFTS]
+    chance = float(np.mean([len(match_centers(each, found_um, within_um=within_um)) for each in beside]))
+    told = f"{name}: {met:,} of {len(centers_um):,} labels met a cell, {chance:.0f} would by chance"
+    if met <= chance + 3 * np.sqrt(max(chance, 1.0)):
+        raise DataError(f"{told}: are they of this slide, in px of its full resolution?")
+    return [f"{told}; see unmatched.csv."]
 
 
 def _detection(true_um: NDArray[Any], found_um: NDArray[Any], within_um: float) -> dict[str, Any]:

@@ -181,8 +181,14 @@ def strata_sections(
 
 
 def drawing_of(votes: Votes, *, seed: int, draws: int, units: str | None, strata: str | None) -> Drawing:
-    """How intervals are drawn, by columns of the votes; raises DataError for a column that is not there."""
+    """How intervals are drawn, by columns of the votes.
+
+    Raises DataError for a column that is not there, and for units that are not stated: they would be one.
+    """
     columns = [None if name is None else stratum_of(votes.columns, [name]) for name in (units, strata)]
+    blank = 0 if units is None else int((votes.columns[units] == "").sum())
+    if blank:
+        raise DataError(f"{blank:,} cells have no {units}: each needs one to be drawn with.")
     return Drawing(np.random.default_rng(seed), draws, *columns)
 
 

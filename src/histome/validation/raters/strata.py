@@ -13,15 +13,17 @@ from histome.validation.resampling import interval
 # Of cells with a consensus; under this an interval of a macro F1 says next to nothing.
 SMALL = 50
 _BETWEEN = " / "
+_NOT_STATED = "(not stated)"
 
 
 def stratum_of(columns: Mapping[str, NDArray[np.str_]], by: Sequence[str]) -> NDArray[np.str_]:
-    """(n,) the values of some columns joined by ` / `; raises DataError for a column that is not there."""
+    """(n,) values joined by ` / `, `(not stated)` for a blank; DataError for a column that is not there."""
     missing = [name for name in by if name not in columns]
     if missing:
         known = ", ".join(columns) or "none"
         raise DataError(f"the votes have no column {', '.join(missing)}; columns to split by: {known}.")
-    return np.array([_BETWEEN.join(values) for values in zip(*(columns[name] for name in by), strict=True)])
+    rows = zip(*(columns[name] for name in by), strict=True)
+    return np.array([_BETWEEN.join(value or _NOT_STATED for value in values) for values in rows])
 
 
 def stratum_rows(

@@ -15,6 +15,8 @@ from histome.errors import DataError
 # No vote, and the vote that says that one cannot tell.
 MISSING, UNSURE = -1, -2
 SAID_UNSURE = ("unsure", "?", "uncertain")
+# A model's answers, as `read_answers` reads them: column -> values.
+Answers = Mapping[str, NDArray[Any]]
 _OWN = ("cell_id", "rater", "label", "condition")
 
 
@@ -55,8 +57,8 @@ def read_votes(path: str | Path, *, labels: Sequence[str] | None = None) -> Vote
     Raises
     ------
     DataError
-        One line: no such columns, no vote, an unknown label, two votes of one rater on one cell, two values
-        of a cell's own column.
+        One line: no such columns, no vote, an unknown label, two labels or raters that differ by case alone,
+        two votes of one rater on one cell, two values of a cell's own column.
     """
     return votes_of(_read(Path(path), ("cell_id", "rater", "label")), path, labels=labels)
 
@@ -70,6 +72,8 @@ def votes_of(table: pa.Table, path: str | Path, *, labels: Sequence[str] | None 
     names, code = _coded(said[rows], labels, path)
     items, item = np.unique(_text(table, "cell_id")[rows], return_inverse=True)
     raters, rater = np.unique(_text(table, "rater")[rows], return_inverse=True)
+    for kind, words in (("labels", names), ("raters", raters.tolist())):
+        _check_case(words, kind, path)
     condition = (
         _text(table, "condition")[rows] if "condition" in table.column_names else np.full(len(rows), "all")
     )
@@ -85,7 +89,7 @@ def votes_of(table: pa.Table, path: str | Path, *, labels: Sequence[str] | None 
 
 
 def read_answers(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read a model's answers: cell_id, label (str) and, if any, confidence (float), abstained (bool).
+    """Read a model's answers: cell_id, label (str) and, if any, confidence (float), abstained (bool), others.
 
     Raises DataError, one line: no such columns, a cell twice, a confidence that is no number of 0-1.
     """
@@ -107,7 +111,8 @@ def answers_of(table: pa.Table, path: str | Path) -> dict[str, NDArray[Any]]:
             raise DataError(f"{path}: column confidence has values outside 0-1 or none.")
     if "abstained" in table.column_names:
         answers["abstained"] = np.isin(np.char.lower(_text(table, "abstained")), ("true", "1", "yes"))
-    return answers
+    others = [name for name in table.column_names if name not in answers and name not in _OWN]
+    return answers | {name: _text(table, name) for name in others}
 
 
 def _read(path: Path, wanted: Sequence[str]) -> pa.Table:
@@ -142,6 +147,13 @@ def _coded(
     if len(unknown):
         raise DataError(f"{path}: unknown label {str(unknown[0])!r}; known are {', '.join(names)}.")
     return names, code
+
+
+def _check_case(words: Sequence[str], kind: str, path: str | Path) -> None:
+    seen: dict[str, str] = {}
+    for word in words:
+        if (other := seen.setdefault(word.strip().casefold(), word)) != word:
+            raise DataError(f"{path}: the {kind} {other!r} and {word!r} differ by case alone; write one.")
 
 
 def _check_single(place: NDArray[np.intp], rows: NDArray[np.intp], path: str | Path) -> None:

@@ -1,11 +1,13 @@
-"""H&E and IHC of one section, laid over each other: rigid, affine, then a B-spline (SimpleITK)."""
+"""H&E and IHC of one section, laid over each other: rigid, affine (SimpleITK), then a smooth flow."""
 
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from histome.errors import DataError
+from histome.validation.register.flow import find_flow
 from histome.validation.register.grays import Gray, GrayPair, gray_pair, shrunk
 from histome.validation.register.rigid import search_rigid
 from histome.validation.register.warp import Warp
@@ -18,6 +20,8 @@ _HALVED_PX = 400
 # Mutual information of the best place over that of the next best, which is of another angle. Six real pairs
 # have 1.26 and more; of five pairs of different tissues one has that, too (1.39), the others 1.13 and less.
 _LEAST_LEAD = 1.15
+# Between sections of one block tissue shrinks and stretches by some percent.
+_MOST_STRETCH = 1.25
 # Share of the longer side that a corner may lie apart in two finds of one place.
 _SAME_PLACE = 0.1
 
@@ -31,29 +35,25 @@ class Registered(NamedTuple):
         After each of the three steps.
     lead : float
         Mutual information after the affine step over that of the best place at another angle.
-    information : dict
-        Mutual information after the affine step and the B-spline.
+    correlation : dict
+        Mean local correlation of hematoxylin after the affine step and the flow, -1 to 1 (`Flow`).
     """
 
     rigid: Warp
     affine: Warp
     warp: Warp
     lead: float
-    information: dict[str, float]
+    correlation: dict[str, float]
 
 
 def register_pair(
-    fixed: RgbImage,
-    moving: RgbImage,
-    fit_mpp: float,
-    *,
-    mpps: tuple[float, float],
-    mesh: int = 8,
+    fixed: RgbImage, moving: RgbImage, fit_mpp: float, *, mpps: tuple[float, float]
 ) -> Registered:
     """Lay an IHC picture (moving) over H&E (fixed).
 
     A search over all angles with and without a mirror on the density of all stains; then, from coarse to
-    fine, an affine transform and a B-spline on the density of hematoxylin, by mutual information (Mattes).
+    fine, on the density of hematoxylin, an affine transform by mutual information (Mattes) and a smooth flow
+    by local correlation (`find_flow`).
 
     Parameters
     ----------
@@ -63,22 +63,27 @@ def register_pair(
         Of both.
     mpps : (float, float), um/px
         Of level 0 of the two slides.
-    mesh : int
-        Pieces of the B-spline along the longer side.
 
     Raises
     ------
     DataError
-        An empty picture, or two that do not look like one tissue.
+        An empty picture, two that do not look like one tissue, or of different size.
     """
     he, ihc = gray_pair(fixed, fit_mpp, dab=False), gray_pair(moving, fit_mpp, dab=True)
     matrix, lead = _start(he, ihc)
-    images = _image(he.nuclei, fit_mpp), _image(ihc.nuclei, fit_mpp)
-    affine, value = _affine(images[0], images[1], matrix)
-    spline, last = _spline(images[0], images[1], affine, mesh)
+    transform, _ = _affine(_image(he.nuclei, fit_mpp), _image(ihc.nuclei, fit_mpp), matrix)
+    affine = _matrix(transform)
+    _check_size(affine)
+    laid, inside = _laid(ihc.nuclei, affine, fit_mpp, he.nuclei.shape)
+    flow = find_flow(he.nuclei, laid, inside)
     size = fixed.shape[1] * fit_mpp, fixed.shape[0] * fit_mpp
-    rigid, straight, bent = (_as_warp(step, size, mpps) for step in (_transform(matrix), affine, spline))
-    return Registered(rigid, straight, bent, lead, {"affine": -value, "B-spline": -last})
+    rigid, straight = (
+        Warp(step, np.zeros((2, 2, 2), np.float32), max(size), *mpps) for step in (matrix, affine)
+    )
+    shifts, step = _at_nodes(flow.shifts_px, size, fit_mpp)
+    # The flow comes first: what it shifts is turned with the rest.
+    bent = Warp(affine, (shifts @ affine[:, :2].T).astype(np.float32), step, *mpps)
+    return Registered(rigid, straight, bent, lead, {"affine": flow.before, "flow": flow.after})
 
 
 def _start(he: GrayPair, ihc: GrayPair) -> tuple[NDArray[np.float64], float]:
@@ -127,7 +132,7 @@ def _transform(matrix: NDArray[np.float64]) -> Any:
 
 
 def _method(fixed: Any, levels: int) -> Any:
-    """What both fine steps share: mutual information of all pixels, from coarse to fine, on one thread."""
+    """Mutual information of all pixels, from coarse to fine, on one thread."""
     import SimpleITK as sitk
 
     method = sitk.ImageRegistrationMethod()
@@ -136,7 +141,7 @@ def _method(fixed: Any, levels: int) -> Any:
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetNumberOfThreads(1)
     method.SetInterpolator(sitk.sitkLinear)
-    # Pieces of the spline are some hundred px long: every second pixel places them as well, and faster.
+    # Every second pixel places an affine transform as well, and faster.
     finest = 2 if max(fixed.GetSize()) > _HALVED_PX else 1
     shrink = [finest * 2**k for k in range(levels - 1, -1, -1)]
     method.SetShrinkFactorsPerLevel(shrink)
@@ -165,34 +170,35 @@ def _affine(fixed: Any, moving: Any, start: NDArray[np.float64]) -> tuple[Any, f
     return initial, method.GetMetricValue()
 
 
-def _spline(fixed: Any, moving: Any, affine: Any, mesh: int) -> tuple[Any, float]:
-    """As `_affine`, for the B-spline before the affine transform."""
-    import SimpleITK as sitk
-
-    levels = _levels(fixed)
-    size = np.array(fixed.GetSize(), float)
-    coarse = np.maximum(np.round(mesh * size / size.max() / 2 ** (levels - 1)), 1).astype(int).tolist()
-    initial = sitk.BSplineTransformInitializer(fixed, coarse)
-    method = _method(fixed, levels)
-    method.SetMovingInitialTransform(affine)
-    method.SetInitialTransformAsBSpline(initial, inPlace=True, scaleFactors=[2**k for k in range(levels)])
-    method.SetOptimizerAsLBFGS2(solutionAccuracy=1e-7, numberOfIterations=20, deltaConvergenceTolerance=1e-4)
-    method.Execute(fixed, moving)
-    return sitk.CompositeTransform([affine, initial]), method.GetMetricValue()
+def _matrix(affine: Any) -> NDArray[np.float64]:
+    """(2, 3) of a transform about any center."""
+    linear = np.array(affine.GetMatrix()).reshape(2, 2)
+    return np.column_stack([linear, affine.TransformPoint((0.0, 0.0))])
 
 
-def _as_warp(transform: Any, size_um: tuple[float, float], mpps: tuple[float, float]) -> Warp:
-    """Sample a transform at the nodes of a grid over the fixed picture; the affine part by least squares."""
-    import SimpleITK as sitk
+def _check_size(affine: NDArray[np.float64]) -> None:
+    size = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+    if not 1 / _MOST_STRETCH < size < _MOST_STRETCH:
+        raise DataError(f"the IHC comes out {size:.2f} times as large as the H&E: is their um/px right?")
 
+
+def _laid(moving: Gray, matrix: NDArray[np.float64], mpp: float, shape: tuple[int, ...]) -> tuple[Gray, Gray]:
+    """The moving picture on the pixels of the fixed one, and where it has any."""
+    linear = matrix[:, :2]
+    # Centers of pixels are whole numbers for OpenCV.
+    in_px = np.column_stack([linear, matrix[:, 2] / mpp + linear @ (0.5, 0.5) - 0.5])
+    flags, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (shape[1], shape[0])
+    picture = cv2.warpAffine(moving, in_px, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.ones_like(moving), in_px, size, flags=flags, borderValue=0.0)
+    return picture, inside  # type: ignore[return-value]
+
+
+def _at_nodes(
+    shifts_px: NDArray[np.float32], size_um: tuple[float, float], mpp: float
+) -> tuple[NDArray[np.float32], float]:
+    """A field at the nodes of a grid over the picture, um, and the grid's step."""
     step = max(size_um) / _FIELD_NODES
     columns, rows = (int(np.ceil(side / step)) + 1 for side in size_um)
-    grid = sitk.TransformToDisplacementField(
-        transform, sitk.sitkVectorFloat64, (columns, rows), (0.0, 0.0), (step, step)
-    )
-    nodes = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2) * step
-    moved = nodes + sitk.GetArrayFromImage(grid).reshape(-1, 2)
-    design = np.column_stack([nodes, np.ones(len(nodes))])
-    matrix = np.linalg.lstsq(design, moved, rcond=None)[0].T.astype(np.float64)
-    shifts = (moved - design @ matrix.T).reshape(rows, columns, 2).astype(np.float32)
-    return Warp(matrix, shifts, step, *mpps)
+    x, y = np.meshgrid(*(np.arange(n, dtype=np.float32) * step / mpp - 0.5 for n in (columns, rows)))
+    shifts = cv2.remap(shifts_px, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return shifts * mpp, step  # type: ignore[return-value]

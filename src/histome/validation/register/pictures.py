@@ -42,19 +42,20 @@ def save_overlap(path: Path, fixed: RgbImage, moved: RgbImage) -> None:
 
 
 def registration_sections(found: Registered, landmarks_um: tuple[Points, Points] | None) -> list[Section]:
-    """Mutual information after each step and, where there are landmarks, how far they are left apart."""
+    """Local correlation after each step and, where there are landmarks, how far they are left apart."""
     rows: list[Mapping[str, Any]] = []
     if landmarks_um is not None:
         one, other = landmarks_um
-        steps = {"rigid": found.rigid, "affine": found.affine, "B-spline": found.warp}
+        steps = {"rigid": found.rigid, "affine": found.affine, "flow": found.warp}
         places = {"as given": one, **{name: warp.forward(one) for name, warp in steps.items()}}
         rows = [{"step": name, **landmark_errors(at, other)} for name, at in places.items()]
-    seen = [{"step": name, "mutual_information": value} for name, value in found.information.items()]
-    seen.append({"step": "lead over the next best angle", "mutual_information": found.lead})
+    seen = [{"step": name, "likeness": value} for name, value in found.correlation.items()]
+    seen.append({"step": "lead over the next best angle", "likeness": found.lead})
     text = (
-        "Mutual information of the hematoxylin of both pictures: the more, the more alike; how many times "
-        "that of the best place at another angle. See overlap.png: two tissues can fit by chance."
+        "Mean correlation of the hematoxylin of both pictures in windows of 9 px, -1 to 1; and how many "
+        "times the mutual information of the best place at another angle. See overlap.png: two tissues can "
+        "fit by chance."
     )
     told = "Distance of landmarks that people marked on both pictures, um on the IHC."
     errors = [Section("errors", "Landmarks", told, rows, figure="")] if rows else []
-    return [*errors, Section("information", "Likeness", text, seen, figure="")]
+    return [*errors, Section("likeness", "Likeness", text, seen, figure="")]

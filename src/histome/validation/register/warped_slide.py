@@ -37,12 +37,12 @@ class LaidOver(NamedTuple):
         save_overlap(out / "overlap.png", fixed, warped(moving, self.found.warp, self.mpp, fixed.shape[:2]))
 
 
-def lay_over(fixed: Slide, moving: Slide, *, fit_mpp: float | None = None, mesh: int = 8) -> LaidOver:
+def lay_over(fixed: Slide, moving: Slide, *, fit_mpp: float | None = None) -> LaidOver:
     """Register two slides (see `register_pair`) at `fit_mpp`; 1,500 px along the longer side if None."""
     mpps = fixed.mpp.x, moving.mpp.x
     at = max(fit_mpp or max(*fixed.extent_um, *moving.extent_um) / _FIT_PX, *mpps)
     pictures = _whole(fixed, at), _whole(moving, at)
-    return LaidOver(register_pair(*pictures, at, mpps=mpps, mesh=mesh), pictures, at)
+    return LaidOver(register_pair(*pictures, at, mpps=mpps), pictures, at)
 
 
 def _whole(slide: Slide, mpp: float) -> RgbImage:

@@ -115,7 +115,7 @@ class Rounds:
             write_warped(path, ihc, laid.found.warp, extent_um, slide.mpp)
         laid.found.warp.save(keys / f"{stain}.npz")
         told = {"slide": slide.name, "stain": stain, "lead": laid.found.lead}
-        self.registered.append(told | {f"information_{k}": v for k, v in laid.found.information.items()})
+        self.registered.append(told | {f"correlation_{k}": v for k, v in laid.found.correlation.items()})
         return path
 
     def summary(self) -> list[Section]:
