@@ -112,6 +112,8 @@ def drawing() -> Any:
 def _draw(compared: Sequence[Compared], path: Path) -> Path:
     """Performance over speed, colored by robustness (gray where no task has a confounder)."""
     pyplot = drawing()
+    from matplotlib.ticker import LogFormatter
+
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
     speed = [one.cost.tiles_per_s if one.cost else np.nan for one in compared]
     robust = [mean_of([r.robustness.ri for r in one.tasks if r.robustness]) for one in compared]
@@ -127,6 +129,9 @@ def _draw(compared: Sequence[Compared], path: Path) -> Path:
     axes.set(
         xscale="log", xlabel="tiles per second, this machine", ylabel="mean balanced accuracy, linear probe"
     )
+    axes.margins(x=0.3, y=0.1)  # names stand to the right of their points
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
     figure.colorbar(shown, label="robustness index")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
