@@ -23,7 +23,12 @@ from histome.cohort.answers.questions.choose import in_words, normal_scores
 from histome.cohort.answers.questions.compare import family_rows
 from histome.cohort.answers.questions.effects import explained, shift, superiority
 from histome.cohort.answers.questions.intercepts import fit_means
-from histome.cohort.answers.questions.power import smallest_hazard_ratio, smallest_shift_sd, superiority_of
+from histome.cohort.answers.questions.power import (
+    power_note,
+    smallest_hazard_ratio,
+    smallest_shift_sd,
+    superiority_of,
+)
 from histome.cohort.answers.tables import pool_patients
 from histome.errors import DataError, UsageError
 from histome.exports.workbook import CORE_NUMBERS
@@ -369,6 +374,11 @@ def test_power_is_that_of_simulation_and_of_statsmodels():
     assert found.mean() == pytest.approx(0.8, abs=0.04)
     # (1.96 + 0.84)^2 / log(2)^2 events show a doubled hazard.
     assert smallest_hazard_ratio(round(7.849 / np.log(2) ** 2)) == pytest.approx(2.0, rel=0.02)
+
+
+def test_of_one_number_nothing_is_said_of_all():
+    assert "of all" not in power_note((40, 40), 1)
+    assert "of all 2 numbers at once" in power_note((40, 40), 2)
 
 
 def test_normal_scores_of_ranks():

@@ -36,11 +36,10 @@ def power_note(sizes: tuple[int, int], tests: int) -> str:
     """Return the note of a comparison of two groups."""
     one, all_of_them = (smallest_shift_sd(sizes, each) for each in (1, tests))
     chance = [round(100 * superiority_of(each)) for each in (one, all_of_them)]
+    every = f"; of all {tests} numbers at once, {all_of_them:.2f} SD ({chance[1]} of 100)"
     return (
         f"What {sizes[0]} against {sizes[1]} could have shown, four times in five: of a single number, a "
-        "shift "
-        f"of {one:.2f} SD (one of the higher group lies above one of the other in {chance[0]} of 100 pairs); "
-        f"of all {tests} numbers at once, {all_of_them:.2f} SD ({chance[1]} of 100). A smaller difference "
-        "may "
-        "well be there and not be seen here: no finding is no proof that groups are alike."
+        f"shift of {one:.2f} SD (one of the higher group lies above one of the other in {chance[0]} of 100 "
+        f"pairs){every if tests > 1 else ''}. A smaller difference may well be there and not be seen here: "
+        "no finding is no proof that groups are alike."
     )

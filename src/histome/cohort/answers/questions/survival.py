@@ -235,10 +235,10 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
 def _each_said(table: Sequence[dict[str, Any]], events: int) -> tuple[str, ...]:
     found = [row for row in table if row["q"] <= _DISCOVERY]
     one, every = (smallest_hazard_ratio(events, tests) for tests in (1, len(table)))
+    at_once = f", of all {len(table)} at once {every:.2f} (or {1 / every:.2f})" if len(table) > 1 else ""
     power = (
         f"What {events} events could have shown, four times in five: of a single number a hazard ratio of "
-        f"{one:.2f} "
-        f"per SD (or {1 / one:.2f}), of all {len(table)} at once {every:.2f} (or {1 / every:.2f})."
+        f"{one:.2f} per SD (or {1 / one:.2f}){at_once}."
     )
     if not found:
         return (f"None of {counted(len(table), 'metric')} was shown to go with survival.", power)
