@@ -62,7 +62,6 @@ def test_a_network_that_was_let_go_runs_no_more(search):
 
 
 def test_the_table_is_written_group_by_group_as_a_whole(search, tmp_path, monkeypatch):
-    monkeypatch.setattr("histome.cells.rows.ROW_GROUP", 16)
     monkeypatch.setattr("histome.geotable.ROW_GROUP", 16)
     monkeypatch.setattr("histome.cells.filed.ROW_GROUP", 16)
     found = rows_of(search)

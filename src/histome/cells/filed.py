@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from histome.cells.pixels import Stains
+from histome.cells.shape import NuclearShapes
 from histome.cells.stored import stored_outlines
 from histome.cells.windows import Located, Nuclei, join
 from histome.classes import CELL_CLASSES
@@ -30,8 +32,8 @@ _AT_ONCE = 8192
 # One nucleus: the columns of `Nuclei` but its outline, and the bounds of that.
 _RECORD = np.dtype(
     [
-        ("shape", "f8", (9,)),
-        ("stain", "f8", (3,)),
+        ("shape", "f8", (len(NuclearShapes._fields),)),
+        ("stain", "f8", (len(Stains._fields),)),
         ("probability", "f4", (len(CELL_CLASSES),)),
         ("energy", "f4"),
         ("score", "f4"),
@@ -63,6 +65,11 @@ def temporary_file(owner: object) -> IO[bytes]:
         file: IO[bytes] = TemporaryFile(prefix="histome-")  # noqa: SIM115 (closed when let go)
     weakref.finalize(owner, file.close)
     return file
+
+
+def row_groups(n: int) -> list[slice]:
+    """Return the rows of each part of a table that is put together: one part at least."""
+    return [slice(at, at + ROW_GROUP) for at in range(0, max(1, n), ROW_GROUP)]
 
 
 class NucleiFile:
@@ -148,5 +155,5 @@ class FoundNuclei(NamedTuple):
 
     def parts(self) -> Iterator[Nuclei]:
         """Yield all nuclei in order, without their outlines, some at a time."""
-        for at in range(0, len(self.rows), ROW_GROUP):
-            yield self.file.nuclei(self.rows[at : at + ROW_GROUP])
+        for part in row_groups(len(self.rows)):
+            yield self.file.nuclei(self.rows[part])

@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from histome.cells.filed import NucleiFile, keeping, temporary_file
-from histome.geotable import ROW_GROUP
+from histome.cells.filed import NucleiFile, keeping, row_groups, temporary_file
 
 GEOMETRY = "geometry"
 
@@ -64,8 +63,3 @@ class CellRows:
     def table(self) -> pa.Table:
         """Return the whole table, of `SCHEMA`."""
         return pa.concat_tables(self.parts())
-
-
-def row_groups(n: int) -> list[slice]:
-    """Return the rows of each part of a table that is put together: one part at least."""
-    return [slice(at, at + ROW_GROUP) for at in range(0, max(1, n), ROW_GROUP)]

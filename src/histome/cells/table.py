@@ -11,10 +11,10 @@ import shapely
 from numpy.typing import NDArray
 
 from histome.cells.familiarity import strangeness, surroundings
-from histome.cells.filed import FoundNuclei
+from histome.cells.filed import FoundNuclei, row_groups
 from histome.cells.given import GivenNuclei
 from histome.cells.pixels import Stains
-from histome.cells.rows import GEOMETRY, CellRows, row_groups
+from histome.cells.rows import GEOMETRY, CellRows
 from histome.cells.shape import NuclearShapes
 from histome.cells.stored import kept_digits, placed
 from histome.cells.windows import CellSearch, Located, Nuclei, signs_of
