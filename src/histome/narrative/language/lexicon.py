@@ -252,14 +252,29 @@ def _comparisons(subject: str) -> Entries:
                 yield word, "m", ((name, sign),)
         for word in words["outnumbering"][direction]:
             yield word, "x", sign
-    for place, adjectives in words["ranks"].items():
-        for word in adjectives:
-            yield word, "k", int(place)
-    for place, adjectives in words["ordinals"].items():
-        for word in adjectives:
-            yield word, "1", int(place)
+    for word, place in _ranks(words["ranks"]):
+        yield word, "k", place
+    for word in words["ranks"]["densest"]:
+        yield word, "n", "density"
+    for place, word in enumerate(words["ranks"]["ordinals"], start=1):
+        yield word, "1", place
+    for word, place in words["ranking"]["ordinals"].items():
+        yield word, "1", place
     for word in words["ranking"]["verbs"]:
         yield word, "r", word
+
+
+def _ranks(ranks: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield "third place", "rank 3", "third most common", "second rarest", with the place."""
+    for place, ordinal in enumerate(ranks["ordinals"], start=1):
+        yield from ((phrase.format(ordinal), place) for phrase in ranks["placed"])
+        yield from ((phrase.format(place), place) for phrase in ranks["numbered"])
+        before = "" if place == 1 else f"{ordinal} "
+        yield from ((before + best, place) for best in (*ranks["most"], *ranks["densest"]))
+        yield from ((before + least, -place) for least in ranks["least"])
+    yield from ((f"next {best}", 2) for best in ranks["most"])
+    for place, words in ranks["phrases"].items():
+        yield from ((word, int(place)) for word in words)
 
 
 def _states(subject: str) -> Entries:
