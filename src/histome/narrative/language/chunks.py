@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from histome.narrative.language.amounts import Amount
+from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
 
+_AND = ("and", "or", "nor", "as well as", "plus", "along with", "together with", "&", "+", "alongside", "combined with")
 Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 
@@ -47,7 +48,7 @@ def _asides(tokens: list[Token]) -> list[Token]:
             amount = kinds.get("Q") or (
                 kinds["R"].amount if kinds["R"].whole or _of_all(kinds["R"]) else None
             )
-            if amount is not None and amount.dimension:
+            if amount is not None and (amount.dimension or amount.is_exact):
                 found[-1] = replace(found[-1], notes=[*found[-1].notes, amount])
                 at = at_amount + 2
                 continue
@@ -86,7 +87,21 @@ def _without_participles(tokens: list[Token]) -> list[Token]:
 
 def _without_only(tokens: list[Token]) -> list[Token]:
     """Return tokens without "only" before an amount: it says no more than the amount."""
-    return [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]
+    kept = [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]
+    for k, token in enumerate(kept[1:]):  # "all but confined to"
+        if kept[k].kinds.get("~") == "almost" and isinstance(token.kinds.get("O"), Amount):
+            if token.kinds["O"].holds[0] > 0.97 and set(token.kinds) <= {"O", "_"}:
+                kept[k] = replace(kept[k], kinds={"O": word_amount("adverbs", "overwhelmingly")})
+    return [t for k, t in enumerate(kept) if not _confines(kept, k)]
+
+
+def _confines(tokens: list[Token], at: int) -> bool:
+    """Whether it is the "confined to" of "overwhelmingly confined to": the adverb says how much."""
+    if not _is_all(tokens, at - 1, "O", "O") or not all(
+        isinstance(t.kinds["O"], Amount) for t in tokens[at - 1 : at + 1]
+    ):
+        return False
+    return tokens[at].kinds["O"].holds[0] > 0.97 and tokens[at - 1].kinds["O"].holds[0] >= 0.5
 
 
 def _says_nothing(tokens: list[Token], at: int) -> bool:
@@ -128,12 +143,20 @@ def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
     """Yield where the items of "a, b and c" stand, from the one at `at` on."""
     while _is(tokens, at, letters):
         yield at
-        if _is_all(tokens, at + 1, ",&", letters):
+        last = _joins(tokens, at - 1)  # behind "and" only another "and" goes on: "after a and b, c"
+        if _is_all(tokens, at + 1, ",", letters) and not last and not _is(tokens, at + 1, "&"):
             at += 2
-        elif _is_all(tokens, at + 1, ",", "&", letters):
+        elif _joins(tokens, at + 1) and _is(tokens, at + 2, letters):
+            at += 2
+        elif _is(tokens, at + 1, ",") and _joins(tokens, at + 2) and _is(tokens, at + 3, letters):
             at += 3
         else:
             return
+
+
+def _joins(tokens: list[Token], at: int) -> bool:
+    """Whether this is "and" rather than "whereas"."""
+    return _is(tokens, at, "&") and tokens[at].kinds["&"] in _AND
 
 
 def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
@@ -149,7 +172,11 @@ def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     if _is_all(tokens, start, "J", "K"):
         return {"L": (tokens[start].kinds["J"],)}, start + 2
     if not _is(tokens, start, "T") or outside:
-        return ({"e": tokens[start].kinds["T"]}, start + 1) if outside and _is(tokens, start, "T") else None
+        if not outside or not _is(tokens, start, "T"):
+            return None
+        both = _is_all(tokens, start + 1, "&", "T")  # "outside carcinoma and stroma"
+        ends = (start, start + 2) if both else (start,)
+        return {"e": tuple(tokens[k].kinds["T"] for k in ends)}, ends[-1] + 1
     places, end = [tokens[start].kinds["T"]], start + 1
     while start > at + 1 or _is_all(tokens, end, "&", "i", "T"):
         step = 2 if _is_all(tokens, end, "&", "T") else 3 if _is_all(tokens, end, "&", "i", "T") else 0

@@ -214,10 +214,17 @@ def _cuts(tokens: list[Token]) -> list[int]:
 def _begins(tokens: list[Token], at: int) -> bool:
     """Whether a clause may begin here: behind a comma or a conjunction, with "at 25 %", "versus 28.1"."""
     token = tokens[at]
-    if token.has(",&wV"):
+    if token.has(",&wV") or _relates(tokens, at):
         return True
     behind = at + 1 < len(tokens) and tokens[at + 1].has("QR")
     return (token.has("ia=") and behind) or (token.has("a=") and at > 0 and tokens[at - 1].has("Q"))
+
+
+def _relates(tokens: list[Token], at: int) -> bool:
+    """Whether it is the "that" of "a minor component that takes up 5 %"."""
+    if not tokens[at].has("u") or not at or not tokens[at - 1].has("AkK") or at + 1 == len(tokens):
+        return False
+    return set(tokens[at + 1].kinds) <= set("v_i")
 
 
 def _as(token: Token, letter: str, thing: object) -> Token:
@@ -239,11 +246,15 @@ def _with_amount(last: Token, own: Token) -> Token:
 def _trimmed(tokens: list[Token]) -> list[Token]:
     """Return tokens without commas and conjunctions at their ends."""
     first, last = 0, len(tokens)
-    while first < last and tokens[first].has(",&") and not tokens[first].has("N"):
+    while first < last and (tokens[first].has(",&") and not tokens[first].has("N") or _leads(tokens, first)):
         first += 1
     while last > first and tokens[last - 1].has(",&"):
         last -= 1
     return stripped(tokens[first:last])
+
+
+def _leads(tokens: list[Token], at: int) -> bool:
+    return "u" in tokens[at].kinds and at + 1 < len(tokens) and set(tokens[at + 1].kinds) <= set("v_i")
 
 
 def _unsure(claim: Judged) -> Judged:
@@ -255,7 +266,7 @@ def _in_respect(tokens: list[Token], context: Context) -> Context:
     """Return the context with what the clause says of its aspect ("in size") and of "both", "each"."""
     aspect = next((token.kinds["n"] for token in tokens if "n" in token.kinds), context.aspect)
     return replace(
-        context, aspect=aspect, carried=context.place, each=any(token.has("B") for token in tokens)
+        context, aspect=aspect, carried=context.place, each=any(token.has("B") and token.kinds["B"] != "either" for token in tokens)
     )
 
 
@@ -295,7 +306,10 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
             single = one and kept[at + 2].has("ETYW") and kept[at + 1].kinds["Q"].dimension is None
             found.append(([*kept[:at], *kept[at + 1 + single :]], replace(changed, negated=True)))
     if not tokens[0].has("ETYWS"):
-        for subject in _subjects(context):
+        subjects = list(_subjects(context))
+        if tokens[0].kinds.get("v") == "holds" and not tokens[0].has("w") and context.tissues:
+            found = [([subjects[0], *tokens], context), *found]  # "..., and holds most of the lymphocytes"
+        for subject in subjects:
             found += [
                 ([subject, *kept], changed)
                 for kept, changed in list(found)

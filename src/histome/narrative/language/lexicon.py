@@ -284,7 +284,7 @@ def _states(subject: str) -> Entries:
             yield word, "c", pattern
     for doing, kind in (("abstained", "3"), ("valid", "4"), ("other", "6"), ("rest", "8")):
         for word in words["doings"][doing]:
-            yield word, kind, doing
+            yield word, kind, word
     for word in words["patterns"]["arrangement"]:
         yield word, "j", word
     for label, labels in words["phenotypes"].items():

@@ -10,6 +10,7 @@ from histome.narrative.language.tokens import lexemes
 
 def with_amounts(tokens: list[Token], sentence: str, subject: str) -> list[Token]:
     """Return tokens with amounts put together."""
+    tokens = _with_halves(tokens, sentence)
     found: list[Token] = []
     at = 0
     while at < len(tokens):
@@ -20,6 +21,22 @@ def with_amounts(tokens: list[Token], sentence: str, subject: str) -> list[Token
         else:
             found += _unhedged(tokens[at], sentence, subject)
             at += 1
+    return found
+
+
+def _with_halves(tokens: list[Token], sentence: str) -> list[Token]:
+    """Return tokens with "two and a half" as one number."""
+    found: list[Token] = []
+    for token in tokens:
+        part = token.kinds.get("%")
+        words = sentence[token.start : token.end].lower()
+        if part and words.startswith(("a ", "one ")) and len(found) > 1 and "&" in found[-1].kinds:
+            whole = _value(found[-2])
+            said = sentence[found[-1].start : found[-1].end].lower()
+            if whole and whole[2] is None and whole[0].is_integer() and said == "and":
+                found[-2:] = [Token({"#": (whole[0] + part, 0.05, None, 1.0)}, found[-2].start, token.end)]
+                continue
+        found.append(token)
     return found
 
 
@@ -41,6 +58,8 @@ def _unhedged(token: Token, sentence: str, subject: str) -> list[Token]:
 
 def _amount(tokens: list[Token], at: int, sentence: str) -> tuple[Token | None, int]:
     """Return the amount that begins at a token, hedges before it included, and where it ends."""
+    if _is_rest(tokens, at, sentence):
+        return None, at
     hedge, first = None, at
     while first < len(tokens) and "~" in tokens[first].kinds and hedge is None:
         hedge, first = tokens[first].kinds["~"], first + 1
@@ -53,9 +72,10 @@ def _amount(tokens: list[Token], at: int, sentence: str) -> tuple[Token | None, 
         if amount is not None:
             text = sentence[tokens[at].start : tokens[end - 1].end]
             amount = replace(amount, text=text)
-            kinds: Kinds = (
-                {"R": Ratioed(amount, (amount.of or ALL_CELLS,))} if kind == "of cells" else {kind: amount}
-            )
+            kinds: Kinds = {kind: amount}
+            if kind in ("of cells", "of tiles"):
+                tiles = kind == "of tiles"
+                kinds = {"R": Ratioed(amount, () if tiles else (amount.of or ALL_CELLS,), tiles=tiles)}
             if end == at + 1:
                 kinds = {
                     name: value
@@ -65,6 +85,13 @@ def _amount(tokens: list[Token], at: int, sentence: str) -> tuple[Token | None, 
                 # "a quarter" is an amount, not a filler; "few" may stand behind "to be" as well
             return Token(kinds, tokens[at].start, tokens[end - 1].end), end
     return None, at
+
+
+def _is_rest(tokens: list[Token], at: int, sentence: str) -> bool:
+    """Whether it is the "all but" of "all but 40 of the lymphocytes": all without so many, not almost so many."""
+    if sentence[tokens[at].start : tokens[at].end].lower() != "all but" or at + 1 == len(tokens):
+        return False
+    return tokens[at + 1].has("#^")
 
 
 Parsed = tuple[str, Amount | None, int]
@@ -147,22 +174,26 @@ def _one_in(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> P
         return "Q", None, at
     kind = "Q"
     cells = ALL_CELLS
-    if end + 1 < len(tokens) and tokens[end].has("WE") and tokens[end + 1].has("i"):
+    if end + 1 < len(tokens) and tokens[end].has("WEI") and tokens[end + 1].has("io"):
         cells = tokens[end].kinds.get("E", ALL_CELLS)
         kind, end = "of cells", end + 1
     if end + 1 >= len(tokens):
         return "Q", None, at
     words = sentence[tokens[end].start : tokens[end].end].lower()
     second = _value(tokens[end + 1])
+    if second is None and "^" in tokens[end + 1].kinds:  # "three in a hundred"
+        second = (tokens[end + 1].kinds["^"], 0.5, None, 1.0)
     joined = words in ("in", "out of", "of every", "in every", "out of every", "/") or (
         words == "of" and kind == "of cells"
     )
     if not joined or second is None or second[2] or not 0 < first[0] < second[0] <= 1000:
         return "Q", None, at
     amount = _share(first[0] / second[0], hedge or "round")
-    if kind == "of cells" and end + 2 < len(tokens) and tokens[end + 2].has("WE"):
+    if kind == "of cells" and (end + 2 < len(tokens) and tokens[end + 2].has("WE")):
         return "Q", None, at
-    return (kind, replace(amount, of=cells), end + 2) if kind == "of cells" else (kind, amount, end + 2)
+    if kind == "of cells" and tokens[at + 1].has("I") and not tokens[at + 1].has("WE"):
+        kind, cells = "of tiles", ALL_CELLS
+    return (kind, amount if kind == "Q" else replace(amount, of=cells), end + 2)
 
 
 def _to_one(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> Parsed:

@@ -9,7 +9,7 @@ from histome.narrative.language.amounts import Amount
 from histome.narrative.language.judging import Judged
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import Measured, Token
-from histome.narrative.language.quantities import World
+from histome.narrative.language.quantities import Value, World
 
 
 class Element(NamedTuple):
@@ -39,6 +39,7 @@ class Context:
     aspect: str = ""
     each: bool = False
     against: tuple[CellGroup, ...] = ()
+    pair: tuple[Value, ...] = ()
     measured: Measured | None = None
     unit: str | None = None
     tile_metric: str | None = None
@@ -87,7 +88,7 @@ def _several(token: Token, letter: str) -> tuple[Any, ...]:
 
 def is_silent(token: Token) -> bool:
     """Whether a token asserts nothing beside what it joins; "only" and "not" always do."""
-    return token.has("_vBn") and not token.has("ON")
+    return token.has("_vBn") and not token.has("ON") and not (token.has("n") and token.has("k"))
 
 
 Action = Callable[[ClauseMatch, Context], list[Judged] | None]

@@ -27,6 +27,9 @@ def _quantity(name: str, thing: Token, c: Context) -> Value | None:
         measured: Measured = thing.kinds["Y"]
         options = [v for v in measure_options(measured, c, _BARE) if v is not None]
         return options[0] if options else None
+    if thing.is_joined and "T+" in thing.kinds:
+        joined = world.summed([world.area(tissue) for tissue in thing.kinds["T+"]])
+        return joined if name in ("size", "count", "high") else None
     if "T" in thing.kinds and "E" not in thing.kinds:
         return world.area(thing.kinds["T"]) if name in ("size", "count", "high") else None
     cells = thing.kinds["E+"] if "E+" in thing.kinds else (thing.kinds["E"],)
@@ -59,12 +62,13 @@ def compared(
         found = [compared(first, other, names, sign, factor, c, text) for other in others]
         return [claim for claims in found for claim in claims or ()]
     for name in [c.aspect] if c.aspect else names:
-        values = _quantity(name, first, c), _quantity(name, second, c)
-        if None not in values:
+        mine, other = _quantity(name, first, c), _quantity(name, second, c)
+        if mine is not None and other is not None:
+            c.pair = (mine, other)
             c.measured = second.kinds.get("Y", c.measured)
             c.cells = first.kinds.get("E+") or ((first.kinds["E"],) if "E" in first.kinds else c.cells)
             c.against = second.kinds.get("E+") or ((second.kinds["E"],) if "E" in second.kinds else ())
-            return [judge_ratio(*values, factor, sign, text)]
+            return [judge_ratio(mine, other, factor, sign, text)]
     return [Judged(None, "comparison", text, reason="the facts do not say")]
 
 
@@ -106,19 +110,43 @@ def _outnumber_others(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judged if judged.true else judged._replace(true=None)]
 
 
-@rule("E x E g? [QF]", "E x g? E g? [QF]", "E y x E", "T x T g? [QF]", "Y x [YE] g? [QF]")
+@rule(
+    "E x E g? [QF] W?",
+    "E x F g? E",
+    "E x g? E g? [QF] W?",
+    "E y x E",
+    "T x T g? [QF]",
+    "Y x [YE] g? [QF]",
+)
 def _outnumber_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = [token for letter, token in m.parts if letter in "ETY"]
     if "Y" in first.kinds and "Y" not in second.kinds:
         second = likened(second, first.kinds["Y"])
     factor = m.one("Q") or m.one("F") or m.one("y")
-    if factor.dimension not in (None, "ratio"):
+    if factor.dimension not in ("ratio", None, "area"):
         return None
-    return compared(first, second, ("count", "size"), m.one("x"), factor, c, m.text)
+    if [letter for letter, _ in m.parts][-2:] == ["g", "E"] and m.one("F"):  # "outnumbered tenfold by lymphocytes"
+        return compared(first, second, ("count", "size"), -abs(m.one("x")), factor, c, m.text)
+    if factor.dimension == "ratio" or m.one("g") not in ("by", None):  # "by a factor of 3"
+        return compared(first, second, ("count", "size"), m.one("x"), factor, c, m.text)
+    return more_by(first, second, ("count", "size"), m.one("x"), factor, c, m.text) if m.one("g") else None
+
+
+def more_by(
+    first: Token, second: Token, names: Sequence[str], sign: int, amount: Amount, c: Context, text: str
+) -> list[Judged] | None:
+    """Return the claims of "by 600 cells": that it is more, and the difference."""
+    c.pair = ()
+    found = compared(first, second, names, sign, None, c, text)
+    if found and c.pair:
+        mine, other = c.pair
+        apart = mine._replace(amount=sign * (mine.amount - other.amount))
+        found = [*found, judge_amount([apart], amount)]
+    return found
 
 
 @rule(
-    "[ETY] y? m a g? [ETY]",
+    "[ETY] y? m S? a g? [ETY]",
     "Y y? m i E a i? E",
     "y? m [ET] a [ET]",
     "m [ET] a [ET]",
@@ -181,6 +209,8 @@ def _times(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if factor.dimension is None and not m.one("s") and not m.one("m"):  # "one cell", not "one times"
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count", "size")), 0)
+    if factor.dimension is None and m.one("m"):  # "1,200 more lymphocytes than epithelial cells"
+        return more_by(*things, names, sign, factor, c, m.text) if len(things) == 2 else None
     if len(things) == 3:
         first, second = (likened(thing, things[1].kinds["Y"]) for thing in (things[0], things[2]))
     elif (
@@ -234,9 +264,23 @@ def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return found
 
 
-@rule("p Q? E Q E", "E Q p Q? E", "Q E p Q? E", "Q E [pi] Q? E", "p Q? E , Q E")
+@rule(
+    "p Q? E Q E",
+    "E Q p Q? E",
+    "Q E p Q? E",
+    "Q E [pi] Q? E",
+    "p Q? E , Q E",
+    "Q E [ta] Q E",
+    "p Q? E L Q E L",
+)
 def _for_every(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "two lymphocytes for every plasma cell", "one lymphocyte per 50 carcinoma cells"."""
+    if m.places():
+        one, other = (cells[0].at(place) for cells, place in zip(m.cells(), m.places(), strict=True))
+        ratio = replace(m.all("Q")[-1], dimension="ratio")
+        if len(m.all("Q")) != 1 or m.all("Q")[0].dimension is not None:
+            return None
+        return [judge_ratio(c.world.count(other), c.world.count(one), ratio, 0, m.text)]
     parts = [(letter, token) for letter, token in m.parts if letter in "EQp"]
     groups: list[tuple[Amount | None, CellGroup]] = []
     amount = None
@@ -310,16 +354,18 @@ def _at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_ratio(c.world.count(cells[0]), c.world.count(cells[1]), m.one("Q"), 0, m.text)]
 
 
-@rule("[iw]? Y? o? Q [a&] Q")
+@rule("[iw]? Y? o? Q [a&] Q", "[iw]? Y? o? Q s? a Q")
 def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "larger than lymphocyte nuclei, at 62.4 versus 27.8 um2": what was compared has these values."""
     measured: Measured | None = m.one("Y")
-    if len(c.against) != 1 or len(c.cells) != 1 or (measured and (measured.cells or measured.tissues)):
+    if not c.pair or (measured and (measured.cells or measured.tissues)):
         return None
+    groups = (c.cells[0], c.against[0]) if len(c.against) == len(c.cells) == 1 else (None, None)
     found = []
-    for cells, amount in zip((c.cells[0], c.against[0]), m.all("Q"), strict=True):
-        known = measured and measure_options(measured._replace(cells=(cells,)), c, amount)
-        found.append(judge_amount(known or cells_options(c.world, cells, amount, None), amount))
+    for value, cells, amount in zip(c.pair, groups, m.all("Q"), strict=True):
+        known = measured and cells and measure_options(measured._replace(cells=(cells,)), c, amount)
+        others = known or (cells_options(c.world, cells, amount, None) if cells else [])
+        found.append(judge_amount(others if known else [value, *others], amount))
     return found
 
 

@@ -32,6 +32,18 @@ def _densest_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     ]
 
 
+@rule("E k [LT]", "L E k", "T k g E", "T [KS] k g? E")
+def _where_densest(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "lymphocytes are densest at the outer margin"."""
+    place = (m.places() or m.tissues()[0])[0]
+    places = _ZONES if place in _ZONES else ("CARCINOMA", "STROMA")
+    cells = m.cells()[0]
+    if c.aspect != "density" or len(cells) != 1 or cells[0].place or place not in places:
+        return None
+    c.cells, c.place = cells, (place,)
+    return [judge_rank({p: c.world.density(cells[0].at(p)) for p in places}, place, m.one("k"), m.text)]
+
+
 @rule("[YE] G f Q L t Q L", "[YE] G f Q L [t,&]* Q L [t,&]* Q L")
 def _gradient_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocyte density rises from 280 per mm2 in the core to 610 per mm2 in the outer margin"."""
@@ -96,11 +108,14 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
         cells = c.cells[0]
     if cells is not None and cells.place:
         places = [cells.place, *places]
+    if len(places) == 1 and len(c.place) == 1 and c.place[0] not in places and m.one("a"):
+        places = [*c.place, *places]  # "in the core, lymphocytes are denser than in the stroma"
     if cells is None or len(places) != 2:
         return None
     if measured is None and m.one("Y"):  # "in similar numbers in a and b"
         measured, places = m.one("Y"), list(m.one("Y").place)
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), m.one("x") or 1)
+    names = [c.aspect] if c.aspect else names
     c.place = (places[0],)
     name = "density" if measured and "density" in measured.measures else None
     if measured and not name:
@@ -112,6 +127,7 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     value = c.world.density if name == "density" else c.world.count
     first, second = (value(cells.at(place)) for place in places)
+    c.pair = (first, second) if first and second else ()
     equal = m.one("y") is not None and m.one("m") is None and not m.one("F")
     factor = m.one("F") or m.one("Q") or (word_amount("degrees", "equal") if equal else m.one("y"))
     c.cells = (cells.at(None),)
@@ -140,16 +156,18 @@ def _up_to(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [told, judge_rank(values, place[0], m.one("G"), m.text)]
 
 
-@rule("T y? m E a T", "T y? m g E a T", "T [FQ] s [qA] E s T", "T y? m g E a g? T")
+@rule("T y? m E a T", "T y? m [gw] E a T", "T [FQ] s [qA] E s T", "T y? m g E a g? T", "T y m E a T")
 def _tissue_holds_more(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells, (first, second) = m.cells()[0], m.tissues()
     if len(cells) != 1:
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), 1)
     c.cells = (cells[0].at(None),)
-    value = c.world.density if "density" in names else c.world.count
+    value = c.world.density if "density" in (c.aspect or names) else c.world.count
     factor = m.one("F") or m.one("Q") or m.one("y")
-    return [judge_ratio(value(cells[0].at(first[0])), value(cells[0].at(second[0])), factor, sign, m.text)]
+    here, there = value(cells[0].at(first[0])), value(cells[0].at(second[0]))
+    c.pair = (here, there) if here and there else ()
+    return [judge_ratio(here, there, factor, sign, m.text)]
 
 
 @rule("[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]")

@@ -38,7 +38,7 @@ def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judg
     return [judge_amount(measure_options(measured, c, amount), amount)]
 
 
-@rule("S Q W i R")
+@rule("S? Q W i? R")
 def _on_so_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the section holds 12,000 cells on 7 mm2 of tissue"."""
     part: Ratioed = m.one("R")

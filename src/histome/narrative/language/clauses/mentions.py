@@ -61,6 +61,9 @@ def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     if part.checked or part.tiles or part.tissues:
         return None
+    if not c.cells and not c.tissues and part.whole:
+        c.pending = [part.amount]
+        return []
     if c.cells and (part.whole or part.cells):
         return cells_amount(c.cells, part.amount, c, part.cells[0] if part.cells else None)
     return tissue_amount(c.tissues, part.amount, c) if c.tissues and part.whole else None

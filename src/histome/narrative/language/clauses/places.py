@@ -13,6 +13,8 @@ from histome.narrative.language.judging import (
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Token
 
+_ROUNDING = 1e-9
+
 
 @rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L")
 def _mostly(m: ClauseMatch, c: Context) -> list[Judged] | None:
@@ -38,21 +40,34 @@ def _lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return found
 
 
-@rule("E e", "R e", "E O e", "e Q E", "Q E e", "E Q e")
+@rule("E e", "R e", "E O e", "e Q E", "Q E e", "E Q e", "Q e")
 def _outside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "most lymphocytes lie outside the carcinoma"."""
     amount = m.one("R").amount if m.one("R") else m.one("O") or m.one("Q")
-    cells = m.cells()[0] if m.cells() else m.one("R").cells
-    if len(cells) != 1:
+    cells = m.cells()[0] if m.cells() else m.one("R").cells if m.one("R") else c.cells
+    if len(cells) != 1 or (m.one("R") and m.one("R").checked):
         return None
-    inside = c.world.placed(cells[0], (m.one("e"),))
+    inside = c.world.placed(cells[0], m.one("e"))
     count = c.world.count(cells[0])
     if inside is None or count is None:
         return [Judged(None, "place", m.text, reason="the facts do not say")]
     if m.one("Q") and amount.dimension != "share":
         return [judge_amount([count._replace(amount=count.amount * (1 - inside.amount))], amount)]
     out = inside._replace(amount=1 - inside.amount)
+    if c.negated and amount is None:
+        return [judge_presence(out if out.amount > _ROUNDING else out._replace(amount=0.0), m.text)]
     return [judge_amount([out], amount or word_amount("adverbs", "mostly"))]
+
+
+@rule("E y 2 T")
+def _split(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "split evenly between carcinoma (40) and stroma (45)": as many in one as in the other."""
+    places, cells = m.tissues()[0], m.cells()[0]
+    if len(places) != 2 or len(cells) != 1 or cells[0].place or m.one("y").holds[0] >= 1:
+        return None
+    here, there = (c.world.count(cells[0].at(place)) for place in places)
+    c.cells = cells
+    return [judge_ratio(here, there, m.one("y"), 0, m.text)]
 
 
 @rule("T E")

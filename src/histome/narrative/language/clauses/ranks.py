@@ -1,11 +1,13 @@
 """Clauses that rank: the most common, the second largest, dominated by, followed by."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.judging import Judged, judge_rank, judge_ratio, union
+from histome.narrative.language.clauses.comparisons import directions
+from histome.narrative.language.judging import Judged, judge_amount, judge_rank, judge_ratio, union
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, is_silent, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Token
@@ -13,6 +15,8 @@ from histome.narrative.language.quantities import Value
 
 _JOINING = "KWSMPiowgursy"
 _SIZE = re.compile(r"\b(?:larg|bigg|small|tini)")
+_NUCLEI = re.compile(r"\b(?:large|bigge|small)st nuclei")
+_EACH = re.compile(r"any|every|each")
 _MOST_CLASSES = 10
 _WITHIN = ("nuclear", "density", "share", "count", "area")
 
@@ -141,11 +145,14 @@ def _measure_of(
     if c.ranked_by in ("size", "density") and not parts.grouped and not measured:
         return c.ranked_by
     nuclei = all(each.nuclei for each in who) and not parts.grouped and not measured
+    if _NUCLEI.search(text.lower()):
+        return "size"
     return "size" if nuclei and _SIZE.search(text.lower()) else "count"
 
 
 def _value(by: str, c: Context) -> Callable[[CellGroup], Value | None]:
-    return {"size": c.world.nuclear, "density": c.world.density}.get(by, c.world.count)
+    known = {"size": c.world.nuclear, "density": c.world.density, "roundness": c.world.roundness}
+    return known.get(by, c.world.count)
 
 
 def _rivals(c: Context, within: CellGroup | None, by: str) -> dict[str, Value | None]:
@@ -209,17 +216,102 @@ def _first_ones(
     return [Judged(true, "class", text, sources, "" if true else "others come before them")]
 
 
-@rule("E y? x g? 8", "E y? m a 8")
+@rule("[ET] y? x g? [68] K?", "[ET] y? m a [68] [KW]?")
 def _outnumber_rest(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "carcinoma cells outnumber everything else"."""
+    """Read "carcinoma cells outnumber everything else", "... every other class"."""
+    sign = m.one("x") or directions(m.one("m"))[1]
+    if _EACH.match(m.one("6") or m.one("8")) and not m.one("W"):
+        if m.tissues():
+            return ranked_tissue(m.tissues()[0], sign, c, m.text)
+        return ranked(m.cells()[0], sign, c, m.text, None, _compared_by(m, c))
+    if m.tissues():
+        return None
     mine = union(m.cells()[0])
     share = c.world.share(mine, ALL_CELLS)
-    if share is None or (m.one("x") or 1) < 0:
+    if share is None or sign < 0:
         return None
     if share.amount > 0.5:
         return [Judged(True, "comparison", m.text, share.sources)]
     claim = ranked(m.cells()[0], 1, c, m.text)[0]
     return [claim if claim.true is False else claim._replace(true=None)]
+
+
+def _compared_by(m: ClauseMatch, c: Context) -> str:
+    """Return in what a comparative ranks cells."""
+    names = directions(m.one("m"))[0] if m.one("m") else list(m.one("q") or ("count",))
+    by = c.aspect or next((name for name in names if name in ("count", "density", "roundness")), "count")
+    return "size" if "size" in names and any(each.nuclei for each in m.cells()[0]) else by
+
+
+@rule("N 6? [EKSW] x g? [ET]", "N 6? [EKSW] y? m [SK]? a [ET]", "N 6? [EKSW] s [qA] s [ET]")
+def _none_more(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "no immune class exceeds the lymphocyte", "no tissue is larger than stroma": it is the first."""
+    things = [token for letter, token in m.parts if letter in "EKSWT"]
+    amount = m.one("A")
+    sign = m.one("x") or (directions(m.one("m"))[1] if m.one("m") else 1)
+    if (amount and amount.holds[1] < 0.5) or not things[-1].has("ET"):
+        return None
+    if "E" not in things[-1].kinds:
+        return ranked_tissue((things[-1].kinds["T"],), sign, c, m.text) if not things[0].has("E") else None
+    within = things[0].kinds.get("E")
+    mine = things[-1].kinds["E"]
+    if within is not None and not set(mine.members) <= set(within.members):
+        return None
+    return ranked((mine,), sign, c, m.text, within and within.at(mine.place), _compared_by(m, c))
+
+
+@rule("E r? 2 E", "E r? 2 E & E")
+def _between(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "in size, epithelial nuclei fall between lymphocyte and carcinoma nuclei"."""
+    cells = [each for group in m.cells() for each in group]
+    by = c.aspect or ("size" if all(each.nuclei for each in cells) else "")
+    if len(cells) != 3 or by not in ("size", "count", "density", "roundness"):
+        return None
+    mine, *others = (_value(by, c)(each) for each in cells)
+    if mine is None or None in others:
+        return [Judged(None, "comparison", m.text, reason="the facts do not say")]
+    c.cells = cells[:1]
+    low, high = sorted(other.amount for other in others if other)
+    true = low < mine.amount < high
+    return [Judged(true, "comparison", m.text, mine.sources, "" if true else "the numbers say otherwise")]
+
+
+@rule("E q", "E q W o? Q")
+def _large_nuclei(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "carcinoma nuclei are large": the largest that were measured; the smallest are not."""
+    cells, says = m.cells()[0], m.one("q")
+    large = "size" in says
+    if len(cells) != 1 or not (large or "small" in says) or not (cells[0].nuclei or m.one("W")):
+        return None
+    known = {n: v for n, v in _rivals(c, None, "size").items() if v is not None}
+    c.cells = cells
+    judged = [judge_rank(known, cells[0].members[0], sign, m.text) for sign in (1, -1)]
+    mine, other = judged if large else judged[::-1]
+    if not mine.true:
+        mine = mine._replace(true=False if other.true else None)
+    return [mine, *([judge_amount([c.world.nuclear(cells[0])], m.one("Q"))] if m.one("Q") else [])]
+
+
+@rule("E x E x E", "E x E x E x E")
+def _chain(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "lymphocytes > plasma cells > fibroblasts"."""
+    counts = [c.world.count(union(each)) for each in m.cells()]
+    steps = zip(itertools.pairwise(counts), m.all("x"), strict=True)
+    return [judge_ratio(first, second, None, sign, m.text) for (first, second), sign in steps]
+
+
+@rule("E r? U E")
+def _right_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "epithelial cells come after lymphocytes": less, and open unless next to them."""
+    mine, before = (group[0] for group in m.cells())
+    values = _rivals(c, None, "count")
+    if len(mine.members) != 1 or len(before.members) != 1 or mine.place or before.place:
+        return None
+    told = judge_ratio(values.get(before.members[0]), values.get(mine.members[0]), None, 1, m.text)
+    order = sorted((name for name, value in values.items() if value), key=lambda n: -values[n].amount)
+    place = order.index(mine.members[0])
+    c.cells, c.rank, c.ranked_by = (mine,), place + 1, "count"
+    return [told if not told.true or order[place - 1] == before.members[0] else told._replace(true=None)]
 
 
 @rule("Y k [ip] E")

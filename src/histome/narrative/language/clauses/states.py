@@ -2,7 +2,7 @@
 
 import re
 
-from histome.narrative.language.amounts import Amount
+from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.judging import (
     Judged,
     judge_amount,
@@ -32,9 +32,13 @@ def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if len(measured.measures) != 1 or measured.cells or not (little or "high" in (m.one("q") or ())):
         return None
     label = _LEVELS.get((measured.measures[0], not little))
+    c.measured = measured
+    if measured.measures[0] in ("immune_share", "infiltration"):
+        level = word_amount("levels", "low" if little else "high")
+        amounts = [level, m.one("Q")] if m.one("Q") else [level]
+        return [judge_amount([c.world.whole(measured.measures[0])], each) for each in amounts]
     if label is None or not _axis_known(label, c):
         return None
-    c.measured = measured
     told = [judge_amount([c.world.whole(measured.measures[0])], m.one("Q"))] if m.one("Q") else []
     holds = label in (*c.world.facts.labels.values(), *c.world.facts.tokens)
     reason = "" if holds else "no label or token says so"
@@ -49,11 +53,13 @@ def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return mine if first != second else None
 
 
-@rule("E [O~]? i? c [iS]?", "j o E c", "c o E", "E c j?", "E j c", "E Y c")
+@rule("E [O~y]? i? c [iS]?", "j o E c", "c o E", "E c j?", "E j c", "E Y c")
 def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells = m.cells()[0]
     if any(each.members != ("lymphocyte",) or each.place for each in cells) or m.one("O"):
         return [Judged(None, "pattern", m.text, reason="the facts do not say")]
+    if m.one("y") and not m.one("y").holds[0] > 1.0:  # "slightly clustered"
+        return [Judged(None, "pattern", m.text, reason="how much is not said")]
     low, high = _PATTERNS[m.one("c")]
     c.cells = cells
     return [

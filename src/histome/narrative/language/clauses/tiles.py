@@ -39,7 +39,8 @@ def _told(tokens: Sequence[Token], c: Context) -> _Told | None:
             if kinds["Q"].middle != len(_METRICS):  # "the largest of the three"
                 return None
         elif token.has("QOA"):
-            found.amounts.append((first_of(token, "QOA"), None))
+            amount = first_of(token, "QOA")  # of three phenotypes a twelfth is rare, where of nine classes it is not
+            found.amounts.append((amount.scaled(2.5, "share") if "A" in kinds and amount.holds[1] < 0.5 else amount, None))
         elif "m" in kinds and c.tile_metric:
             found.signs.append(directions(kinds["m"])[1])
         elif token.has("kdDV"):

@@ -81,7 +81,12 @@ def notes_on(token: Token, c: Context) -> list[Judged]:
         return found
     for note in token.notes:
         options: list[Value | None] = []
-        if "!" in token.kinds and c.world.named(token.kinds["!"]):
+        if "T+" in token.kinds and len(token.notes) == len(token.kinds["T+"]):
+            each = token.kinds["T+"][token.notes.index(note)]
+            options += _there(c, each, note) + tissue_options(c.world, each, note)
+        elif token.has("RQ") and c.tile_metric and not c.cells:
+            options.append(c.world.named(c.tile_metric))
+        elif "!" in token.kinds and c.world.named(token.kinds["!"]):
             options.append(c.world.named(token.kinds["!"]))
         elif "H" in token.kinds and "E" not in token.kinds:
             options += _labeled(token.kinds["H"], c)
@@ -217,6 +222,15 @@ def placed_amount(
     if amount.dimension in ("count", None):
         return [judge_amount([c.world.count(each.at(place))], amount) for each in cells for place in places]
     return [judge_amount([c.world.placed(each.at(None), places)], amount) for each in cells]
+
+
+@rule("R & R O? L", "R & R & R L")
+def _shares_lie(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "most plasma cells and most fibroblasts lie in the stroma"."""
+    parts: list[Ratioed] = m.all("R")
+    if not all(part.cells for part in parts) or len(m.places()) != 1 or m.one("O"):
+        return None
+    return [claim for part in parts for claim in placed_amount(part.cells, m.places(), part.amount, c)]
 
 
 @rule("Q o Q", "R")
