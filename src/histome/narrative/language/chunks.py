@@ -7,7 +7,7 @@ from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
 
-_AND = ("and", "or", "nor", "as well as", "plus", "along with", "together with", "&", "+", "alongside", "combined with")
+_AND = ("and", "or", "nor", "as well as", "plus", "along with", "together with", "&", "+", "but also", "alongside", "combined with")
 Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 
@@ -220,9 +220,12 @@ def _pieces(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 def _rather_than(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "in the stroma rather than in the carcinoma": one place, and where there are fewer."""
-    if _is_all(tokens, at, "L", "7", "LT"):
-        other = tokens[at + 2].kinds
-        return {"L": tokens[at].kinds["L"], "rather": other.get("L") or (other["T"],)}, at + 3
+    if _is_all(tokens, at, "LT", "7", "LT"):
+        mine, other = tokens[at].kinds, tokens[at + 2].kinds
+        place = {letter: mine[letter] for letter in "LT" if letter in mine}
+        return {**place, "rather": other.get("L") or (other["T"],)}, at + 3
+    if _is_all(tokens, at, "L", ",", "N", "L") and tokens[at + 2].kinds["N"] == "not":
+        return {"L": tokens[at].kinds["L"], "rather": tokens[at + 3].kinds["L"], "not": True}, at + 4
     return None
 
 
@@ -340,7 +343,7 @@ def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         return _measure(tokens[at], tokens[at + 2]), at + 3
     if _is_all(tokens, at, "M", "L") and _is(tokens, at, "M"):
         return {"Y": Measured(tokens[at].kinds["M"], place=tokens[at + 1].kinds["L"])}, at + 2
-    if _is_all(tokens, at, "ETW", "M") and not _is(tokens, at + 1, "vQ"):
+    if _is_all(tokens, at, "ETW", "M") and (not _is(tokens, at + 1, "vQ") or _is_all(tokens, at, "E", "M", "L")):
         return _measure(tokens[at + 1], tokens[at]), at + 2
     if _is_all(tokens, at, "L", "M") and _is(tokens, at, "J"):
         return {"Y": Measured(tokens[at + 1].kinds["M"], place=tokens[at].kinds["L"])}, at + 2

@@ -67,6 +67,10 @@ class _Sentence:
         if len(self.starts) > _MOST_PIECES:
             return None
         paired = self._respectively()
+        if not paired and any(token.has("z") for token in self.tokens):  # "are alike, 48 and 51 um2 respectively"
+            self.tokens = [t for t in self.tokens if not t.has("z")]
+            self.starts = _cuts(self.tokens)
+            return self._from(0, Context(self.world))
         return paired if paired is not None else self._from(0, Context(self.world))
 
     def _from(self, piece: int, context: Context) -> list[Judged] | None:

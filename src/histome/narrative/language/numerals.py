@@ -180,6 +180,7 @@ def _one_in(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> P
     if end + 1 >= len(tokens):
         return "Q", None, at
     words = sentence[tokens[end].start : tokens[end].end].lower()
+    end += set(tokens[end + 1].kinds) <= {"_"} and end + 2 < len(tokens)
     second = _value(tokens[end + 1])
     if second is None and "^" in tokens[end + 1].kinds:  # "three in a hundred"
         second = (tokens[end + 1].kinds["^"], 0.5, None, 1.0)
@@ -249,6 +250,9 @@ def _half_point(percent: float) -> float:
 def _worded(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> Parsed:
     """Read "most", "hundreds": a hedge before them says nothing new."""
     kinds = tokens[at].kinds
+    covers = hedge == "over" and sentence[tokens[at - 1].start : tokens[at - 1].end].lower() == "over"
+    if covers and "sw" in kinds:  # "over a small part of the section"
+        return "Q", kinds["sw"], at + 1
     if hedge in (None, "about", "almost"):
         for kind in ("sw", "nw"):
             if kind in kinds and not (kind == "sw" and hedge):

@@ -9,6 +9,7 @@ from histome.narrative.language.judging import (
     Judged,
     cells_options,
     judge_amount,
+    judge_rank,
     judge_ratio,
     union,
 )
@@ -99,11 +100,26 @@ def likened(thing: Token, measured: Measured) -> Token:
     return Token({"Y": Measured(measured.measures, cells, tissues, ())}, thing.start, thing.end)
 
 
-@rule("E x 6 E", "E x g 6 E")
+@rule("E x")
+def _outnumber_both(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "a exceed b, but c exceed both"."""
+    if not c.each or len(c.cells) != 1 or len(c.against) != 1:
+        return None
+    counts = [c.world.count(union(each)) for each in (m.cells()[0], c.cells, c.against)]
+    return [judge_ratio(counts[0], other, None, m.one("x"), m.text) for other in counts[1:]]
+
+
+@rule("E x 6 E", "E x g 6 E", "E y? m a 6 E")
 def _outnumber_others(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes outnumber all other immune cells"."""
     mine, others = union(m.cells()[0]), union(m.cells()[1])
     if not set(mine.members) < set(others.members):
+        return None
+    if m.one("6").startswith(("any", "every", "each")) and len(mine.members) == 1:
+        values = {name: c.world.count(CellGroup((name,), name, place=mine.place)) for name in others.members}
+        sign = m.one("x") or directions(m.one("m"))[1]
+        return [judge_rank(values, mine.members[0], sign, m.text)]
+    if m.one("x") is None:
         return None
     rest = others._replace(members=tuple(n for n in others.members if n not in mine.members), name="others")
     judged = judge_ratio(c.world.count(mine), c.world.count(rest), None, m.one("x"), m.text)

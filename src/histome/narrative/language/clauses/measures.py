@@ -95,6 +95,25 @@ def _varies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return measured_amount(second._replace(cells=who), m.one("Q"), c)
 
 
+@rule("Y Y o? Q")
+def _has_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the largest carcinoma region has a filled area of 1.2 mm2"."""
+    first, second = m.all("Y")
+    if m.one("Q").dimension != "area" or "area" not in second.measures or second.cells or second.tissues:
+        return None
+    if not {"largest_region", "aggregates"} & set(first.measures):
+        return None
+    return measured_amount(first, m.one("Q"), c)
+
+
+@rule("5 Q")
+def _mean_too(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the minimum distance is 5.2 um, the mean 9.8 um"."""
+    if c.measured is None or "least_distance" not in c.measured.measures:
+        return None
+    return measured_amount(c.measured._replace(measures=("distance",)), m.one("Q"), c)
+
+
 @rule("Y u E Q")
 def _share_that_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the fraction of cells that are fibroblasts is 11.7 %"."""
@@ -189,9 +208,11 @@ def _has_measure(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return measured_amount(measured._replace(cells=thing, tissues=tissues), m.one("Q"), c)
 
 
-@rule("L? Q E $ L?", "Q E $ L?", "T Q E $", "E Q $ L?")
+@rule("L? Q E $ L?", "Q E $ L?", "T Q E $", "E Q $ L?", "$ o? [TL] Q E")
 def _per_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
     kind, factor = m.one("$")
+    if kind == "area":  # "each square millimeter of stroma holds 97"
+        kind, factor = "density", 1e6 / factor
     c.place = m.places() or (m.tissues()[0] if m.tissues() else c.place)
     return cells_amount(m.cells()[0], m.one("Q").scaled(factor, kind), c)
 

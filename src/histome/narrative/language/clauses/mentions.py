@@ -1,6 +1,6 @@
 """Clauses on a part of the cells, on what there is little or none of."""
 
-from histome.narrative.language.clauses.measuring import quotient
+from histome.narrative.language.clauses.measuring import measure_options, quotient
 from histome.narrative.language.clauses.values import cells_amount, part_checked, tissue_amount
 from histome.narrative.language.judging import (
     Judged,
@@ -8,8 +8,11 @@ from histome.narrative.language.judging import (
     judge_presence,
     union,
 )
+from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
+
+_ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
 
 
 @rule("R Y", "Q E Y", "Q Y", "Q o Q Y")
@@ -17,6 +20,8 @@ def _abstained(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "257 of the inflammatory cells are engaged"."""
     measured: Measured = m.one("Y")
     named = m.cells()[0] if m.cells() else (c.within,) if c.within else c.cells or measured.cells
+    if named == (ALL_CELLS,) and m.one("Q") and m.one("Q").dimension is None:  # "of 400 cells, 24 are engaged"
+        named = (CellGroup(("Inflammatory",), "Inflammatory"),)
     part: Ratioed = m.one("R") or Ratioed(m.one("Q"), named, checked=m.all("Q")[1] if m.one("o") else None)
     if "engaged" not in measured.measures or not part.cells or part.cells[0].members != ("Inflammatory",):
         return None
@@ -45,6 +50,22 @@ def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount(values, amount)]
 
 
+@rule("o T")
+def _of_places(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "of core, inner margin and outer margin, ...": all that there are to compare."""
+    named = sorted(m.tissues()[0])
+    return [] if named in (sorted(_ZONES), ["CARCINOMA", "STROMA"]) else None
+
+
+@rule("p? $ o? [TL]")
+def _per_unit_of_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "per square millimeter of stroma, ..."."""
+    if m.one("$")[0] != "area":
+        return None
+    c.place, c.aspect = m.places() or m.tissues()[0], "density"
+    return []
+
+
 @rule("[AQ]")
 def _whoever(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "although few, ...": of whom comes after it."""
@@ -64,6 +85,8 @@ def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not c.cells and not c.tissues and part.whole:
         c.pending = [part.amount]
         return []
+    if c.measured and not c.cells and not c.tissues and part.cells == (ALL_CELLS,):
+        return [judge_amount(measure_options(c.measured, c, part.amount), part.amount)]
     if c.cells and (part.whole or part.cells):
         return cells_amount(c.cells, part.amount, c, part.cells[0] if part.cells else None)
     return tissue_amount(c.tissues, part.amount, c) if c.tissues and part.whole else None
@@ -90,13 +113,14 @@ def _few_cells(m: ClauseMatch, c: Context) -> list[Judged]:
     return cells_amount(m.cells()[0], m.one("A"), c)
 
 
-@rule("E A", "E O A", "E y A", "E i A")
+@rule("E A", "E O A", "E y A", "E i A", "E A o Q")
 def _adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
     found: list[Judged] = []
     if m.one("y") and m.one("y").holds[0] < 1:  # "equally"
         return None
     for each in m.cells()[0]:
         found += cells_amount((each,), m.one("A"), c)
+        found += cells_amount((each,), m.one("Q"), c) if m.one("Q") else []
     c.cells = m.cells()[0]
     return found
 

@@ -22,7 +22,7 @@ def _mostly(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return placed_amount(m.cells()[0], places, m.one("O"), c)
 
 
-@rule("E L")
+@rule("[EW] L")
 def _lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes are found in the stroma": there are some, or most if nothing is "found"."""
     found = []
@@ -59,14 +59,19 @@ def _outside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([out], amount or word_amount("adverbs", "mostly"))]
 
 
-@rule("E y 2 T")
+@rule("[EY] y 2 [TK]", "E y 2 Q? k? K")
 def _split(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "split evenly between carcinoma (40) and stroma (45)": as many in one as in the other."""
-    places, cells = m.tissues()[0], m.cells()[0]
+    places = m.tissues()[0] if m.tissues() else ("CARCINOMA", "STROMA")
+    measured = m.one("Y")
+    cells = measured.cells if measured else m.cells()[0]
+    if (measured and measured.measures[0] not in ("density", "count")) or (m.one("Q") and m.one("Q").middle != 2):
+        return None
     if len(places) != 2 or len(cells) != 1 or cells[0].place or m.one("y").holds[0] >= 1:
         return None
-    here, there = (c.world.count(cells[0].at(place)) for place in places)
-    c.cells = cells
+    value = c.world.density if measured and measured.measures[0] == "density" else c.world.count
+    here, there = (value(cells[0].at(place)) for place in places)
+    c.cells, c.measured = cells, measured or c.measured
     return [judge_ratio(here, there, m.one("y"), 0, m.text)]
 
 
@@ -127,8 +132,12 @@ def _absent(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 def rather(token: Token, c: Context, text: str) -> list[Judged]:
     """Return the claim that more lie in one place than in another: "in the stroma rather than ..."."""
-    here, there = token.kinds["L"], token.kinds["rather"]
+    here, there = token.kinds.get("L") or (token.kinds["T"],), token.kinds["rather"]
     if len(c.cells) != 1 or len(here) != 1 or len(there) != 1:
         return [Judged(None, "place", text, reason="of whom this is said is not clear")]
     mine = c.cells[0].at(None)
-    return [judge_ratio(c.world.count(mine.at(here[0])), c.world.count(mine.at(there[0])), None, 1, text)]
+    told = judge_ratio(c.world.count(mine.at(here[0])), c.world.count(mine.at(there[0])), None, 1, text)
+    if not token.kinds.get("not"):
+        return [told]
+    left = judge_amount([c.world.placed(mine, there)], word_amount("adjectives", "minor"), "place")
+    return [told, left]

@@ -15,7 +15,7 @@ from histome.narrative.language.quantities import Value
 
 _JOINING = "KWSMPiowgursy"
 _SIZE = re.compile(r"\b(?:larg|bigg|small|tini)")
-_NUCLEI = re.compile(r"\b(?:large|bigge|small)st nuclei")
+_NUCLEI = re.compile(r"\b(?:larg|bigg|small)est nuclei")
 _EACH = re.compile(r"any|every|each")
 _MOST_CLASSES = 10
 _WITHIN = ("nuclear", "density", "share", "count", "area")
