@@ -99,7 +99,9 @@ def _times(factors: Span, value: float, half: float) -> Span:
     return low, high
 
 
-def word_amount(kind: Literal["shares", "adjectives", "adverbs", "numbers", "degrees", "levels"], name: str) -> Amount:
+def word_amount(
+    kind: Literal["shares", "adjectives", "adverbs", "numbers", "degrees", "levels"], name: str
+) -> Amount:
     """Return the amount of a word."""
     rule = amount_words()[kind][name]
     dimension = {"numbers": "count", "degrees": "ratio"}.get(kind, "share")

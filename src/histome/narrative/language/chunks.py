@@ -7,7 +7,20 @@ from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
 
-_AND = ("and", "or", "nor", "as well as", "plus", "along with", "together with", "&", "+", "but also", "alongside", "combined with")
+_AND = (
+    "and",
+    "or",
+    "nor",
+    "as well as",
+    "plus",
+    "along with",
+    "together with",
+    "&",
+    "+",
+    "but also",
+    "alongside",
+    "combined with",
+)
 Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 
@@ -343,7 +356,9 @@ def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         return _measure(tokens[at], tokens[at + 2]), at + 3
     if _is_all(tokens, at, "M", "L") and _is(tokens, at, "M"):
         return {"Y": Measured(tokens[at].kinds["M"], place=tokens[at + 1].kinds["L"])}, at + 2
-    if _is_all(tokens, at, "ETW", "M") and (not _is(tokens, at + 1, "vQ") or _is_all(tokens, at, "E", "M", "L")):
+    if _is_all(tokens, at, "ETW", "M") and (
+        not _is(tokens, at + 1, "vQ") or _is_all(tokens, at, "E", "M", "L")
+    ):
         return _measure(tokens[at + 1], tokens[at]), at + 2
     if _is_all(tokens, at, "L", "M") and _is(tokens, at, "J"):
         return {"Y": Measured(tokens[at + 1].kinds["M"], place=tokens[at].kinds["L"])}, at + 2

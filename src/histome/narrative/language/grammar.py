@@ -67,7 +67,9 @@ class _Sentence:
         if len(self.starts) > _MOST_PIECES:
             return None
         paired = self._respectively()
-        if not paired and any(token.has("z") for token in self.tokens):  # "are alike, 48 and 51 um2 respectively"
+        if not paired and any(
+            token.has("z") for token in self.tokens
+        ):  # "are alike, 48 and 51 um2 respectively"
             self.tokens = [t for t in self.tokens if not t.has("z")]
             self.starts = _cuts(self.tokens)
             return self._from(0, Context(self.world))
@@ -120,7 +122,7 @@ class _Sentence:
                 if found is not None:
                     found = self._with_asides(found, named, text, context, after)
             if found is not None:
-                after.negated = False
+                after.negated = after.fronted = False
                 yield found, after
 
     def _with_asides(
@@ -140,7 +142,7 @@ class _Sentence:
         """Return the claims of "with 45 %, ..." once it is known who is meant."""
         if not before.pending or after.pending is before.pending:
             return []
-        token = next((one for one in named if one.has("ET")), None)
+        token = next((one for one in named if one.has("ETY")), None)
         if token is None:
             return []
         after.pending = []
@@ -270,7 +272,10 @@ def _in_respect(tokens: list[Token], context: Context) -> Context:
     """Return the context with what the clause says of its aspect ("in size") and of "both", "each"."""
     aspect = next((token.kinds["n"] for token in tokens if "n" in token.kinds), context.aspect)
     return replace(
-        context, aspect=aspect, carried=context.place, each=any(token.has("B") and token.kinds["B"] != "either" for token in tokens)
+        context,
+        aspect=aspect,
+        carried=context.place,
+        each=any(token.has("B") and token.kinds["B"] != "either" for token in tokens),
     )
 
 
@@ -291,9 +296,13 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
     """Return the ways to read a clause: as it stands, placed, denied, with the subject of the one before."""
     found = [(tokens, context)]
     if "L" in tokens[0].kinds and len(tokens) > 1:
-        found.append((_trimmed(tokens[1:]), replace(context, place=tokens[0].kinds["L"])))
+        place = tokens[0].kinds["L"]
+        kept = _trimmed(tokens[1:])
+        if "u" in tokens[0].kinds and len(context.cells) == len(place) == 1 and not kept[:1] == []:
+            kept = [Token({"E": context.cells[0].at(place[0])}, 0, 0), *kept]  # "intratumoral ones 600"
+        found.append((kept, replace(context, place=place, fronted=True)))
     if "L" in tokens[-1].kinds and len(tokens) > 1 and not tokens[-1].notes:
-        found.append((tokens[:-1], replace(context, place=tokens[-1].kinds["L"])))
+        found.append((tokens[:-1], replace(context, place=tokens[-1].kinds["L"], fronted=True)))
     if tokens[0].has("S") and not tokens[0].has("ETYR") and len(tokens) > 1:
         found.append((_trimmed(tokens[1:]), context))
     if "w" in tokens[0].kinds and len(tokens) > 1 and tokens[1].has("ET"):

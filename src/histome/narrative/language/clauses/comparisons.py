@@ -62,6 +62,12 @@ def compared(
         others = [Token({"E": each}, second.start, second.end) for each in second.kinds["E+"]]
         found = [compared(first, other, names, sign, factor, c, text) for other in others]
         return [claim for claims in found for claim in claims or ()]
+    if c.fronted and len(c.place) == 1:
+        first, second = _at(first, c.place[0]), _at(second, c.place[0])
+    elif (
+        "E" in first.kinds and "E" in second.kinds and not first.kinds["E"].place and second.kinds["E"].place
+    ):
+        return _in_one_place(first, second, names, sign, factor, c, text)
     for name in [c.aspect] if c.aspect else names:
         mine, other = _quantity(name, first, c), _quantity(name, second, c)
         if mine is not None and other is not None:
@@ -71,6 +77,26 @@ def compared(
             c.against = second.kinds.get("E+") or ((second.kinds["E"],) if "E" in second.kinds else ())
             return [judge_ratio(mine, other, factor, sign, text)]
     return [Judged(None, "comparison", text, reason="the facts do not say")]
+
+
+def _at(thing: Token, place: str) -> Token:
+    """Return cells in a place, if they are in none."""
+    if "E" not in thing.kinds or "E+" in thing.kinds or thing.kinds["E"].place:
+        return thing
+    return Token({**thing.kinds, "E": thing.kinds["E"].at(place)}, thing.start, thing.end)
+
+
+def _in_one_place(
+    first: Token, second: Token, names: Sequence[str], sign: int, factor: Amount | None, c: Context, text: str
+) -> list[Judged]:
+    """Return the claim of "a outnumber b in the carcinoma": both there; open where all of a would do as well."""
+    place = second.kinds["E"].place
+    there = compared(_at(first, place), second, names, sign, factor, replace(c, place=()), text) or []
+    bare = Token({"E": second.kinds["E"].at(None)}, second.start, second.end)
+    found = compared(first, bare, names, sign, factor, c, text) or []
+    c.cells = (first.kinds["E"].at(place),)
+    same = [claim.true for claim in there] == [claim.true for claim in found]
+    return there if same or len(there) != 1 else [there[0]._replace(true=there[0].true or None)]
 
 
 @rule("E x E", "E x g? E", "T x T", "T x g? T", "Y x [YET]", "E x E Y")
@@ -141,7 +167,9 @@ def _outnumber_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
     factor = m.one("Q") or m.one("F") or m.one("y")
     if factor.dimension not in ("ratio", None, "area"):
         return None
-    if [letter for letter, _ in m.parts][-2:] == ["g", "E"] and m.one("F"):  # "outnumbered tenfold by lymphocytes"
+    if [letter for letter, _ in m.parts][-2:] == ["g", "E"] and m.one(
+        "F"
+    ):  # "outnumbered tenfold by lymphocytes"
         return compared(first, second, ("count", "size"), -abs(m.one("x")), factor, c, m.text)
     if factor.dimension == "ratio" or m.one("g") not in ("by", None):  # "by a factor of 3"
         return compared(first, second, ("count", "size"), m.one("x"), factor, c, m.text)

@@ -9,6 +9,7 @@ from histome.narrative.language.judging import (
     judge_amount,
     judge_rank,
     judge_ratio,
+    union,
 )
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
@@ -168,6 +169,19 @@ def _tissue_holds_more(m: ClauseMatch, c: Context) -> list[Judged] | None:
     here, there = value(cells[0].at(first[0])), value(cells[0].at(second[0]))
     c.pair = (here, there) if here and there else ()
     return [judge_ratio(here, there, factor, sign, m.text)]
+
+
+@rule("T y? m [iog]? E a [iog]? E", "T F s? [qA] E s E")
+def _holds_more_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the carcinoma contains more macrophages than lymphocytes"."""
+    groups, places = m.cells(), m.tissues()[0]
+    names, sign = directions(m.one("m")) if m.one("m") else (["count"], 0)
+    if len(places) != 1 or is_little(m) or any(each.place for group in groups for each in group):
+        return None
+    value = c.world.density if "density" in (c.aspect or names) else c.world.count
+    here, there = (value(union(group).at(places[0])) for group in groups)
+    c.cells, c.place, c.pair = groups[0], places, (here, there) if here and there else ()
+    return [judge_ratio(here, there, m.one("F") or m.one("y"), sign, m.text)]
 
 
 @rule("[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]")

@@ -95,6 +95,17 @@ def _varies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return measured_amount(second._replace(cells=who), m.one("Q"), c)
 
 
+@rule("[TS]? Q Y o? Q")
+def _one_region(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the carcinoma forms a single region of 3.9 mm2"."""
+    many, large = m.all("Q")
+    if "regions" not in m.one("Y").measures or large.dimension != "area" or many.middle != 1:
+        return None
+    if m.one("Y").tissues not in ((), ("CARCINOMA",)) or m.tissues() not in ([], [("CARCINOMA",)]):
+        return None
+    return [judge_amount([c.world.whole(n)], a) for n, a in (("regions", many), ("largest_region", large))]
+
+
 @rule("Y Y o? Q")
 def _has_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the largest carcinoma region has a filled area of 1.2 mm2"."""

@@ -20,7 +20,9 @@ def _abstained(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "257 of the inflammatory cells are engaged"."""
     measured: Measured = m.one("Y")
     named = m.cells()[0] if m.cells() else (c.within,) if c.within else c.cells or measured.cells
-    if named == (ALL_CELLS,) and m.one("Q") and m.one("Q").dimension is None:  # "of 400 cells, 24 are engaged"
+    if (
+        named == (ALL_CELLS,) and m.one("Q") and m.one("Q").dimension is None
+    ):  # "of 400 cells, 24 are engaged"
         named = (CellGroup(("Inflammatory",), "Inflammatory"),)
     part: Ratioed = m.one("R") or Ratioed(m.one("Q"), named, checked=m.all("Q")[1] if m.one("o") else None)
     if "engaged" not in measured.measures or not part.cells or part.cells[0].members != ("Inflammatory",):

@@ -65,7 +65,9 @@ def _split(m: ClauseMatch, c: Context) -> list[Judged] | None:
     places = m.tissues()[0] if m.tissues() else ("CARCINOMA", "STROMA")
     measured = m.one("Y")
     cells = measured.cells if measured else m.cells()[0]
-    if (measured and measured.measures[0] not in ("density", "count")) or (m.one("Q") and m.one("Q").middle != 2):
+    if (measured and measured.measures[0] not in ("density", "count")) or (
+        m.one("Q") and m.one("Q").middle != 2
+    ):
         return None
     if len(places) != 2 or len(cells) != 1 or cells[0].place or m.one("y").holds[0] >= 1:
         return None
@@ -139,5 +141,5 @@ def rather(token: Token, c: Context, text: str) -> list[Judged]:
     told = judge_ratio(c.world.count(mine.at(here[0])), c.world.count(mine.at(there[0])), None, 1, text)
     if not token.kinds.get("not"):
         return [told]
-    left = judge_amount([c.world.placed(mine, there)], word_amount("adjectives", "minor"), "place")
+    left = judge_amount([c.world.placed(mine, there)], word_amount("shares", "almost_none"), "place")
     return [told, left]

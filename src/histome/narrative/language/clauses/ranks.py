@@ -300,10 +300,14 @@ def _chain(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_ratio(first, second, None, sign, m.text) for (first, second), sign in steps]
 
 
-@rule("E r? U E")
+@rule("E r? U E", "E V E")
 def _right_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "epithelial cells come after lymphocytes": less, and open unless next to them."""
     mine, before = (group[0] for group in m.cells())
+    if m.one("V") == "ahead":
+        return None
+    if m.one("V"):  # "lymphocytes are followed by fibroblasts"
+        mine, before = before, mine
     values = _rivals(c, None, "count")
     if len(mine.members) != 1 or len(before.members) != 1 or mine.place or before.place:
         return None

@@ -39,8 +39,12 @@ def _told(tokens: Sequence[Token], c: Context) -> _Told | None:
             if kinds["Q"].middle != len(_METRICS):  # "the largest of the three"
                 return None
         elif token.has("QOA"):
-            amount = first_of(token, "QOA")  # of three phenotypes a twelfth is rare, where of nine classes it is not
-            found.amounts.append((amount.scaled(2.5, "share") if "A" in kinds and amount.holds[1] < 0.5 else amount, None))
+            amount = first_of(
+                token, "QOA"
+            )  # of three phenotypes a twelfth is rare, where of nine classes it is not
+            found.amounts.append(
+                (amount.scaled(2.5, "share") if "A" in kinds and amount.holds[1] < 0.5 else amount, None)
+            )
         elif "m" in kinds and c.tile_metric:
             found.signs.append(directions(kinds["m"])[1])
         elif token.has("kdDV"):
@@ -102,7 +106,14 @@ def _tiles_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_rank(values, mine, rank, m.text), judge_rank(values, before, rank - 1, m.text)]
 
 
-@rule("! y? m a !", "! ! Q", "! [FQ] s? [qA]? [sao]? !", "! y? x g? ! g? [FQ]?", "! [FQ] m a !")
+@rule(
+    "! y? m a ! [uK]?",
+    "! ! Q",
+    "! [FQ] s? [qA]? [sao]? ! [uK]?",
+    "[FQ] s [qA] I? ! s !",
+    "! y? x g? ! g? [FQ]?",
+    "! [FQ] m a ! [uK]?",
+)
 def _tiles_compared(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the excluded share is three times the desert share"."""
     first, second = (c.world.named(metric) for metric in m.all("!"))

@@ -149,7 +149,10 @@ def _so_many(m: ClauseMatch, c: Context) -> list[Judged] | None:
     c.place = m.places() or c.place
     if c.unit == "area":
         c.unit = None
-    return cells_amount(m.cells()[-1], m.one("Q"), c)
+    amount = m.one("Q")
+    of_them = amount.worded and amount.text.lower().endswith(("them", "which", "whom", "these"))
+    within = c.cells[0] if of_them and len(c.cells) == 1 and not c.cells[0].everything else None
+    return cells_amount(m.cells()[-1], amount, c, within)
 
 
 @rule("T Q [EW]", "T g Q E")
@@ -258,13 +261,14 @@ def _all_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [told, *placed_amount((c.cells[0].at(None),), m.places(), every, c)]
 
 
-@rule("Q L", "Q O? L")
+@rule("Q L", "Q O? L", "Q o Q L")
 def _of_them_lie(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "of the 3,000 lymphocytes, 600 lie in the carcinoma"."""
     within = c.within or (c.cells[0].at(None) if len(c.cells) == 1 else None)
     if within is None or within.everything or m.one("Q").dimension not in (None, "share", "count"):
         return None
     found = placed_amount((within,), m.places(), m.one("Q"), c)
+    found += [judge_amount([c.world.count(within)], each) for each in m.all("Q")[1:]]
     c.within = c.within and within
     return found
 
