@@ -1,9 +1,15 @@
 """Words that belong together: "in the stroma", "stromal lymphocytes", "the density of lymphocytes"."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
-from histome.narrative.language.amounts import Amount, word_amount
+from histome.narrative.language.asides import (
+    are_at,
+    attributes,
+    is_at,
+    with_asides,
+    without_only,
+    without_participles,
+)
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
 
@@ -26,7 +32,7 @@ Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     """Return tokens with phrases put together; `joined` makes "a, b and c" one."""
-    tokens, told_beside = _attributes(_without_only(_without_participles(stripped(tokens))))
+    tokens, told_beside = attributes(without_only(without_participles(stripped(tokens))))
     for rules in (
         (_pieces,),
         (_same_again,),
@@ -42,89 +48,7 @@ def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     ):
         for rule in rules:
             tokens = _rewritten(tokens, rule)
-    return [*_asides(tokens), *told_beside]
-
-
-def _asides(tokens: list[Token]) -> list[Token]:
-    """Return tokens with the number in "12 cells, 0.12 % of the total, are ..." behind what it tells of."""
-    found: list[Token] = []
-    at = 0
-    while at < len(tokens):
-        at_amount = at + 1 + _is(tokens, at + 1, "i")
-        if (
-            _is(tokens, at, ",")
-            and _is_all(tokens, at_amount, "QR", ",", "v")
-            and found
-            and found[-1].has("EWTQR")
-        ):
-            kinds = tokens[at_amount].kinds
-            amount = kinds.get("Q") or (
-                kinds["R"].amount if kinds["R"].whole or _of_all(kinds["R"]) else None
-            )
-            if amount is not None and (amount.dimension or amount.is_exact):
-                found[-1] = replace(found[-1], notes=[*found[-1].notes, amount])
-                at = at_amount + 2
-                continue
-        found.append(tokens[at])
-        at += 1
-    return found
-
-
-def _of_all(part: Ratioed) -> bool:
-    return part.cells == (ALL_CELLS,)
-
-
-def _attributes(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Return tokens without "scant" in "in the scant stroma", and clauses that say it: "stroma scant"."""
-    kept: list[Token] = []
-    beside: list[Token] = []
-    for at, token in enumerate(tokens):
-        if token.has("AQ") and _is(tokens, at - 1, "io") and _is(tokens, at + 1, "ET"):
-            amount = token.kinds.get("A") or token.kinds["Q"]
-            if amount.worded and amount.dimension == "share" and amount.holds[0] < 0.99:
-                comma = Token({",": ",", "_": ""}, token.start, token.start)
-                beside += [comma, replace(tokens[at + 1], notes=[]), replace(token, kinds={"A": amount})]
-                continue
-        kept.append(token)
-    return kept, beside
-
-
-def _without_participles(tokens: list[Token]) -> list[Token]:
-    """Return tokens without "measured" in "of the measured surface"."""
-    return [
-        token
-        for k, token in enumerate(tokens)
-        if not (set(token.kinds) == {"_", "v"} and _is(tokens, k + 1, "TWSM") and _is(tokens, k - 1, "oi"))
-    ]
-
-
-def _without_only(tokens: list[Token]) -> list[Token]:
-    """Return tokens without "only" before an amount: it says no more than the amount."""
-    kept = [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]
-    for k, token in enumerate(kept[1:]):  # "all but confined to"
-        if kept[k].kinds.get("~") == "almost" and isinstance(token.kinds.get("O"), Amount):
-            if token.kinds["O"].holds[0] > 0.97 and set(token.kinds) <= {"O", "_"}:
-                kept[k] = replace(kept[k], kinds={"O": word_amount("adverbs", "overwhelmingly")})
-    return [t for k, t in enumerate(kept) if not _confines(kept, k)]
-
-
-def _confines(tokens: list[Token], at: int) -> bool:
-    """Whether it is the "confined to" of "overwhelmingly confined to": the adverb says how much."""
-    if not _is_all(tokens, at - 1, "O", "O") or not all(
-        isinstance(t.kinds["O"], Amount) for t in tokens[at - 1 : at + 1]
-    ):
-        return False
-    return tokens[at].kinds["O"].holds[0] > 0.97 and tokens[at - 1].kinds["O"].holds[0] >= 0.5
-
-
-def _says_nothing(tokens: list[Token], at: int) -> bool:
-    """Whether "only" stands before an amount, or "alone" behind who is spoken of."""
-    if not tokens[at].has("_"):  # "limited to 16 %"
-        only = isinstance(tokens[at].kinds["O"], Amount) and tokens[at].kinds["O"].holds[0] > 0.97
-        return only and _is(tokens, at + 1, "Q") and not tokens[at + 1].kinds["Q"].worded
-    return _is(tokens, at + 1, "QA") or (
-        _is(tokens, at - 1, "ET") and not _is(tokens, at - 2, "i") and not _is(tokens, at + 1, "i")
-    )
+    return [*with_asides(tokens), *told_beside]
 
 
 def _rewritten(tokens: list[Token], rule: Chunker) -> list[Token]:
@@ -144,24 +68,17 @@ def _rewritten(tokens: list[Token], rule: Chunker) -> list[Token]:
     return found
 
 
-def _is(tokens: list[Token], at: int, letters: str) -> bool:
-    return 0 <= at < len(tokens) and tokens[at].has(letters)
-
-
-def _is_all(tokens: list[Token], at: int, *letters: str) -> bool:
-    return all(_is(tokens, at + k, each) for k, each in enumerate(letters))
-
-
 def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
     """Yield where the items of "a, b and c" stand, from the one at `at` on."""
-    while _is(tokens, at, letters):
+    while is_at(tokens, at, letters):
         yield at
-        last = _joins(tokens, at - 1)  # behind "and" only another "and" goes on: "after a and b, c"
-        if _is_all(tokens, at + 1, ",", letters) and not last and not _is(tokens, at + 1, "&"):
+        one = at + 1
+        listed = is_at(tokens, one, ",") and not is_at(tokens, one, "&") and is_at(tokens, one + 1, letters)
+        if listed and not _joins(tokens, at - 1):  # "after a and b, c": "and" ends a list
             at += 2
-        elif _joins(tokens, at + 1) and _is(tokens, at + 2, letters):
+        elif _joins(tokens, one) and is_at(tokens, one + 1, letters):
             at += 2
-        elif _is(tokens, at + 1, ",") and _joins(tokens, at + 2) and _is(tokens, at + 3, letters):
+        elif is_at(tokens, one, ",") and _joins(tokens, one + 1) and is_at(tokens, one + 2, letters):
             at += 3
         else:
             return
@@ -169,38 +86,38 @@ def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
 
 def _joins(tokens: list[Token], at: int) -> bool:
     """Whether this is "and" rather than "whereas"."""
-    return _is(tokens, at, "&") and tokens[at].kinds["&"] in _AND
+    return is_at(tokens, at, "&") and tokens[at].kinds["&"] in _AND
 
 
 def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "in the stroma", "in both carcinoma and stroma"; drop "on the slide"."""
-    outside = _is(tokens, at, "e")
-    dense = _is_all(tokens, at - 1, "Q", "o") and tokens[at - 1].kinds["Q"].dimension == "density"
-    told = _is_all(tokens, at - 1, "ETL", "o", "S") and not _is(tokens, at - 1, "M")
-    if not (_is(tokens, at, "i") or outside or dense or told):
+    outside = is_at(tokens, at, "e")
+    dense = are_at(tokens, at - 1, "Q", "o") and tokens[at - 1].kinds["Q"].dimension == "density"
+    told = are_at(tokens, at - 1, "ETL", "o", "S") and not is_at(tokens, at - 1, "M")
+    if not (is_at(tokens, at, "i") or outside or dense or told):
         return None
-    start = at + 1 + _is(tokens, at + 1, "B")
-    if _is(tokens, start, "SI") and start == at + 1 and not _is(tokens, start, "T") and not outside:
+    start = at + 1 + is_at(tokens, at + 1, "B")
+    if is_at(tokens, start, "SI") and start == at + 1 and not is_at(tokens, start, "T") and not outside:
         return {}, start + 1
-    if _is_all(tokens, start, "J", "K"):
+    if are_at(tokens, start, "J", "K"):
         return {"L": (tokens[start].kinds["J"],)}, start + 2
-    if not _is(tokens, start, "T") or outside:
-        if not outside or not _is(tokens, start, "T"):
+    if not is_at(tokens, start, "T") or outside:
+        if not outside or not is_at(tokens, start, "T"):
             return None
-        both = _is_all(tokens, start + 1, "&", "T")  # "outside carcinoma and stroma"
+        both = are_at(tokens, start + 1, "&", "T")  # "outside carcinoma and stroma"
         ends = (start, start + 2) if both else (start,)
         return {"e": tuple(tokens[k].kinds["T"] for k in ends)}, ends[-1] + 1
     places, end = [tokens[start].kinds["T"]], start + 1
-    while start > at + 1 or _is_all(tokens, end, "&", "i", "T"):
-        step = 2 if _is_all(tokens, end, "&", "T") else 3 if _is_all(tokens, end, "&", "i", "T") else 0
+    while start > at + 1 or are_at(tokens, end, "&", "i", "T"):
+        step = 2 if are_at(tokens, end, "&", "T") else 3 if are_at(tokens, end, "&", "i", "T") else 0
         if not step:
             break
         places.append(tokens[end + step - 1].kinds["T"])
         end += step
     if (
         len(places) == 1
-        and _is_all(tokens, end, "&", "T")
-        and _is(tokens, end + 2, ",") | (end + 2 == len(tokens))
+        and are_at(tokens, end, "&", "T")
+        and is_at(tokens, end + 2, ",") | (end + 2 == len(tokens))
     ):
         places.append(tokens[end + 1].kinds["T"])
         end += 2
@@ -211,33 +128,33 @@ def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 def _adjective_of_place(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "stromal" as a place: of the cells behind it, or behind "to be"."""
-    if not _is(tokens, at, "J"):
+    if not is_at(tokens, at, "J"):
         return None
     place = tokens[at].kinds["J"]
-    if _is(tokens, at + 1, "E"):
+    if is_at(tokens, at + 1, "E"):
         cells = tokens[at + 1].kinds["E"]
         return {"E": cells.at(place)}, at + 2
-    if _is(tokens, at + 1, "W"):
+    if is_at(tokens, at + 1, "W"):
         return {"E": ALL_CELLS.at(place)}, at + 2
-    if _is(tokens, at + 1, "u"):
+    if is_at(tokens, at + 1, "u"):
         return {"L": (place,), "u": ""}, at + 2
     return {"L": (place,), "J": place}, at + 1
 
 
 def _pieces(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "areas of necrosis" as necrosis."""
-    if _is_all(tokens, at, "b", "of", "T") and not (_is(tokens, at, "M") and _is(tokens, at - 1, "Q")):
+    if are_at(tokens, at, "b", "of", "T") and not (is_at(tokens, at, "M") and is_at(tokens, at - 1, "Q")):
         return {"T": tokens[at + 2].kinds["T"]}, at + 3
     return None
 
 
 def _rather_than(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "in the stroma rather than in the carcinoma": one place, and where there are fewer."""
-    if _is_all(tokens, at, "LT", "7", "LT"):
+    if are_at(tokens, at, "LT", "7", "LT"):
         mine, other = tokens[at].kinds, tokens[at + 2].kinds
         place = {letter: mine[letter] for letter in "LT" if letter in mine}
         return {**place, "rather": other.get("L") or (other["T"],)}, at + 3
-    if _is_all(tokens, at, "L", ",", "N", "L") and tokens[at + 2].kinds["N"] == "not":
+    if are_at(tokens, at, "L", ",", "N", "L") and tokens[at + 2].kinds["N"] == "not":
         return {"L": tokens[at].kinds["L"], "rather": tokens[at + 3].kinds["L"], "not": True}, at + 4
     return None
 
@@ -245,7 +162,7 @@ def _rather_than(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 def _same_again(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "necrosis (necrotic tissue)" as one."""
     for letter in "TEM":
-        twice = _is_all(tokens, at, letter, ",", letter, ",")
+        twice = are_at(tokens, at, letter, ",", letter, ",")
         if twice and tokens[at].kinds[letter] == tokens[at + 2].kinds[letter]:
             return dict(tokens[at].kinds), at + 4
     return None
@@ -253,32 +170,32 @@ def _same_again(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 def _ratios_of_two(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "the ratio of a to b", "the a to b ratio", "the distance from a to b"."""
-    if _is_all(tokens, at, "M", "of", "ET", "tf&=a"):
-        end = at + 4 + _is(tokens, at + 4, "0_")
-        if _is(tokens, end, "ET") and tokens[at].kinds["M"][0] in ("ratio", "distance", "least_distance"):
+    if are_at(tokens, at, "M", "of", "ET", "tf&=a"):
+        end = at + 4 + is_at(tokens, at + 4, "0_")
+        if is_at(tokens, end, "ET") and tokens[at].kinds["M"][0] in ("ratio", "distance", "least_distance"):
             return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[end]), end + 1
-    if _is_all(tokens, at, "M", "2", "ET", "&", "ET"):
+    if are_at(tokens, at, "M", "2", "ET", "&", "ET"):
         return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[at + 4]), at + 5
     if (
-        _is_all(tokens, at, "E", ",", "E") | _is_all(tokens, at, "T", ",", "T")
+        are_at(tokens, at, "E", ",", "E") | are_at(tokens, at, "T", ",", "T")
         and tokens[at + 1].kinds[","] == ":"
     ):
-        behind = at + 3 + _is(tokens, at + 3, "v")
-        if _is(tokens, behind, "Q") and tokens[behind].kinds["Q"].dimension == "ratio":
-            letter = "E" if _is_all(tokens, at, "E", ",", "E") else "T"
+        behind = at + 3 + is_at(tokens, at + 3, "v")
+        if is_at(tokens, behind, "Q") and tokens[behind].kinds["Q"].dimension == "ratio":
+            letter = "E" if are_at(tokens, at, "E", ",", "E") else "T"
             return {f"{letter}+": (tokens[at].kinds[letter], tokens[at + 2].kinds[letter])}, at + 3
     for step in ((1, 2), (0, 1)):
         middle, last = step
         fits = (
-            (_is(tokens, at + 1, "t/") or tokens[at + 1 : at + 2][0].kinds.get(",") == ":")
+            (is_at(tokens, at + 1, "t/") or tokens[at + 1 : at + 2][0].kinds.get(",") == ":")
             if middle and at + 1 < len(tokens)
             else not middle
         )
         if (
             fits
-            and _is(tokens, at, "ET")
-            and _is(tokens, at + last, "ET")
-            and _is(tokens, at + last + 1, "M")
+            and is_at(tokens, at, "ET")
+            and is_at(tokens, at + last, "ET")
+            and is_at(tokens, at + last + 1, "M")
         ):
             measures = tokens[at + last + 1].kinds["M"]
             if "ratio" in measures or "distance" in measures:
@@ -294,32 +211,32 @@ def _pair(measures: tuple[str, ...], first: Token, second: Token) -> dict:
 
 def _placed_cells(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "carcinoma lymphocytes" and "lymphocytes of the stroma" as cells in a tissue."""
-    if _is_all(tokens, at, "T", "E") and not _is(tokens, at, "E"):
+    if are_at(tokens, at, "T", "E") and not is_at(tokens, at, "E"):
         return {"E": tokens[at + 1].kinds["E"].at(tokens[at].kinds["T"])}, at + 2
-    if _is_all(tokens, at, "T", "W"):
+    if are_at(tokens, at, "T", "W"):
         return {"E": ALL_CELLS.at(tokens[at].kinds["T"])}, at + 2
-    if _is_all(tokens, at, "E", "o", "T") and not tokens[at].kinds["E"].place:
+    if are_at(tokens, at, "E", "o", "T") and not tokens[at].kinds["E"].place:
         return {"E": tokens[at].kinds["E"].at(tokens[at + 2].kinds["T"])}, at + 3
     return None
 
 
 def _cells_of(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "nuclei of lymphocytes", "the population of lymphocytes", "the lymphocyte group"."""
-    if _is_all(tokens, at, "WK", "o", "E") and not _is(tokens, at - 1, "Qo1k"):
+    if are_at(tokens, at, "WK", "o", "E") and not is_at(tokens, at - 1, "Qo1k"):
         cells = tokens[at + 2].kinds["E"]
         return {"E": cells._replace(nuclei=cells.nuclei or "W" in tokens[at].kinds)}, at + 3
-    if _is_all(tokens, at, "E", "W") and _is(tokens, at + 1, "_"):  # "neoplastic objects"
+    if are_at(tokens, at, "E", "W") and is_at(tokens, at + 1, "_"):  # "neoplastic objects"
         return {"E": tokens[at].kinds["E"]}, at + 2
-    if _is_all(tokens, at, "E", "K") and tokens[at + 1].kinds["K"] == "one" and at + 2 == len(tokens):
+    if are_at(tokens, at, "E", "K") and tokens[at + 1].kinds["K"] == "one" and at + 2 == len(tokens):
         return {"E": tokens[at].kinds["E"]}, at + 2
-    if _is_all(tokens, at, "E", "K") and not tokens[at + 1].has("MvQ") and not _is(tokens, at - 1, "k"):
+    if are_at(tokens, at, "E", "K") and not tokens[at + 1].has("MvQ") and not is_at(tokens, at - 1, "k"):
         return {"E": tokens[at].kinds["E"]}, at + 2
     return None
 
 
 def _cells_in(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "lymphocytes in the stroma"."""
-    if _is_all(tokens, at, "EW", "L") and not _is(tokens, at, "L"):
+    if are_at(tokens, at, "EW", "L") and not is_at(tokens, at, "L"):
         cells = tokens[at].kinds.get("E") or ALL_CELLS
         places = tokens[at + 1].kinds["L"]
         if len(places) == 1 and not cells.place:
@@ -331,7 +248,7 @@ def _joined_cells(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "a, b and c" of cells as one."""
     places = list(_separated(tokens, at, "E"))
     last = places[-1] if places else at
-    if len(places) < 2 or not any(_is(tokens, k, "&") for k in range(at, last)):
+    if len(places) < 2 or not any(is_at(tokens, k, "&") for k in range(at, last)):
         return None
     return {
         "E+": tuple(tokens[k].kinds["E"] for k in places),
@@ -342,34 +259,34 @@ def _joined_cells(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 def _joined_tissues(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     places = list(_separated(tokens, at, "T"))
     last = places[-1] if places else at
-    if len(places) < 2 or not any(_is(tokens, k, "&") for k in range(at, last)):
+    if len(places) < 2 or not any(is_at(tokens, k, "&") for k in range(at, last)):
         return None
     return {"T+": tuple(tokens[k].kinds["T"] for k in places)}, last + 1
 
 
 def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "the density of lymphocytes", "lymphocyte density", "the area of stroma", "stromal density"."""
-    if _is_all(tokens, at, "M", "o", "EWT", "M"):
+    if are_at(tokens, at, "M", "o", "EWT", "M"):
         inner = _measure(tokens[at], tokens[at + 2])["Y"]
         return {"Y": inner}, at + 4
-    if _is_all(tokens, at, "M", "of", "ETW"):
+    if are_at(tokens, at, "M", "of", "ETW"):
         return _measure(tokens[at], tokens[at + 2]), at + 3
-    if _is_all(tokens, at, "M", "L") and _is(tokens, at, "M"):
+    if are_at(tokens, at, "M", "L") and is_at(tokens, at, "M"):
         return {"Y": Measured(tokens[at].kinds["M"], place=tokens[at + 1].kinds["L"])}, at + 2
-    if _is_all(tokens, at, "ETW", "M") and (
-        not _is(tokens, at + 1, "vQ") or _is_all(tokens, at, "E", "M", "L")
+    if are_at(tokens, at, "ETW", "M") and (
+        not is_at(tokens, at + 1, "vQ") or are_at(tokens, at, "E", "M", "L")
     ):
         return _measure(tokens[at + 1], tokens[at]), at + 2
-    if _is_all(tokens, at, "L", "M") and _is(tokens, at, "J"):
+    if are_at(tokens, at, "L", "M") and is_at(tokens, at, "J"):
         return {"Y": Measured(tokens[at + 1].kinds["M"], place=tokens[at].kinds["L"])}, at + 2
-    if _is(tokens, at, "M") and "Y" not in tokens[at].kinds:
+    if is_at(tokens, at, "M") and "Y" not in tokens[at].kinds:
         return {**tokens[at].kinds, "Y": Measured(tokens[at].kinds["M"])}, at + 1
     return None
 
 
 def _measured_in(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "the lymphocyte density in the core"."""
-    if not _is_all(tokens, at, "Y", "L"):
+    if not are_at(tokens, at, "Y", "L"):
         return None
     measured: Measured = tokens[at].kinds["Y"]
     places = tokens[at + 1].kinds["L"]
@@ -391,30 +308,30 @@ def _measure(measure: Token, thing: Token) -> dict:
 
 def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "half of the lymphocytes", "25 % of the cells", "most lymphocytes", "one in four cells"."""
-    if _is(tokens, at, "Q"):
+    if is_at(tokens, at, "Q"):
         amount = tokens[at].kinds["Q"]
-        if amount.worded and amount.holds[0] > 0.99 and _is_all(tokens, at + 1, "Q", "E"):  # "all 200 cells"
+        if amount.worded and amount.holds[0] > 0.99 and are_at(tokens, at + 1, "Q", "E"):  # "all 200 cells"
             stated = tokens[at + 1].kinds["Q"]
             return {"R": _of(amount, tokens[at + 2], stated)}, at + 3
-        if _is(tokens, at + 1, "o"):
+        if is_at(tokens, at + 1, "o"):
             checked, thing = None, at + 2
-            if _is_all(tokens, at + 2, "Q", "EWSTI"):
+            if are_at(tokens, at + 2, "Q", "EWSTI"):
                 checked, thing = tokens[at + 2].kinds["Q"], at + 3
                 if checked.dimension == "share":  # "a third of all cells"
                     checked = None
-            if amount.dimension == "share" and _is(tokens, thing, "M") and _is(tokens, thing, "Y"):
+            if amount.dimension == "share" and is_at(tokens, thing, "M") and is_at(tokens, thing, "Y"):
                 bare = tokens[thing].kinds["Y"]
                 if not bare.cells and not bare.tissues and not bare.place and "area" in bare.measures:
                     return {"R": Ratioed(amount, whole=True, checked=checked)}, thing + 1
-            if _is(tokens, thing, "EWSTI"):
+            if is_at(tokens, thing, "EWSTI"):
                 return {"R": _of(amount, tokens[thing], checked)}, thing + 1
         if (
             amount.dimension == "share"
             and amount.worded
-            and _is(tokens, at + 1, "EWT")
-            and not _is(tokens, at - 1, "s")
+            and is_at(tokens, at + 1, "EWT")
+            and not is_at(tokens, at - 1, "s")
         ):
-            if _is(tokens, at - 1, "xag") and amount.holds[0] > 0.99 and _is(tokens, at + 1, "E"):
+            if is_at(tokens, at - 1, "xag") and amount.holds[0] > 0.99 and is_at(tokens, at + 1, "E"):
                 return {"E": tokens[at + 1].kinds["E"]}, at + 2  # "outnumber all immune cells"
             return {"R": _of(amount, tokens[at + 1], None)}, at + 2
     return None
@@ -432,9 +349,9 @@ def _of(amount, thing: Token, checked) -> Ratioed:
 
 def _whose(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "that of stroma", "those of lymphocytes", "that in carcinoma"."""
-    if _is_all(tokens, at, "u", "o", "ET"):
+    if are_at(tokens, at, "u", "o", "ET"):
         thing = tokens[at + 2].kinds
         return {key: thing[key] for key in "ET" if key in thing} | {"u": ""}, at + 3
-    if _is_all(tokens, at, "u", "L"):
+    if are_at(tokens, at, "u", "L"):
         return {"L": tokens[at + 1].kinds["L"], "u": ""}, at + 2
     return None

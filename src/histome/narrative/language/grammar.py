@@ -14,6 +14,7 @@ from histome.narrative.language.clauses import (
     mentions,
     places,
     ranks,
+    ratios,
     states,
     tiles,
     values,
@@ -25,7 +26,7 @@ from histome.narrative.language.quantities import World
 from histome.narrative.language.reading import read_tokens
 
 # Each of these makes its functions rules: the modules that come first are asked first.
-_MODULES = (values, measures, mentions, tiles, comparisons, gradients, ranks, places, states)
+_MODULES = (values, measures, mentions, tiles, comparisons, ratios, gradients, ranks, places, states)
 _RULES = [
     (elements, action, [element.letters for element in elements if element.least])
     for module in _MODULES
@@ -252,7 +253,7 @@ def _with_amount(last: Token, own: Token) -> Token:
 def _trimmed(tokens: list[Token]) -> list[Token]:
     """Return tokens without commas and conjunctions at their ends."""
     first, last = 0, len(tokens)
-    while first < last and (tokens[first].has(",&") and not tokens[first].has("N") or _leads(tokens, first)):
+    while first < last and _leads(tokens, first):
         first += 1
     while last > first and tokens[last - 1].has(",&"):
         last -= 1
@@ -260,6 +261,9 @@ def _trimmed(tokens: list[Token]) -> list[Token]:
 
 
 def _leads(tokens: list[Token], at: int) -> bool:
+    """Whether a token says nothing where it begins a clause: a comma, "and", the "that" of "that takes up"."""
+    if tokens[at].has(",&") and not tokens[at].has("N"):
+        return True
     return "u" in tokens[at].kinds and at + 1 < len(tokens) and set(tokens[at + 1].kinds) <= set("v_i")
 
 
@@ -298,7 +302,7 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
     if "L" in tokens[0].kinds and len(tokens) > 1:
         place = tokens[0].kinds["L"]
         kept = _trimmed(tokens[1:])
-        if "u" in tokens[0].kinds and len(context.cells) == len(place) == 1 and not kept[:1] == []:
+        if "u" in tokens[0].kinds and len(context.cells) == len(place) == 1 and kept:
             kept = [Token({"E": context.cells[0].at(place[0])}, 0, 0), *kept]  # "intratumoral ones 600"
         found.append((kept, replace(context, place=place, fronted=True)))
     if "L" in tokens[-1].kinds and len(tokens) > 1 and not tokens[-1].notes:

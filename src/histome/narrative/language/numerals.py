@@ -88,7 +88,7 @@ def _amount(tokens: list[Token], at: int, sentence: str) -> tuple[Token | None, 
 
 
 def _is_rest(tokens: list[Token], at: int, sentence: str) -> bool:
-    """Whether it is the "all but" of "all but 40 of the lymphocytes": all without so many, not almost so many."""
+    """Whether it is the "all but" of "all but 40 of the lymphocytes": all without them, not almost them."""
     if sentence[tokens[at].start : tokens[at].end].lower() != "all but" or at + 1 == len(tokens):
         return False
     return tokens[at + 1].has("#^")

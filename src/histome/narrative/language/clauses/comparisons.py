@@ -89,7 +89,7 @@ def _at(thing: Token, place: str) -> Token:
 def _in_one_place(
     first: Token, second: Token, names: Sequence[str], sign: int, factor: Amount | None, c: Context, text: str
 ) -> list[Judged]:
-    """Return the claim of "a outnumber b in the carcinoma": both there; open where all of a would do as well."""
+    """Return the claim of "a outnumber b in the carcinoma": both there; open if false there but true of all a."""
     place = second.kinds["E"].place
     there = compared(_at(first, place), second, names, sign, factor, replace(c, place=()), text) or []
     bare = Token({"E": second.kinds["E"].at(None)}, second.start, second.end)
@@ -306,96 +306,6 @@ def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
     found = compared(first, second, names, 0, factor, c, m.text)
     c.cells, c.tissues = thing.kinds.get("E+", ()), thing.kinds.get("T+", ())
     return found
-
-
-@rule(
-    "p Q? E Q E",
-    "E Q p Q? E",
-    "Q E p Q? E",
-    "Q E [pi] Q? E",
-    "p Q? E , Q E",
-    "Q E [ta] Q E",
-    "p Q? E L Q E L",
-)
-def _for_every(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "two lymphocytes for every plasma cell", "one lymphocyte per 50 carcinoma cells"."""
-    if m.places():
-        one, other = (cells[0].at(place) for cells, place in zip(m.cells(), m.places(), strict=True))
-        ratio = replace(m.all("Q")[-1], dimension="ratio")
-        if len(m.all("Q")) != 1 or m.all("Q")[0].dimension is not None:
-            return None
-        return [judge_ratio(c.world.count(other), c.world.count(one), ratio, 0, m.text)]
-    parts = [(letter, token) for letter, token in m.parts if letter in "EQp"]
-    groups: list[tuple[Amount | None, CellGroup]] = []
-    amount = None
-    for letter, token in parts:
-        if letter == "Q":
-            amount = token.kinds["Q"]
-        elif letter == "E":
-            groups.append((amount, token.kinds["E"]))
-            amount = None
-    amounts = m.all("Q")
-    if len(groups) == 2 and m.parts[0][0] == "E" and len(amounts) == 2:  # "a amount to one per 100 b"
-        groups = [(amounts[0], groups[0][1]), (amounts[1], groups[1][1])]
-    elif len(groups) == 2 and m.parts[0][0] == "E":
-        groups = [(amounts[0], groups[0][1]), (None, groups[1][1])]
-    if len(groups) != 2:
-        return None
-    if m.parts[0][0] == "p":
-        groups.reverse()
-    (many, first), (one, second) = groups
-    if many is None or many.dimension is not None or (one is not None and one.dimension is not None):
-        return None
-    if many.holds == (many.middle - 0.5, many.middle + 0.5):  # "two for every", to an eighth
-        near = min(0.5, 0.12 * many.middle)
-        many = replace(
-            many,
-            holds=(many.middle - near, many.middle + near),
-            fails=(many.middle - near, many.middle + near),
-        )
-    c.cells, c.against = (first,), (second,)
-    ratio = many.scaled(1 / (one.middle if one else 1.0), "ratio")
-    return [judge_ratio(c.world.count(first), c.world.count(second), ratio, 0, m.text)]
-
-
-@rule("[ET] Q o u")
-def _part_of_that(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "stroma covers 60 % and carcinoma half of that"."""
-    before = {"E": c.cells[0]} if len(c.cells) == 1 else {"T": c.tissues[0]} if len(c.tissues) == 1 else None
-    if before is None or m.one("Q").dimension not in ("share", "ratio"):
-        return None
-    thing = m.parts[0][1]
-    return compared(thing, Token(before, 0, 0), ("count", "size"), 0, m.one("Q"), c, m.text)
-
-
-@rule("E t E Q", "T t T Q")
-def _to_another(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "stroma to epithelium is two to one"."""
-    if m.one("Q").dimension != "ratio":
-        return None
-    first, second = (token for letter, token in m.parts if letter in "ET")
-    return compared(first, second, ("count", "size"), 0, m.one("Q"), c, m.text)
-
-
-@rule("T Q")
-def _areas_at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "stroma : carcinoma = 2 : 1"."""
-    tissues = m.tissues()[0]
-    if len(tissues) != 2 or m.one("Q").dimension != "ratio":
-        return None
-    return [judge_ratio(c.world.area(tissues[0]), c.world.area(tissues[1]), m.one("Q"), 0, m.text)]
-
-
-@rule("E g? Q", "E i? Y o? Q", "E i Y o Q")
-def _at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "a and b occur at a ratio of 2:1"."""
-    cells = m.cells()[0]
-    ratio = m.one("Y")
-    if len(cells) != 2 or (ratio and ("ratio" not in ratio.measures or ratio.cells)):
-        return None
-    if m.one("Q").dimension != "ratio":
-        return None
-    return [judge_ratio(c.world.count(cells[0]), c.world.count(cells[1]), m.one("Q"), 0, m.text)]
 
 
 @rule("[iw]? Y? o? Q [a&] Q", "[iw]? Y? o? Q s? a Q")

@@ -243,7 +243,7 @@ def _compared_by(m: ClauseMatch, c: Context) -> str:
     return "size" if "size" in names and any(each.nuclei for each in m.cells()[0]) else by
 
 
-@rule("N 6? [EKSW] x g? [ET]", "N 6? [EKSW] y? m [SK]? a [ET]", "N 6? [EKSW] s [qA] s [ET]")
+@rule("N 6? [EKSW]? x g? [ET]", "N 6? [EKSW]? y? m [SK]? a [ET]", "N 6? [EKSW]? s [qA] s [ET]")
 def _none_more(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "no immune class exceeds the lymphocyte", "no tissue is larger than stroma": it is the first."""
     things = [token for letter, token in m.parts if letter in "EKSWT"]

@@ -53,7 +53,7 @@ def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return mine if first != second else None
 
 
-@rule("E [O~y]? i? c [iS]?", "j o E c", "c o E", "E c j?", "E j c", "E Y c")
+@rule("E [O~y]? i? c [iS]?", "j o E c", "c [oi] E", "E c j?", "E j c", "E Y c")
 def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells = m.cells()[0]
     if any(each.members != ("lymphocyte",) or each.place for each in cells) or m.one("O"):

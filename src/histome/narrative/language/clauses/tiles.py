@@ -112,6 +112,7 @@ def _tiles_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     "! [FQ] s? [qA]? [sao]? ! [uK]?",
     "[FQ] s [qA] I? ! s !",
     "! y? x g? ! g? [FQ]?",
+    "! x ! y",
     "! [FQ] m a ! [uK]?",
 )
 def _tiles_compared(m: ClauseMatch, c: Context) -> list[Judged] | None:

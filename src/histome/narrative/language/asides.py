@@ -1,0 +1,100 @@
+"""What stands beside a clause: a number between commas, "scant" before a tissue, "only" before an amount."""
+
+from dataclasses import replace
+
+from histome.narrative.language.amounts import Amount, word_amount
+from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
+
+
+def is_at(tokens: list[Token], at: int, letters: str) -> bool:
+    """Whether a token of one of these kinds stands at a place."""
+    return 0 <= at < len(tokens) and tokens[at].has(letters)
+
+
+def are_at(tokens: list[Token], at: int, *letters: str) -> bool:
+    """Whether tokens of these kinds stand one behind the other from a place on."""
+    return all(is_at(tokens, at + k, each) for k, each in enumerate(letters))
+
+
+def with_asides(tokens: list[Token]) -> list[Token]:
+    """Return tokens with the number in "12 cells, 0.12 % of the total, are ..." behind what it tells of."""
+    found: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        at_amount = at + 1 + is_at(tokens, at + 1, "i")
+        if (
+            is_at(tokens, at, ",")
+            and are_at(tokens, at_amount, "QR", ",", "v")
+            and found
+            and found[-1].has("EWTQR")
+        ):
+            kinds = tokens[at_amount].kinds
+            amount = kinds.get("Q") or (
+                kinds["R"].amount if kinds["R"].whole or _of_all(kinds["R"]) else None
+            )
+            if amount is not None and (amount.dimension or amount.is_exact):
+                found[-1] = replace(found[-1], notes=[*found[-1].notes, amount])
+                at = at_amount + 2
+                continue
+        found.append(tokens[at])
+        at += 1
+    return found
+
+
+def _of_all(part: Ratioed) -> bool:
+    return part.cells == (ALL_CELLS,)
+
+
+def attributes(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Return tokens without "scant" in "in the scant stroma", and clauses that say it: "stroma scant"."""
+    kept: list[Token] = []
+    beside: list[Token] = []
+    for at, token in enumerate(tokens):
+        if token.has("AQ") and is_at(tokens, at - 1, "io") and is_at(tokens, at + 1, "ET"):
+            amount = token.kinds.get("A") or token.kinds["Q"]
+            if amount.worded and amount.dimension == "share" and amount.holds[0] < 0.99:
+                comma = Token({",": ",", "_": ""}, token.start, token.start)
+                beside += [comma, replace(tokens[at + 1], notes=[]), replace(token, kinds={"A": amount})]
+                continue
+        kept.append(token)
+    return kept, beside
+
+
+def without_participles(tokens: list[Token]) -> list[Token]:
+    """Return tokens without "measured" in "of the measured surface"."""
+    return [
+        token
+        for k, token in enumerate(tokens)
+        if not (
+            set(token.kinds) == {"_", "v"} and is_at(tokens, k + 1, "TWSM") and is_at(tokens, k - 1, "oi")
+        )
+    ]
+
+
+def without_only(tokens: list[Token]) -> list[Token]:
+    """Return tokens without "only" before an amount: it says no more than the amount."""
+    kept = [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]
+    for k, token in enumerate(kept[1:]):  # "all but confined to"
+        only = set(token.kinds) <= {"O", "_"} and isinstance(token.kinds.get("O"), Amount)
+        if only and kept[k].kinds.get("~") == "almost" and token.kinds["O"].holds[0] > 0.97:
+            kept[k] = replace(kept[k], kinds={"O": word_amount("adverbs", "overwhelmingly")})
+    return [t for k, t in enumerate(kept) if not _confines(kept, k)]
+
+
+def _confines(tokens: list[Token], at: int) -> bool:
+    """Whether it is the "confined to" of "overwhelmingly confined to": the adverb says how much."""
+    if not are_at(tokens, at - 1, "O", "O") or not all(
+        isinstance(t.kinds["O"], Amount) for t in tokens[at - 1 : at + 1]
+    ):
+        return False
+    return tokens[at].kinds["O"].holds[0] > 0.97 and tokens[at - 1].kinds["O"].holds[0] >= 0.5
+
+
+def _says_nothing(tokens: list[Token], at: int) -> bool:
+    """Whether "only" stands before an amount, or "alone" behind who is spoken of."""
+    if not tokens[at].has("_"):  # "limited to 16 %"
+        only = isinstance(tokens[at].kinds["O"], Amount) and tokens[at].kinds["O"].holds[0] > 0.97
+        return only and is_at(tokens, at + 1, "Q") and not tokens[at + 1].kinds["Q"].worded
+    return is_at(tokens, at + 1, "QA") or (
+        is_at(tokens, at - 1, "ET") and not is_at(tokens, at - 2, "i") and not is_at(tokens, at + 1, "i")
+    )
