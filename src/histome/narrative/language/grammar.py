@@ -261,7 +261,7 @@ def _trimmed(tokens: list[Token]) -> list[Token]:
 
 
 def _leads(tokens: list[Token], at: int) -> bool:
-    """Whether a token says nothing where it begins a clause: a comma, "and", the "that" of "that takes up"."""
+    """Whether a token only begins a clause: a comma, "and", the "that" of "that takes up"."""
     if tokens[at].has(",&") and not tokens[at].has("N"):
         return True
     return "u" in tokens[at].kinds and at + 1 < len(tokens) and set(tokens[at + 1].kinds) <= set("v_i")
@@ -279,8 +279,14 @@ def _in_respect(tokens: list[Token], context: Context) -> Context:
         context,
         aspect=aspect,
         carried=context.place,
-        each=any(token.has("B") and token.kinds["B"] != "either" for token in tokens),
+        each=_each(tokens),
     )
+
+
+def _each(tokens: list[Token]) -> bool:
+    """Whether it is said of each; "are either a or b" is not, but "fewer than either a or b" is."""
+    compares = any(token.has("amx") for token in tokens)
+    return any(token.has("B") and (compares or token.kinds["B"] != "either") for token in tokens)
 
 
 def _is_false(claims: list[Judged]) -> bool:

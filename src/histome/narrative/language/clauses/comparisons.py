@@ -89,7 +89,7 @@ def _at(thing: Token, place: str) -> Token:
 def _in_one_place(
     first: Token, second: Token, names: Sequence[str], sign: int, factor: Amount | None, c: Context, text: str
 ) -> list[Judged]:
-    """Return the claim of "a outnumber b in the carcinoma": both there; open if false there but true of all a."""
+    """Return the claim of "a outnumber b in the carcinoma": of both there; open if only all of a do."""
     place = second.kinds["E"].place
     there = compared(_at(first, place), second, names, sign, factor, replace(c, place=()), text) or []
     bare = Token({"E": second.kinds["E"].at(None)}, second.start, second.end)

@@ -68,6 +68,8 @@ def _options(
         case "aggregates":
             area = world.named("LYMPHOID_AGGREGATE_AREA")
             return [area if amount.dimension == "area" else world.whole("aggregates")]
+        case "engaged" if measured.cells and cells[0].members != ("Inflammatory",):
+            return []
         case "engaged" if amount.dimension == "share":
             return [quotient(world.whole("engaged"), world.named("count_Inflammatory"))]
         case "abstained":

@@ -141,7 +141,7 @@ def _tissue_adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
 @rule("S W? O E", "W O E")
 def _mostly_made_of(m: ClauseMatch, c: Context) -> list[Judged]:
     """Read "the section is mostly composed of carcinoma cells"."""
-    return cells_amount(m.cells()[0], m.one("O"), c)
+    return cells_amount(m.cells()[-1], m.one("O"), c)
 
 
 @rule("[ETYL]")
