@@ -2,8 +2,8 @@
 
 `python runs/score_verifier.py [development | test]`; the sentences are in tests/narrative/sentences,
 true or false of a profile drawn in tests/helpers/drawn_profiles.py. `test` has other ways of putting things
-than `development`, after which the grammar was written. Lots that nobody has looked at are a part of their own
-until the grammar is widened after them.
+than `development`, after which the grammar was written. Lots that nobody has looked at are a part of their
+own until the grammar is widened after them.
 """
 
 import re

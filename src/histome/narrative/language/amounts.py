@@ -47,6 +47,11 @@ class Amount:
         """Whether it is a number rather than a word or a limit."""
         return not self.worded and math.isfinite(self.holds[0]) and math.isfinite(self.holds[1])
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a number or a fraction rather than a word or a limit."""
+        return math.isfinite(self.middle) and all(map(math.isfinite, self.holds))
+
     def test(self, value: float) -> bool | None:
         """Whether a value is this amount; None where words leave it open."""
         loose = _LOOSE * max(1.0, abs(value))

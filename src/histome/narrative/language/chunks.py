@@ -70,13 +70,13 @@ def _rewritten(tokens: list[Token], rule: Chunker) -> list[Token]:
 
 def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
     """Yield where the items of "a, b and c" stand, from the one at `at` on."""
-    while is_at(tokens, at, letters):
+    while is_at(tokens, at, letters):  # "and" ends a list: "after a and b, c"
         yield at
         one = at + 1
         listed = is_at(tokens, one, ",") and not is_at(tokens, one, "&") and is_at(tokens, one + 1, letters)
         if (listed and not _joins(tokens, at - 1)) or (
             _joins(tokens, one) and is_at(tokens, one + 1, letters)
-        ):  # "after a and b, c": "and" ends a list
+        ):
             at += 2
         elif is_at(tokens, one, ",") and _joins(tokens, one + 1) and is_at(tokens, one + 2, letters):
             at += 3

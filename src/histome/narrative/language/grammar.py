@@ -61,6 +61,7 @@ class _Sentence:
         if sum(token.has("QR") for token in tokens) < 2:  # "in that order"
             tokens = [token for token in tokens if not token.has("z")]
         self.tokens, self.world, self.text = tokens, world, text
+        self.ordered = "order" in text.lower()
         self.starts = _cuts(tokens)
         self.tries = 0
 
@@ -73,8 +74,8 @@ class _Sentence:
         ):  # "are alike, 48 and 51 um2 respectively"
             self.tokens = [t for t in self.tokens if not t.has("z")]
             self.starts = _cuts(self.tokens)
-            return self._from(0, Context(self.world))
-        return paired if paired is not None else self._from(0, Context(self.world))
+            return self._from(0, Context(self.world, ordered=self.ordered))
+        return paired if paired is not None else self._from(0, Context(self.world, ordered=self.ordered))
 
     def _from(self, piece: int, context: Context) -> list[Judged] | None:
         """Return the claims from a piece on: the longest clause that is understood first."""
@@ -82,7 +83,10 @@ class _Sentence:
         if piece == len(self.starts):
             return [] if not context.pending and not context.beside else None
         for last in range(min(len(ends), piece + _SPAN) - 1, piece - 1, -1):
-            tokens = _trimmed(self.tokens[self.starts[piece] : ends[last]])
+            spanned = self.tokens[self.starts[piece] : ends[last]]
+            if any(token.kinds.get(",") == ";" for token in spanned[1:-1]):  # ends a clause
+                continue
+            tokens = _trimmed(spanned)
             self.tries += 1
             if self.tries > _MOST_TRIES:
                 return None

@@ -41,12 +41,12 @@ def judge_amount(options: Iterable[Value | None], amount: Amount, kind: str = "n
     results = [(_tested(value, amount), value) for value in fitting]
     for result, value in results:
         if result:
-            return Judged(True, kind, amount.text, value.sources, exact=amount.is_exact and kind == "number")
+            return Judged(True, kind, amount.text, value.sources, exact=amount.is_number and kind == "number")
     if any(result is None for result, _ in results):
         return Judged(None, kind, amount.text, reason="an amount that the words leave open")
     shown = ", ".join(f"{value.sources[0]} = {value.amount:.4g}" for _, value in results[:2])
     reason = f"the facts say otherwise: {shown}"
-    return Judged(False, kind, amount.text, reason=reason, exact=amount.is_exact and kind == "number")
+    return Judged(False, kind, amount.text, reason=reason, exact=amount.is_number and kind == "number")
 
 
 def _comparable(value: Value, amount: Amount) -> bool:

@@ -29,6 +29,7 @@ class Context:
     tissues: tuple[str, ...] = ()
     place: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()
+    ordered: bool = False  # "in that order", "in descending order"
     fronted: bool = False  # the clause itself names the place: "in the stroma, ..."
     within: CellGroup | None = None
     pending: list[Amount] = field(default_factory=list)

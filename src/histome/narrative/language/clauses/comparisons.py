@@ -68,7 +68,10 @@ def compared(
         "E" in first.kinds and "E" in second.kinds and not first.kinds["E"].place and second.kinds["E"].place
     ):
         return _in_one_place(first, second, names, sign, factor, c, text)
+    nuclei = "size" in names and any("E" in t.kinds and t.kinds["E"].nuclei for t in (first, second))
     for name in [c.aspect] if c.aspect else names:
+        if nuclei and name == "count":
+            continue
         mine, other = _quantity(name, first, c), _quantity(name, second, c)
         if mine is not None and other is not None:
             c.pair = (mine, other)
@@ -254,7 +257,9 @@ def _times(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count", "size")), 0)
     if factor.dimension is None and m.one("m"):  # "1,200 more lymphocytes than epithelial cells"
-        return more_by(*things, names, sign, factor, c, m.text) if len(things) == 2 else None
+        if len(things) != 2:
+            return None
+        return more_by(things[0], things[1], names, sign, factor, c, m.text)
     if len(things) == 3:
         first, second = (likened(thing, things[1].kinds["Y"]) for thing in (things[0], things[2]))
     elif (

@@ -67,7 +67,7 @@ def _parts(tokens: Sequence[Token]) -> _Parts | None:
             found.wholes += 1
         elif "S" in kinds:
             found.slides += 1
-        elif not token.has(_JOINING) and not is_silent(token):
+        elif kinds.get("p", "for") != "for" or not (token.has(_JOINING) or is_silent(token)):
             return None
     return found
 

@@ -101,7 +101,7 @@ def ranking(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | No
     amount = parts.amounts[0] if parts.amounts else None
     if len(parts.amounts) > 1 or (amount and (amount.dimension or amount.middle != len(who))):
         return None
-    if amount is not None and len(who) > 1 and rank == 1:
+    if amount is not None and len(who) > 1 and rank == 1 and not c.ordered:
         return _first_ones(who, c, text, within)
     found = [claim for each in parts.behind for claim in ranked(each, rank - len(each), c, text, within, by)]
     found += ranked(who, rank, c, text, within, by)
@@ -270,8 +270,8 @@ def _between(m: ClauseMatch, c: Context) -> list[Judged] | None:
     mine, *others = (_value(by, c)(each) for each in cells)
     if mine is None or None in others:
         return [Judged(None, "comparison", m.text, reason="the facts do not say")]
-    c.cells = cells[:1]
-    low, high = sorted(other.amount for other in others if other)
+    c.cells = (cells[0],)
+    low, high = sorted(other.amount for other in others if other is not None)
     true = low < mine.amount < high
     return [Judged(true, "comparison", m.text, mine.sources, "" if true else "the numbers say otherwise")]
 
@@ -283,7 +283,7 @@ def _large_nuclei(m: ClauseMatch, c: Context) -> list[Judged] | None:
     large = "size" in says
     if len(cells) != 1 or not (large or "small" in says) or not (cells[0].nuclei or m.one("W")):
         return None
-    known = {n: v for n, v in _rivals(c, None, "size").items() if v is not None}
+    known = _rivals(c, None, "size")
     c.cells = cells
     judged = [judge_rank(known, cells[0].members[0], sign, m.text) for sign in (1, -1)]
     mine, other = judged if large else judged[::-1]
@@ -300,6 +300,10 @@ def _chain(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_ratio(first, second, None, sign, m.text) for (first, second), sign in steps]
 
 
+def _amount_of(value: Value | None) -> float:
+    return value.amount if value is not None else 0.0
+
+
 @rule("E r? U E", "E V E")
 def _right_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "epithelial cells come after lymphocytes": less, and open unless next to them."""
@@ -312,7 +316,7 @@ def _right_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if len(mine.members) != 1 or len(before.members) != 1 or mine.place or before.place:
         return None
     told = judge_ratio(values.get(before.members[0]), values.get(mine.members[0]), None, 1, m.text)
-    order = sorted((name for name, value in values.items() if value), key=lambda n: -values[n].amount)
+    order = sorted((name for name, value in values.items() if value), key=lambda n: -_amount_of(values[n]))
     place = order.index(mine.members[0])
     c.cells, c.rank, c.ranked_by = (mine,), place + 1, "count"
     return [told if not told.true or order[place - 1] == before.members[0] else told._replace(true=None)]

@@ -18,11 +18,16 @@ from histome.narrative.language.pieces import Token
     "p Q? E , Q E",
     "Q E [ta] Q E",
     "p Q? E L Q E L",
+    "p E Q L",
 )
 def _for_every(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "two lymphocytes for every plasma cell", "one lymphocyte per 50 carcinoma cells"."""
     if m.places():
-        one, other = (cells[0].at(place) for cells, place in zip(m.cells(), m.places(), strict=True))
+        named = [group[0] for group in m.cells()]
+        if len(named) == 1:  # "for every lymphocyte in the carcinoma there are forty in the stroma"
+            one, other = named[0], named[0].at(m.places()[0])
+        else:
+            one, other = (cells.at(place) for cells, place in zip(named, m.places(), strict=True))
         ratio = replace(m.all("Q")[-1], dimension="ratio")
         if len(m.all("Q")) != 1 or m.all("Q")[0].dimension is not None:
             return None

@@ -99,10 +99,7 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
             m.one("!"), "Immune exclusion"
         )
     if any(
-        each.name not in ("immune", "carcinoma_cell", "Inflammatory", "Neoplastic")
-        for group in m.cells()
-        for each in group
-        if not each.everything
+        each.name not in _who_may_be(label) for group in m.cells() for each in group if not each.everything
     ):
         return None
     facts = c.world.facts
@@ -129,6 +126,23 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not _axis_known(label, c):
         return [Judged(None, "phenotype", m.text, reason="the facts hold no such label")]
     return [Judged(False, "phenotype", m.text, reason="no label or token says so")]
+
+
+def _who_may_be(label: str) -> tuple[str, ...]:
+    """Return the cells that a label may be of: tumor nuclei are pleomorphic, immune infiltrates heavy."""
+    if label in _OF_NUCLEI:
+        return ("carcinoma_cell", "Neoplastic")
+    both = ("immune", "Inflammatory")
+    return both if "infiltrate" in label or label == "Moderate" else (*both, "carcinoma_cell", "Neoplastic")
+
+
+_OF_NUCLEI = (
+    "Large/Pleomorphic",
+    "Nuclear enlargement",
+    "Anisocytosis",
+    "Small/Monotonous",
+    "Small cell morphology",
+)
 
 
 def _measured_by(label: str) -> Measured | None:
