@@ -183,9 +183,8 @@ def more_by(
     first: Token, second: Token, names: Sequence[str], sign: int, amount: Amount, c: Context, text: str
 ) -> list[Judged] | None:
     """Return the claims of "by 600 cells": that it is more, and the difference."""
-    c.pair = ()
     found = compared(first, second, names, sign, None, c, text)
-    if found and c.pair:
+    if found and len(found) == 1 and found[0].true is not None and c.pair:
         mine, other = c.pair
         apart = mine._replace(amount=sign * (mine.amount - other.amount))
         found = [*found, judge_amount([apart], amount)]
