@@ -8,7 +8,7 @@ from histome.narrative.facts import PATCH, Facts
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.units import dimension
 
-_ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
+ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
 # Quantity of a slide or patch as a whole -> the value that holds it.
 _WHOLE: Mapping[str, Mapping[str, str]] = {
     "slide": {
@@ -124,7 +124,7 @@ class World:
         """Return cells per mm2, in a tissue where one is given."""
         if self.is_patch:
             return None
-        if cells.place in _ZONES:
+        if cells.place in ZONES:
             one = cells.members[0].upper() if len(cells.members) == 1 else None
             return self.named(f"CELL_DENSITY_{one}_IN_{cells.place}" if one else None)
         if cells.place and len(cells.members) == 1:

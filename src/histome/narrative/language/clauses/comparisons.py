@@ -184,11 +184,11 @@ def more_by(
 ) -> list[Judged] | None:
     """Return the claims of "by 600 cells": that it is more, and the difference."""
     found = compared(first, second, names, sign, None, c, text)
-    if found and len(found) == 1 and found[0].true is not None and c.pair:
-        mine, other = c.pair
-        apart = mine._replace(amount=sign * (mine.amount - other.amount))
-        found = [*found, judge_amount([apart], amount)]
-    return found
+    if not found or len(found) != 1 or found[0].true is None or len(c.pair) != 2:
+        return None
+    mine, other = c.pair
+    apart = mine._replace(amount=sign * (mine.amount - other.amount))
+    return [*found, judge_amount([apart], amount)]
 
 
 @rule(

@@ -14,9 +14,7 @@ from histome.narrative.language.judging import (
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured, Token
-from histome.narrative.language.quantities import Value
-
-_ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
+from histome.narrative.language.quantities import ZONES, Value
 
 
 @rule("T k Y Y?", "Y k L", "k Y L")
@@ -24,7 +22,7 @@ def _densest_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the outer margin has the highest lymphocyte density"."""
     measured: Measured = m.one("Y")
     place = m.tissues()[0][0] if m.tissues() else m.places()[0]
-    places = _ZONES if place in _ZONES else ("CARCINOMA", "STROMA")
+    places = ZONES if place in ZONES else ("CARCINOMA", "STROMA")
     if "density" not in measured.measures or len(measured.cells) != 1 or place not in places:
         return None
     c.cells, c.place, c.measured = measured.cells, (place,), measured
@@ -37,7 +35,7 @@ def _densest_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _where_densest(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes are densest at the outer margin"."""
     place = (m.places() or m.tissues()[0])[0]
-    places = _ZONES if place in _ZONES else ("CARCINOMA", "STROMA")
+    places = ZONES if place in ZONES else ("CARCINOMA", "STROMA")
     cells = m.cells()[0]
     if c.aspect != "density" or len(cells) != 1 or cells[0].place or place not in places:
         return None
@@ -151,7 +149,7 @@ def _up_to(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if "density" not in measured.measures or len(measured.cells) != 1 or len(place) != 1:
         return None
     c.place = place
-    places = _ZONES if place[0] in _ZONES else ("CARCINOMA", "STROMA")
+    places = ZONES if place[0] in ZONES else ("CARCINOMA", "STROMA")
     values = {p: c.world.density(measured.cells[0].at(p)) for p in places}
     told = judge_amount([values.get(place[0])], m.one("Q"))
     return [told, judge_rank(values, place[0], m.one("G"), m.text)]
@@ -194,9 +192,9 @@ def _gradient(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     if "Y" in thing.kinds and "density" not in thing.kinds["Y"].measures:
         return None
-    if m.one("9") and set(places) <= set(_ZONES):  # "steadily": in every zone between
-        first, last = sorted((_ZONES.index(places[0]), _ZONES.index(places[-1])))
-        between = list(_ZONES[first : last + 1])
+    if m.one("9") and set(places) <= set(ZONES):  # "steadily": in every zone between
+        first, last = sorted((ZONES.index(places[0]), ZONES.index(places[-1])))
+        between = list(ZONES[first : last + 1])
         places = between if places[0] == between[0] else between[::-1]
     values = [c.world.density(cells.at(place)) for place in places]
     c.cells = (cells,)

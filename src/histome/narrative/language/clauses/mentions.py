@@ -11,8 +11,7 @@ from histome.narrative.language.judging import (
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
-
-_ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
+from histome.narrative.language.quantities import ZONES
 
 
 @rule("R Y", "Q E Y", "Q Y", "Q o Q Y")
@@ -56,7 +55,7 @@ def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _of_places(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "of core, inner margin and outer margin, ...": all that there are to compare."""
     named = sorted(m.tissues()[0])
-    return [] if named in (sorted(_ZONES), ["CARCINOMA", "STROMA"]) else None
+    return [] if named in (sorted(ZONES), ["CARCINOMA", "STROMA"]) else None
 
 
 @rule("p? $ o? [TL]")
