@@ -129,3 +129,36 @@ def test_an_address_space_that_libraries_would_hang_in_is_refused(limit: int, re
     )
     assert ("limited to 2.0 GB (ulimit -v)" in run.stderr) is refused
     assert (run.returncode != 0) is refused
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_memory_that_threads_let_go_of_goes_back_to_the_system() -> None:
+    """Eight threads at once make 30 MB each in small pieces, and keep the last."""
+    code = """
+import threading
+from histome.threads import give_back_memory
+
+def held_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+kept, begun = [], threading.Barrier(8)
+
+def work():
+    begun.wait()
+    pieces = [bytearray(100_000) for _ in range(300)]
+    kept.append(pieces[-1])
+    begun.wait()
+
+before = held_mb()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+let_go = held_mb() - before
+give_back_memory()
+print(let_go, held_mb() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    let_go, given_back = map(float, done.stdout.split())
+    assert given_back < 30 < let_go

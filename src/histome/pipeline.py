@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from histome.models.card import Card
     from histome.models.runtime import Predictor
     from histome.qc import Quality
-    from histome.slide import Slide
+    from histome.slide import ClassMap, Slide
     from histome.store.files import Files
     from histome.tissue import Tissue
 
@@ -144,7 +144,7 @@ def profile(
             work = _Work(slide, config, cards, files, workers, run, progress)
             quality = run.stage("qc", work.assess, QUALITY)
             tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
-            cells = run.stage("cells", lambda: work.find_cells(tissue(), quality), MEASURED_CELLS)
+            cells = run.stage("cells", lambda: work.find_cells(tissue, quality), MEASURED_CELLS)
             metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), work.numbers)
             run.stage("parts", lambda: work.measure_parts(tissue(), cells()), PARTS)
             run.stage("narrative", lambda: work.narrate(metrics()), NARRATIVE)
@@ -194,38 +194,42 @@ class _Work:
 
     @_limited
     def segment_tissue(self, quality: "Callable[[], Quality]") -> "Tissue":
-        from histome.tissue import segment_tissue
+        from histome.tissue import Tissue
+        from histome.tissue.segment import tissue_map
+        from histome.tissue.zones import zone_rule
 
-        network, config = self._network("tissue"), self.config.tissue
         options = {"workers": self.workers, "progress": self._progress("tissue")}
         regions = self.files and self.files.regions
-        tissue = segment_tissue(self.slide, quality(), network, config, regions=regions, **options)
+        found = tissue_map(self.slide, quality(), self._network("tissue"), regions=regions, **options)
+        tissue = Tissue.of(*found, rule=zone_rule(self.config.tissue), workers=self.workers)
         self._check_broken(quality)
         self.run.tell(tissue=tissue.summary())
         return tissue
 
     @_limited
-    def find_cells(self, tissue: "Tissue", quality: "Callable[[], Quality]") -> "pa.Table | CellRows":
+    def find_cells(
+        self, tissue: "Callable[[], Tissue]", quality: "Callable[[], Quality]"
+    ) -> "pa.Table | CellRows":
         from histome.cells import summarize_cells
         from histome.cells.find import find_nuclei
         from histome.cells.table import cell_rows
         from histome.cells.windows import start_search
 
-        search, config = start_search(self.slide, tissue.map, self._network("cells")), self.config.cells
+        search, config = start_search(self.slide, tissue().map, self._network("cells")), self.config.cells
         if quality().summary()["unlike_h_and_e"]:  # no type holds
             config = config.updated(abstain_below=1.0)
         if self.files and self.files.nuclei:
-            cells = self._classify(search, tissue, config)
+            cells = self._classify(search, tissue().zones, config)
         else:
             how = {"workers": self.workers, "progress": self._progress("cells")}
             found = find_nuclei(search, kept=self.run.checkpoint("cells", NUCLEI), **how)
             search = search.let_go()
-            cells = cell_rows(found, search, tissue.zones, config, workers=self.workers)
+            cells = cell_rows(found, search, tissue().zones, config, workers=self.workers)
         self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)
         return cells
 
-    def _classify(self, search: "CellSearch", tissue: "Tissue", config: CellsConfig) -> "pa.Table":
+    def _classify(self, search: "CellSearch", zones: "ClassMap", config: CellsConfig) -> "pa.Table":
         """Classify and measure the nuclei of a file."""
         from histome.cells.classify import classify_cells
 
@@ -233,7 +237,7 @@ class _Work:
         assert self.files.nuclei is not None
         given, kept = self.files.nuclei(), self.run.checkpoint("cells", NUCLEI_READ)
         options = {"workers": self.workers, "progress": self._progress("cells"), "kept": kept}
-        cells = classify_cells(search, tissue.zones, given, config, **options)
+        cells = classify_cells(search, zones, given, config, **options)
         self.run.tell(nuclei={**self.files.nuclei_about, "count": len(given), "measured": len(cells)})
         return cells
 

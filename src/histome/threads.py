@@ -1,7 +1,9 @@
-"""How many CPUs we may use, one ordered map over threads, and OpenCV's own threads."""
+"""How many CPUs we may use, one ordered map over threads, OpenCV's own threads, and memory given back."""
 
+import ctypes
 import math
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +20,8 @@ R = TypeVar("R")
 # Results made before they are asked for, a worker: a slow item leaves no other thread idle, and few are held.
 _AHEAD = 4
 _LEAST_ADDRESS_SPACE = 3_000_000_000
+# Of mallopt; heaps that all threads share, where glibc makes up to eight for each CPU.
+_M_ARENA_MAX, _HEAPS = -8, 2
 _CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -124,6 +128,7 @@ def ordered_map(
 def limited(count: int) -> Iterator[None]:
     """Hold OpenCV's own threads to `count` in this process, and give back what was there before.
 
+    Threads that begin from now on share heaps, then and afterwards.
     Networks are given their number of threads; of numba nothing runs in threads of its own, and BLAS works on
     matrices of three columns. It is not asked for its threads: to find BLAS among the loaded libraries takes
     the loader's lock and then Python's, and a profile stood still once where another thread held the second
@@ -131,9 +136,25 @@ def limited(count: int) -> Iterator[None]:
     """
     import cv2
 
+    _share_heaps()
     before = cv2.getNumThreads()
     cv2.setNumThreads(count)
     try:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+def _share_heaps() -> None:
+    """Let threads that are still to begin share two heaps: each of their own keeps what it once held."""
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(_M_ARENA_MAX, _HEAPS)
+
+
+def give_back_memory() -> None:
+    """Return to the system what was let go of but is held by the C library for what may come.
+
+    Millions of small pieces, such as the corners of polygons, leave holes between what stays.
+    """
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)

@@ -46,8 +46,10 @@ def test_nuclei_come_back_in_any_order(search):
     for filed, column in zip(file.nuclei(rows)[1:], whole.select(rows)[1:], strict=True):
         assert filed.dtype == column.dtype
         np.testing.assert_array_equal(filed, column)
-    for near, column in zip(file.near_seams(), whole.select(whole.at_seam), strict=True):
-        np.testing.assert_array_equal(near, column)
+    near, all_of_it = file.near_seams(), whole.select(whole.at_seam)
+    for name in ("outline_px", "score", "window", "owner", "at_seam"):
+        np.testing.assert_array_equal(getattr(near, name), getattr(all_of_it, name))
+    assert near.shape.size == near.stain.size == near.probability.size == 0 < len(near.score)
 
 
 def test_of_a_nucleus_hardly_anything_is_held(search):

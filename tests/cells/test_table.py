@@ -14,12 +14,13 @@ from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw, drawn_card, ground
 
 from histome.cells import SCHEMA, find_cells, read_cells, write_cells
 from histome.cells.filed import FoundNuclei, NucleiFile
-from histome.cells.table import carcinoma_distance, cell_rows, class_codes
+from histome.cells.table import MEASURED, carcinoma_distance, cell_rows, class_codes, read_outlines
 from histome.cells.windows import CellSearch, Nuclei
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import CellsConfig
 from histome.errors import HistomeError
 from histome.geotable import ROW_GROUP
+from histome.metrics.axes import NUCLEUS_FEATURES
 from histome.models.label_support import support_texts, table_support
 from histome.slide import ClassMap, TileGrid
 from histome.slide.mpp import Mpp
@@ -273,5 +274,15 @@ def test_some_columns_are_read_without_the_others(cells, tmp_path):
     with pytest.raises(HistomeError, match="no column nothing"):
         read_cells(tmp_path / "cells.parquet", ["x", "nothing"])
     measured = MEASURED_CELLS.load(tmp_path)
-    assert measured.equals(cells.drop_columns(["bbox", "geometry"]))
+    assert set(measured.column_names) == set(MEASURED)
+    assert measured.select(MEASURED).equals(cells.select(MEASURED))
+    assert {column for column, _, _ in NUCLEUS_FEATURES.values()} <= {*MEASURED, "aspect_ratio"}
     assert table_support(measured.schema) == table_support(cells.schema)
+
+
+def test_outlines_of_some_rows_are_read_across_groups(tmp_path):
+    outlines = shapely.to_wkb(shapely.points(np.arange(2.0 * ROW_GROUP + 5), 1.0))
+    pq.write_table(pa.table({"geometry": outlines}), tmp_path / "cells.parquet", row_group_size=ROW_GROUP)
+    for rows in ([], [0], [7, ROW_GROUP - 1, ROW_GROUP, 2 * ROW_GROUP + 4]):
+        found = read_outlines(tmp_path / "cells.parquet", np.array(rows, np.int64))
+        assert found.tolist() == outlines[rows].tolist()

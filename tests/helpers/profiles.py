@@ -1,8 +1,10 @@
 """Made profiles: small maps, cells and metrics with the declared schemas, over a slide drawn as a PNG."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pyarrow as pa
 import shapely
 from helpers.cells import cell_table
 from PIL import Image
+from pyarrow import parquet
 
 from histome.caveats.codes import caveat
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
@@ -45,6 +48,18 @@ class MadeProfile:
     def warnings(self) -> tuple[Caveat, ...]:
         """As in a profile."""
         return tuple(Caveat(**entry) for entry in self.run["warnings"])
+
+    @contextmanager
+    def cells_file(self) -> Iterator[Path]:
+        """As in a profile."""
+        cells = self.cells
+        with TemporaryDirectory() as folder:
+            parquet.write_table(cells, Path(folder) / "cells.parquet")
+            yield Path(folder) / "cells.parquet"
+
+    def tissue_maps(self) -> tuple[Any, Any]:
+        """As in a profile."""
+        return self.tissue.map, self.tissue.probabilities
 
     def __getattr__(self, name: str) -> Any:
         part = self.__dict__["parts"].get(name)

@@ -1,3 +1,4 @@
+import gc
 import json
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import openslide
 import pytest
 import tifffile
 
-from histome.errors import HistomeError
+from histome.errors import HistomeError, OutputError
 from histome.slide.maps import ClassMap, ProbabilityMap
 from histome.slide.mpp import Frame
 
@@ -160,3 +161,21 @@ def test_pixels_at_the_border_of_the_picture_count_by_their_share(tmp_path: Path
     part.save(tmp_path / "part.ome.tif")
     assert ClassMap.load(tmp_path / "map.ome.tif").frame == frame
     assert ClassMap.load(tmp_path / "part.ome.tif").area_um2("THIRD") == part.area_um2("THIRD")
+
+
+def test_probabilities_that_the_disk_does_not_take_are_one_line(monkeypatch):
+    probabilities = ProbabilityMap.empty((30, 20), 2.0, ("A", "B"))
+    (probabilities.array.store.root / "c" / "1" / "0" / "0").mkdir(parents=True)  # where the chunk goes
+    with pytest.raises(OutputError, match="TMPDIR") as caught:
+        probabilities.put(1, slice(0, 30), np.ones((30, 20), np.uint8))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_folder_of_probabilities_goes_with_them():
+    probabilities = ProbabilityMap.empty((30, 20), 2.0, ("A", "B"))
+    probabilities.put(0, slice(0, 30), np.ones((30, 20), np.uint8))
+    folder = probabilities.array.store.root
+    assert folder.is_dir()
+    del probabilities
+    gc.collect()
+    assert not folder.exists()

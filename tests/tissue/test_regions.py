@@ -8,7 +8,7 @@ from skimage.measure import label, regionprops
 
 from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, Frame
-from histome.tissue import find_regions
+from histome.tissue import find_regions, regions
 from histome.tissue.regions import REGION_SCHEMA
 
 
@@ -39,6 +39,14 @@ def test_a_ring():
     assert ring["bbox_area_um2"] == (101 * 2) ** 2
     assert (ring["x_um"], ring["y_um"]) == pytest.approx((161, 201))
     assert ring["eccentricity"] == pytest.approx(0, abs=0.01)
+
+
+def test_regions_are_put_into_bytes_a_few_at_a_time(rng, monkeypatch):
+    tissue = map_of(rng.integers(0, 4, (40, 50)))
+    whole = find_regions(tissue, min_um2=0.0)
+    assert len(whole) > 50
+    monkeypatch.setattr(regions, "_AT_ONCE", 7)
+    assert find_regions(tissue, min_um2=0.0).equals(whole, check_metadata=True)
 
 
 def test_a_square():

@@ -10,9 +10,11 @@ from histome.config import QcConfig, TissueConfig
 from histome.errors import ModelError, NoTissueError
 from histome.geometry.interest import RegionsOfInterest
 from histome.geometry.shapes import Shapes
+from histome.models.blended import blended_rows, fade_px, window_lattice
 from histome.qc import Quality, assess
 from histome.qc.stain import Stain
 from histome.slide import ClassMap, open_slide
+from histome.slide.plain import array_slide
 from histome.tissue import segment_tissue
 from histome.tissue.segment import PROBABILITY_CHUNK_PX
 
@@ -83,6 +85,39 @@ def test_windows_fade_into_each_other(tmp_path):
     # Halfway between the cores the two windows weigh the same.
     assert across[47] + across[48] == pytest.approx(64, abs=1)
     assert found[47:49, 47:49].mean() == pytest.approx(corners.mean(), abs=1)
+
+
+@pytest.mark.parametrize(("side", "halo"), [(24, 6), (16, 0)])
+def test_rows_that_are_finished_as_windows_come_are_the_sums_over_the_whole_slide(rng, side, halo):
+    class Noise(MeanColor):
+        def __call__(self, image):
+            planes = np.zeros_like(super().__call__(image)["probabilities"])
+            planes[:] = rng.random(planes.shape)
+            made.append(np.rint(planes[0] * 255).astype(np.uint8))
+            return {"probabilities": planes}
+
+    network, made = Noise(window_px=2 * side, halo_px=2 * halo), []
+    slide = array_slide(numbered(150, 310), network.card.mpp)
+    lattice = window_lattice(slide, network.card)
+    wanted = [tile for tile in lattice if rng.random() < 0.5]  # rows with gaps, at their ends too
+    found = np.concatenate(list(blended_rows(slide, network, wanted)), axis=1)
+
+    core, fade = side - 2 * halo, fade_px(network.card) // 2
+    up = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * fade) + 0.5) / max(1, 2 * fade))
+    rise = np.rint(16 * up)
+    ramp = np.concatenate([rise, np.full(core - 2 * fade, 16), 16 - rise])
+    margin = side  # windows reach beyond the slide
+    height, width = found.shape[1:]
+    sums = np.zeros((len(found), height + 2 * margin, width + 2 * margin))
+    weights = np.zeros(sums.shape[1:])
+    for planes, tile in zip(made, wanted, strict=True):
+        inner = planes[:, halo - fade : side - halo + fade, halo - fade : side - halo + fade]
+        rows, columns = (slice(at := edge // 2 - fade + margin, at + len(ramp)) for edge in (tile.y, tile.x))
+        sums[:, rows, columns] += ramp[:, None] * ramp * inner
+        weights[rows, columns] += ramp[:, None] * ramp
+    inside = (slice(margin, margin + height), slice(margin, margin + width))
+    weight = np.maximum(weights[inside], 1)
+    assert np.array_equal(found, (sums[:, *inside] + weight // 2) // weight)
 
 
 def test_a_window_without_tissue_takes_no_weight(tmp_path):

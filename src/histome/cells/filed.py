@@ -72,6 +72,13 @@ def row_groups(n: int) -> list[slice]:
     return [slice(at, at + ROW_GROUP) for at in range(0, max(1, n), ROW_GROUP)]
 
 
+def _of_seams(nuclei: Nuclei) -> Nuclei:
+    """Return the nuclei at seams with what seams are settled by."""
+    near = nuclei.select(nuclei.at_seam)
+    shape, stain, probability = (column[:, :0] for column in (near.shape, near.stain, near.probability))
+    return near._replace(shape=shape.copy(), stain=stain.copy(), probability=probability.copy())
+
+
 class NucleiFile:
     """Nuclei by the order in which they were taken; `mpp` is (x, y), um per level-0 px."""
 
@@ -79,7 +86,7 @@ class NucleiFile:
         self._mpp = mpp
         self._outlines, self._records = temporary_file(self), temporary_file(self)
         self._lengths = [np.zeros(1, np.int64)]
-        self._near: list[Nuclei] = []
+        self._near, self._near_outlines = [], temporary_file(self)
 
     def take(self, nuclei: Nuclei) -> Located:
         """File nuclei and return what is held of them."""
@@ -94,7 +101,11 @@ class NucleiFile:
         with keeping():
             self._records.write(records.tobytes())
             self._records.flush()
-        self._near.append(nuclei.select(nuclei.at_seam))
+        near = _of_seams(nuclei)
+        with keeping():
+            self._near_outlines.write(near.outline_px.tobytes())
+            self._near_outlines.flush()
+        self._near.append(near._replace(outline_px=near.outline_px[:, :, :0].copy()))
         return Located.of(nuclei)
 
     def _add(self, wkb: pa.BinaryArray) -> None:
@@ -105,9 +116,11 @@ class NucleiFile:
         self._lengths.append(np.array([len(outline) for outline in outlines], np.int64))
 
     def near_seams(self) -> Nuclei:
-        """Return the nuclei at seams with their full outlines, once: memory held them till now."""
+        """Return the nuclei at seams with their full outlines, without shape, stain and class, once."""
         near, self._near = join(self._near), []
-        return near
+        self._near_outlines.seek(0)
+        outline_px = np.fromfile(self._near_outlines, np.float32)
+        return near._replace(outline_px=outline_px.reshape(*near.outline_px.shape[:2], 2))
 
     def _read(self, rows: Rows) -> NDArray:
         """Return some records; mapped for this call only: pages no longer mapped are no memory of ours."""

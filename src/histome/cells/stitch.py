@@ -34,7 +34,7 @@ def settle_seams(nuclei: Nuclei, *, overlap: float) -> NDArray[np.bool_]:
     keep = nuclei.owner == nuclei.window
     rows = np.flatnonzero(nuclei.at_seam)
     if len(rows):
-        keep[rows] = _settle(nuclei.select(rows), overlap)
+        keep[rows] = _settle(nuclei if len(rows) == len(keep) else nuclei.select(rows), overlap)
     return keep
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
@@ -20,7 +21,7 @@ from histome.cells.stored import kept_digits, placed
 from histome.cells.windows import CellSearch, Located, Nuclei, signs_of
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, UNDECIDED_CELLS
 from histome.config import CellsConfig
-from histome.geometry.distance import distance_to
+from histome.geometry.distance import distance_to_codes
 from histome.geometry.grid import neighbor_counts
 from histome.geotable import (
     Column,
@@ -133,6 +134,13 @@ _NAMED_BY_FILE = (
     described("given_id", pa.string(), "", "id of the nucleus in the file that it was read from", null=True),
     described("given_class", pa.string(), "", "class of the nucleus in that file, in its words", null=True),
 )
+# Columns that metrics read; the others are for people and other programs.
+MEASURED = (
+    *("x_um", "y_um", "class", "confidence", "strangeness", "abstained", "counted"),
+    *_SHAPE_UNITS,
+    *_STAIN_UNITS,
+)
+
 # Of nuclei that were read from a file: what it says of each, and no shape where it gave a point.
 GIVEN_SCHEMA = pa.schema(
     [
@@ -153,14 +161,17 @@ def cell_rows(
     abstentions from what was before. Memory holds 0.2 kB a cell, for slides of millions.
     Every value follows from the nuclei, the tissue and zone maps and the card: equal input gives equal bytes.
     """
-    whole, file = _of_all(found.located, found.parts(), search, config, workers=workers), found.file
+    zone = _zone_of(found.located, zones)
+    del zones  # where nobody else holds them, memory does not either
+    whole = _of_all(found.located, zone, found.parts(), search, config, workers=workers)
+    file = found.file
     rows, schema = found.rows[whole.order], pa.schema([field for field in SCHEMA if field.name != GEOMETRY])
     groups = row_groups(len(rows))
     boxes = [_box_of(file.bounds(rows[part])) for part in groups if len(rows)]
     metadata = schema_metadata(np.array(boxes)) | support_metadata(search.network.card)
     parts = (
         _geo_table(
-            _columns(file.nuclei(rows[part]), whole, part, search, zones, config=config),
+            _columns(file.nuclei(rows[part]), whole, part, search, config=config),
             file.bounds(rows[part]),
             schema,
             search,
@@ -185,8 +196,9 @@ def given_cells_table(
     workers: int = 1,
 ) -> pa.Table:
     """Return the same of nuclei that were read from a file, of `GIVEN_SCHEMA`, with outlines as given."""
-    whole = _of_all(Located.of(nuclei), iter([nuclei]), search, config, workers=workers)
-    columns = _columns(nuclei.select(whole.order), whole, slice(None), search, zones, config=config)
+    located = Located.of(nuclei)
+    whole = _of_all(located, _zone_of(located, zones), iter([nuclei]), search, config, workers=workers)
+    columns = _columns(nuclei.select(whole.order), whole, slice(None), search, config=config)
     given = given.select(whole.order)
     columns |= {"given_id": given.ids, "given_class": given.labels}
     columns |= {"geometry": shapely.to_wkb(given.outlines)}
@@ -204,6 +216,7 @@ class _OfAll(NamedTuple):
     """What follows from all nuclei together, by the rows of the table."""
 
     order: NDArray[np.int64]
+    zone: NDArray[np.uint8]
     strange: NDArray[np.float64]
     unsure: NDArray[np.bool_]
     neighbors: NDArray[np.uint16]
@@ -211,29 +224,44 @@ class _OfAll(NamedTuple):
 
 
 def _of_all(
-    located: Located, parts: Iterator[Nuclei], search: CellSearch, config: CellsConfig, *, workers: int
+    located: Located,
+    zone: NDArray[np.uint8],
+    parts: Iterator[Nuclei],
+    search: CellSearch,
+    config: CellsConfig,
+    *,
+    workers: int,
 ) -> _OfAll:
-    """Return that, and which nucleus is in which row; `parts` are all nuclei, in order."""
+    """Return that, and which nucleus is in which row; `parts` are all nuclei, in order, `zone` is of each."""
     strange = _strangeness(located, parts, search)
     unsure = (located.confidence < _abstain_below(search, config)) | (strange > 1)
     x_um, y_um = placed(located.x_um), placed(located.y_um)
     order = np.lexsort((located.window, x_um, y_um))
     x_um, y_um, tissue = x_um[order], y_um[order], search.tissue
     # Rounding leaves the most probable class as it is.
-    labels = np.where(_counted(located.tissue, tissue), located.label.astype(np.int64), -1)[order]
+    labels = np.where(_counted(located.tissue, tissue), located.label.astype(np.int8), -1)[order]
     neighbors = neighbor_counts(x_um, y_um, labels, radii_um=NEIGHBOR_RADII_UM, workers=workers)
     carcinoma_um = carcinoma_distance(x_um, y_um, tissue, workers=workers)
-    return _OfAll(order, strange[order], unsure[order], neighbors, carcinoma_um)
+    return _OfAll(order, zone[order], strange[order], unsure[order], neighbors, carcinoma_um)
+
+
+def _zone_of(located: Located, zones: ClassMap) -> NDArray[np.uint8]:
+    """Return the zone of each nucleus, by where the table says that it is."""
+    places = (
+        (placed(located.x_um[part]), placed(located.y_um[part])) for part in row_groups(len(located.label))
+    )
+    return np.concatenate([zones.at(x_um, y_um) for x_um, y_um in places])
 
 
 def _columns(
-    nuclei: Nuclei, whole: _OfAll, part: slice, search: CellSearch, zones: ClassMap, *, config: CellsConfig
+    nuclei: Nuclei, whole: _OfAll, part: slice, search: CellSearch, *, config: CellsConfig
 ) -> dict[str, Column]:
     """Return the columns of some rows; the nuclei are theirs."""
     nuclei = kept_digits(nuclei)
     first = part.start or 0
     columns: dict[str, Column] = {"cell_id": np.arange(first + 1, first + len(nuclei.score) + 1)}
-    columns |= _place(nuclei, search, zones) | _class(nuclei, search, config)
+    columns |= _place(nuclei, search) | _class(nuclei, search, config)
+    columns["zone"] = _named(whole.zone[part], ZONE_CLASSES)
     columns |= {"strangeness": whole.strange[part], "abstained": whole.unsure[part]}
     shapes, stains = NuclearShapes._fields[2:], Stains._fields
     columns |= dict(zip(shapes, nuclei.shape.T[2:], strict=True)) | dict(
@@ -272,7 +300,22 @@ def read_cells(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tab
     return read_geo_table(path, SCHEMA, columns=columns)
 
 
-def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Column]:
+def read_outlines(path: Path | str, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return the outlines (WKB, level-0 px) of some rows, ascending, of a file that `write_cells` wrote."""
+    found: list[bytes] = []
+    with pq.ParquetFile(path) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            here = rows[(rows >= first) & (rows < end)] - first
+            if len(here):
+                column = file.read_row_group(group, columns=[GEOMETRY])[GEOMETRY]
+                found += column.take(pa.array(here)).to_pylist()
+            first = end
+    return np.array(found, object)
+
+
+def _place(nuclei: Nuclei, search: CellSearch) -> dict[str, Column]:
     mpp = search.slide.mpp
     x_um, y_um = nuclei.shape[:, 0], nuclei.shape[:, 1]
     return {
@@ -282,7 +325,6 @@ def _place(nuclei: Nuclei, search: CellSearch, zones: ClassMap) -> dict[str, Col
         "y_um": y_um,
         "tissue": _named(nuclei.tissue, search.tissue.classes),
         "counted": _counted(nuclei.tissue, search.tissue),
-        "zone": _named(zones.at(x_um, y_um), ZONE_CLASSES),
     }
 
 
@@ -338,7 +380,8 @@ def carcinoma_distance(
         np.floor(at / tissue.mpp).astype(np.int64) - start
         for at, start in zip((x_um, y_um), tissue.origin_px, strict=True)
     )
-    distance = distance_to(tissue.mask("CARCINOMA"), workers=workers).at(rows, columns) * tissue.mpp
+    chosen = np.arange(len(tissue.classes) + 1) == tissue.code("CARCINOMA")
+    distance = distance_to_codes(tissue.array, chosen, workers=workers).at(rows, columns) * tissue.mpp
     return np.where(np.isfinite(distance), distance, np.nan)
 
 

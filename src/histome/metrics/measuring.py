@@ -20,7 +20,7 @@ from histome.metrics.uncertainty.discoveries import columns_of_tests
 from histome.metrics.uncertainty.intervals import Resampling, interval_columns, intervals_of, resampling_of
 from histome.models.label_support import Support, weakly_supported
 from histome.qc import Quality
-from histome.threads import available_cpus
+from histome.threads import available_cpus, give_back_memory
 from histome.tissue import Tissue
 
 METRIC_SCHEMA = pa.schema(
@@ -146,10 +146,16 @@ def measure_specimen(specimen: Specimen, config: MetricsConfig) -> pa.Table:
     resampling = resampling_of(specimen, config)
     found = _Found({}, {}, {}, {})
     for families in measured_together(chosen):
+        # One specimen after the other: what each derives from its cells is not held twice.
         for family in families:
-            _measure_family(family, specimen, confident, resampling, found)
+            _measure_family(family, specimen, resampling, found)
         specimen.forget()
+        give_back_memory()
+        for family in families:
+            again = family.of_cells and confident is not specimen
+            found.sure.update(_compute(family, confident) if again else _of_family(family, found.everything))
         confident.forget()
+        give_back_memory()
     metrics = list_metrics(chosen)
     columns = _columns_of(chosen, found.everything, found.sure, weakly_supported(specimen.cells.class_labels))
     columns |= interval_columns(metrics, found.everything, resampling.blocks, found.intervals)
@@ -182,17 +188,18 @@ class _Found(NamedTuple):
     tests: dict[str, NDArray[np.float64]]
 
 
-def _measure_family(
-    family: Family, specimen: Specimen, confident: Specimen, resampling: Resampling, found: _Found
-) -> None:
-    """Add what a family gives to `found`."""
+def _measure_family(family: Family, specimen: Specimen, resampling: Resampling, found: _Found) -> None:
+    """Add what a family gives of all cells to `found`."""
     results = _compute(family, specimen)
     found.everything.update(results)
-    again = family.of_cells and confident is not specimen
-    found.sure.update(_compute(family, confident) if again else results)
     found.intervals.update(intervals_of(specimen, family, resampling))
     if family.tests is not None:
         found.tests.update(family.tests(specimen, results))
+
+
+def _of_family(family: Family, found: Mapping[str, Result]) -> dict[str, Result]:
+    """Return the results of a family out of those by pattern."""
+    return {template.pattern: found[template.pattern] for template in templates_of(family.templates)}
 
 
 def _compute(family: Family, specimen: Specimen) -> Mapping[str, Result]:

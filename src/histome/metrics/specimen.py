@@ -1,6 +1,6 @@
 """A specimen: cells as arrays on the tissue maps, with what several families need."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from histome.cells.filed import keeping, temporary_file
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import HistomeError
@@ -50,6 +51,10 @@ class NucleusColumns(Mapping[str, NDArray[np.float64]]):
             return np.where(np.isfinite(ratio), ratio, np.nan)  # of lengths beyond all floats
         return _floats(self._table, name)[self._rows]
 
+    def column(self, name: str) -> NDArray[np.float64] | None:
+        """Return any column of numbers, NaN where a cell lacks it, (n,); None where there is none."""
+        return _floats(self._table, name)[self._rows] if name in self._table.column_names else None
+
     def __iter__(self) -> Iterator[str]:
         """Return the names of the features that were measured."""
         return iter(self._names)
@@ -67,21 +72,29 @@ class NucleusColumns(Mapping[str, NDArray[np.float64]]):
 class Cells:
     """Cells as arrays of length n, in an order that depends on the cells and not on the rows they came in.
 
-    `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside);
+    `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside); both are
+    int8, an eighth of int64's memory: products that may exceed 127 are taken of larger ones.
     `features` are the columns of NUCLEUS_FEATURES that were measured;
-    `class_labels` says how the model learned each class, empty where that is not known; `strangeness` is NaN
-    where the model cannot tell.
+    `class_labels` says how the model learned each class, empty where that is not known.
     """
 
     x_um: NDArray[np.float64]
     y_um: NDArray[np.float64]
-    label: NDArray[np.int64]
-    tissue: NDArray[np.int64]
-    confidence: NDArray[np.float64] | None
+    label: NDArray[np.integer]
+    tissue: NDArray[np.integer]
     abstained: NDArray[np.bool_] | None
     features: NucleusColumns
     class_labels: Mapping[str, Support] = field(default_factory=dict)
-    strangeness: NDArray[np.float64] | None = None
+
+    @property
+    def confidence(self) -> NDArray[np.float64] | None:
+        """Confidence of the class, 0-1, NaN where it is not known; None where no column says it."""
+        return self.features.column("confidence")
+
+    @property
+    def strangeness(self) -> NDArray[np.float64] | None:
+        """How far a cell lies from what the model learned; NaN where that is not known, or None."""
+        return self.features.column("strangeness")
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -94,12 +107,34 @@ class Cells:
             self.y_um[rows],
             self.label[rows],
             self.tissue[rows],
-            None if self.confidence is None else self.confidence[rows],
             None if self.abstained is None else self.abstained[rows],
             self.features.select(rows),
             self.class_labels,
-            None if self.strangeness is None else self.strangeness[rows],
         )
+
+
+class FiledRows(Sequence[NDArray[np.float64]]):
+    """Arrays (n,) that wait in a temporary file and are read one by one: 8 bytes a cell in place of 72."""
+
+    def __init__(self, rows: Iterable[NDArray[np.float64]]) -> None:
+        self._file, self._bytes = temporary_file(self), []
+        with keeping():
+            for row in rows:
+                self._bytes.append(self._file.write(row.tobytes()))
+            self._file.flush()
+
+    def __len__(self) -> int:
+        """Return how many arrays there are."""
+        return len(self._bytes)
+
+    def __getitem__(self, k: int) -> NDArray[np.float64]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Read one."""
+        start = sum(self._bytes[:k])
+        if not 0 <= k < len(self):
+            raise IndexError(k)
+        with keeping():
+            self._file.seek(start)
+            return np.fromfile(self._file, np.float64, self._bytes[k] // 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +185,9 @@ class Specimen:
         return self.once(derive)
 
     @cached_property
-    def nucleated(self) -> NDArray[np.int64]:
+    def nucleated(self) -> NDArray[np.int8]:
         """Index of each cell's tissue in NUCLEATED_TISSUES, -1 elsewhere, (n,)."""
-        return NUCLEATED_OF_CODE[self.cells.tissue]
+        return NUCLEATED_OF_CODE.astype(np.int8)[self.cells.tissue]
 
     @cached_property
     def class_counts(self) -> NDArray[np.int64]:
@@ -165,7 +200,7 @@ class Specimen:
         return cross_count(self.cells.label, self.nucleated, (N_CELL_CLASSES, len(NUCLEATED_TISSUES)))
 
     @cached_property
-    def zone(self) -> NDArray[np.int64]:
+    def zone(self) -> NDArray[np.int8]:
         """Code of the zone of each cell, 0 outside the analyzed tissue, (n,)."""
         return self.per_cell(_zone_of_cells)
 
@@ -181,8 +216,8 @@ class Specimen:
         return (self.zone == 1) | (self.zone == 2)
 
     @property
-    def nearest_squared(self) -> NDArray[np.float64]:
-        """Squared distance in um2 from every cell to the nearest other cell of each class, (9, n), or inf."""
+    def nearest_squared(self) -> "FiledRows":
+        """Squared distance in um2 from every cell to the nearest other of each class, 9 of (n,), or inf."""
         return self.for_now(_nearest_of_each_class)
 
 
@@ -196,31 +231,34 @@ def counted_specimen(maps: TissueMaps, cells: Cells) -> Specimen:
     return Specimen(maps, cells.select(counted), not_counted=left_out)
 
 
-def _nearest_of_each_class(specimen: Specimen) -> NDArray[np.float64]:
+def _nearest_of_each_class(specimen: Specimen) -> FiledRows:
     """Find the nearest other cell of each class, see `Specimen.nearest_squared`."""
+    return FiledRows(_nearest_of_class(specimen, k) for k in range(N_CELL_CLASSES))
+
+
+def _nearest_of_class(specimen: Specimen, label: int) -> NDArray[np.float64]:
     cells = specimen.cells
-    found = np.empty((N_CELL_CLASSES, len(cells)))
-    for k in range(N_CELL_CLASSES):
-        rows = np.flatnonzero(cells.label == k)
-        own = np.full(len(cells), -1, np.int64)
-        own[rows] = np.arange(len(rows))
-        tree = build_tree(cells.x_um[rows], cells.y_um[rows])
-        found[k] = nearest_squared(tree, cells.x_um, cells.y_um, own, workers=specimen.maps.workers)
-    return found
+    rows = np.flatnonzero(cells.label == label)
+    own = np.full(len(cells), -1, np.int64)
+    own[rows] = np.arange(len(rows))
+    tree = build_tree(cells.x_um[rows], cells.y_um[rows])
+    return nearest_squared(tree, cells.x_um, cells.y_um, own, workers=specimen.maps.workers)
 
 
-def _zone_of_cells(specimen: Specimen) -> NDArray[np.int64]:
+def _zone_of_cells(specimen: Specimen) -> NDArray[np.int8]:
     """Look up the zone of each cell."""
     rows, columns, inside = specimen.maps.pixel_of(specimen.cells.x_um, specimen.cells.y_um)
     if not inside.any():
-        return np.zeros(len(specimen.cells), np.int64)
-    return np.where(inside, specimen.maps.zones.array[rows, columns], 0).astype(np.int64)
+        return np.zeros(len(specimen.cells), np.int8)
+    return np.where(inside, specimen.maps.zones.array[rows, columns], 0).astype(np.int8)
 
 
-def cross_count(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+def cross_count(a: NDArray[np.integer], b: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.int64]:
     """Count the pairs (a, b); rows with a negative code count nowhere."""
     known = (a >= 0) & (b >= 0)
-    return np.bincount(a[known] * shape[1] + b[known], minlength=shape[0] * shape[1]).reshape(shape)
+    return np.bincount(
+        a[known].astype(np.int64) * shape[1] + b[known], minlength=shape[0] * shape[1]
+    ).reshape(shape)
 
 
 def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
@@ -239,12 +277,10 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
         x_um,
         y_um,
         _labels(table),
-        tissue.at(x_um, y_um).astype(np.int64),
-        _floats(table, "confidence") if "confidence" in table.column_names else None,
+        tissue.at(x_um, y_um).astype(np.int8),
         _booleans(table, "abstained") if "abstained" in table.column_names else None,
         columns,
         table_support(table.schema),
-        _floats(table, "strangeness") if "strangeness" in table.column_names else None,
     )
     # Sums of floats depend on their order: a canonical one makes every metric independent of the rows' order.
     area = columns.get("area_um2", np.zeros(len(x_um)))
@@ -289,7 +325,7 @@ def _booleans(table: pa.Table, name: str) -> NDArray[np.bool_]:
     return pc.fill_null(pc.cast(table[name], pa.bool_()), False).to_numpy().astype(bool)
 
 
-def _labels(table: pa.Table) -> NDArray[np.int64]:
+def _labels(table: pa.Table) -> NDArray[np.int8]:
     """Return class codes; raises HistomeError that lists every class that is not one of the nine."""
     codes = class_codes(table)
     if (codes < 0).any():
@@ -297,4 +333,4 @@ def _labels(table: pa.Table) -> NDArray[np.int64]:
         raise HistomeError(
             f"cells: unknown class {', '.join(map(repr, unknown))}; map them to {', '.join(CELL_CLASSES)}."
         )
-    return codes
+    return codes.astype(np.int8)

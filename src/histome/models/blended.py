@@ -47,7 +47,7 @@ def blended_rows(
     for row in range(lattice.shape[0]):
         for tile in rows.get(row, ()):
             fades.add(next(found), tile)
-        yield fades.finish_row(last=row == lattice.shape[0] - 1)
+        yield fades.finish_row()
 
 
 def predict_field(network: Predictor, image: NDArray[np.uint8]) -> Planes:
@@ -70,46 +70,75 @@ def _predict(slide: Slide, network: Predictor, tile: Tile) -> NDArray[np.uint8]:
 
 
 class _Fades:
-    """Sums the windows of one row of the lattice, each weighted; integers, so their order changes nothing."""
+    """Sums the windows of one row of the lattice, each weighted; integers, so their order changes nothing.
+
+    Windows come from left to right: memory holds the sums under the last one and along the border to the row
+    below (16 bits), and what is done of the row (8 bits). The last plane of the sums is that of the weights.
+    """
 
     def __init__(self, card: Card, lattice: TileGrid) -> None:
         self._stride, self._core = card.stride, card.core_px // card.stride
         self._fade = fade_px(card) // card.stride
         self._width, self._height = (edge // card.stride for edge in lattice.extent_px)
-        rows = self._core + 2 * self._fade
-        self._sums = np.zeros((len(card.classes), rows, self._width), np.uint16)
-        self._weights = np.zeros((rows, self._width), np.uint16)
-        self._top = -self._fade
+        planes, side = len(card.classes) + 1, self._core + 2 * self._fade
+        self._sums = np.zeros((planes, side, side), np.uint16)
+        self._border = np.zeros((planes, 2 * self._fade, self._width), np.uint16)
         up = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * self._fade) + 0.5) / max(1, 2 * self._fade))
         rise = np.rint(_FULL * up).astype(np.uint16)
         self._ramp = np.concatenate(
             [rise, np.full(self._core - 2 * self._fade, _FULL, np.uint16), _FULL - rise]
         )
+        self._top = -self._fade - self._core
+        self._begin_row()
+
+    def _begin_row(self) -> None:
+        self._top += self._core
+        self._left = 0
+        last = self._top + self._fade + self._core >= self._height
+        rows = self._core + 2 * self._fade if last else self._core
+        self._planes = np.zeros((len(self._sums) - 1, rows, self._width), np.uint8)
 
     def add(self, planes: Planes, tile: Tile) -> None:
-        """Add a window of the current row."""
+        """Add a window of the current row, to the right of those before it."""
         left, top = tile.core.x0 // self._stride - self._fade, self._top
+        self._finish_to(max(0, left))
         x0, y0, x1, y1 = (edge // self._stride for edge in tile.read)
         columns = slice(max(0, left, x0), min(self._width, left + len(self._ramp), x1))
         rows = slice(max(0, top, y0), min(self._height, top + len(self._ramp), y1))
         own_x, own_y = (slice(s.start - at, s.stop - at) for s, at in ((columns, left), (rows, top)))
         weight = self._ramp[own_y, None] * self._ramp[None, own_x]
         inner = planes[:, rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
-        self._sums[:, own_y, columns] += weight * inner
-        self._weights[own_y, columns] += weight
+        sums = self._sums[:, own_y, columns.start - self._left : columns.stop - self._left]
+        sums[:-1] += weight * inner
+        sums[-1] += weight
 
-    def finish_row(self, *, last: bool) -> Planes:
+    def _finish_to(self, column: int) -> None:
+        """Finish the columns before one, which no later window of the row reaches."""
+        summed = min(column, self._left + self._sums.shape[2])
+        columns, beyond = slice(self._left, summed), slice(summed, column)
+        sums = self._sums[:, :, : summed - self._left]
+        sums[:, : 2 * self._fade] += self._border[:, :, columns]
+        self._planes[:, :, columns] = _mean(sums[:, : self._planes.shape[1]])
+        self._planes[:, : 2 * self._fade, beyond] = _mean(self._border[:, :, beyond])
+        self._border[:, :, columns] = sums[:, self._core :]
+        self._border[:, :, beyond] = 0
+        kept = self._sums[:, :, summed - self._left :].copy()
+        self._sums[...] = 0
+        self._sums[:, :, : kept.shape[2]] = kept
+        self._left = column
+
+    def finish_row(self) -> Planes:
         """Return the rows that no later window reaches, and go on to the next row of windows."""
-        done = len(self._weights) if last else self._core
-        rows = slice(max(0, -self._top), min(done, self._height - self._top))
-        weight = np.maximum(self._weights[rows], 1)
-        planes = ((self._sums[:, rows] + weight // 2) // weight).astype(np.uint8)
-        for part in (self._sums, self._weights):
-            kept = part[..., self._core :, :].copy()
-            part[...] = 0
-            part[..., : kept.shape[-2], :] = kept
-        self._top += self._core
+        self._finish_to(self._width)
+        planes = self._planes[:, max(0, -self._top) : self._height - self._top]
+        self._begin_row()
         return planes
+
+
+def _mean(sums: NDArray[np.uint16]) -> Planes:
+    """Return the planes of weighted sums, 0 without weight; the last plane is the weights."""
+    weight = np.maximum(sums[-1], 1)
+    return ((sums[:-1] + weight // 2) // weight).astype(np.uint8)
 
 
 def _mirrored(image: NDArray[np.uint8], slide: Slide, tile: Tile, card: Card) -> NDArray[np.uint8]:

@@ -322,6 +322,7 @@ def _openvino(card: Card, model: bytes | Path, threads: int, precision: Precisio
         if card.cut_px:
             sides = openvino.Dimension(card.cut_px, side)
             graph.reshape({"image": [1, sides, sides, 3]})
+            settings["CPU_RUNTIME_CACHE_CAPACITY"] = 0  # what is kept for each size saves no time
         compiled = core.compile_model(graph, "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"{card.weights_path}: OpenVINO cannot load it ({_one_line(error)})") from error

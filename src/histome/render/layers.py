@@ -32,10 +32,9 @@ def shrink_map(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple
     `extent_um` is the slide's (width, height), `shape` the picture's (height, width). Pixels that are mostly
     not analyzed, or beyond the map, are 0; of two equal shares the lower code counts.
     """
-    covered = _fit(class_map.array, class_map.mpp, extent_um)
-    codes, best = np.zeros(shape, np.uint8), _area_share(covered == 0, shape)
+    codes, best = np.zeros(shape, np.uint8), _area_share(class_map, extent_um, _only(0), shape)
     for code in range(1, len(class_map.classes) + 1):
-        share = _area_share(covered == code, shape)
+        share = _area_share(class_map, extent_um, _only(code), shape)
         codes[share > best] = code
         np.maximum(best, share, out=best)
     return codes
@@ -43,9 +42,9 @@ def shrink_map(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple
 
 def class_shares(class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
     """Return the area share of each class on a grid over the slide, float32 (k, h, w) in 0-1."""
-    covered = _fit(class_map.array, class_map.mpp, extent_um)
     codes = range(1, len(class_map.classes) + 1)
-    return np.stack([_area_share(covered == code, shape) for code in codes]).astype(np.float32) / 255
+    shares = [_area_share(class_map, extent_um, _only(code), shape) for code in codes]
+    return np.stack(shares).astype(np.float32) / 255
 
 
 def shrink_values(
@@ -53,25 +52,41 @@ def shrink_values(
 ) -> np.ndarray:
     """Return the mean of a map's values in a picture of the slide, float32 (h, w); see `shrink_map`.
 
-    `values`, uint8, lie on the pixels of `class_map`; what is mostly not analyzed is NaN.
+    `values`, uint8, lie on the pixels of `class_map`, and become 0 where it is not analyzed; what is mostly
+    not analyzed is NaN.
     """
-    analyzed = _fit(class_map.array, class_map.mpp, extent_um) > 0
-    fitted = np.where(analyzed, _fit(values, class_map.mpp, extent_um), np.uint8(0))
-    share, sums = _area_share(analyzed, shape), _resized(fitted, shape).astype(np.float32)
+    share = _area_share(class_map, extent_um, ~_only(0), shape)
+    values[class_map.array == 0] = 0
+    sums = _resized(_chosen(values, class_map.mpp, extent_um, _SAME), shape).astype(np.float32)
     return np.where(share > 127, 255 * sums / np.maximum(share, 1), np.float32(np.nan))
 
 
-def _fit(array: np.ndarray, mpp: float, extent_um: tuple[float, float]) -> np.ndarray:
-    """Crop or pad (0) a map to the slide's extent."""
+_SAME = np.arange(256, dtype=np.uint8)
+
+
+def _chosen(
+    array: np.ndarray, mpp: float, extent_um: tuple[float, float], value_of: np.ndarray
+) -> np.ndarray:
+    """Return `value_of` each code, (256,) uint8, of a map cut to the slide's extent or filled up by 0."""
     width, height = (max(1, round(side / mpp)) for side in extent_um)
     inside = array[:height, :width]
-    missing = (height - inside.shape[0], width - inside.shape[1])
-    return np.pad(inside, ((0, missing[0]), (0, missing[1]))) if any(missing) else inside
+    if inside.shape == (height, width):
+        return inside if value_of is _SAME else cv2.LUT(inside, value_of)
+    found = np.full((height, width), value_of[0], np.uint8)
+    cv2.LUT(inside, value_of, dst=found[: inside.shape[0], : inside.shape[1]])
+    return found
 
 
-def _area_share(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Share of each pixel of a smaller picture that a mask covers, uint8 0-255."""
-    return _resized(mask.view(np.uint8) * np.uint8(255), shape)
+def _only(code: int) -> np.ndarray:
+    """255 for one code, 0 for all others, uint8 (256,)."""
+    return np.where(np.arange(256) == code, 255, 0).astype(np.uint8)
+
+
+def _area_share(
+    class_map: ClassMap, extent_um: tuple[float, float], chosen: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Share of each pixel of a smaller picture that chosen codes (255, others 0) cover, uint8 0-255."""
+    return _resized(_chosen(class_map.array, class_map.mpp, extent_um, chosen), shape)
 
 
 def _resized(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -3,18 +3,21 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import histome
-from histome.cells.table import counted_cells
+from histome.cells.table import counted_cells, read_cells, read_outlines
 from histome.config import ReportConfig
 from histome.errors import MissingPartError
 from histome.metrics.format import MetricValue
@@ -46,12 +49,12 @@ from histome.report.provenance import extent, load_cards, provenance_page, slide
 from histome.report.reference import ReferenceRanges
 from histome.report.views import CellArrays, choose_views
 from histome.report.wording import GLOSSARY
+from histome.slide.maps import ClassMap, ProbabilityMap
 from histome.slide.reader import Slide
 from histome.store.profile import Profile
-from histome.tissue import Tissue
 
-# What pages say and draw of cells: of the other columns no copy is made.
-_READ = ("counted", "x_um", "y_um", "class", "confidence", "abstained", "area_um2", "geometry")
+# What pages say and draw of cells, but for the outlines of a few: the other columns are not read.
+_READ = ("counted", "x_um", "y_um", "class", "confidence", "abstained", "area_um2")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,9 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
     until the document has at most `config.max_bytes`, or the last quality is reached; what is left of it
     finer pictures of the whole slide take up, for zooming in.
     """
-    inputs = _inputs(profile, slide)
-    drawn = _draw(inputs, config)
+    with _cells_file(profile) as file:
+        inputs = _inputs(profile, slide, file)
+        drawn = _draw(inputs, config)
     page = _texts(profile, inputs, config) | {"phenotypes": _phenotypes(inputs, drawn.overview, config)}
     template = _templates().get_template("report.html.j2")
     text, pictures = "", {}
@@ -85,20 +89,42 @@ def render_report(profile: Profile, slide: Slide, config: ReportConfig) -> str:
     return template.render(page | pictures) if pictures["deep"] else text
 
 
-def _inputs(profile: Profile, slide: Slide) -> ReportInputs:
-    cells = _part(profile, "cells")
-    table = cells and counted_cells(cells.select([name for name in cells.column_names if name in _READ]))
-    quality, tissue = _part(profile, "quality"), _part(profile, "tissue")
+@contextmanager
+def _cells_file(profile: Profile) -> Iterator[Path | None]:
+    """The file of cells, for a while; None where the run did not make it."""
+    with ExitStack() as stack:
+        file = None
+        with suppress(MissingPartError):
+            file = stack.enter_context(profile.cells_file())
+        yield file
+
+
+def _inputs(profile: Profile, slide: Slide, file: Path | None) -> ReportInputs:
+    table, kept = None, np.empty(0, np.int64)
+    if file is not None:
+        there = pq.read_schema(file).names
+        table = read_cells(file, [name for name in _READ if name in there])
+        kept = np.flatnonzero(table["counted"].to_numpy()) if "counted" in there else np.arange(len(table))
+        table = counted_cells(table)
+    quality, (tissue, probabilities) = _part(profile, "quality"), _tissue(profile)
     return ReportInputs(
         slide,
         quality=quality and quality.map,
-        tissue=tissue and tissue.map,
-        carcinoma=tissue and _carcinoma(tissue),
+        tissue=tissue,
+        probabilities=probabilities,
         table=table,
         cells=CellArrays.none() if table is None else CellArrays.of(table),
+        outlines=lambda rows: np.empty(0, object) if file is None else read_outlines(file, kept[rows]),
         run=profile.run,
         cards=load_cards(profile.run),
     )
+
+
+def _tissue(profile: Profile) -> tuple[ClassMap | None, ProbabilityMap | None]:
+    try:
+        return profile.tissue_maps()
+    except MissingPartError:
+        return None, None
 
 
 def _part(profile: Profile, name: str) -> Any:
@@ -107,14 +133,6 @@ def _part(profile: Profile, name: str) -> Any:
         return getattr(profile, name)
     except MissingPartError:
         return None
-
-
-def _carcinoma(tissue: Tissue) -> np.ndarray | None:
-    """The probability of carcinoma on the pixels of the map, 0-255; None where it was not kept."""
-    found = tissue.probabilities
-    if found is None or found.array.shape[1:] != tissue.map.array.shape:
-        return None
-    return np.asarray(found.array[found.classes.index("CARCINOMA")])
 
 
 def _draw(inputs: ReportInputs, config: ReportConfig) -> _Drawn:

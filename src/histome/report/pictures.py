@@ -1,7 +1,7 @@
 """The pictures, ready for the template: the overview with its layers, the views, nuclei drawn by lot."""
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from histome.render.layers import (
 from histome.render.outlines import outline_paths
 from histome.render.scale import STOPS, scale_codes, scale_layer
 from histome.report.views import CellArrays, View, nuclei_near
-from histome.slide.maps import ClassMap
+from histome.slide.maps import ClassMap, ProbabilityMap
 from histome.slide.reader import Slide
 
 _DENSE = 300  # nuclei in a view from which outlines are drawn thinner
@@ -49,16 +49,17 @@ JPEG_QUALITIES = (85, 70, 50, 30)
 class ReportInputs:
     """What a report is made from; a part that the run did not make is None.
 
-    `carcinoma` is its probability on the pixels of `tissue`, 0-255; `cells` are the columns of `table`, row
-    by row; `run` is run.json, `cards` are those of its models.
+    `cells` are the columns of `table`, row by row, and `outlines` gives the WKB of some rows of it; `run` is
+    run.json, `cards` are those of its models.
     """
 
     slide: Slide
     quality: ClassMap | None
     tissue: ClassMap | None
-    carcinoma: np.ndarray | None
+    probabilities: ProbabilityMap | None
     table: pa.Table | None
     cells: CellArrays
+    outlines: Callable[[np.ndarray], np.ndarray]
     run: Mapping[str, Any]
     cards: Mapping[str, Card]
 
@@ -92,10 +93,10 @@ def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
         layers |= _area_layers("qc", shrink_map(inputs.quality, extent_um, shape), colors)
     if inputs.tissue is not None:
         colors = [*(palette.TISSUE_COLORS | {"OTHER": palette.HATCH_COLOR}).values()]
-        other = TISSUE_CLASSES.index("OTHER") + 1
-        layers |= _area_layers("tissue", shrink_map(inputs.tissue, extent_um, shape), colors, striped=other)
-    if inputs.tissue is not None and inputs.carcinoma is not None:
-        shares = shrink_values(inputs.carcinoma, inputs.tissue, extent_um, shape)
+        other, codes = TISSUE_CLASSES.index("OTHER") + 1, shrink_map(inputs.tissue, extent_um, shape)
+        layers |= _area_layers("tissue", codes, colors, striped=other)
+    if inputs.tissue is not None and (carcinoma := _carcinoma(inputs)) is not None:
+        shares = shrink_values(carcinoma, inputs.tissue, extent_um, shape)
         steps = scale_codes(np.rint(shares / _STEP) * _STEP, 0, 255)
         layers["carcinoma"] = scale_layer(steps, fading=True)
     if inputs.table is not None:
@@ -107,6 +108,14 @@ def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
             colors=[palette.CELL_COLORS[name] for name in CELL_CLASSES],
         )
     return Overview(pixels, layers, extent_um)
+
+
+def _carcinoma(inputs: ReportInputs) -> np.ndarray | None:
+    """The probability of carcinoma on the pixels of the map, 0-255; None where it was not kept."""
+    found = inputs.probabilities
+    if found is None or inputs.tissue is None or found.array.shape[1:] != inputs.tissue.array.shape:
+        return None
+    return np.asarray(found.array[found.classes.index("CARCINOMA")])
 
 
 def _area_layers(
@@ -129,16 +138,11 @@ def draw_view(view: View, inputs: ReportInputs, config: ReportConfig) -> ViewPic
     pixels = inputs.slide.read(view.x_um / mpp.x, view.y_um / mpp.y, size=size, mpp=step_um)
     rows = nuclei_near(view, inputs.cells)
     paths = outline_paths(
-        shapely.from_wkb(_geometry(inputs.table, rows)),
+        shapely.from_wkb(inputs.outlines(rows)),
         scale=(mpp.x / step_um, mpp.y / step_um),
         offset=(view.x_um / step_um, view.y_um / step_um),
     )
     return ViewPicture(view, pixels, rows, paths)
-
-
-def _geometry(cells: pa.Table | None, rows: np.ndarray) -> np.ndarray:
-    """Return the outlines of the rows as WKB."""
-    return np.array([] if cells is None else cells["geometry"].take(pa.array(rows)).to_pylist(), object)
 
 
 def overview_page(overview: Overview, quality: int, first_layer: str) -> dict[str, Any]:

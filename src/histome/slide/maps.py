@@ -1,10 +1,14 @@
 """Class maps and probability maps: arrays that know their resolution and what their codes mean."""
 
 import json
-from collections.abc import Mapping
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,10 +19,10 @@ from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore
 
 from histome.colors import MAP_COLORS, rgb
-from histome.errors import HistomeError
+from histome.errors import HistomeError, OutputError
 from histome.geometry.coverage import Shares, covered_counts, pixel_shares
 from histome.slide.mpp import Frame
 
@@ -187,7 +191,7 @@ class ProbabilityMap:
     Attributes
     ----------
     array : zarr uint8 (classes, h, w)
-        round(255 p), in chunks. In memory it stays compressed until it is saved.
+        round(255 p), in chunks; until it is saved they lie in a temporary folder (`TMPDIR`).
     mpp : float, um/px
         Of the grid.
     classes : tuple of str
@@ -200,8 +204,17 @@ class ProbabilityMap:
 
     @classmethod
     def empty(cls, shape: tuple[int, int], mpp: float, classes: tuple[str, ...]) -> "ProbabilityMap":
-        """Return an all-zero map of (h, w) in memory."""
-        return cls(_create(MemoryStore(), shape, mpp, classes), mpp, classes)
+        """Return an all-zero map of (h, w); its chunks are gone when it is let go."""
+        with _keeping():
+            folder = TemporaryDirectory(prefix="histome-")
+            array = _create(LocalStore(folder.name), shape, mpp, classes)
+        weakref.finalize(array, folder.cleanup)
+        return cls(array, mpp, classes)
+
+    def put(self, k: int, rows: slice, plane: NDArray[np.uint8]) -> None:
+        """Write rows of one class, round(255 p); raises OutputError where the disk does not take them."""
+        with _keeping():
+            self.array[k, rows] = plane
 
     def probability(self, name: str) -> NDArray[np.float32]:
         """Return one class, float32 (h, w) in 0-1; raises ValueError for an unknown name."""
@@ -234,6 +247,19 @@ class ProbabilityMap:
         return cls(array, float(mpp), tuple(str(name) for name in classes))
 
 
+@contextmanager
+def _keeping() -> Iterator[None]:
+    """Turn an error of the disk into OutputError, one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        raise OutputError(
+            f"probabilities cannot be kept in the temporary folder ({reason}); make room there, or name "
+            "another in the variable TMPDIR"
+        ) from error
+
+
 def _palette(classes: tuple[str, ...]) -> NDArray[np.uint16]:
     """Return red, green and blue of each code, (3, 256) uint16: 0 is white, a class without color a gray."""
     grays = np.tile(np.linspace(64, 192, 256).astype(np.uint16), (3, 1))
@@ -248,9 +274,7 @@ async def _keys(store: Store) -> list[str]:
     return [key async for key in store.list()]
 
 
-def _create(
-    store: MemoryStore | LocalStore, shape: tuple[int, int], mpp: float, classes: tuple[str, ...]
-) -> zarr.Array:
+def _create(store: LocalStore, shape: tuple[int, int], mpp: float, classes: tuple[str, ...]) -> zarr.Array:
     return zarr.create_array(
         store,
         shape=(len(classes), *shape),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from histome.cells.rows import CellRows
     from histome.cells.windows import Nuclei
     from histome.qc import Quality
-    from histome.slide import ClassMap
+    from histome.slide import ClassMap, ProbabilityMap
     from histome.tissue import Tissue
 
 T = TypeVar("T")
@@ -153,6 +153,13 @@ def _load_tissue(folder: Path) -> "Tissue":
     return Tissue(_class_map(folder / TISSUE_MAP), regions, zones, probabilities)
 
 
+def load_tissue_maps(folder: Path) -> "tuple[ClassMap, ProbabilityMap | None]":
+    """Return map and probabilities of a tissue alone."""
+    from histome.slide import ProbabilityMap
+
+    return _class_map(folder / TISSUE_MAP), ProbabilityMap.load(folder / TISSUE_PROBABILITIES)
+
+
 def _save_cells(cells: "pa.Table | CellRows", folder: Path) -> None:
     from histome.cells.table import write_cells
 
@@ -166,11 +173,10 @@ def _load_cells(folder: Path) -> "pa.Table":
 
 
 def _load_measured(folder: Path) -> "pa.Table":
-    """Without outlines and their boxes: nearly half of a cell's memory, and no metric reads them."""
-    from histome.cells.table import SCHEMA, read_cells
+    """What metrics read, and what corrections change of that: an eighth of a cell's memory."""
+    from histome.cells.table import MEASURED, read_cells
 
-    columns = [name for name in SCHEMA.names if name not in ("bbox", "geometry")]
-    return read_cells(folder / CELLS_TABLE, columns)
+    return read_cells(folder / CELLS_TABLE, MEASURED)
 
 
 def _save_columns(nuclei: "Nuclei | NucleiRead", folder: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData  # pyright: ignore[reportMissingImports]
 
     from histome.qc import Quality
+    from histome.slide import ClassMap, ProbabilityMap
     from histome.store.edits import Corrected
     from histome.tissue import Tissue
 
@@ -86,6 +87,12 @@ class Profile:
     def tissue(self) -> "Tissue":
         """Tissue of the slide, as `segment_tissue` returned it; its probabilities are read when asked for."""
         return self._corrected.tissue if self._is_corrected else self._load("tissue", store.TISSUE.load)
+
+    def tissue_maps(self) -> "tuple[ClassMap, ProbabilityMap | None]":
+        """Map and probabilities of `tissue`, read for the caller alone and without its zones."""
+        if self._is_corrected:
+            return self.tissue.map, self.tissue.probabilities
+        return self._load("tissue", store.load_tissue_maps)
 
     @cached_property
     def cells(self) -> "pa.Table":

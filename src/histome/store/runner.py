@@ -39,6 +39,7 @@ from histome.store.ownership import FORMAT, owned_slide, refuse_another_slide
 from histome.store.profile import RUN_NAME, load_part, read_run, read_stage
 from histome.store.sealed import find_damage, write_sealed
 from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS, holds_slide_row, keep_slide_row
+from histome.threads import give_back_memory
 
 if TYPE_CHECKING:
     from histome.slide import Slide
@@ -245,6 +246,7 @@ class Run:
         self._told = {}
         with logged_warnings() as lines:
             value, refusal = _compute(compute)
+        give_back_memory()
         self._slide.check_unchanged(self._facts["fingerprint"])
         record = {
             "format": FORMAT,

@@ -1,6 +1,7 @@
 """Regions: connected pieces of one tissue class, with their shapes and polygons."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import cv2
@@ -47,6 +48,8 @@ REGION_SCHEMA = geo_schema(
     shape="outline along the edges of the map's pixels, a polygon or multipolygon",
 )
 
+_AT_ONCE = 1024
+
 # Of a map that is of no known picture.
 NO_FRAME = Frame("", (2**31, 2**31), (1.0, 1.0))
 
@@ -73,26 +76,30 @@ def find_regions(tissue_map: ClassMap, *, min_um2: float = MIN_REGION_UM2) -> pa
     level-0 px counts as 1 um.
     """
     runs = find_runs(tissue_map.array, min_px=int(np.ceil(min_um2 / tissue_map.mpp**2)))
-    rows = [
+    rows = (
         _shape(region, tissue_map.mpp) | {"class": tissue_map.classes[region.code - 1]}
         for region in _regions(runs, tissue_map)
-    ]
+    )
     return region_table(rows, tissue_map.frame or NO_FRAME)
 
 
-def region_table(rows: Sequence[Mapping[str, Any]], frame: Frame) -> pa.Table:
+def region_table(rows: Iterable[Mapping[str, Any]], frame: Frame) -> pa.Table:
     """Return the table of regions given as rows, in um: numbers, class and `geometry`, without id and px."""
-    columns: dict[str, list] = {name: [] for name in ("region_id", "class", *_NUMBERS, "geometry")}
-    for number, row in enumerate(rows, start=1):
-        placed = {"region_id": number, "x": row["x_um"] / frame.mpp[0], "y": row["y_um"] / frame.mpp[1]}
-        for name, values in columns.items():
-            values.append(placed[name] if name in placed else row[name])
-    polygons = _in_frame(columns["geometry"], frame)
-    columns["geometry"] = shapely.to_wkb(polygons).tolist()
-    bounds = shapely.bounds(polygons).reshape(-1, 4)
-    kinds = sorted(set(shapely.get_type_id(polygons).tolist()))
-    names = [{3: "Polygon", 6: "MultiPolygon"}[kind] for kind in kinds]
-    return geo_table(columns, bounds, REGION_SCHEMA, slide=frame.slide, kinds=names)
+    columns: dict[str, Any] = {name: [] for name in ("region_id", "class", *_NUMBERS)}
+    shapes, bounds, kinds, rows = [pa.array([], pa.binary())], [np.empty((0, 4))], set(), iter(rows)
+    # As polygons they take several times the memory that their bytes do.
+    while part := list(islice(rows, _AT_ONCE)):
+        for number, row in enumerate(part, start=len(columns["class"]) + 1):
+            placed = {"region_id": number, "x": row["x_um"] / frame.mpp[0], "y": row["y_um"] / frame.mpp[1]}
+            for name, values in columns.items():
+                values.append(placed[name] if name in placed else row[name])
+        polygons = _in_frame([row["geometry"] for row in part], frame)
+        shapes.append(pa.array(shapely.to_wkb(polygons), pa.binary()))
+        bounds.append(shapely.bounds(polygons).reshape(-1, 4))
+        kinds |= set(shapely.get_type_id(polygons).tolist())
+    names = [{3: "Polygon", 6: "MultiPolygon"}[kind] for kind in sorted(kinds)]
+    columns["geometry"] = pa.concat_arrays(shapes)
+    return geo_table(columns, np.concatenate(bounds), REGION_SCHEMA, slide=frame.slide, kinds=names)
 
 
 def _in_frame(polygons: list[shapely.Geometry], frame: Frame) -> NDArray[np.object_]:

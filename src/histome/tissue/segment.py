@@ -32,7 +32,24 @@ def segment_tissue(
 ) -> Tissue:
     """Return the tissue of a slide, or of regions of interest, from the fixed windows that hold valid tissue.
 
-    Its maps lie at the card's mpp times its stride.
+    Its maps lie at the card's mpp times its stride. See `tissue_map` for the windows, the threads and
+    `progress`.
+    """
+    options = {"regions": regions, "workers": workers, "progress": progress}
+    tissue, probabilities = tissue_map(slide, quality, network, **options)
+    return Tissue.of(tissue, probabilities, rule=zone_rule(config), workers=workers)
+
+
+def tissue_map(
+    slide: Slide,
+    quality: Quality,
+    network: Predictor,
+    *,
+    regions: RegionsOfInterest | None = None,
+    workers: int = 1,
+    progress: Callable[[float, float], object] | None = None,
+) -> tuple[ClassMap, ProbabilityMap]:
+    """Return the exclusive map and the probabilities that it is of: all that needs the network.
 
     The windows form one lattice given by the card, so the result does not depend on `workers`. Where two
     meet, one fades into the other: their probabilities are averaged, weighted by a cosine that runs half a
@@ -58,11 +75,11 @@ def segment_tissue(
         codes[rows] = _exclusive(planes, valid if inside is None else valid & inside[rows])
         chunks.append(planes)
         top = rows.stop
+        del planes, valid  # before the next ones are made
         if progress is not None:
             progress(top, shape[0])
     chunks.close()
-    tissue = ClassMap(codes, map_mpp, card.classes, frame=slide.frame)
-    return Tissue.of(tissue, probabilities, rule=zone_rule(config), workers=workers)
+    return ClassMap(codes, map_mpp, card.classes, frame=slide.frame), probabilities
 
 
 def _spread(quality_map: ClassMap) -> ClassMap:
@@ -100,38 +117,52 @@ def _place(box: Box, scale: float) -> tuple[slice, slice]:
 
 def _valid_in(quality_map: ClassMap, box: tuple[slice, slice], mpp: float) -> NDArray[np.bool_]:
     """Whether the center of each map pixel of the box is valid tissue."""
-    y_um, x_um = ((np.arange(part.start, part.stop) + 0.5) * mpp for part in box)
-    return quality_map.at(x_um[None, :], y_um[:, None]) == quality_map.code("VALID_TISSUE")
+    places, inside = [], []
+    for part, origin, side in zip(box, quality_map.origin_px[::-1], quality_map.array.shape, strict=True):
+        center_um = (np.arange(part.start, part.stop) + 0.5) * mpp
+        place = np.floor(center_um / quality_map.mpp).astype(np.int64) - origin
+        inside.append((place >= 0) & (place < side))
+        places.append(np.clip(place, 0, side - 1))
+    valid = quality_map.mask("VALID_TISSUE")[np.ix_(*places)]
+    valid &= inside[0][:, None] & inside[1]
+    return valid
 
 
 def _exclusive(planes: Planes, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Code of the most probable class (the first of equals) where valid, else 0."""
-    return np.where(valid, planes.argmax(axis=0) + 1, 0).astype(np.uint8)
+    codes, most = np.ones(valid.shape, np.uint8), planes[0].copy()
+    for k, plane in enumerate(planes[1:], start=2):
+        codes[plane > most] = k
+        np.maximum(most, plane, out=most)
+    codes[~valid] = 0
+    return codes
 
 
 class _ChunkRows:
     """Collects rows from top to bottom and writes whole rows of chunks: each chunk is compressed once."""
 
     def __init__(self, target: ProbabilityMap) -> None:
-        self._target = target
-        self._parts: list[Planes] = []
-        self._first = self._held = 0
+        classes, _, width = target.array.shape
+        self._target, self._held = target, np.empty((classes, 0, width), np.uint8)
+        self._first = 0
 
     def append(self, planes: Planes) -> None:
-        """Take the next rows; write the rows of chunks that are complete."""
-        self._parts.append(planes)
-        self._held += planes.shape[1]
-        while self._held >= PROBABILITY_CHUNK_PX:
-            self._write(PROBABILITY_CHUNK_PX)
+        """Take the next rows; write the rows of chunks that are complete, and hold a copy of the others."""
+        held = self._held.shape[1]
+        whole = (held + planes.shape[1]) // PROBABILITY_CHUNK_PX * PROBABILITY_CHUNK_PX
+        if whole:
+            self._write(planes[:, : whole - held])
+            planes = planes[:, whole - held :]
+        self._held = np.concatenate([self._held, planes], axis=1)
 
     def close(self) -> None:
-        """Write what is left."""
-        self._write(self._held)
+        """Write what is held."""
+        self._write(self._held[:, :0])
 
-    def _write(self, count: int) -> None:
-        held = np.concatenate(self._parts, axis=1)
-        if held[:, :count].any():
-            self._target.array[:, self._first : self._first + count] = held[:, :count]
-        self._parts = [held[:, count:]]
-        self._first += count
-        self._held -= count
+    def _write(self, planes: Planes) -> None:
+        """Write what is held and some rows more, one class at a time."""
+        rows = slice(self._first, self._first + self._held.shape[1] + planes.shape[1])
+        for k, (held, plane) in enumerate(zip(self._held, planes, strict=True)):
+            if held.any() or plane.any():
+                self._target.put(k, rows, np.concatenate([held, plane]))
+        self._first, self._held = rows.stop, self._held[:, :0].copy()

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from histome.classes import TISSUE_CLASSES
 from histome.slide import ClassMap, ProbabilityMap, Slide
+from histome.threads import give_back_memory
 from histome.tissue.glands import DrawnGlands
 from histome.tissue.regions import find_regions
 from histome.tissue.zones import DEFAULT_RULE, ZoneRule, find_zones
@@ -54,6 +55,7 @@ class Tissue:
         """Return the tissue of a map, its zones found, and its regions where they are not known already."""
         if regions is None:
             regions = find_regions(tissue)
+            give_back_memory()
         return cls(tissue, regions, find_zones(tissue, rule, workers=workers), probabilities)
 
     def summary(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.config import TissueConfig
-from histome.geometry.distance import distance_to
+from histome.geometry.distance import distance_to, distance_to_codes
 from histome.slide.maps import ClassMap
 
 ZONE_CLASSES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN", "EXTRATUMORAL_TISSUE")
@@ -67,39 +67,65 @@ def find_zones(tissue: ClassMap, rule: ZoneRule = DEFAULT_RULE, *, workers: int 
     analyzed are 0, inside the tumor too; without a tumor all tissue is extratumoral. Distances are between
     the centers of pixels either side of the front.
     """
-    zones = np.where(tissue.array > 0, np.uint8(4), np.uint8(0))
     tumor = _tumor(tissue, rule, workers)
+    zones = np.full(tissue.array.shape, 4, np.uint8)
     if tumor is not None:
         margin_px = rule.margin_um / tissue.mpp
-        part = _framed(tumor, int(margin_px) + 2)
-        bands = np.full(part.mask.shape, 4, np.uint8)
-        bands[distance_to(part.mask, workers=workers).within(margin_px)] = 3
-        bands[part.mask] = 1
-        bands[part.mask & distance_to(~part.mask, workers=workers).within(margin_px)] = 2
-        _paste(zones, bands, part)
+        tumor = _framed(tumor, int(margin_px) + 2)
+        _draw_bands(zones, tumor, margin_px, workers)
+    zones[tissue.array == 0] = 0
     return ClassMap(zones, tissue.mpp, ZONE_CLASSES, tissue.origin_px, tissue.frame)
+
+
+def _draw_bands(zones: NDArray[np.uint8], part: _Part, margin_px: float, workers: int) -> None:
+    """Write core and margins of the tumor over `zones`, leaving out what lies beyond the map."""
+    inside, seen = _overlap(part, zones.shape)
+    drawn, mask = zones[seen], part.mask[inside]
+    drawn[distance_to(part.mask, workers=workers).within(margin_px)[inside]] = 3
+    drawn[mask] = 1
+    inner = _near_outside(part.mask, margin_px, workers)[inside]
+    inner &= mask
+    drawn[inner] = 2
+
+
+def _near_outside(mask: NDArray[np.bool_], radius_px: float, workers: int) -> NDArray[np.bool_]:
+    """Return where a false pixel of a mask is at most `radius_px` away."""
+    false = np.array([True, False])
+    return distance_to_codes(mask.view(np.uint8), false, workers=workers).within(radius_px)
 
 
 def _tumor(tissue: ClassMap, rule: ZoneRule, workers: int) -> _Part | None:
     """Return the tumor mask, or None when no piece is large enough."""
-    carcinoma = tissue.array == _CARCINOMA
-    if not carcinoma.any():
+    part = _closed_carcinoma(tissue, rule.closing_um / tissue.mpp, workers)
+    if part is None:
         return None
-    closing_px = rule.closing_um / tissue.mpp
-    part = _framed(_Part(carcinoma, 0, 0), int(closing_px) + 2)
-    dilated = distance_to(part.mask, workers=workers).within(closing_px)
-    closed = ~distance_to(~dilated, workers=workers).within(closing_px)
-    living, (inside, seen) = np.zeros(closed.shape, np.bool_), _overlap(part, tissue.array.shape)
-    living[inside] = _OTHER_LIVING[tissue.array[seen]]
     smallest_px, hole_px = (um2 / tissue.mpp**2 for um2 in (rule.smallest_um2, rule.largest_hole_um2))
-    filled = _filled_pieces(closed, living, smallest_px, hole_px)
+    filled = _filled_pieces(part, tissue.array, smallest_px, hole_px)
     return _Part(filled, part.row, part.column) if filled.any() else None
 
 
+def _closed_carcinoma(tissue: ClassMap, closing_px: float, workers: int) -> _Part | None:
+    """Return the carcinoma closed by a disc; at most two masks are in memory at once."""
+    part = _Part(tissue.array == _CARCINOMA, 0, 0)
+    if not part.mask.any():
+        return None
+    part = _framed(part, int(closing_px) + 2)
+    mask, row, column = part
+    del part
+    mask = distance_to(mask, workers=workers).within(closing_px)
+    mask = _near_outside(mask, closing_px, workers)
+    np.logical_not(mask, out=mask)
+    return _Part(mask, row, column)
+
+
 def _filled_pieces(
-    mask: NDArray[np.bool_], living: NDArray[np.bool_], smallest_px: float, hole_px: float
+    part: _Part, codes: NDArray[np.uint8], smallest_px: float, hole_px: float
 ) -> NDArray[np.bool_]:
-    """Keep the 8-connected pieces of `smallest_px`; fill the holes with at most `hole_px` of `living`."""
+    """Keep the 8-connected pieces of `smallest_px`; fill the holes with at most `hole_px` of living tissue.
+
+    `codes` are those of the whole map.
+    """
+    mask = part.mask
     found, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     lines: list[NDArray[Any]] = list(found)
     parent = np.array(tree, np.int64).reshape(-1, 4)[:, 3]
@@ -109,7 +135,7 @@ def _filled_pieces(
     # hole runs through the pixels round it and holds its area - half its steps + 1 others.
     pixels = area_px + np.where(parent < 0, half, -half) + 1
     large = np.flatnonzero((parent >= 0) & (pixels > hole_px)).tolist()
-    holes = np.array([k for k in large if _pixels_in(lines[k], living) > hole_px], np.int64)
+    holes = np.array([k for k in large if _living_in(lines[k], part, codes) > hole_px], np.int64)
     np.subtract.at(pixels, parent[holes], pixels[holes])
     kept = (parent < 0) & (pixels >= smallest_px)
     kept[holes] = kept[parent[holes]]
@@ -121,13 +147,14 @@ def _filled_pieces(
     return filled.view(np.bool_)
 
 
-def _pixels_in(line: NDArray[Any], mask: NDArray[np.bool_]) -> int:
-    """Count the pixels of a mask inside an outline through pixel centers, those on it left out."""
+def _living_in(line: NDArray[Any], part: _Part, codes: NDArray[np.uint8]) -> int:
+    """Count the pixels of other living tissue inside an outline in a part, those on it left out."""
     x, y, width, height = cv2.boundingRect(line)
     inside = np.zeros((height, width), np.uint8)
     cv2.drawContours(inside, [line], -1, 1, cv2.FILLED, offset=(-x, -y))
     cv2.drawContours(inside, [line], -1, 0, offset=(-x, -y))
-    return int(np.count_nonzero(inside & mask[y : y + height, x : x + width]))
+    own, seen = _overlap(_Part(inside.view(np.bool_), part.row + y, part.column + x), codes.shape)
+    return int(np.count_nonzero(inside.view(np.bool_)[own] & _OTHER_LIVING[codes[seen]]))
 
 
 def _framed(part: _Part, pad_px: int) -> _Part:
@@ -137,12 +164,6 @@ def _framed(part: _Part, pad_px: int) -> _Part:
     content = part.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     padded = np.pad(content, pad_px)
     return _Part(padded, part.row + int(rows[0]) - pad_px, part.column + int(columns[0]) - pad_px)
-
-
-def _paste(zones: NDArray[np.uint8], bands: NDArray[np.uint8], part: _Part) -> None:
-    """Write the bands over the analyzed pixels of `zones`, leaving out what lies beyond the map."""
-    inside, seen = _overlap(part, zones.shape)
-    np.copyto(zones[seen], bands[inside], where=zones[seen] > 0)
 
 
 def _overlap(part: _Part, shape: tuple[int, ...]) -> tuple[_Box, _Box]:

@@ -16,16 +16,16 @@ _POINTS = 32
 
 
 class FieldRows(NamedTuple):
-    """Fields (f, h, w) float64 that are made when they are asked for: `rows(lo, hi)` are their rows lo:hi."""
+    """Fields (f, h, w) float64 made when asked for: `part(lo, hi, across)` are some rows and columns."""
 
     shape: tuple[int, int, int]
-    rows: Callable[[int, int], NDArray[np.float64]]
+    part: Callable[[int, int, slice], NDArray[np.float64]]
 
     @classmethod
     def of(cls, fields: NDArray[np.float64]) -> "FieldRows":
         """Return fields that are there as a whole."""
         count, height, width = fields.shape
-        return cls((count, height, width), lambda lo, hi: fields[:, lo:hi])
+        return cls((count, height, width), lambda lo, hi, across: fields[:, lo:hi, across])
 
 
 def sums_in_discs(fields: FieldRows, radii_px: Sequence[float]) -> NDArray[np.float64]:
@@ -38,7 +38,8 @@ def sums_in_discs(fields: FieldRows, radii_px: Sequence[float]) -> NDArray[np.fl
     Parameters
     ----------
     fields : FieldRows
-        Zero where nothing is. Asked for some 500 rows at a time, those round them included.
+        Zero where nothing is. Asked for some 500 x 500 pixels at a time, those round them included, row by
+        row of such parts from the top, each row from the left.
     radii_px : sequence of float, px
         Ascending.
 
@@ -138,14 +139,13 @@ def _blocks(fields: FieldRows, shape: tuple[int, int], reach: int) -> Iterator[_
     _, height, width = fields.shape
     for top in range(0, height, rows):
         above = max(top - reach, 0)
-        strip = fields.rows(above, min(top + rows + reach, height))
         for left in range(0, width, columns):
-            own = strip[:, top - above : top - above + rows, left : left + columns]
-            if not own.any():
-                continue
             beside = max(left - reach, 0)
-            around = strip[:, :, beside : left + columns + reach]
-            yield _Block(top, left, own, around, (above - top + reach, beside - left + reach))
+            across = slice(beside, min(left + columns + reach, width))
+            around = fields.part(above, min(top + rows + reach, height), across)
+            own = around[:, top - above : top - above + rows, left - beside : left - beside + columns]
+            if own.any():
+                yield _Block(top, left, own, around, (above - top + reach, beside - left + reach))
 
 
 def _disc(shape: tuple[int, int], radius_px: float) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """How many pairs of cells, and how much tissue, lie within distances of 20 to 500 um of each other."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,7 @@ def point_fields(maps: TissueMaps) -> Iterator[tuple[Lattice, FieldRows, tuple[i
     fine = Lattice(PIXEL_UM / 2, 2 * coarse.rows, 2 * coarse.columns, coarse.top_um, coarse.left_um)
     merged = np.zeros((N_TISSUES, coarse.rows, coarse.columns))
 
+    @lru_cache(maxsize=1)
     def rows(lo: int, hi: int) -> NDArray[np.float64]:
         strip = np.empty((N_TISSUES, hi - lo, fine.columns))
         for top in range(lo, hi, _ROWS):  # areas of all codes are twice as much as the strip
@@ -77,7 +79,9 @@ def point_fields(maps: TissueMaps) -> Iterator[tuple[Lattice, FieldRows, tuple[i
         merged[:, first:end] = own.reshape(N_TISSUES, end - first, 2, coarse.columns, 2).sum(axis=(2, 4))
         return strip
 
-    yield fine, FieldRows((N_TISSUES, fine.rows, fine.columns), rows), NEAR_UM
+    shape = (N_TISSUES, fine.rows, fine.columns)
+    yield fine, FieldRows(shape, lambda lo, hi, across: rows(lo, hi)[:, :, across]), NEAR_UM
+    rows.cache_clear()
     yield coarse, FieldRows.of(merged), FAR_UM
 
 
@@ -105,14 +109,15 @@ def cell_fields(specimen: Specimen) -> tuple[Lattice, FieldRows]:
     del places, inside  # what is held while the fields are asked for is 10 bytes a cell
     shape = (N_CELL_CLASSES + N_TISSUES, lattice.rows, lattice.columns)
 
-    def rows(lo: int, hi: int) -> NDArray[np.float64]:
-        here = (row >= lo) & (row < hi)
-        fields = np.zeros((shape[0], hi - lo, lattice.columns))
+    def part(lo: int, hi: int, across: slice) -> NDArray[np.float64]:
+        left, right, _ = across.indices(lattice.columns)
+        here = np.flatnonzero((row >= lo) & (row < hi) & (column >= left) & (column < right))
+        fields = np.zeros((shape[0], hi - lo, right - left))
         for kind in kinds:
-            np.add.at(fields, (kind[here], row[here] - lo, column[here]), 1)
+            np.add.at(fields, (kind[here], row[here] - lo, column[here] - left), 1)
         return fields
 
-    return lattice, FieldRows(shape, rows)
+    return lattice, FieldRows(shape, part)
 
 
 def _near(specimen: Specimen) -> NDArray[np.float64]:

@@ -93,7 +93,9 @@ class Blocks:
         np.add.at(total, block, weights)
         return total
 
-    def count(self, code: Ints, shape: tuple[int, ...], weights: NDArray[Any] | None = None) -> NDArray[Any]:
+    def count(
+        self, code: NDArray[np.integer], shape: tuple[int, ...], weights: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """Count the cells per block and code, or sum their weights: (blocks, *shape).
 
         Cells of a negative code count nowhere; codes run through `shape` with the last axis fastest.
@@ -123,7 +125,7 @@ class Blocks:
         return _with_region(self.zone_mm2[:, 1:])
 
 
-def _joined(first: Ints, second: Ints, n_second: int) -> Ints:
+def _joined(first: NDArray[np.integer], second: NDArray[np.integer], n_second: int) -> NDArray[np.integer]:
     """Return one code of two, negative where either is."""
     return np.where((first >= 0) & (second >= 0), first * n_second + second, -1)
 
@@ -182,7 +184,12 @@ class Moments(NamedTuple):
 
 
 def moments_of(
-    blocks: Blocks, features: Iterable[Floats | None], code: Ints, shape: tuple[int, ...], *, powers: int = 2
+    blocks: Blocks,
+    features: Iterable[Floats | None],
+    code: NDArray[np.integer],
+    shape: tuple[int, ...],
+    *,
+    powers: int = 2,
 ) -> Moments:
     """Return the moments of each feature per code (see `Blocks.count`), NaN where a cell has none."""
     n, sums, center = [], [], []

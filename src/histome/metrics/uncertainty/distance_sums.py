@@ -154,13 +154,13 @@ def _with_expected(
         for whole in (specimen.maps.nucleated_um2, counts.sum(axis=0))
     )
 
-    def rows(lo: int, hi: int) -> Floats:
-        here = cells.rows(lo, hi)
-        nulls = zip((evenly, exchanged), (areas.rows(lo, hi), here[N_CELL_CLASSES:]), strict=True)
+    def part(lo: int, hi: int, across: slice) -> Floats:
+        here = cells.part(lo, hi, across)
+        nulls = zip((evenly, exchanged), (areas.part(lo, hi, across), here[N_CELL_CLASSES:]), strict=True)
         return np.concatenate([here, *(np.tensordot(share, on, 1) for share, on in nulls)])
 
     count, height, width = cells.shape
-    return FieldRows((count + 2 * len(classes), height, width), rows)
+    return FieldRows((count + 2 * len(classes), height, width), part)
 
 
 def _near(specimen: Specimen, blocks: Blocks, pairs: Sequence[tuple[int, int]]) -> tuple[Floats, Floats]:
@@ -176,7 +176,7 @@ def _near(specimen: Specimen, blocks: Blocks, pairs: Sequence[tuple[int, int]]) 
     of_classes = np.zeros((len(blocks), len(limits), len(pairs)))
     of_tissues = np.zeros((len(blocks), len(limits), N_TISSUES, N_TISSUES))
 
-    def count(lo: int, hi: int) -> tuple[Ints, ...]:
+    def count(lo: int, hi: int) -> tuple[NDArray[np.integer], ...]:
         # A chunk of neighbors lies in few blocks.
         here, own = np.unique(owner[lo:hi], return_inverse=True)
         shape = (len(here), len(pairs))

@@ -58,7 +58,7 @@ def nuclei_by_tissue(specimen: Specimen) -> Mapping[str, Result]:
 
 
 def _nuclei_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    features = [specimen.cells.features.get(NUCLEUS_FEATURES[name][0]) for name in TISSUE_FEATURES]
+    features = (specimen.cells.features.get(NUCLEUS_FEATURES[name][0]) for name in TISSUE_FEATURES)
     shape = (N_CELL_CLASSES, len(NUCLEATED_TISSUES))
     group = np.where(specimen.nucleated < 0, -1, specimen.cells.label * shape[1] + specimen.nucleated)
     found = moments_of(blocks, features, group, shape)

@@ -83,7 +83,7 @@ def nuclei_per_class(specimen: Specimen) -> Mapping[str, Result]:
 
 
 def _nuclei_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
-    features = [specimen.cells.features.get(column) for column, _, _ in NUCLEUS_FEATURES.values()]
+    features = (specimen.cells.features.get(column) for column, _, _ in NUCLEUS_FEATURES.values())
     of_class = moments_of(blocks, features, specimen.cells.label, (N_CELL_CLASSES,), powers=3)
     n, sums = with_all(of_class.n), tuple(map(with_all, of_class.sums))
     of_group = Moments(n, sums, of_class.center)

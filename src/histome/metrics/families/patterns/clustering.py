@@ -215,7 +215,10 @@ def _hanisch(specimen: Specimen) -> tuple[NDArray[np.float64], NDArray[np.float6
     A distance d could only be seen in the window eroded by d, so it weighs 1 / that area.
     """
     left_um2, border = specimen.maps.once(_eroded_um2), specimen.per_cell(to_border)
-    distance = np.sqrt(specimen.nearest_squared[specimen.cells.label, np.arange(len(specimen.cells))])
+    distance = np.empty(len(specimen.cells))
+    for k, squared in enumerate(specimen.nearest_squared):
+        own = specimen.cells.label == k
+        distance[own] = np.sqrt(squared[own])
     sure = (specimen.nucleated >= 0) & (distance <= border)
     weight = np.zeros(len(distance))
     if sure.any():

@@ -109,7 +109,7 @@ def _count_pairs(
     pairs = np.zeros((blocks, N_CELL_CLASSES, N_CELL_CLASSES, len(radii)), np.int64)
     centers = np.zeros((blocks, N_CELL_CLASSES, len(radii)), np.int64)
 
-    def count(lo: int, hi: int) -> tuple[NDArray[np.int64], ...]:
+    def count(lo: int, hi: int) -> tuple[NDArray[np.integer], ...]:
         # A chunk of neighbors lies in few blocks.
         here, own = np.unique(owner[lo:hi], return_inverse=True)
         return here, *_pairs_of_span(grid, (label, border, own), radii, (lo, hi), len(here))

@@ -55,10 +55,10 @@ def nearest_distances(specimen: Specimen) -> Mapping[str, Result]:
     """
     numbers = np.full((3, *_PAIRS), np.nan)
     n = np.zeros(_PAIRS, np.int64)
-    for center in range(N_CELL_CLASSES):
-        rows = np.flatnonzero(specimen.cells.label == center)
-        for neighbor in range(N_CELL_CLASSES):
-            distance = np.sqrt(specimen.nearest_squared[neighbor, rows])
+    centers = [np.flatnonzero(specimen.cells.label == center) for center in range(N_CELL_CLASSES)]
+    for neighbor, squared in enumerate(specimen.nearest_squared):
+        for center, rows in enumerate(centers):
+            distance = np.sqrt(squared[rows])
             if not len(rows) or not np.isfinite(distance[0]):  # all are finite or none is
                 continue
             n[neighbor, center] = len(rows)

@@ -63,7 +63,7 @@ def _band_of_cells(specimen: Specimen) -> NDArray[np.int64]:
 def _bands_per_block(specimen: Specimen, blocks: Blocks) -> Mapping[str, BlockSums]:
     bands = len(BORDER_BANDS_UM)
     code = specimen.for_now(_band_of_cells)
-    code = np.where(code >= 0, specimen.cells.label * 2 * bands + code, -1)
+    code = np.where(code >= 0, code + 2 * bands * specimen.cells.label.astype(np.int64), -1)
     counts = blocks.count(code, (N_CELL_CLASSES, 2, bands))
     assert blocks.lattice is not None
     maps = specimen.maps
