@@ -46,6 +46,7 @@ KINDS = {
     "instanseg": Kind(("instanseg-torch", "torch"), 1),
     "cellpose": Kind(("cellpose", "segment-anything", "torch"), 1),
     "hovernext": Kind(("timm", "segmentation-models-pytorch", "scikit-image", "torch"), 5),
+    "hovernet": Kind(("tiatoolbox", "torch"), 5),
     "histoplus": Kind(("timm", "xformers", "cellvit", "torch"), 5),
 }
 

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from cellpose import dynamics, transforms, vit
 from cellpose.core import run_net
+from fitting import crossing, fitted, set_layer, watched
 from segment_anything.modeling import ImageEncoderViT
 from serve import serve
 
 torch.set_num_threads(2)
 SIZES = {"depth": 4, "embed_dim": 256, "num_heads": 4, "global_attn_indexes": (1, 3)}
-SCALE = 5.0
+SCALE, TILE_PX = 5.0, 256
 MODELS = {}
 transforms.get_pad_yx = lambda *_, **__: (0, 0, 0, 0)
 
@@ -52,8 +53,29 @@ def make(folder):
             if value.requires_grad and value.ndim > 0 and not name.startswith("diam"):
                 value.add_(0.02 * torch.randn_like(value))
         net.out.weight.mul_(8)
-    net.save_model(Path(folder) / "weights")
     MODELS["net"] = net
+    net.save_model(Path(folder) / "weights")
+
+
+def fit(folder):
+    """Let it find some of the nuclei of a field, and write it again."""
+    folder, net, side = Path(folder), MODELS["net"], 3 * TILE_PX
+    image = transforms.normalize_img(np.load(folder / "image.npy")[:side, :side].astype(np.float32))
+    features = watched(net.out, lambda: net(tiles_of(np.moveaxis(image, -1, 0))))
+    with np.load(folder / "heads.npz") as heads:
+        planes = np.concatenate([SCALE * heads["flow"], heads["prob"] > 0.5])[:, :side, :side]
+    # A token gives 8 x 8 pixels of each plane.
+    planes = torch.nn.functional.pixel_unshuffle(tiles_of(planes), 8).numpy().swapaxes(0, 1)
+    flow, prob = np.split(planes, [len(planes) * 2 // 3])
+    both = zip(fitted(features, flow), crossing(features, prob), strict=True)
+    set_layer(net.out, *map(np.concatenate, both))
+    net.save_model(folder.parent / "model" / "weights")
+
+
+def tiles_of(planes):
+    """Planes (k, h, w) of whole tiles -> (n, k, tile, tile)."""
+    folds = torch.from_numpy(np.ascontiguousarray(planes)).float().unfold(1, TILE_PX, TILE_PX)
+    return folds.unfold(2, TILE_PX, TILE_PX).flatten(1, 2).swapaxes(0, 1)
 
 
 def maps_of(pixels):
@@ -99,4 +121,4 @@ def decode(folder):
 
 
 if __name__ == "__main__":
-    serve({"make": make, "exact": exact, "network": network, "draw": draw, "decode": decode})
+    serve({"make": make, "fit": fit, "exact": exact, "network": network, "draw": draw, "decode": decode})

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from cellvit.inference.postprocessing_numpy import DetectionCellPostProcessor
 from cellvit.models.cell_segmentation.cellvit_256 import CellViT256
+from fitting import fit_hover
 from scipy import ndimage
 from serve import serve
 
@@ -29,8 +30,24 @@ def make(folder):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.1, 0.1)
             module.running_var.uniform_(0.5, 1.5)
-    torch.save({"arch": "CellViT256", "model_state_dict": net.state_dict()}, Path(folder) / "weights")
     MODELS["net"] = net
+    save(folder)
+
+
+def save(folder):
+    """Write the checkpoint."""
+    state = MODELS["net"].state_dict()
+    torch.save({"arch": "CellViT256", "model_state_dict": state}, Path(folder) / "weights")
+
+
+def fit(folder):
+    """Let it find some of the nuclei of a field, and write it again."""
+    folder, side, net = Path(folder), 512, MODELS["net"]
+    image = np.load(folder / "image.npy")[:side, :side]
+    layers = {"np": net.nuclei_binary_map_decoder, "hv": net.hv_map_decoder}
+    layers = {name: decoder.decoder0_header[2] for name, decoder in layers.items()}
+    fit_hover(layers, lambda: maps_of(image), folder, (slice(side), slice(side)))
+    save(folder.parent / "model")
 
 
 @torch.inference_mode()
@@ -101,4 +118,4 @@ def decode(folder):
 
 
 if __name__ == "__main__":
-    serve({"make": make, "exact": exact, "network": network, "draw": draw, "decode": decode})
+    serve({"make": make, "fit": fit, "exact": exact, "network": network, "draw": draw, "decode": decode})

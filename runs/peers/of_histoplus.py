@@ -14,6 +14,7 @@ import of_cellvit
 import timm
 import torch
 from cellvit.models.utils.blocks import Conv2DBlock, Deconv2DBlock
+from fitting import fit_hover
 from serve import serve
 from timm.models.vision_transformer import LayerScale
 from xformers.ops import SwiGLU
@@ -96,8 +97,17 @@ def make(folder):
             module.running_var.uniform_(0.5, 1.5)
         if isinstance(module, LayerScale):
             module.gamma.data.uniform_(0.2, 1)
-    torch.save(net.state_dict(), Path(folder) / "weights")
     MODELS["net"] = net
+    torch.save(net.state_dict(), Path(folder) / "weights")
+
+
+def fit(folder):
+    """Let it find some of the nuclei of a field, at its half of the size, and write it again."""
+    folder, side, net = Path(folder), 448, MODELS["net"]
+    image = np.load(folder / "image.npy")[:side, :side]
+    layers = {name: getattr(net, f"{name}_branch")["decoder0_header"][2] for name in ("np", "hv")}
+    fit_hover(layers, lambda: maps_of(image), folder, (slice(side), slice(side)))
+    torch.save(net.state_dict(), folder.parent / "model" / "weights")
 
 
 @torch.inference_mode()
@@ -128,4 +138,4 @@ def network(folder):
 
 if __name__ == "__main__":
     drawn = {"draw": of_cellvit.draw, "decode": of_cellvit.decode}
-    serve({"make": make, "exact": exact, "network": network} | drawn)
+    serve({"make": make, "fit": fit, "exact": exact, "network": network} | drawn)

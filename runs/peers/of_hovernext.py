@@ -15,6 +15,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from fitting import crossing, set_layer, watched
 from scipy import ndimage
 from segmentation_models_pytorch.base import modules
 from serve import serve
@@ -79,13 +80,33 @@ def make(folder):
             torch.nn.init.normal_(value, 0, 0.3)
     weights = Path(folder) / "weights"
     (weights / "train").mkdir(parents=True)
-    torch.save({"step": 0, "model_state_dict": net.state_dict()}, weights / "train" / "best_model")
     (weights / "params.toml").write_text(
         'dataset = "pannuke"\nencoder = "convnextv2_tiny"\ninst_channels = 5\n'
     )
     cuts = {"best_fg_f1": [FOREGROUND] * N_CLASSES, "best_seed_f1": [SEED] * N_CLASSES}
     (weights / "pannuke_test_param_dict.json").write_text(json.dumps(cuts))
     MODELS["net"] = net
+    save(folder)
+
+
+def save(folder):
+    """Write the checkpoint."""
+    state = {"step": 0, "model_state_dict": MODELS["net"].state_dict()}
+    torch.save(state, Path(folder) / "weights" / "train" / "best_model")
+
+
+def fit(folder):
+    """Let it find some of the nuclei of a field, and write it again."""
+    folder, last = Path(folder), MODELS["net"].heads[0][0]
+    image, tiles = np.load(folder / "image.npy"), [slice(at, at + TILE_PX) for at in range(0, 768, TILE_PX)]
+    places = [(row, col) for row in tiles for col in tiles]
+    features = watched(last, lambda: [maps_of(image[place]) for place in places])
+    with np.load(folder / "heads.npz") as heads:
+        parts = heads["parts"].argmax(0)
+    wanted = np.stack([parts[place] for place in places])
+    weights, bias = crossing(features, np.stack([wanted == k for k in range(3)]))
+    set_layer(last, np.pad(weights, ((2, 0), (0, 0))), np.pad(bias, (2, 0)))
+    save(folder.parent / "model")
 
 
 @torch.inference_mode()
@@ -161,4 +182,4 @@ def decode(folder):
 
 
 if __name__ == "__main__":
-    serve({"make": make, "exact": exact, "network": network, "draw": draw, "decode": decode})
+    serve({"make": make, "fit": fit, "exact": exact, "network": network, "draw": draw, "decode": decode})

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from csbdeep.utils import normalize
+from fitting import crossing, fitted
 from serve import serve
 from stardist.geometry import star_dist
 from stardist.models import Config2D, StarDist2D
@@ -37,6 +38,21 @@ def make(folder):
     model.keras_model.save_weights(str(model.logdir / "weights_best.h5"))
     (model.logdir / "thresholds.json").write_text(json.dumps({"prob": 0.5, "nms": 0.3}))
     MODELS[folder] = StarDist2D(None, name="weights", basedir=folder)
+
+
+def fit(folder):
+    """Let it find some of the nuclei of a field, and write it again."""
+    folder, side = Path(folder), 992
+    model = MODELS[str(folder.parent / "model")]
+    image = normalize(np.load(folder / "image.npy")[:side, :side], 1, 99.8)[None]
+    last = {name: model.keras_model.get_layer(name) for name in ("prob", "dist")}
+    seen = keras.Model(model.keras_model.input, last["prob"].input).predict(image, verbose=0)
+    features = np.moveaxis(seen[0], -1, 0)
+    with np.load(folder / "heads.npz") as heads:
+        prob, dist = (heads[name][:, : side // GRID, : side // GRID] for name in last)
+    for name, (weights, bias) in (("prob", crossing(features, prob > 0.5)), ("dist", fitted(features, dist))):
+        last[name].set_weights([weights.T[None, None], bias])
+    model.keras_model.save_weights(str(model.logdir / "weights_best.h5"))
 
 
 def exact(folder):
@@ -88,4 +104,4 @@ def decode(folder):
 
 
 if __name__ == "__main__":
-    serve({"make": make, "exact": exact, "network": network, "draw": draw, "decode": decode})
+    serve({"make": make, "fit": fit, "exact": exact, "network": network, "draw": draw, "decode": decode})

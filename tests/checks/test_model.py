@@ -130,7 +130,7 @@ def _nothing(out, calls):
 
 
 def _more(out, calls):
-    out["prob"] *= 1 + 0.01 * (calls % 3 == 0)
+    out["prob"] *= 1 + 0.01 * (calls % 2 == 0)
 
 
 def _noise(out, calls):

@@ -15,13 +15,15 @@ from histome.errors import HistomeError, ModelError
 from histome.models.card import Card
 from histome.models.reference import TOLERANCE, largest_difference, reference_window, summarize
 from histome.models.registry import find_model, registered_model
-from histome.models.runtime import Network, Outputs, Predictor, checked_outputs, read_weights
+from histome.models.runtime import Network, Outputs, Predictor, checked_values, read_weights
 from histome.models.tasks import CELL_TASKS, expected_outputs, unfit_classes
 from histome.phantom import paint_field
 from histome.slide.plain import array_slide
 from histome.tissue.steadiness import LEAST_AGREEMENT, Steadiness, measure_steadiness
 
 Check = tuple[str, Callable[[], str]]
+# What a model gives for the reference window, computed once: a window of some kinds takes seconds.
+First = Callable[[], Outputs]
 # Mean difference at a seam as a share of the output's spread; the shipped models have 0.03 and 0.08.
 _SEAM = 0.25
 _BACKENDS = 1e-3
@@ -57,13 +59,15 @@ def check_model(model: str | Path | Card | Predictor) -> list[Finding]:
         model.
     """
     model = _registered(model)
-    findings = [_look(*check) for check in _of_file(model)]
+    opened = cache(lambda: _predictor(model))
+    findings = [_look(*check) for check in _of_file(model, opened)]
     if not all(finding.fine for finding in findings):
         return findings
-    network = _predictor(model)
-    findings += [_look(*check) for check in _of_outputs(network)]
+    network = opened()
+    first = cache(lambda: _copy(network(reference_window(network.card))))
+    findings += [_look(*check) for check in _of_outputs(network, first)]
     if all(finding.fine for finding in findings):
-        findings += [_look(*check) for check in _of_behavior(network)]
+        findings += [_look(*check) for check in _of_behavior(network, first)]
     return findings
 
 
@@ -93,11 +97,11 @@ def _predictor(model: str | Path | Card | Predictor) -> Predictor:
     return Network(_card(model), threads=2) if isinstance(model, str | Path | Card) else model
 
 
-def _of_file(model: str | Path | Card | Predictor) -> Iterator[Check]:
+def _of_file(model: str | Path | Card | Predictor, opened: Callable[[], Predictor]) -> Iterator[Check]:
     yield "card", lambda: _fits_task(_card(model))
     if isinstance(model, str | Path | Card):
         yield "weights", lambda: _weights(_card(model))
-        yield "loads", lambda: f"runs here on {_predictor(model).describe()['backend']}"  # type: ignore[attr-defined]
+        yield "loads", lambda: f"runs here on {opened().describe()['backend']}"  # type: ignore[attr-defined]
 
 
 def _fits_task(card: Card) -> str:
@@ -110,10 +114,9 @@ def _weights(card: Card) -> str:
     return f"{len(read_weights(card)) / 1e6:.1f} MB, sha256 as in the card"
 
 
-def _of_outputs(network: Predictor) -> Iterator[Check]:
-    image = reference_window(network.card)
-    yield "outputs", lambda: _shapes(network, network(image))
-    yield "values", lambda: _values(checked_outputs(network, image))
+def _of_outputs(network: Predictor, first: First) -> Iterator[Check]:
+    yield "outputs", lambda: _shapes(network, first())
+    yield "values", lambda: _values(checked_values(network.card, first()))
 
 
 def _shapes(network: Predictor, outputs: Outputs) -> str:
@@ -129,10 +132,10 @@ def _values(outputs: Outputs) -> str:
     return ", ".join(f"{name} {a.min():.3g} to {a.max():.3g}" for name, a in outputs.items())
 
 
-def _of_behavior(network: Predictor) -> Iterator[Check]:
-    yield "repeatable", lambda: _repeatable(network)
-    yield "independent", lambda: _independent(network)
-    yield "threads", lambda: _threads(network)
+def _of_behavior(network: Predictor, first: First) -> Iterator[Check]:
+    yield "repeatable", lambda: _repeatable(network, first())
+    yield "independent", lambda: _independent(network, first())
+    yield "threads", lambda: _threads(network, first())
     yield "seam", lambda: _seam(network)
     if network.card.cut_px:
         yield "smaller", lambda: _smaller(network)
@@ -145,7 +148,7 @@ def _of_behavior(network: Predictor) -> Iterator[Check]:
         yield "cuts", lambda: _cuts(steady())
     if isinstance(network, Network):
         yield "backends", lambda: _backends(network.card)
-    yield "reference", lambda: _reference(network)
+    yield "reference", lambda: _reference(network.card, first())
 
 
 def _same(a: Outputs, b: Outputs) -> bool:
@@ -157,9 +160,8 @@ def _copy(outputs: Outputs) -> Outputs:
     return {name: array.copy() for name, array in outputs.items()}
 
 
-def _repeatable(network: Predictor) -> str:
-    image = reference_window(network.card)
-    if not _same(_copy(network(image)), network(image)):
+def _repeatable(network: Predictor, first: Outputs) -> str:
+    if not _same(first, network(reference_window(network.card))):
         raise ModelError("the same window gives other values the second time")
     return "the same window gives the same bytes"
 
@@ -170,19 +172,18 @@ def _others(network: Predictor) -> list[NDArray[np.uint8]]:
     return [image, image[:, ::-1] // 2, np.full_like(image, 255)]
 
 
-def _independent(network: Predictor) -> str:
-    first, *rest = _others(network)
-    alone = _copy(network(first))
-    for image in rest:
-        network(image)
-        if not _same(alone, network(first)):
+def _independent(network: Predictor, first: Outputs) -> str:
+    image, *rest = _others(network)
+    for other in rest:
+        network(other)
+        if not _same(first, network(image)):
             raise ModelError("a window gives other values after another window")
     return "a window's values do not depend on those before it"
 
 
-def _threads(network: Predictor) -> str:
+def _threads(network: Predictor, first: Outputs) -> str:
     images = _others(network)[:2]
-    alone = [_copy(network(image)) for image in images]
+    alone = [first, _copy(network(images[1]))]
     together = threading.Barrier(2)
 
     def run(k: int) -> bool:
@@ -306,11 +307,11 @@ def _backends(card: Card) -> str:
     return f"OpenVINO and ONNX Runtime differ by {worst:.1g} of the largest value"
 
 
-def _reference(network: Predictor) -> str:
-    wanted = network.card.reference
+def _reference(card: Card, first: Outputs) -> str:
+    wanted = card.reference
     if not wanted:
         return "the card holds none"
-    found = summarize(network(reference_window(network.card)))
+    found = summarize(first)
     difference = largest_difference({name: found.get(name, ()) for name in wanted}, wanted)
     if difference > TOLERANCE:
         raise ModelError(

@@ -25,7 +25,8 @@ def export_onnx(module: nn.Module, path: str, window_px: int, output_names: Sequ
     beside = sum(p.nbytes for p in module.parameters()) > LARGEST_INLINE_BYTES
     # What was scripted is exported as it is; the newer exporter takes Python alone.
     scripted = any(isinstance(part, torch.jit.ScriptModule) for part in module.modules())
-    with quiet_export():
+    # Tracing runs it on a whole window: what gradients would need is not kept.
+    with quiet_export(), torch.set_grad_enabled(not scripted):
         module = torch.jit.trace(module, image, check_trace=False) if scripted else module  # type: ignore[assignment]
         torch.onnx.export(
             module,

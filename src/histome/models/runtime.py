@@ -128,15 +128,20 @@ def checked_outputs(network: Predictor, image: np.ndarray) -> Outputs:
 
     Else such a window would be all of the first class, or without a nucleus, and nobody would be told.
     """
-    outputs, ranges = network(image), value_ranges(network.card)
+    return checked_values(network.card, network(image))
+
+
+def checked_values(card: Card, outputs: Outputs) -> Outputs:
+    """Return the outputs of one window; raises ModelError as `checked_outputs` does."""
+    ranges = value_ranges(card)
     for name, array in outputs.items():
         least, most = float(array.min()), float(array.max())
         low, high = ranges.get(name, (-np.inf, np.inf))
         if not (np.isfinite(least) and np.isfinite(most)):
-            raise ModelError(f"{network.card.name}: output {name!r} holds values that are not finite")
+            raise ModelError(f"{card.name}: output {name!r} holds values that are not finite")
         if least < low - _SLACK or most > high + _SLACK:
             raise ModelError(
-                f"{network.card.name}: output {name!r} runs from {least:g} to {most:g}; {low:g} to {high:g}"
+                f"{card.name}: output {name!r} runs from {least:g} to {most:g}; {low:g} to {high:g}"
             )
     return outputs
 
