@@ -73,7 +73,7 @@ class Cells:
     """Cells as arrays of length n, in an order that depends on the cells and not on the rows they came in.
 
     `label` indexes CELL_CLASSES; `tissue` is the code of the tissue map at the cell (0 outside); both are
-    int8, an eighth of int64's memory: products that may exceed 127 are taken of larger ones.
+    int16, a quarter of the memory of int64: products that may exceed 32,767 are taken of larger ones.
     `features` are the columns of NUCLEUS_FEATURES that were measured;
     `class_labels` says how the model learned each class, empty where that is not known.
     """
@@ -185,9 +185,9 @@ class Specimen:
         return self.once(derive)
 
     @cached_property
-    def nucleated(self) -> NDArray[np.int8]:
+    def nucleated(self) -> NDArray[np.int16]:
         """Index of each cell's tissue in NUCLEATED_TISSUES, -1 elsewhere, (n,)."""
-        return NUCLEATED_OF_CODE.astype(np.int8)[self.cells.tissue]
+        return NUCLEATED_OF_CODE.astype(np.int16)[self.cells.tissue]
 
     @cached_property
     def class_counts(self) -> NDArray[np.int64]:
@@ -200,7 +200,7 @@ class Specimen:
         return cross_count(self.cells.label, self.nucleated, (N_CELL_CLASSES, len(NUCLEATED_TISSUES)))
 
     @cached_property
-    def zone(self) -> NDArray[np.int8]:
+    def zone(self) -> NDArray[np.int16]:
         """Code of the zone of each cell, 0 outside the analyzed tissue, (n,)."""
         return self.per_cell(_zone_of_cells)
 
@@ -245,12 +245,12 @@ def _nearest_of_class(specimen: Specimen, label: int) -> NDArray[np.float64]:
     return nearest_squared(tree, cells.x_um, cells.y_um, own, workers=specimen.maps.workers)
 
 
-def _zone_of_cells(specimen: Specimen) -> NDArray[np.int8]:
+def _zone_of_cells(specimen: Specimen) -> NDArray[np.int16]:
     """Look up the zone of each cell."""
     rows, columns, inside = specimen.maps.pixel_of(specimen.cells.x_um, specimen.cells.y_um)
     if not inside.any():
-        return np.zeros(len(specimen.cells), np.int8)
-    return np.where(inside, specimen.maps.zones.array[rows, columns], 0).astype(np.int8)
+        return np.zeros(len(specimen.cells), np.int16)
+    return np.where(inside, specimen.maps.zones.array[rows, columns], 0).astype(np.int16)
 
 
 def cross_count(a: NDArray[np.integer], b: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -277,7 +277,7 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
         x_um,
         y_um,
         _labels(table),
-        tissue.at(x_um, y_um).astype(np.int8),
+        tissue.at(x_um, y_um).astype(np.int16),
         _booleans(table, "abstained") if "abstained" in table.column_names else None,
         columns,
         table_support(table.schema),
@@ -325,7 +325,7 @@ def _booleans(table: pa.Table, name: str) -> NDArray[np.bool_]:
     return pc.fill_null(pc.cast(table[name], pa.bool_()), False).to_numpy().astype(bool)
 
 
-def _labels(table: pa.Table) -> NDArray[np.int8]:
+def _labels(table: pa.Table) -> NDArray[np.int16]:
     """Return class codes; raises HistomeError that lists every class that is not one of the nine."""
     codes = class_codes(table)
     if (codes < 0).any():
@@ -333,4 +333,4 @@ def _labels(table: pa.Table) -> NDArray[np.int8]:
         raise HistomeError(
             f"cells: unknown class {', '.join(map(repr, unknown))}; map them to {', '.join(CELL_CLASSES)}."
         )
-    return codes.astype(np.int8)
+    return codes.astype(np.int16)

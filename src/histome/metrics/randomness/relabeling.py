@@ -49,7 +49,7 @@ class TissueGraph(NamedTuple):
     forks: NDArray[np.int64]
 
 
-def graph_of(degree: NDArray[np.integer[Any]], tissue: NDArray[np.int64]) -> TissueGraph:
+def graph_of(degree: NDArray[np.integer[Any]], tissue: NDArray[np.integer]) -> TissueGraph:
     """Return the sums of a graph, from each cell's neighbors by tissue (n, tissues) and its tissue (n,)."""
     tissues = degree.shape[1]
     edges = np.zeros((tissues, tissues), np.int64)

@@ -135,7 +135,7 @@ def contact_table(specimen: Specimen) -> NDArray[np.int64]:
     return _table(specimen.for_now(contact_pairs), specimen.cells.label)
 
 
-def contacts_by_kind(pairs: NDArray[np.int32], kind: NDArray[np.int64], kinds: int) -> NDArray[np.int32]:
+def contacts_by_kind(pairs: NDArray[np.int32], kind: NDArray[np.integer], kinds: int) -> NDArray[np.int32]:
     """Count the contacts of each cell by the kind (n,) of the other cell, (n, kinds)."""
     found = np.zeros((len(kind), kinds), np.int32)
     own = np.arange(len(kind))
@@ -168,7 +168,7 @@ def contact_counts(
     return _table(_find_pairs(x_um, y_um, workers=workers), label)
 
 
-def _table(pairs: NDArray[np.int32], label: NDArray[np.int64]) -> NDArray[np.int64]:
+def _table(pairs: NDArray[np.int32], label: NDArray[np.integer]) -> NDArray[np.int64]:
     """Count pairs of rows by their classes, (9, 9), in the upper triangle."""
     ordered = np.zeros((N_CELL_CLASSES, N_CELL_CLASSES), np.int64)
     _count_ends(pairs, label, label, ordered)
