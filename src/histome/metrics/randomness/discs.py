@@ -95,11 +95,12 @@ def _sums_around(
     inner: tuple[slice, ...],
 ) -> NDArray[np.float64]:
     """Return the sums in a disc round each pixel of a part of fields, from their transforms, (f, h, w)."""
-    sums = [
-        np.asarray(fft.irfft2(each * disc, shape))[inner] if each.any() else np.zeros(shape)[inner]
-        for each in transforms
-    ]
-    return np.stack(sums)
+    height, width = (part.stop - part.start for part in inner)
+    sums = np.zeros((len(transforms), height, width))
+    for found, each in zip(sums, transforms, strict=True):
+        if each.any():
+            found[:] = np.asarray(fft.irfft2(each * disc, shape))[inner]
+    return sums
 
 
 def _block_shape(fields: FieldRows, radii_px: Sequence[float]) -> tuple[tuple[int, int], int]:
