@@ -1,11 +1,12 @@
 """The long curriculum and its ablations, top to bottom, on one thread; start it again to resume.
 
     python runs/ablate_curriculum.py --data ../shared/data --out runs/out/curriculum
+    python runs/ablate_curriculum.py --tables   # write what is done into docs/curriculum.md
 
 The settings are runs/curriculum_long.toml. First the unlabeled pool: squares of a slide at six scales in the
-layout of TCGA-UT, and tissue tiles of a known resolution. Then the curriculum at full length, then, at
-`--steps` a stage, three seeds and one variant a row of `VARIANTS`. All are scored on the same human labels.
-`ablations.md` has the tables, `hours.csv` the CPU hours of each.
+layout of TCGA-UT, and tissue tiles of a known resolution. Then, at `--steps` a stage, three seeds and one
+variant a row of `VARIANTS`, and the curriculum at full length. All are scored on the same human labels. What
+a variant came to is kept in runs/curriculum, and what is there is not done again.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,13 @@ from PIL import Image
 from histome.datasets.fields import read_image, read_rows
 from histome.slide import open_slide
 from histome.training.uperhover.config import CurriculumConfig
-from histome.training.uperhover.curriculum import StageResult, run_curriculum, table
+from histome.training.uperhover.curriculum import StageResult, best_stage, run_curriculum, table
 
+HERE = Path(__file__).parent
+KEPT = HERE / "curriculum"
+_MARK, _END = "<!-- ablations -->\n", "<!-- end -->"
+_HEADS = ("steps a stage", "stage 1, mean IoU", "stage 2", "stage 3", "stage 2 less stage 1")
+_HEADS += ("last stage less best before", "PQ of the best stage", "CPU-hours")
 _SIDE_PX, _TISSUE = 256, 210  # a square whose mean is darker holds tissue
 _SCALES = {k: 0.5 + 0.1 * k for k in range(6)}
 # Name -> what it changes; "all" is the full method at the reduced length.
@@ -39,7 +46,14 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "the surest half": {"keep": 0.5},
     "two stages: all scales at once": {"skip": True},
     "0.25 um/px": {"training": {"mpp": 0.25}},
+    "maps of strides 2 to 16": {"decoder": {"strides": (2, 4, 8, 16)}},
+    "encoder trained too": {"encoder": {"frozen": False}, "training": {"learning_rate": 3e-4}},
+    "a plain transformer from random weights": {
+        "encoder": {"name": "plain", "frozen": False},
+        "decoder": {"strides": (2, 4, 8, 16)},
+    },
 }
+NAMES = (*VARIANTS, "full")
 
 
 def make_pool(data: Path, pool: Path, squares: int) -> None:
@@ -89,61 +103,86 @@ def changed(config: CurriculumConfig, change: Mapping[str, Any], steps: int) -> 
     return config.model_copy(update={**parts, "stages": tuple(stages)})
 
 
-def timed(config: CurriculumConfig, out: Path, hours: Path, name: str) -> list[StageResult]:
-    """Run a curriculum and note the CPU hours of this call."""
-    began = time.process_time()
-    results = run_curriculum(config, out)
-    with hours.open("a") as file:
-        file.write(f"{name},{(time.process_time() - began) / 3600:.3f}\n")
-    return results
+def run_one(name: str, config: CurriculumConfig, out: Path) -> None:
+    """Run a curriculum and keep its results and its CPU hours, those of calls before this one too."""
+    began, hours = time.process_time(), out / "hours.csv"
+    folder = out / key(name)
+    if not VARIANTS.get(name, {"": ""}).keys() - {"keep", "skip"}:
+        reuse_first_stage(out / key("all"), folder)
+    try:
+        results = run_curriculum(config, folder)
+    finally:
+        with hours.open("a") as file:
+            file.write(f"{key(name)},{(time.process_time() - began) / 3600:.4f}\n")
+    spent = [row.split(",") for row in hours.read_text().splitlines()]
+    about = {"name": name, "cpu_hours": sum(float(h) for of, h in spent if of == key(name))}
+    KEPT.mkdir(exist_ok=True)
+    path = KEPT / f"{key(name)}.json"
+    path.write_text(json.dumps(about | {"stages": [asdict(r) for r in results]}, indent=1) + "\n")
 
 
-def reuse_first_stage(change: Mapping[str, Any], base: Path, out: Path) -> None:
+def key(name: str) -> str:
+    """A name as that of a file."""
+    return "-".join("".join(c if c.isalnum() or c == "." else " " for c in name).split())
+
+
+def tables() -> str:
+    """What is kept: the full curriculum by stage, and a row of each variant."""
+    done = {
+        name: json.loads(path.read_text()) for name in NAMES if (path := KEPT / f"{key(name)}.json").exists()
+    }
+    lines = [f"| variant | {' | '.join(_HEADS)} |", "|---|" + "---|" * len(_HEADS)]
+    lines += [row(each) for each in done.values()]
+    full = [StageResult(**stage) for stage in done["full"]["stages"]] if "full" in done else []
+    return "\n".join([*([table(full), ""] if full else []), *lines])
+
+
+def reuse_first_stage(base: Path, out: Path) -> None:
     """A variant that changes only later stages begins with the first stage of the full method."""
-    later_only = change.keys() <= {"keep", "skip"}
-    if change and later_only and not (out / "stage1").exists():
+    if (base / "stage1/result.json").exists() and not (out / "stage1").exists():
         shutil.copytree(base / "stage1", out / "copying", dirs_exist_ok=True)
         (out / "copying").rename(out / "stage1")
 
 
-def row(name: str, results: list[StageResult]) -> str:
-    """A line of the table: mean IoU of each stage, PQ, gain of the last stage over the best before."""
-    cells = [_told(r.scores["pixels"]["miou"]) for r in results]
-    cells += [""] * (3 - len(cells))
-    last = results[-1]
-    pq = "; ".join(f"{k} {_told(v['pq'])}" for k, v in last.scores.items() if "pq" in v)
-    gain = "" if last.gain is None else f"{last.gain['value']:+.3f}, p {last.gain['p']:.3f}"
-    return f"| {name} | " + " | ".join([*cells, pq, gain]) + " |"
+def row(kept: Mapping[str, Any]) -> str:
+    """A line of the table: mean IoU of each stage, the gain of the last, PQ by data set, CPU hours."""
+    stages = [StageResult(**stage) for stage in kept["stages"]]
+    cells = [_told(r.scores["pixels"]["miou"]) for r in stages] + [""] * (3 - len(stages))
+    gains = [r.gain and f"{_told(r.gain)}, p {r.gain['p']:.3f}" for r in stages[1:]]
+    best = best_stage(stages)
+    pq = "; ".join(f"{name} {_told(e['pq'])}" for name, e in best.scores.items() if "pq" in e)
+    told = [f"{stages[0].steps:,}", *cells, gains[0] or "", gains[-1] or "", f"stage {best.stage}: {pq}"]
+    return f"| {kept['name']} | " + " | ".join([*told, f"{kept['cpu_hours']:.2f}"]) + " |"
 
 
 def _told(e: Mapping[str, float]) -> str:
-    return f"{e['value']:.3f} [{e['low']:.3f}, {e['high']:.3f}] (n = {e['units']:.0f})"
+    return f"{e['value']:.3f} [{e['low']:.3f}, {e['high']:.3f}]"
 
 
 def main() -> None:
-    """Make the pool, run the curriculum and its variants, write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Make the pool, run what is not kept yet, write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("runs/out/curriculum"))
-    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("curriculum_long.toml"))
-    parser.add_argument("--steps", type=int, default=600, help="a stage of each variant; 0: none of them")
+    parser.add_argument("--config", type=Path, default=HERE / "curriculum_long.toml")
+    parser.add_argument("--steps", type=int, default=600, help="a stage of each variant")
     parser.add_argument("--squares", type=int, default=60, help="of the slide, at each scale")
+    parser.add_argument("--only", nargs="*", default=[], choices=NAMES, metavar="VARIANT")
+    parser.add_argument("--tables", action="store_true")
     args = parser.parse_args()
+    if args.tables:
+        page = HERE.parent / "docs/curriculum.md"
+        before, _, rest = page.read_text(encoding="utf-8").partition(_MARK)
+        page.write_text(f"{before}{_MARK}\n{tables()}\n\n{rest[rest.index(_END) :]}", encoding="utf-8")
+        return
     torch.set_num_threads(1)
     make_pool(args.data, args.out / "pool", args.squares)
     config = CurriculumConfig.from_toml(args.config)
-    lines = ["| variant | stage 1 | stage 2 | stage 3 | PQ of the last | last over best before |"]
-    lines.append("|---|" + "---|" * 5)
-    full = timed(config, args.out / "full", args.out / "hours.csv", "full")
-    text = [table(full), "", *lines, row(f"full, {full[0].steps} steps", full)]
-    (args.out / "ablations.md").write_text("\n".join(text) + "\n")
-    for name, change in VARIANTS.items() if args.steps else ():
-        folder = args.out / name.replace(" ", "_").replace(":", "").replace(",", "").replace("/", "_")
-        reuse_first_stage(change, args.out / "all", folder)
-        variant = changed(config, change, args.steps)
-        text.append(row(f"{name}, {args.steps} steps", timed(variant, folder, args.out / "hours.csv", name)))
-        (args.out / "ablations.md").write_text("\n".join(text) + "\n")
-    print(json.dumps({"tables": str(args.out / "ablations.md")}))
+    for name in args.only or NAMES:
+        if not (KEPT / f"{key(name)}.json").exists():
+            run_one(
+                name, changed(config, VARIANTS[name], args.steps) if name in VARIANTS else config, args.out
+            )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ pytest.importorskip("onnx")
 from helpers.resumed import assert_went_on, kept
 
 from histome.cells import find_cells
-from histome.encoders import timm_encoder
+from histome.encoders import find_encoder, timm_encoder
 from histome.errors import ModelError, UsageError
 from histome.models import onnx_export
 from histome.models.card import load_card
 from histome.models.runtime import Network
 from histome.training.processes import Worker, start
+from histome.training.uperhover.build import make_encoder
+from histome.training.uperhover.config import EncoderConfig
 from histome.training.uperhover.encoder import PlainViT, tap_indices
 from histome.training.uperhover.export import export_hover, try_export
 from histome.training.uperhover.network import (
@@ -29,6 +31,7 @@ from histome.training.uperhover.network import (
     FeatheredExport,
     UperHoVer,
     hv_loss,
+    imagenet_pixels,
     pool,
     semantic_loss,
 )
@@ -98,6 +101,24 @@ def test_a_timm_encoder_fits_and_what_no_tap_reads_is_frozen():
     frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert frozen == {"encoder.norm.weight", "encoder.norm.bias"}
     assert {name for name, p in net.named_parameters() if p.grad is None} == frozen
+
+
+def test_a_convolutional_encoder_has_maps_of_its_own_strides_and_widths():
+    pytest.importorskip("efficientnet_lite_pytorch", reason="comes with the [train] extra")
+    encoder = make_encoder(EncoderConfig(name="efficientnet-lite0"))
+    image = torch.randint(0, 256, (1, 128, 128, 3), dtype=torch.uint8)
+    maps = encoder.forward_intermediates(imagenet_pixels(image), indices=[0, 1, 2, 3])
+    assert [tuple(m.shape[1:]) for m in maps] == [(24, 32, 32), (40, 16, 16), (112, 8, 8), (320, 4, 4)]
+    # The last is what ImageNet's own network has there: its norms are folded, in training too.
+    whole = find_encoder("imagenet-efficientnet-lite0").build().eval()
+    x = torch.relu(whole._bn0(whole._conv_stem((image.permute(0, 3, 1, 2) - 127.0) / 128.0))).clamp(max=6.0)
+    for block in whole._blocks:
+        x = block(x)
+    torch.testing.assert_close(maps[-1], x, atol=1e-4, rtol=1e-4)
+    assert not [m for m in encoder.train().modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    net = UperHoVer(encoder, channels=(8, 8, 8, 8), hidden=8)
+    assert net(imagenet_pixels(image))[0].shape == (1, 6, 128, 128)
+    assert net.patch_px == 32
 
 
 def test_fewer_taps_are_read_more_than_once():

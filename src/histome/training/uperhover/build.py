@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from histome.encoders import UNI2_H, timm_encoder
+from histome.encoders import UNI2_H, find_encoder, timm_encoder
 from histome.errors import UsageError
 from histome.training.uperhover.config import CurriculumConfig, EncoderConfig
-from histome.training.uperhover.encoder import PlainViT, set_checkpointing
+from histome.training.uperhover.encoder import EfficientNetLite, PlainViT, set_checkpointing
 from histome.training.uperhover.network import UperHoVer
 
 
@@ -26,6 +26,10 @@ def make_encoder(config: EncoderConfig) -> nn.Module:
     """The encoder with its start weights."""
     if config.name == "plain":
         encoder: nn.Module = PlainViT(config.width, config.depth, config.heads, config.patch_px)
+    elif config.name == "efficientnet-lite0":
+        known = find_encoder("imagenet-efficientnet-lite0")
+        assert known.build is not None
+        encoder = EfficientNetLite(known.build(), known.mean[0], known.std[0])
     elif config.name == "uni2-h":
         encoder = timm_encoder(**UNI2_H)
     else:

@@ -15,12 +15,13 @@ _Mpp = Annotated[float, Field(gt=0.05, lt=5.0)]
 
 
 class EncoderConfig(Settings):
-    """The vision transformer.
+    """The encoder, a vision transformer or one convolutional network.
 
     Attributes
     ----------
     name : str
-        `plain`, `uni2-h`, or a name that timm knows.
+        `plain`, `uni2-h`, `efficientnet-lite0` (convolutions, with ImageNet's weights; maps of strides 4, 8, 16
+        and 32), or a name that timm knows.
     weights : str or None
         File with its pretrained state, taken up at the start of every stage; without one a stage starts from
         the random weights of `seed`.

@@ -1,7 +1,7 @@
 """The encoders of UperHoVer: which of their blocks are read, and a plain vision transformer.
 
 Any encoder with timm's `blocks`, `embed_dim`, `patch_embed.patch_size` and `forward_intermediates` fits;
-`PlainViT` is one in plain PyTorch.
+`PlainViT` is one in plain PyTorch, `EfficientNetLite` a convolutional one whose maps have strides of their own.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from histome.errors import UsageError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class _Block(nn.Module):
@@ -104,6 +107,59 @@ class PlainViT(nn.Module):
             if k in indices:
                 maps.append(tokens.transpose(1, 2).unflatten(2, (height, width)))
         return maps
+
+
+class EfficientNetLite(nn.Module):
+    """The strides 4, 8, 16 and 32 of an EfficientNet-lite as four blocks with a tap each.
+
+    Its batch norms are folded into the convolutions before them, so that batch size and number of devices
+    change nothing and a frozen one is frozen.
+
+    Parameters
+    ----------
+    network
+        An `efficientnet_lite_pytorch.EfficientNet`, without its classifier.
+    mean, std
+        What its pixels (0-1) are normalized by; this one takes ImageNet's, as `imagenet_pixels` gives.
+    """
+
+    embed_dims = (24, 40, 112, 320)
+
+    def __init__(self, network: Any, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+        self.patch_embed: Any = nn.Sequential(_folded(network, "_conv_stem", "_bn0"), nn.ReLU6())
+        self.patch_embed.patch_size = (32, 32)
+        stages: list[list[nn.Module]] = [[]]
+        for block in network._blocks:
+            _fold_block(block)
+            if block._depthwise_conv.stride[0] > 1 and len(stages[0]) > 1:
+                stages.append([])
+            stages[-1].append(block)
+        self.blocks = nn.ModuleList(nn.Sequential(*stage) for stage in stages)
+
+    def forward_intermediates(self, x: Tensor, indices: Sequence[int], **_: Any) -> list[Tensor]:
+        """As timm's: the maps (N, channels, h, w) after the blocks of `indices`, not normalized."""
+        of, by = (torch.tensor(v, device=x.device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+        x = self.patch_embed(((x * by + of) - self.mean) / self.std)
+        maps = []
+        for k, stage in enumerate(self.blocks):
+            x = stage(x)
+            if k in indices:
+                maps.append(x)
+        return maps
+
+
+def _folded(parent: Any, convolution: str, norm: str) -> nn.Module:
+    return fuse_conv_bn_eval(getattr(parent, convolution).eval(), getattr(parent, norm).eval())
+
+
+def _fold_block(block: Any) -> None:
+    """Fold the norms of one inverted bottleneck."""
+    for convolution, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
+        if hasattr(block, convolution):
+            setattr(block, convolution, _folded(block, convolution, norm))
+            setattr(block, norm, nn.Identity())
 
 
 def _positions(height: int, width: int, channels: int, like: Tensor) -> Tensor:

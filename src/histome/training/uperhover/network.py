@@ -13,11 +13,15 @@ from torch.nn import functional as F
 
 from histome.classes import PANNUKE_CLASSES
 from histome.errors import UsageError
-from histome.training.uperhover.encoder import freeze_unread, tap_indices
+from histome.training.uperhover.encoder import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    freeze_unread,
+    tap_indices,
+)
 
 PIXEL_CLASSES = ("background", *PANNUKE_CLASSES)
 IGNORE = 255
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _conv(a: int, b: int, size: int) -> nn.Sequential:
@@ -89,7 +93,7 @@ class UperHoVer(nn.Module):
     Parameters
     ----------
     encoder
-        A timm ViT or `PlainViT`; what no tap reads of it is frozen, see `encoder.freeze_unread`.
+        A timm ViT, `PlainViT` or `EfficientNetLite`; what no tap reads of it is frozen, see `encoder.freeze_unread`.
     channels, strides
         Channels of the four maps, and input pixels a cell of each.
     hidden
@@ -118,8 +122,9 @@ class UperHoVer(nn.Module):
         self.strides = tuple(strides)
         self.taps = tap_indices(len(cast(nn.ModuleList, encoder.blocks)), taps)
         freeze_unread(encoder, sorted(set(self.taps)))
-        width = cast(int, encoder.embed_dim)
-        self.project = nn.ModuleList(nn.Conv2d(width, c, 1) for c in channels)
+        self.project = nn.ModuleList(
+            nn.Conv2d(width, c, 1) for width, c in zip(_widths(encoder, self.taps), channels, strict=True)
+        )
         self.semantic = UperNetDecoder(channels, hidden, classes)
         self.hv = UperNetDecoder(channels, hidden, 2) if hv else None
 
@@ -143,6 +148,12 @@ class UperHoVer(nn.Module):
         if self.hv is None:
             return logits, torch.zeros_like(logits[:, :2])
         return logits, _resize(self.hv(maps), size)
+
+
+def _widths(encoder: nn.Module, taps: Sequence[int]) -> list[int]:
+    """Channels of the map after each tap: of a transformer all the same."""
+    own = cast("Sequence[int] | None", getattr(encoder, "embed_dims", None))
+    return [own[tap] if own else cast(int, encoder.embed_dim) for tap in taps]
 
 
 def imagenet_pixels(image: Tensor) -> Tensor:
