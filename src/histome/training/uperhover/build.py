@@ -29,6 +29,8 @@ def make_encoder(config: EncoderConfig) -> nn.Module:
     elif config.name == "efficientnet-lite0":
         known = find_encoder("imagenet-efficientnet-lite0")
         assert known.build is not None
+        assert known.mean is not None
+        assert known.std is not None
         encoder = EfficientNetLite(known.build(), known.mean[0], known.std[0])
     elif config.name == "uni2-h":
         encoder = timm_encoder(**UNI2_H)
