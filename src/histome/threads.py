@@ -152,9 +152,11 @@ def _share_heaps() -> None:
 
 
 def give_back_memory() -> None:
-    """Return to the system what was let go of but is held by the C library for what may come.
+    """Return to the system what was let go of but is held for what may come, by the C library and by Arrow.
 
     Millions of small pieces, such as the corners of polygons, leave holes between what stays.
     """
+    if arrow := sys.modules.get("pyarrow"):
+        arrow.default_memory_pool().release_unused()
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)

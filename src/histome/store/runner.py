@@ -222,9 +222,11 @@ class Run:
 
     def _load(self, name: str, files: store.Files[T]) -> T:
         try:
-            return load_part(files.load, self.path / name)
+            value = load_part(files.load, self.path / name)
         except OutputError as error:
             raise _LostStage(name, str(error)) from error
+        give_back_memory()
+        return value
 
     def _bring(self, name: str) -> None:
         """Make a stage; what it reads and does not load is made again first, unless it was made just now."""

@@ -20,8 +20,8 @@ class EncoderConfig(Settings):
     Attributes
     ----------
     name : str
-        `plain`, `uni2-h`, `efficientnet-lite0` (convolutions, with ImageNet's weights; maps of strides 4, 8, 16
-        and 32), or a name that timm knows.
+        `plain`, `uni2-h`, `efficientnet-lite0` (convolutions, with ImageNet's weights; maps of strides 4
+        to 32), or a name that timm knows.
     weights : str or None
         File with its pretrained state, taken up at the start of every stage; without one a stage starts from
         the random weights of `seed`.

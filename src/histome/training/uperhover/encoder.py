@@ -1,7 +1,7 @@
 """The encoders of UperHoVer: which of their blocks are read, and a plain vision transformer.
 
 Any encoder with timm's `blocks`, `embed_dim`, `patch_embed.patch_size` and `forward_intermediates` fits;
-`PlainViT` is one in plain PyTorch, `EfficientNetLite` a convolutional one whose maps have strides of their own.
+`PlainViT` is one in plain PyTorch, `EfficientNetLite` a convolutional one with strides of its own.
 """
 
 from collections.abc import Sequence
@@ -156,7 +156,11 @@ def _folded(parent: Any, convolution: str, norm: str) -> nn.Module:
 
 def _fold_block(block: Any) -> None:
     """Fold the norms of one inverted bottleneck."""
-    for convolution, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
+    for convolution, norm in (
+        ("_expand_conv", "_bn0"),
+        ("_depthwise_conv", "_bn1"),
+        ("_project_conv", "_bn2"),
+    ):
         if hasattr(block, convolution):
             setattr(block, convolution, _folded(block, convolution, norm))
             setattr(block, norm, nn.Identity())

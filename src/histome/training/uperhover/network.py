@@ -93,7 +93,8 @@ class UperHoVer(nn.Module):
     Parameters
     ----------
     encoder
-        A timm ViT, `PlainViT` or `EfficientNetLite`; what no tap reads of it is frozen, see `encoder.freeze_unread`.
+        A timm ViT, `PlainViT` or `EfficientNetLite`; what no tap reads of it is frozen, see
+        `encoder.freeze_unread`.
     channels, strides
         Channels of the four maps, and input pixels a cell of each.
     hidden
