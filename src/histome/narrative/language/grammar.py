@@ -353,5 +353,7 @@ def _subjects(context: Context) -> Iterator[Token]:
     elif context.tissues:
         several = len(context.tissues) > 1
         yield Token({"T+": context.tissues} if several else {"T": context.tissues[0]}, 0, 0)
+    elif context.tile_metric:
+        yield Token({"!": context.tile_metric}, 0, 0)
     if context.measured is not None:
         yield Token({"Y": context.measured}, 0, 0)

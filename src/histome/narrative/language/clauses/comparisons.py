@@ -282,7 +282,8 @@ def is_little(m: ClauseMatch) -> bool:
 def _sized(names: Sequence[str], thing: Token) -> list[str]:
     """Return the measures of an adjective: of tissues much is area, of nuclei it is area, of cells number."""
     cells = thing.kinds.get("E")
-    return ["size", *names] if cells is not None and cells.nuclei else list(names)
+    nuclei = cells is not None and cells.nuclei and names != ["count"]
+    return ["size", *names] if nuclei else list(names)
 
 
 @rule("[ETY] s [qA] s [ETY]", "T s q Y s T", "[ET] y q s [ET]", "s q [ET] s [ET]", "E y A s E")

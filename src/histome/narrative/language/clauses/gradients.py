@@ -105,8 +105,8 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
         places = [*measured.place, *places]
     if cells is None and c.cells:
         cells = c.cells[0]
-    if cells is not None and cells.place:
-        places = [cells.place, *places]
+    if cells is not None and cells.place:  # "those of the carcinoma"
+        places = [cells.place, *places, *(t.kinds["T"] for t in m.tokens("u") if "T" in t.kinds)]
     if len(places) == 1 and len(c.place) == 1 and c.place[0] not in places and m.one("a"):
         places = [*c.place, *places]  # "in the core, lymphocytes are denser than in the stroma"
     if cells is None or len(places) != 2:
@@ -155,7 +155,7 @@ def _up_to(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [told, judge_rank(values, place[0], m.one("G"), m.text)]
 
 
-@rule("T y? m E a T", "T y? m [gw] E a T", "T [FQ] s [qA] E s T", "T y? m g E a g? T", "T y m E a T")
+@rule("T y? m E a T", "T y? m [gwi] E a T", "T [FQ] s [qA] E s T", "T y? m g E a g? T", "T y m E a T")
 def _tissue_holds_more(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells, (first, second) = m.cells()[0], m.tissues()
     if len(cells) != 1:

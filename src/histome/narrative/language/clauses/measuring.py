@@ -79,6 +79,8 @@ def _options(
             return [world.named("VALID_AREA"), world.named("RELATIVE_AREA_VALID_TISSUE")]
         case _ if not tissues and (not cells or not measured.cells):
             return [world.whole(name)]
+        case "shannon" | "entropy" | "confidence" if measured.cells == (ALL_CELLS,):
+            return [world.whole(name)]
     return []
 
 

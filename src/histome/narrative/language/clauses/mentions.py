@@ -71,7 +71,7 @@ def _per_unit_of_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _whoever(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "although few, ...": of whom comes after it."""
     amount = m.one("A") or m.one("Q")
-    if c.cells or c.tissues or c.pending or not amount.worded:
+    if c.cells or c.tissues or c.tile_metric or c.pending or not amount.worded:
         return None
     c.pending = [amount]
     return []
@@ -81,7 +81,7 @@ def _whoever(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes are scarce, at under 2 % of the total"."""
     part: Ratioed = m.one("R")
-    if part.checked or part.tiles or part.tissues:
+    if part.checked or part.tiles or part.tissues or (c.tile_metric and not c.cells):
         return None
     if not c.cells and not c.tissues and part.whole:
         c.pending = [part.amount]
@@ -97,7 +97,7 @@ def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _pending(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "with 45 %, ...": of whom comes after it."""
     dimension = m.one("Q").dimension
-    if c.measured and not c.cells and not c.tissues:
+    if (c.measured or c.tile_metric) and not c.cells and not c.tissues:
         return None
     if c.against and m.one("i") and dimension in ("area", "pixel area", "density"):
         return None

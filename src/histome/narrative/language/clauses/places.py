@@ -9,11 +9,31 @@ from histome.narrative.language.judging import (
     judge_amount,
     judge_presence,
     judge_ratio,
+    union,
 )
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Token
 
 _ROUNDING = 1e-9
+
+
+@rule("~ R O? L", "~ Q O? L", "~ R e", "~ Q e", "~ R E")
+def _all_but(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "all but 100 of the plasma cells lie in the stroma": so many of them do not."""
+    amount = m.one("R").amount if m.one("R") else m.one("Q")
+    cells = m.one("R").cells if m.one("R") else tuple(each.at(None) for each in c.cells)
+    if not m.text.lower().startswith("all but") or len(cells) != 1 or amount.dimension:
+        return None
+    if m.cells():
+        inside = c.world.count(union(m.cells()[0]))
+    else:
+        inside = c.world.summed([c.world.count(cells[0].at(p)) for p in m.one("e") or m.places()])
+    every = c.world.count(cells[0])
+    if inside is None or every is None:
+        return None
+    left = inside.amount if m.one("e") else every.amount - inside.amount
+    c.cells = cells
+    return [judge_amount([every._replace(amount=left)], amount)]
 
 
 @rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L")

@@ -18,6 +18,7 @@ _SIZE = re.compile(r"\b(?:larg|bigg|small|tini)")
 _NUCLEI = re.compile(r"\b(?:larg|bigg|small)est nuclei")
 _EACH = re.compile(r"any|every|each")
 _MOST_CLASSES = 10
+_ALL = 0.99  # of the classes
 _WITHIN = ("nuclear", "density", "share", "count", "area")
 
 
@@ -61,9 +62,13 @@ def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
         elif "L" in kinds:
             found.places.append(kinds["L"])
         elif "Q" in kinds:
-            of = k > 0 and tokens[k - 1].has("o") and kinds["Q"].dimension is None
-            if not of or not 2 <= kinds["Q"].middle <= _MOST_CLASSES:  # "of the three classes"
-                found.amounts.append(kinds["Q"])
+            of, mine = k > 0 and tokens[k - 1].has("o"), kinds["Q"]
+            if not of or not (  # "of the three classes", "of all"
+                mine.holds[0] > _ALL
+                if mine.dimension == "share"
+                else mine.dimension is None and 2 <= mine.middle <= _MOST_CLASSES
+            ):
+                found.amounts.append(mine)
         elif token.has("KWSP"):
             found.grouped |= k > 0 and tokens[k - 1].has("k1") and kinds.get("K") != "one"
         elif "Y" in kinds:
@@ -312,7 +317,7 @@ def _right_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     if m.one("V"):  # "lymphocytes are followed by fibroblasts"
         mine, before = before, mine
-    values = _rivals(c, None, "count")
+    values = _rivals(c, c.ranked_within if c.cells == (mine,) else None, "count")
     if len(mine.members) != 1 or len(before.members) != 1 or mine.place or before.place:
         return None
     told = judge_ratio(values.get(before.members[0]), values.get(mine.members[0]), None, 1, m.text)
@@ -333,7 +338,7 @@ def _largest_in(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return ranked(m.cells()[0], m.one("k"), c, m.text, None, by)
 
 
-@rule("S? V u? o? [ET]", "w? E k", "w? E r? 1", "w? E U y?")
+@rule("S? V g? u? o? [ET]", "w? E k", "w? E r? 1", "w? E U y?")
 def _next(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "..., followed by lymphocytes": the next rank; "ahead of" only sets one before the other."""
     if not c.ranked_by:

@@ -7,7 +7,7 @@ from histome.narrative.language.clauses.comparisons import compared
 from histome.narrative.language.judging import Judged, judge_ratio
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.pieces import Token
+from histome.narrative.language.pieces import Measured, Token
 
 
 @rule(
@@ -75,10 +75,10 @@ def _part_of_that(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return compared(thing, Token(before, 0, 0), ("count", "size"), 0, m.one("Q"), c, m.text)
 
 
-@rule("E t E Q", "T t T Q")
+@rule("E t E Y? Q", "T t T Y? Q")
 def _to_another(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "stroma to epithelium is two to one"."""
-    if m.one("Q").dimension != "ratio":
+    if m.one("Q").dimension != "ratio" or (m.one("Y") and m.one("Y") != Measured(("ratio",))):
         return None
     first, second = (token for letter, token in m.parts if letter in "ET")
     return compared(first, second, ("count", "size"), 0, m.one("Q"), c, m.text)

@@ -86,7 +86,7 @@ def tiled(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | None
     return found
 
 
-@rule("R", "i? Q")
+@rule("i? R", "i? Q")
 def _that_many_tiles(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "(75 % of the tumor tiles)" behind a phenotype."""
     part: Ratioed | None = m.one("R")
@@ -114,13 +114,15 @@ def _tiles_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     "! y? x g? ! g? [FQ]?",
     "! x ! y",
     "! [FQ] m a ! [uK]?",
+    "! x ! & ! K?",
+    "! y? m a B? ! & ! K?",
 )
 def _tiles_compared(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the excluded share is three times the desert share"."""
-    first, second = (c.world.named(metric) for metric in m.all("!"))
+    first, *others = (c.world.named(metric) for metric in m.all("!"))
     factor = m.one("F") or m.one("Q") or m.one("y")
     sign = directions(m.one("m"))[1] if m.one("m") else m.one("x") or 0
     if is_little(m) or (factor and factor.dimension not in (None, "ratio", "share")):
         return None
     c.cells, c.tissues = (), ()
-    return [judge_ratio(first, second, factor, sign, m.text)]
+    return [judge_ratio(first, other, factor, sign, m.text) for other in others]

@@ -210,7 +210,7 @@ def _share_lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     if part.whole and len(m.places()) == 1:
         return tissue_amount(m.places(), part.amount, c)
-    if not part.cells:
+    if not part.cells or (m.one("O") and m.one("O").holds[0] < 0.5):  # "most are kept out of the carcinoma"
         return None
     return placed_amount(part.cells, m.places(), part.amount, c)
 
