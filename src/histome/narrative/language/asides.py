@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount, word_amount
+from histome.narrative.language.numerals import in_unit_of
 from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 
 
@@ -22,19 +23,26 @@ def with_asides(tokens: list[Token]) -> list[Token]:
     at = 0
     while at < len(tokens):
         at_amount = at + 1 + is_at(tokens, at + 1, "i")
+        ends = at_amount + 1 == len(tokens) or are_at(tokens, at_amount + 1, ",", "a")
+        placed = bool(found) and found[-1].has("L") and at_amount == at + 2 and ends
         if (
             is_at(tokens, at, ",")
-            and are_at(tokens, at_amount, "QR", ",", "v")
             and found
-            and found[-1].has("EWTQR")
+            and (
+                (are_at(tokens, at_amount, "QR", ",", "v") and found[-1].has("EWTQR"))
+                or (placed and is_at(tokens, at_amount, "Q") and any(t.has("mx") for t in found))
+            )
         ):
             kinds = tokens[at_amount].kinds
             amount = kinds.get("Q") or (
                 kinds["R"].amount if kinds["R"].whole or _of_all(kinds["R"]) else None
             )
+            before = next((note for token in found for note in token.notes), None) if placed else None
+            if amount is not None and before is not None and amount.dimension is None:
+                amount = in_unit_of(before, amount)
             if amount is not None and (amount.dimension or amount.is_exact):
                 found[-1] = replace(found[-1], notes=[*found[-1].notes, amount])
-                at = at_amount + 2
+                at = at_amount + 1 + (not placed)
                 continue
         found.append(tokens[at])
         at += 1
@@ -92,9 +100,13 @@ def _confines(tokens: list[Token], at: int) -> bool:
 
 def _says_nothing(tokens: list[Token], at: int) -> bool:
     """Whether "only" stands before an amount, or "alone" behind who is spoken of."""
+    if tokens[at].has("Q"):  # "all 200 plasma cells"
+        return False
     if not tokens[at].has("_"):  # "limited to 16 %"
         only = isinstance(tokens[at].kinds["O"], Amount) and tokens[at].kinds["O"].holds[0] > 0.97
         return only and is_at(tokens, at + 1, "Q") and not tokens[at + 1].kinds["Q"].worded
+    if are_at(tokens, at - 2, "Q", "EWTYM") and (at + 1 == len(tokens) or is_at(tokens, at + 1, ",")):
+        return True  # "one region only"
     return is_at(tokens, at + 1, "QA") or (
         is_at(tokens, at - 1, "ET") and not is_at(tokens, at - 2, "i") and not is_at(tokens, at + 1, "i")
     )

@@ -34,7 +34,7 @@ def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     """Return tokens with phrases put together; `joined` makes "a, b and c" one."""
     tokens, told_beside = attributes(without_only(without_participles(stripped(tokens))))
     for rules in (
-        (_pieces,),
+        (_pieces, _ones, _phenotype_share, _named, _of_that_kind),
         (_same_again,),
         (_locations, _adjective_of_place),
         (_rather_than,),
@@ -148,6 +148,37 @@ def _pieces(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     return None
 
 
+def _ones(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "the excluded one" as the excluded."""
+    if are_at(tokens, at, "!k1", "K") and "Q" in tokens[at + 1].kinds:
+        return dict(tokens[at].kinds), at + 2
+    return None
+
+
+def _phenotype_share(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "the share of excluded tiles", "that of the excluded ones" as the phenotype."""
+    if are_at(tokens, at, "Mu", "o", "!") and set(tokens[at].kinds.get("M", ("share",))) & {"share", "count"}:
+        return dict(tokens[at + 2].kinds), at + 3 + is_at(tokens, at + 3, "u")
+    return None
+
+
+def _named(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "12 cells were called carcinoma" as carcinoma cells."""
+    if are_at(tokens, at - 1, "v", "T") and tokens[at - 1].kinds["v"] == "names":
+        if tokens[at].kinds["T"] == "CARCINOMA" and any(t.has("WE") for t in tokens[max(0, at - 4) : at]):
+            return {"E": CellGroup(("carcinoma_cell",), "carcinoma_cell")}, at + 1
+    return None
+
+
+def _of_that_kind(tokens: list[Token], at: int) -> tuple[dict, int] | None:
+    """Read "epithelial cells of the benign kind" as epithelial cells."""
+    if are_at(tokens, at, "E", "o", "E", "K"):
+        mine, kind = tokens[at].kinds["E"], tokens[at + 2].kinds["E"]
+        if mine.members and set(mine.members) <= set(kind.members):
+            return dict(tokens[at].kinds), at + 4
+    return None
+
+
 def _rather_than(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "in the stroma rather than in the carcinoma": one place, and where there are fewer."""
     if are_at(tokens, at, "LT", "7", "LT"):
@@ -174,6 +205,8 @@ def _ratios_of_two(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         end = at + 4 + is_at(tokens, at + 4, "0_")
         if is_at(tokens, end, "ET") and tokens[at].kinds["M"][0] in ("ratio", "distance", "least_distance"):
             return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[end]), end + 1
+    if are_at(tokens, at, "2", "ET", "&", "ET", ",", "M"):
+        return _pair(tokens[at + 5].kinds["M"], tokens[at + 1], tokens[at + 3]), at + 6
     if are_at(tokens, at, "M", "2", "ET", "&", "ET"):
         return _pair(tokens[at].kinds["M"], tokens[at + 2], tokens[at + 4]), at + 5
     if (
@@ -269,6 +302,8 @@ def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     if are_at(tokens, at, "M", "o", "EWT", "M"):
         inner = _measure(tokens[at], tokens[at + 2])["Y"]
         return {"Y": inner}, at + 4
+    if are_at(tokens, at, "M", "v", "g", "ET"):  # "the area taken up by stroma"
+        return _measure(tokens[at], tokens[at + 3]), at + 4
     if are_at(tokens, at, "M", "of", "ETW"):
         return _measure(tokens[at], tokens[at + 2]), at + 3
     if are_at(tokens, at, "M", "L") and is_at(tokens, at, "M"):
@@ -323,6 +358,9 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
                 bare = tokens[thing].kinds["Y"]
                 if not bare.cells and not bare.tissues and not bare.place and "area" in bare.measures:
                     return {"R": Ratioed(amount, whole=True, checked=checked)}, thing + 1
+            stated = tokens[thing + 2].kinds["Q"] if are_at(tokens, thing, "S", "o", "Q") else None
+            if stated is not None and checked is None and stated.dimension == "area":
+                return {"R": _of(amount, tokens[thing], stated)}, thing + 3  # "of a valid area of 7 mm2"
             if is_at(tokens, thing, "EWSTI"):
                 return {"R": _of(amount, tokens[thing], checked)}, thing + 1
         if (

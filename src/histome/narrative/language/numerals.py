@@ -7,6 +7,8 @@ from histome.narrative.language.lexicon import Kinds, phrases
 from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 from histome.narrative.language.tokens import lexemes
 
+_BEYOND = {"above": 1, "over": 1, "below": -1, "under": -1}
+
 
 def with_amounts(tokens: list[Token], sentence: str, subject: str) -> list[Token]:
     """Return tokens with amounts put together."""
@@ -43,6 +45,11 @@ def _with_halves(tokens: list[Token], sentence: str) -> list[Token]:
 def _unhedged(token: Token, sentence: str, subject: str) -> list[Token]:
     """Return "larger than" as two words where no number follows."""
     words = sentence[token.start : token.end].lower().split()
+    if "~" in token.kinds and words[-1] in _BEYOND:  # "far above the count of macrophages"
+        degree = phrases(subject)[0].get(tuple(words[:-1]), {}).get("y")
+        kinds = {**token.kinds, "x": _BEYOND[words[-1]]}
+        first = [Token({"y": degree}, token.start, token.start)] if degree else []
+        return [*first, replace(token, kinds=kinds)] if degree or len(words) == 1 else [token]
     if "~" not in token.kinds or words[-1] != "than":
         return [token]
     cut = token.end - len("than")
@@ -91,7 +98,7 @@ def _is_rest(tokens: list[Token], at: int, sentence: str) -> bool:
     """Whether it is the "all but" of "all but 40 of the lymphocytes": all without them, not almost them."""
     if sentence[tokens[at].start : tokens[at].end].lower() != "all but" or at + 1 == len(tokens):
         return False
-    return tokens[at + 1].has("#^")
+    return tokens[at + 1 + (set(tokens[at + 1].kinds) == {"_"} and at + 2 < len(tokens))].has("#^")
 
 
 Parsed = tuple[str, Amount | None, int]
@@ -273,9 +280,9 @@ def units_shared(tokens: list[Token]) -> list[Token]:
     found = list(tokens)
     for at in range(len(found) - 3, -1, -1):
         first, joined, second = found[at : at + 3]
-        if "Q" in first.kinds and "Q" in second.kinds and joined.has("a&"):
+        if "Q" in first.kinds and "Q" in second.kinds and joined.has("a&o"):
             bare, known = first.kinds["Q"], second.kinds["Q"]
-            worded = bare.worded or known.worded
+            worded = bare.worded or known.worded or (joined.has("o") and known.dimension != "area")
             if bare.dimension is None and not worded and known.dimension not in (None, "ratio", "count"):
                 found[at] = replace(first, kinds={**first.kinds, "Q": in_unit_of(known, bare)})
     return found

@@ -1,5 +1,6 @@
 """Clauses that compare two things: more than, twice as many as, a ratio."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured, Token
 from histome.narrative.language.quantities import Value
 
+_IN_NUMBER = re.compile(r"outnumber|\b(?:to|for every|per) (?:one|1)\b", re.I)
 _BARE = Amount((0, 0), (0, 0), None, "")
 
 
@@ -69,6 +71,8 @@ def compared(
     ):
         return _in_one_place(first, second, names, sign, factor, c, text)
     nuclei = "size" in names and any("E" in t.kinds and t.kinds["E"].nuclei for t in (first, second))
+    if nuclei and not c.aspect and tuple(names) == ("count", "size"):
+        return _of_nuclei(first, second, sign, factor, c, text)
     for name in [c.aspect] if c.aspect else names:
         if nuclei and name == "count":
             continue
@@ -80,6 +84,20 @@ def compared(
             c.against = second.kinds.get("E+") or ((second.kinds["E"],) if "E" in second.kinds else ())
             return [judge_ratio(mine, other, factor, sign, text)]
     return [Judged(None, "comparison", text, reason="the facts do not say")]
+
+
+def _of_nuclei(
+    first: Token, second: Token, sign: int, factor: Amount | None, c: Context, text: str
+) -> list[Judged] | None:
+    """Return the claim that nuclei exceed others: in number if it says so, else open unless size agrees."""
+    names = ["count"] if _IN_NUMBER.search(text) else ["count", "size"]
+    both = [compared(first, second, [name], sign, factor, replace(c), text) or [] for name in names]
+    told = [claims[0] for claims in both if claims and claims[0].true is not None]
+    compared(first, second, names[-1:], sign, factor, c, text)
+    if not told or len({claim.true for claim in told}) > 1:
+        reason = "in number or in size is not said" if told else "the facts do not say"
+        return [Judged(None, "comparison", text, reason=reason)]
+    return told[:1]
 
 
 def _at(thing: Token, place: str) -> Token:
