@@ -49,6 +49,20 @@ def with_asides(tokens: list[Token]) -> list[Token]:
     return found
 
 
+def restatements(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Return tokens without "24 of 30" in "most inflammatory cells, 24 of 30, are ...", and with it instead."""
+    for at in range(1, len(tokens) - 4):
+        if not (are_at(tokens, at, ",", "Q", "o", "Q", ",") and "R" in tokens[at - 1].kinds):
+            continue
+        part: Ratioed = tokens[at - 1].kinds["R"]
+        few, every = tokens[at + 1].kinds["Q"], tokens[at + 3].kinds["Q"]
+        if part.checked is None and few.dimension is None and every.dimension is None:
+            kinds = {"R": part._replace(amount=few, checked=every)}
+            again = Token(kinds, tokens[at - 1].start, tokens[at + 3].end)
+            return [*tokens[:at], *tokens[at + 5 :]], [*tokens[: at - 1], again, *tokens[at + 5 :]]
+    return tokens, []
+
+
 def _of_all(part: Ratioed) -> bool:
     return part.cells == (ALL_CELLS,)
 

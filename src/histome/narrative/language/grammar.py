@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from histome.narrative.language.amounts import Amount
+from histome.narrative.language.asides import are_at, is_at, restatements
 from histome.narrative.language.chunks import chunked
 from histome.narrative.language.clauses import (
     comparisons,
@@ -38,6 +40,8 @@ Reading = Callable[[Context], list[Judged] | None]
 _MOST_PIECES = 30
 _MOST_TRIES = 400  # of segments a sentence
 _CONTENT = "".join(sorted(set(map(chr, range(33, 127))) - set("v_&,snBz")))
+_LACKING = ("lack", "without", "devoid", "free", "entirely without", "absence")
+_TOTAL = 0.97  # from there on an adverb says "all"
 _SPAN = 6  # pieces between commas that one clause may have
 
 
@@ -48,7 +52,11 @@ def claims_of(sentence: str, world: World) -> list[Judged]:
     """
     tokens = read_tokens(sentence, world.facts.kind.name)
     for joined in (True, False):
-        found = _Sentence(chunked(tokens, joined=joined), world, sentence).claims()
+        plain, restated = restatements(chunked(tokens, joined=joined))
+        found = _Sentence(plain, world, sentence).claims()
+        if found and restated:
+            again = _Sentence(restated, world, sentence).claims()
+            found = again and [*found, *again]
         if found:
             return found
     raise Unread("the sentence is not understood")
@@ -227,13 +235,19 @@ def _begins(tokens: list[Token], at: int) -> bool:
     token = tokens[at]
     if token.has(",&wV") or _relates(tokens, at):
         return True
+    if "v" in token.kinds and are_at(tokens, at - 3, "Y", "o", "Q"):  # "an index of 0.72 indicates clustering"
+        return any(t.has("cH!") for t in tokens[at:])
     behind = at + 1 < len(tokens) and tokens[at + 1].has("QR")
     return (token.has("ia=") and behind) or (token.has("a=") and at > 0 and tokens[at - 1].has("Q"))
 
 
 def _relates(tokens: list[Token], at: int) -> bool:
     """Whether it is the "that" of "a minor component that takes up 5 %"."""
-    if not tokens[at].has("u") or not at or not tokens[at - 1].has("AkK") or at + 1 == len(tokens):
+    if not tokens[at].has("u") or not at or at + 1 == len(tokens):
+        return False
+    if tokens[at + 1].has("Q") and tokens[0].has("A") and tokens[at].kinds["u"] == "that":  # "so rare that 7"
+        return True
+    if not tokens[at - 1].has("AkK"):
         return False
     return set(tokens[at + 1].kinds) <= set("v_i")
 
@@ -268,7 +282,11 @@ def _leads(tokens: list[Token], at: int) -> bool:
     """Whether a token only begins a clause: a comma, "and", the "that" of "that takes up"."""
     if tokens[at].has(",&") and not tokens[at].has("N"):
         return True
-    return "u" in tokens[at].kinds and at + 1 < len(tokens) and set(tokens[at + 1].kinds) <= set("v_i")
+    if at + 1 == len(tokens):
+        return False
+    if "s" in tokens[at].kinds and is_at(tokens, at + 1, "MY"):  # "as the index of 0.72 says"
+        return True
+    return "u" in tokens[at].kinds and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
 
 
 def _unsure(claim: Judged) -> Judged:
@@ -321,6 +339,9 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
         found.append((_trimmed(tokens[1:]), context))
     if "w" in tokens[0].kinds and len(tokens) > 1 and tokens[1].has("ET"):
         found.append((tokens[1:], context))
+    moved = _reordered(tokens)
+    if moved is not None:
+        found.append((moved, context))
     for kept, changed in list(found):
         deniers = [k for k, token in enumerate(kept) if token.has("N")]
         if len(deniers) == 1 and len(kept) > 1:
@@ -331,7 +352,14 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
                 kept, at = [*kept[: at - 1], *kept[at:]], at - 1
             one = at + 2 < len(kept) and "Q" in kept[at + 1].kinds and kept[at + 1].kinds["Q"].middle == 1
             single = one and kept[at + 2].has("ETYW") and kept[at + 1].kinds["Q"].dimension is None
-            found.append(([*kept[:at], *kept[at + 1 + single :]], replace(changed, negated=True)))
+            left = [*kept[:at], *kept[at + 1 + single :]]
+            if _is_total(left[-1]) and kept[at].kinds["N"].startswith(_LACKING):  # "lacks necrosis entirely"
+                left = left[:-1]
+            found.append((left, replace(changed, negated=True)))
+        elif len(deniers) == 2 and deniers[1] == deniers[0] + 1 < len(kept):  # "is not free of dead cells"
+            if kept[deniers[1]].kinds["N"].startswith(_LACKING):
+                said = Token({"v": "seen"}, kept[deniers[0]].start, kept[deniers[1]].end)
+                found.append(([*kept[: deniers[0]], said, *kept[deniers[1] + 1 :]], changed))
     if not tokens[0].has("ETYWS"):
         subjects = list(_subjects(context))
         if tokens[0].kinds.get("v") == "holds" and not tokens[0].has("w") and context.tissues:
@@ -343,6 +371,20 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
                 if kept and not kept[0].has("ETY")
             ]
     return [(kept, changed) for kept, changed in found if kept]
+
+
+def _reordered(tokens: list[Token]) -> list[Token] | None:
+    """Return "without exception, a ..." as "a without exception ...", "so rare are a" as "a are so rare"."""
+    first = tokens[0]
+    if first.has("O") and not first.has("Q") and are_at(tokens, 1, ",", "E"):
+        return [tokens[2], first, *tokens[3:]]
+    if set(first.kinds) <= set("AQq_") and "A" in first.kinds and are_at(tokens, 1, "v", "ET"):
+        return [tokens[2], tokens[1], first, *tokens[3:]]
+    return None
+
+
+def _is_total(token: Token) -> bool:
+    return token.has("O") and isinstance(token.kinds["O"], Amount) and token.kinds["O"].holds[0] > _TOTAL
 
 
 def _subjects(context: Context) -> Iterator[Token]:

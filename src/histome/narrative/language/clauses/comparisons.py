@@ -331,7 +331,7 @@ def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return found
 
 
-@rule("[iw]? Y? o? Q [a&] Q", "[iw]? Y? o? Q s? a Q")
+@rule("[iw]? Y? o? Q [a&] Q [piou]? [ETL]", "[iw]? Y? o? Q [a&] Q", "[iw]? Y? o? Q s? a Q")
 def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "larger than lymphocyte nuclei, at 62.4 versus 27.8 um2": what was compared has these values."""
     measured: Measured | None = m.one("Y")
@@ -344,6 +344,31 @@ def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
         others = known or (cells_options(c.world, cells, amount, None) if cells else [])
         found.append(judge_amount(others if known else [value, *others], amount))
     return found
+
+
+@rule("[EY] f u? [EY] g Q W?")
+def _differ_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "carcinoma nuclei differ from epithelial nuclei by 3 um2": by so much, whichever is larger."""
+    first, second = [token for letter, token in m.parts if letter in "EY"]
+    amount, name = m.one("Q"), {"area": "size", "pixel area": "size", "density": "density"}
+    if "differ" not in m.text.lower() or (amount.dimension or "count") not in (*name, "count"):
+        return None
+    names = [name.get(amount.dimension or "count", "count")]
+    if "Y" in first.kinds and "Y" not in second.kinds:
+        second = likened(second, first.kinds["Y"])
+    found = compared(first, second, names, 1, None, c, m.text)
+    if not found or found[0].true is None:
+        return found
+    mine, other = c.pair
+    return [judge_amount([mine._replace(amount=abs(mine.amount - other.amount))], amount)]
+
+
+@rule("B Q", "Q B")
+def _each_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "necrosis takes as much area as stroma: 0.8 mm2 each": both of those compared."""
+    if len(c.pair) != 2 or m.one("Q").dimension is None:
+        return None
+    return [judge_amount([value], m.one("Q")) for value in c.pair]
 
 
 @rule("i Q")

@@ -332,6 +332,7 @@ def _half_within(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     if part.amount.test(0.5) is not True or not 0.4 < part.amount.middle < 0.6:
         return None
+    c.measured = Measured(("distance",))
     return [judge_amount([c.world.distance(part.cells[0])], amount)]
 
 

@@ -130,7 +130,9 @@ def _adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _tissue_adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     if part is not None:
-        return [judge_amount([c.world.area_share(part.tissues[0])], part.amount)] if part.tissues else None
+        if not part.tissues or (c.tissues not in ((), part.tissues) and part.amount.dimension == "share"):
+            return None  # "epithelium takes 1.5 mm2, half of what the stroma does"
+        return [judge_amount([c.world.area_share(part.tissues[0])], part.amount)]
     amount = m.one("A")
     # A seventh of the area is little for a tissue, where a fifth of the cells is much for a class.
     wide = amount if amount.holds[0] > 1e-3 else amount.scaled(2.5, "share")
@@ -143,11 +145,14 @@ def _mostly_made_of(m: ClauseMatch, c: Context) -> list[Judged]:
     return cells_amount(m.cells()[-1], m.one("O"), c)
 
 
-@rule("[ETYL]")
+@rule("[ETYL]", "u? 5? Y")
 def _that_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "(stroma)" behind "supporting tissue": the same again in other words."""
-    kinds = m.parts[0][1].kinds
-    if c.negated or m.said or m.parts[0][1].notes:
+    kinds = m.parts[-1][1].kinds
+    same = "Y" in kinds and m.said <= {"plain"} and c.measured is not None and not m.parts[-1][1].notes
+    if same and not c.negated and kinds["Y"] == c.measured and kinds["Y"].measures == ("distance",):
+        return []  # "since this is the median distance"
+    if c.negated or m.said or m.parts[-1][1].notes or len(m.parts) > 1:
         return None
     same = (
         "E" in kinds

@@ -279,7 +279,8 @@ def _so_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if part.whole and part.amount.dimension == "area":
         return [judge_amount([c.world.area(None)], part.amount)]
     if part.tissues and not part.cells:
-        return tissue_amount(part.tissues, part.amount, c)
+        other = c.tissues not in ((), part.tissues) and part.amount.dimension == "share"
+        return None if other else tissue_amount(part.tissues, part.amount, c)
     if not part.cells or part.cells[0].everything:
         return None
     return cells_amount(part.cells, part.amount, c)
