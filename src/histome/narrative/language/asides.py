@@ -93,6 +93,28 @@ def without_participles(tokens: list[Token]) -> list[Token]:
     ]
 
 
+def without_slide(tokens: list[Token]) -> list[Token]:
+    """Return tokens without "the slide" in "for each lymphocyte the slide carries two carcinoma cells"."""
+    return [
+        token
+        for k, token in enumerate(tokens)
+        if not (
+            token.has("S")
+            and not token.has("TMK")
+            and is_at(tokens, k - 1, "E,")
+            and is_at(tokens, k + 1, "v")
+            and are_at(tokens, 0, "p", "E")
+        )
+    ]
+
+
+def without_reach(tokens: list[Token]) -> list[Token]:
+    """Return tokens without "measured to the carcinoma" before a distance, which is to nothing else."""
+    to_tumor = are_at(tokens, 0, "v", "t", "T", ",") and tokens[2].kinds["T"] == "CARCINOMA"
+    far = any({"distance"} & set(token.kinds.get("M", ())) for token in tokens)
+    return tokens[4:] if to_tumor and far else tokens
+
+
 def without_only(tokens: list[Token]) -> list[Token]:
     """Return tokens without "only" before an amount: it says no more than the amount."""
     kept = [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]

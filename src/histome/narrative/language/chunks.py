@@ -7,6 +7,8 @@ from histome.narrative.language.asides import (
     attributes,
     is_at,
     with_asides,
+    without_reach,
+    without_slide,
     without_only,
     without_participles,
 )
@@ -32,7 +34,9 @@ Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     """Return tokens with phrases put together; `joined` makes "a, b and c" one."""
-    tokens, told_beside = attributes(without_only(without_participles(stripped(tokens))))
+    tokens, told_beside = attributes(
+        without_only(without_participles(without_reach(without_slide(stripped(tokens)))))
+    )
     for rules in (
         (_pieces, _ones, _phenotype_share, _named, _of_that_kind),
         (_same_again,),
@@ -164,9 +168,12 @@ def _phenotype_share(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 def _named(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "12 cells were called carcinoma" as carcinoma cells."""
+    carcinoma = CellGroup(("carcinoma_cell",), "carcinoma_cell")
+    if are_at(tokens, at, "T", "u") and "K" in tokens[at + 1].kinds and tokens[at].kinds["T"] == "CARCINOMA":
+        return {"E": carcinoma}, at + 2  # "rounder than the carcinoma ones"
     if are_at(tokens, at - 1, "v", "T") and tokens[at - 1].kinds["v"] == "names":
         if tokens[at].kinds["T"] == "CARCINOMA" and any(t.has("WE") for t in tokens[max(0, at - 4) : at]):
-            return {"E": CellGroup(("carcinoma_cell",), "carcinoma_cell")}, at + 1
+            return {"E": carcinoma}, at + 1
     return None
 
 

@@ -235,7 +235,7 @@ def _begins(tokens: list[Token], at: int) -> bool:
     token = tokens[at]
     if token.has(",&wV") or _relates(tokens, at):
         return True
-    if "v" in token.kinds and are_at(tokens, at - 3, "Y", "o", "Q"):  # "an index of 0.72 indicates clustering"
+    if "v" in token.kinds and (are_at(tokens, at - 3, "Y", "o", "Q") or are_at(tokens, at - 2, "Y", "Q")):  # "an index of 0.72 indicates clustering"
         return any(t.has("cH!") for t in tokens[at:])
     behind = at + 1 < len(tokens) and tokens[at + 1].has("QR")
     return (token.has("ia=") and behind) or (token.has("a=") and at > 0 and tokens[at - 1].has("Q"))
@@ -284,7 +284,7 @@ def _leads(tokens: list[Token], at: int) -> bool:
         return True
     if at + 1 == len(tokens):
         return False
-    if "s" in tokens[at].kinds and is_at(tokens, at + 1, "MY"):  # "as the index of 0.72 says"
+    if "s" in tokens[at].kinds and (is_at(tokens, at + 1, "MY") or are_at(tokens, at + 1, "Q", "v")):  # "as the index of 0.72 says"
         return True
     return "u" in tokens[at].kinds and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
 
@@ -339,6 +339,11 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
         found.append((_trimmed(tokens[1:]), context))
     if "w" in tokens[0].kinds and len(tokens) > 1 and tokens[1].has("ET"):
         found.append((tokens[1:], context))
+    if "R" in tokens[0].kinds and len(tokens) > 1:
+        part = tokens[0].kinds["R"]
+        if part.tissues and part.amount.dimension == "area" and part.amount.is_exact and not part.checked:
+            own = replace(tokens[0], kinds={"T": part.tissues[0]}, notes=[part.amount])
+            found.append(([own, *tokens[1:]], context))  # "the 3.2 mm2 of carcinoma hold 8,800 cells"
     moved = _reordered(tokens)
     if moved is not None:
         found.append((moved, context))

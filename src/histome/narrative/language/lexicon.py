@@ -311,6 +311,9 @@ def _amounts(subject: str) -> Entries:
         for name, rule in tables[section].items():
             for word in rule["words"]:
                 yield word, kind, word_amount(section, name)  # type: ignore[arg-type]
+                if kind == "A" and " " not in word:  # "present in negligible number"
+                    for noun in ("number", "numbers", "quantity", "amounts"):
+                        yield f"in {word} {noun}", kind, word_amount(section, name)  # type: ignore[arg-type]
     for value, words in tables["factors"].items():
         for word in words:
             yield word, "*", float(value)

@@ -280,6 +280,8 @@ def units_shared(tokens: list[Token]) -> list[Token]:
     found = list(tokens)
     for at in range(len(found) - 3, -1, -1):
         first, joined, second = found[at : at + 3]
+        if joined.has("o") and set(second.kinds) == {"_"} and at + 3 < len(found):
+            second = found[at + 3]
         if "Q" in first.kinds and "Q" in second.kinds and joined.has("a&o"):
             bare, known = first.kinds["Q"], second.kinds["Q"]
             worded = bare.worded or known.worded or (joined.has("o") and known.dimension != "area")

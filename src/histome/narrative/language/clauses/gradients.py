@@ -141,6 +141,17 @@ def _of_one(m: ClauseMatch, cells: CellGroup) -> ClauseMatch:
     return m._replace(parts=parts)
 
 
+@rule("E x T")
+def _above_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "610 per mm2 at the outer margin, above both the inner margin and the core"."""
+    cells = m.cells()[0]
+    if len(c.place) != 1 or len(cells) != 1 or c.unit != "density" or cells[0].place not in (None, *c.place):
+        return None
+    here = c.world.density(cells[0].at(c.place[0]))
+    there = [c.world.density(cells[0].at(tissue)) for tissue in m.tissues()[0]]
+    return [judge_ratio(here, other, None, m.one("x"), m.text) for other in there]
+
+
 @rule("Y G t Q L?", "L? Y G t Q")
 def _up_to(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "at the outer margin, lymphocyte density climbs to 610 per mm2": so much, and nowhere more."""

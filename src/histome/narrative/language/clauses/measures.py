@@ -28,6 +28,9 @@ def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judg
         measured = measured._replace(
             cells=tuple(each.at(None) for each in others) if measured.place else others
         )
+    counted = c.measured is not None and {"aggregates", "regions"} & set(c.measured.measures)
+    if counted and measured == Measured(("count",)):  # "no aggregate formed: the count is zero"
+        measured = c.measured or measured
     c.measured = measured
     own = {each.place for each in measured.cells if each.place}
     c.place = measured.place or (tuple(own) if len(own) == 1 else c.place)
@@ -47,7 +50,7 @@ def _on_so_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [*cells_amount((ALL_CELLS,), m.one("Q"), c), judge_amount([c.world.area(None)], part.amount)]
 
 
-@rule("Y Q L?", "Y L Q", "w Y o? Q", "Y o Q", "Y Q i? L?", "Y i Q L?")
+@rule("Y Q L?", "Y L Q", "[wgi] Y o? Q", "Y o Q", "Y Q i? L?", "Y i Q L?")
 def _measure_is(m: ClauseMatch, c: Context) -> list[Judged]:
     measured = m.one("Y")
     c.place = m.places() or c.place

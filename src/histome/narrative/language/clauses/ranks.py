@@ -34,6 +34,7 @@ class _Ranking:
     amounts: list[Amount] = field(default_factory=list)
     ranks: list[int] = field(default_factory=list)
     grouped: bool = False
+    degrees: list[Amount] = field(default_factory=list)
     titled: bool = False  # "the most common immune cells": a name, not who has the rank
 
 
@@ -73,6 +74,8 @@ def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
             found.grouped |= k > 0 and tokens[k - 1].has("k1") and kinds.get("K") != "one"
         elif "Y" in kinds:
             found.measures.append(kinds["Y"])
+        elif "y" in kinds and kinds["y"].holds[0] > 1 and found.ranks:  # "leads by a long way"
+            found.degrees.append(kinds["y"])
         elif not token.has(_JOINING + "U") and not is_silent(token):
             return None
     return found
@@ -110,8 +113,29 @@ def ranking(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | No
         return _first_ones(who, c, text, within)
     found = [claim for each in parts.behind for claim in ranked(each, rank - len(each), c, text, within, by)]
     found += ranked(who, rank, c, text, within, by)
+    found += _by_so_much(who, rank, by, parts.degrees, within, c, text)
     c.against = behind
     return found
+
+
+def _by_so_much(
+    who: tuple[CellGroup, ...],
+    rank: int,
+    by: str,
+    degrees: list[Amount],
+    within: CellGroup | None,
+    c: Context,
+    text: str,
+) -> list[Judged]:
+    """Return the claim of "leads by a long way": so much more than the next."""
+    if not degrees:
+        return []
+    values = [value for value in _rivals(c, within, by).values() if value is not None]
+    values.sort(key=_amount_of, reverse=True)
+    mine = _value(by, c)(who[0])
+    if rank != 1 or len(who) != 1 or len(values) < 2:
+        return [Judged(None, "comparison", text, reason="by how much is not clear")]
+    return [judge_ratio(mine, values[1], each, 1, text) for each in degrees]
 
 
 def _of_tissues(parts: _Ranking, measured: set[str], text: str, c: Context) -> list[Judged] | None:

@@ -84,6 +84,29 @@ def _to_another(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return compared(first, second, ("count", "size"), 0, m.one("Q"), c, m.text)
 
 
+@rule("Y? Q K? T [ta] Q K? T")
+def _parts_to_parts(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "four parts carcinoma to one part stroma": of their areas."""
+    (first,), (second,) = m.tissues()
+    many, one = m.all("Q")
+    if many.dimension or one.dimension or not one.middle or m.one("Y") not in (None, Measured(("ratio",))):
+        return None
+    ratio = many.middle / one.middle
+    near = replace(many, holds=(0.93 * ratio, 1.07 * ratio), fails=(0.9 * ratio, 1.12 * ratio))
+    return [judge_ratio(c.world.area(first), c.world.area(second), near, 0, m.text)]
+
+
+@rule("[FQy]? x o E x E", "[FQy]? x o T x T", "S [FQy]? x o E x E")
+def _excess(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "a threefold excess of lymphocytes over fibroblasts"."""
+    first, second = (token for letter, token in m.parts if letter in "ET")
+    factor = m.one("F") or m.one("Q") or m.one("y")
+    sign, over = m.all("x")
+    if over < 0 or (factor and factor.dimension not in ("ratio", "share")):
+        return None
+    return compared(first, second, ("count",), sign, factor, c, m.text)
+
+
 @rule("T Q")
 def _areas_at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "stroma : carcinoma = 2 : 1"."""

@@ -205,14 +205,15 @@ def _share_is_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return cells_amount(m.cells()[0], part.amount, c, within)
 
 
-@rule("R O? L", "R L", "R O? i L")
+@rule("R O? L", "R L", "R O? i L", "R O t? T")
 def _share_lies(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
-    if part.whole and len(m.places()) == 1:
-        return tissue_amount(m.places(), part.amount, c)
+    places = m.places() or m.tissues()[0]
+    if part.whole and len(places) == 1:
+        return tissue_amount(places, part.amount, c)
     if not part.cells or (m.one("O") and m.one("O").holds[0] < 0.5):  # "most are kept out of the carcinoma"
         return None
-    return placed_amount(part.cells, m.places(), part.amount, c)
+    return placed_amount(part.cells, places, part.amount, c)
 
 
 def placed_amount(
