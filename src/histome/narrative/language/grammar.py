@@ -245,7 +245,7 @@ def _relates(tokens: list[Token], at: int) -> bool:
     """Whether it is the "that" of "a minor component that takes up 5 %"."""
     if not tokens[at].has("u") or not at or at + 1 == len(tokens):
         return False
-    if tokens[at + 1].has("Q") and tokens[0].has("A") and tokens[at].kinds["u"] == "that":  # "so rare that 7"
+    if tokens[at + 1].has("Q") and (tokens[0].has("A") or are_at(tokens, 0, "&", "A")) and tokens[at].kinds["u"] == "that":  # "so rare that 7"
         return True
     if not tokens[at - 1].has("AkK"):
         return False

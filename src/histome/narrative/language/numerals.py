@@ -292,5 +292,6 @@ def units_shared(tokens: list[Token]) -> list[Token]:
 
 def in_unit_of(other: Amount, bare: Amount) -> Amount:
     """Return a bare number in the unit of the one behind it: "62.4 vs 27.8 um2"."""
-    number = next((one.number for one in lexemes(other.text) if one.number and one.number.dimension), None)
-    return bare if number is None else bare.scaled(number.factor, number.dimension)
+    units = (one.unit or (one.number and one.number[2:]) for one in lexemes(other.text))
+    dimension, factor = next((unit for unit in units if unit and unit[0]), (None, 1.0))
+    return bare.scaled(factor, dimension) if dimension else bare

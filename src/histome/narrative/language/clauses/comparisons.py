@@ -363,10 +363,10 @@ def _differ_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([mine._replace(amount=abs(mine.amount - other.amount))], amount)]
 
 
-@rule("B Q", "Q B")
+@rule("B Q", "i? Q B")
 def _each_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "necrosis takes as much area as stroma: 0.8 mm2 each": both of those compared."""
-    if len(c.pair) != 2 or m.one("Q").dimension is None:
+    if len(c.pair) != 2:
         return None
     return [judge_amount([value], m.one("Q")) for value in c.pair]
 

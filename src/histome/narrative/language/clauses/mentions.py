@@ -187,6 +187,7 @@ def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
         found.append(judge_presence(c.world.area(each), each, "finding"))
     if m.one("Y") is not None:
         found += _thing_presence(m.one("Y"), c)
+        c.measured = m.one("Y")
     if not found:
         return None
     c.cells = m.cells()[0] if m.cells() else c.cells

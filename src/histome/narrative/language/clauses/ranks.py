@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from histome.narrative.language.amounts import Amount
+from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.clauses.comparisons import directions
 from histome.narrative.language.judging import Judged, judge_amount, judge_rank, judge_ratio, union
 from histome.narrative.language.lexicon import CellGroup
@@ -16,6 +16,10 @@ from histome.narrative.language.quantities import Value
 _JOINING = "KWSMPiowgursy"
 _SIZE = re.compile(r"\b(?:larg|bigg|small|tini)")
 _NUCLEI = re.compile(r"\b(?:larg|bigg|small)est nuclei")
+_GAPS = {
+    "much": re.compile(r"\bdistant\b", re.I),
+    "slightly": re.compile(r"\bclose (?:second|third|fourth|runner)", re.I),
+}
 _EACH = re.compile(r"any|every|each")
 _MOST_CLASSES = 10
 _ALL = 0.99  # of the classes
@@ -113,7 +117,8 @@ def ranking(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | No
         return _first_ones(who, c, text, within)
     found = [claim for each in parts.behind for claim in ranked(each, rank - len(each), c, text, within, by)]
     found += ranked(who, rank, c, text, within, by)
-    found += _by_so_much(who, rank, by, parts.degrees, within, c, text)
+    told = [word_amount("degrees", name) for name, said in _GAPS.items() if said.search(text)]
+    found += _by_so_much(who, rank, by, [*parts.degrees, *told], within, c, text)
     c.against = behind
     return found
 
@@ -133,9 +138,11 @@ def _by_so_much(
     values = [value for value in _rivals(c, within, by).values() if value is not None]
     values.sort(key=_amount_of, reverse=True)
     mine = _value(by, c)(who[0])
-    if rank != 1 or len(who) != 1 or len(values) < 2:
+    if not 1 <= rank < len(values) or len(who) != 1:
         return [Judged(None, "comparison", text, reason="by how much is not clear")]
-    return [judge_ratio(mine, values[1], each, 1, text) for each in degrees]
+    if rank == 1:
+        return [judge_ratio(mine, values[1], each, 1, text) for each in degrees]
+    return [judge_ratio(values[rank - 2], mine, each, 1, text) for each in degrees]
 
 
 def _of_tissues(parts: _Ranking, measured: set[str], text: str, c: Context) -> list[Judged] | None:
