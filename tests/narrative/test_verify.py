@@ -130,8 +130,16 @@ def test_clinical_words_are_refused(word: str) -> None:
         ("D", "Lymphocytes outnumber macrophages in the carcinoma.", "not checkable"),  # all of them do
         ("D", "No lymphocyte lies outside the stroma.", "contradicted"),
         ("D", "Fibroblasts outnumber lymphocytes by 600.", "contradicted"),
-        ("C", "All but 1,700 of the plasma cells are stromal.", "not checkable"),
+        ("C", "All but 1,700 of the plasma cells are stromal.", "contradicted"),
         ("C", "Granulocytes are less common than either lymphocytes or macrophages.", "contradicted"),
+        ("A", "At 27.8 µm², lymphocyte nuclei are well above the carcinoma nuclei in area.", "contradicted"),
+        ("A", "Most of the lymphocytes, 2,800 of 3,000, lie in the stroma.", "contradicted"),
+        ("A", "Without exception, lymphocytes lie outside the carcinoma.", "contradicted"),
+        ("D", "The lymphocytes are clustered, as the Clark-Evans index of 1.15 says.", "contradicted"),
+        ("D", "Carcinoma cells are slightly in the lead.", "contradicted"),  # 1.8 times the next
+        ("B", "The slide is not free of plasma cells.", "contradicted"),
+        ("E", "Inflammatory nuclei exceed neoplastic nuclei.", "not checkable"),  # more, and smaller
+        ("E", "Inflammatory nuclei are outnumbered by neoplastic nuclei.", "contradicted"),
     ],
 )
 def test_no_construction_lets_a_falsehood_pass(profile: str, text: str, state: str) -> None:

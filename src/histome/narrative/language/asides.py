@@ -63,6 +63,16 @@ def restatements(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     return tokens, []
 
 
+def reordered(tokens: list[Token]) -> list[Token] | None:
+    """Return "without exception, a ..." as "a without exception ...", "so rare are a" as "a are so rare"."""
+    first = tokens[0]
+    if first.has("O") and not first.has("Q") and are_at(tokens, 1, ",", "E"):
+        return [tokens[2], first, *tokens[3:]]
+    if set(first.kinds) <= set("AQq_") and "A" in first.kinds and are_at(tokens, 1, "v", "ET"):
+        return [tokens[2], tokens[1], first, *tokens[3:]]
+    return None
+
+
 def _of_all(part: Ratioed) -> bool:
     return part.cells == (ALL_CELLS,)
 

@@ -14,6 +14,7 @@ from histome.narrative.language.asides import (
 )
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
+from histome.narrative.language.renamings import named, of_that_kind, ones, phenotype_share
 
 _AND = (
     "and",
@@ -38,7 +39,7 @@ def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
         without_only(without_participles(without_reach(without_slide(stripped(tokens)))))
     )
     for rules in (
-        (_pieces, _ones, _phenotype_share, _named, _of_that_kind),
+        (_pieces, ones, phenotype_share, named, of_that_kind),
         (_same_again,),
         (_locations, _adjective_of_place),
         (_rather_than,),
@@ -149,40 +150,6 @@ def _pieces(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "areas of necrosis" as necrosis."""
     if are_at(tokens, at, "b", "of", "T") and not (is_at(tokens, at, "M") and is_at(tokens, at - 1, "Q")):
         return {"T": tokens[at + 2].kinds["T"]}, at + 3
-    return None
-
-
-def _ones(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "the excluded one" as the excluded."""
-    if are_at(tokens, at, "!k1", "K") and "Q" in tokens[at + 1].kinds:
-        return dict(tokens[at].kinds), at + 2
-    return None
-
-
-def _phenotype_share(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "the share of excluded tiles", "that of the excluded ones" as the phenotype."""
-    if are_at(tokens, at, "Mu", "o", "!") and set(tokens[at].kinds.get("M", ("share",))) & {"share", "count"}:
-        return dict(tokens[at + 2].kinds), at + 3 + is_at(tokens, at + 3, "u")
-    return None
-
-
-def _named(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "12 cells were called carcinoma" as carcinoma cells."""
-    carcinoma = CellGroup(("carcinoma_cell",), "carcinoma_cell")
-    if are_at(tokens, at, "T", "u") and "K" in tokens[at + 1].kinds and tokens[at].kinds["T"] == "CARCINOMA":
-        return {"E": carcinoma}, at + 2  # "rounder than the carcinoma ones"
-    if are_at(tokens, at - 1, "v", "T") and tokens[at - 1].kinds["v"] == "names":
-        if tokens[at].kinds["T"] == "CARCINOMA" and any(t.has("WE") for t in tokens[max(0, at - 4) : at]):
-            return {"E": carcinoma}, at + 1
-    return None
-
-
-def _of_that_kind(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "epithelial cells of the benign kind" as epithelial cells."""
-    if are_at(tokens, at, "E", "o", "E", "K"):
-        mine, kind = tokens[at].kinds["E"], tokens[at + 2].kinds["E"]
-        if mine.members and set(mine.members) <= set(kind.members):
-            return dict(tokens[at].kinds), at + 4
     return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.asides import are_at, is_at, restatements
+from histome.narrative.language.asides import are_at, is_at, reordered, restatements
 from histome.narrative.language.chunks import chunked
 from histome.narrative.language.clauses import (
     comparisons,
@@ -81,8 +81,7 @@ class _Sentence:
             token.has("z") for token in self.tokens
         ):  # "are alike, 48 and 51 um2 respectively"
             self.tokens = [t for t in self.tokens if not t.has("z")]
-            self.starts = _cuts(self.tokens)
-            return self._from(0, Context(self.world, ordered=self.ordered))
+            self.starts, paired = _cuts(self.tokens), None
         return paired if paired is not None else self._from(0, Context(self.world, ordered=self.ordered))
 
     def _from(self, piece: int, context: Context) -> list[Judged] | None:
@@ -142,7 +141,7 @@ class _Sentence:
         self, found: list[Judged], named: list[Token], text: str, before: Context, after: Context
     ) -> list[Judged]:
         """Return the claims of a clause, denied if they are, with those of numbers in brackets."""
-        told = _denied(found) if after.negated else list(found)
+        told = [claim.denied() for claim in found] if after.negated else list(found)
         told += self._pending(named, before, after)
         for token in {id(one): one for one in named}.values():
             told += values.notes_on(token, after) if token.notes else []
@@ -235,7 +234,9 @@ def _begins(tokens: list[Token], at: int) -> bool:
     token = tokens[at]
     if token.has(",&wV") or _relates(tokens, at):
         return True
-    if "v" in token.kinds and (are_at(tokens, at - 3, "Y", "o", "Q") or are_at(tokens, at - 2, "Y", "Q")):  # "an index of 0.72 indicates clustering"
+    if "v" in token.kinds and (
+        are_at(tokens, at - 3, "Y", "o", "Q") or are_at(tokens, at - 2, "Y", "Q")
+    ):  # "an index of 0.72 indicates clustering"
         return any(t.has("cH!") for t in tokens[at:])
     behind = at + 1 < len(tokens) and tokens[at + 1].has("QR")
     return (token.has("ia=") and behind) or (token.has("a=") and at > 0 and tokens[at - 1].has("Q"))
@@ -245,7 +246,11 @@ def _relates(tokens: list[Token], at: int) -> bool:
     """Whether it is the "that" of "a minor component that takes up 5 %"."""
     if not tokens[at].has("u") or not at or at + 1 == len(tokens):
         return False
-    if tokens[at + 1].has("Q") and (tokens[0].has("A") or are_at(tokens, 0, "&", "A")) and tokens[at].kinds["u"] == "that":  # "so rare that 7"
+    if (
+        tokens[at + 1].has("Q")
+        and (tokens[0].has("A") or are_at(tokens, 0, "&", "A"))
+        and tokens[at].kinds["u"] == "that"
+    ):  # "so rare that 7"
         return True
     if not tokens[at - 1].has("AkK"):
         return False
@@ -284,7 +289,9 @@ def _leads(tokens: list[Token], at: int) -> bool:
         return True
     if at + 1 == len(tokens):
         return False
-    if "s" in tokens[at].kinds and (is_at(tokens, at + 1, "MY") or are_at(tokens, at + 1, "Q", "v")):  # "as the index of 0.72 says"
+    if "s" in tokens[at].kinds and (
+        is_at(tokens, at + 1, "MY") or are_at(tokens, at + 1, "Q", "v")
+    ):  # "as the index of 0.72 says"
         return True
     return "u" in tokens[at].kinds and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
 
@@ -320,10 +327,6 @@ def _either(claim: Judged) -> Judged:
     return claim._replace(true=None, reason="it can be read in two ways") if claim.true is False else claim
 
 
-def _denied(found: list[Judged]) -> list[Judged]:
-    return [claim.denied() for claim in found]
-
-
 def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], Context]]:
     """Return the ways to read a clause: as it stands, placed, denied, with the subject of the one before."""
     found = [(tokens, context)]
@@ -344,7 +347,7 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
         if part.tissues and part.amount.dimension == "area" and part.amount.is_exact and not part.checked:
             own = replace(tokens[0], kinds={"T": part.tissues[0]}, notes=[part.amount])
             found.append(([own, *tokens[1:]], context))  # "the 3.2 mm2 of carcinoma hold 8,800 cells"
-    moved = _reordered(tokens)
+    moved = reordered(tokens)
     if moved is not None:
         found.append((moved, context))
     for kept, changed in list(found):
@@ -376,16 +379,6 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
                 if kept and not kept[0].has("ETY")
             ]
     return [(kept, changed) for kept, changed in found if kept]
-
-
-def _reordered(tokens: list[Token]) -> list[Token] | None:
-    """Return "without exception, a ..." as "a without exception ...", "so rare are a" as "a are so rare"."""
-    first = tokens[0]
-    if first.has("O") and not first.has("Q") and are_at(tokens, 1, ",", "E"):
-        return [tokens[2], first, *tokens[3:]]
-    if set(first.kinds) <= set("AQq_") and "A" in first.kinds and are_at(tokens, 1, "v", "ET"):
-        return [tokens[2], tokens[1], first, *tokens[3:]]
-    return None
 
 
 def _is_total(token: Token) -> bool:

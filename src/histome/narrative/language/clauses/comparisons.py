@@ -346,31 +346,6 @@ def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return found
 
 
-@rule("[EY] f u? [EY] g Q W?")
-def _differ_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "carcinoma nuclei differ from epithelial nuclei by 3 um2": by so much, whichever is larger."""
-    first, second = [token for letter, token in m.parts if letter in "EY"]
-    amount, name = m.one("Q"), {"area": "size", "pixel area": "size", "density": "density"}
-    if "differ" not in m.text.lower() or (amount.dimension or "count") not in (*name, "count"):
-        return None
-    names = [name.get(amount.dimension or "count", "count")]
-    if "Y" in first.kinds and "Y" not in second.kinds:
-        second = likened(second, first.kinds["Y"])
-    found = compared(first, second, names, 1, None, c, m.text)
-    if not found or found[0].true is None:
-        return found
-    mine, other = c.pair
-    return [judge_amount([mine._replace(amount=abs(mine.amount - other.amount))], amount)]
-
-
-@rule("B Q", "i? Q B")
-def _each_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "necrosis takes as much area as stroma: 0.8 mm2 each": both of those compared."""
-    if len(c.pair) != 2:
-        return None
-    return [judge_amount([value], m.one("Q")) for value in c.pair]
-
-
 @rule("i Q")
 def _those_at(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "larger than the connective cells, at 40.2 um2": what was compared with last has the value."""

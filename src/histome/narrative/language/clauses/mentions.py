@@ -150,7 +150,13 @@ def _that_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "(stroma)" behind "supporting tissue": the same again in other words."""
     kinds = m.parts[-1][1].kinds
     median = c.world.is_patch or "median" in m.text.lower()
-    same = "Y" in kinds and median and m.said <= {"plain"} and c.measured is not None and not m.parts[-1][1].notes
+    same = (
+        "Y" in kinds
+        and median
+        and m.said <= {"plain"}
+        and c.measured is not None
+        and not m.parts[-1][1].notes
+    )
     if same and not c.negated and kinds["Y"] == c.measured and kinds["Y"].measures == ("distance",):
         return []  # "since this is the median distance"
     if c.negated or m.said or m.parts[-1][1].notes or len(m.parts) > 1:

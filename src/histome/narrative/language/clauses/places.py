@@ -21,7 +21,11 @@ _ROUNDING = 1e-9
 def _all_but(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "all but 100 of the plasma cells lie in the stroma": so many of them do not."""
     amount = m.one("R").amount if m.one("R") else m.one("Q")
-    cells = m.one("R").cells if m.one("R") else tuple(each.at(None) for each in c.cells or ((c.within,) if c.within else ()))
+    cells = (
+        m.one("R").cells
+        if m.one("R")
+        else tuple(each.at(None) for each in c.cells or ((c.within,) if c.within else ()))
+    )
     if not m.text.lower().startswith("all but") or len(cells) != 1 or amount.dimension:
         return None
     if m.cells():

@@ -47,7 +47,7 @@ def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
     found = _Ranking()
     for k, token in enumerate(tokens):
         kinds = token.kinds
-        if kinds.get("U") == "second":
+        if kinds.get("U") == "second" and not found.ranks:
             found.ranks.append(2)
         elif token.has("k1"):
             if (
@@ -78,7 +78,7 @@ def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
             found.grouped |= k > 0 and tokens[k - 1].has("k1") and kinds.get("K") != "one"
         elif "Y" in kinds:
             found.measures.append(kinds["Y"])
-        elif "y" in kinds and kinds["y"].holds[0] > 1 and found.ranks:  # "leads by a long way"
+        elif "y" in kinds and "_" not in kinds and kinds["y"].holds[0] >= 1:  # "leads by a long way"
             found.degrees.append(kinds["y"])
         elif not token.has(_JOINING + "U") and not is_silent(token):
             return None

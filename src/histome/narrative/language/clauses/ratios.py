@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.clauses.comparisons import compared
-from histome.narrative.language.judging import Judged, judge_ratio
+from histome.narrative.language.clauses.comparisons import compared, likened
+from histome.narrative.language.judging import Judged, judge_amount, judge_ratio
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured, Token
@@ -126,3 +126,28 @@ def _at_a_ratio(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if m.one("Q").dimension != "ratio":
         return None
     return [judge_ratio(c.world.count(cells[0]), c.world.count(cells[1]), m.one("Q"), 0, m.text)]
+
+
+@rule("[EY] f u? [EY] g Q W?")
+def _differ_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "carcinoma nuclei differ from epithelial nuclei by 3 um2": by so much, whichever is larger."""
+    first, second = [token for letter, token in m.parts if letter in "EY"]
+    amount, name = m.one("Q"), {"area": "size", "pixel area": "size", "density": "density"}
+    if "differ" not in m.text.lower() or (amount.dimension or "count") not in (*name, "count"):
+        return None
+    names = [name.get(amount.dimension or "count", "count")]
+    if "Y" in first.kinds and "Y" not in second.kinds:
+        second = likened(second, first.kinds["Y"])
+    found = compared(first, second, names, 1, None, c, m.text)
+    if not found or found[0].true is None:
+        return found
+    mine, other = c.pair
+    return [judge_amount([mine._replace(amount=abs(mine.amount - other.amount))], amount)]
+
+
+@rule("B Q", "i? Q B")
+def _each_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "necrosis takes as much area as stroma: 0.8 mm2 each": both of those compared."""
+    if len(c.pair) != 2:
+        return None
+    return [judge_amount([value], m.one("Q")) for value in c.pair]

@@ -113,6 +113,7 @@ def _tiles_behind(m: ClauseMatch, c: Context) -> list[Judged] | None:
     "[FQ] s [qA] I? ! s !",
     "! y? x g? ! g? [FQ]?",
     "! x ! y",
+    "! y? V !",
     "! [FQ] m a ! [uK]?",
     "! x ! & ! K?",
     "! y? m a B? ! & ! K?",
@@ -122,6 +123,10 @@ def _tiles_compared(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, *others = (c.world.named(metric) for metric in m.all("!"))
     factor = m.one("F") or m.one("Q") or m.one("y")
     sign = directions(m.one("m"))[1] if m.one("m") else m.one("x") or 0
+    if m.one("V"):
+        if m.one("V") != "ahead":
+            return None
+        sign = 1
     if is_little(m) or (factor and factor.dimension not in (None, "ratio", "share")):
         return None
     c.cells, c.tissues = (), ()
