@@ -6,6 +6,9 @@ from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.numerals import in_unit_of
 from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 
+_LACKING = ("lack", "without", "devoid", "free", "entirely without", "absence")
+_TOTAL = 0.97  # from there on an adverb says "all"
+
 
 def is_at(tokens: list[Token], at: int, letters: str) -> bool:
     """Whether a token of one of these kinds stands at a place."""
@@ -29,7 +32,7 @@ def with_asides(tokens: list[Token]) -> list[Token]:
             is_at(tokens, at, ",")
             and found
             and (
-                (are_at(tokens, at_amount, "QR", ",", "v") and found[-1].has("EWTQR"))
+                (are_at(tokens, at_amount, "QR", ",", "v") and found[-1].has("EWTQRY"))
                 or (placed and is_at(tokens, at_amount, "Q") and any(t.has("mx") for t in found))
             )
         ):
@@ -50,7 +53,7 @@ def with_asides(tokens: list[Token]) -> list[Token]:
 
 
 def restatements(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Return tokens without "24 of 30" in "most inflammatory cells, 24 of 30, are ...", and with it instead."""
+    """Return tokens without "24 of 30" in "most immune cells, 24 of 30, are ...", and with it instead."""
     for at in range(1, len(tokens) - 4):
         if not (are_at(tokens, at, ",", "Q", "o", "Q", ",") and "R" in tokens[at - 1].kinds):
             continue
@@ -71,6 +74,21 @@ def reordered(tokens: list[Token]) -> list[Token] | None:
     if set(first.kinds) <= set("AQq_") and "A" in first.kinds and are_at(tokens, 1, "v", "ET"):
         return [tokens[2], tokens[1], first, *tokens[3:]]
     return None
+
+
+def lacks(token: Token) -> bool:
+    """Whether it denies by itself: "lacks", "free of", "without"; not "not"."""
+    return "N" in token.kinds and token.kinds["N"].startswith(_LACKING)
+
+
+def is_there(tokens: list[Token], at: int) -> bool:
+    """Whether it is the "not free of" of "is not free of dead cells": there are some."""
+    return are_at(tokens, at, "N", "N") and lacks(tokens[at + 1])
+
+
+def is_total(token: Token) -> bool:
+    """Whether it is an adverb that says "all": entirely."""
+    return token.has("O") and isinstance(token.kinds["O"], Amount) and token.kinds["O"].holds[0] > _TOTAL
 
 
 def _of_all(part: Ratioed) -> bool:

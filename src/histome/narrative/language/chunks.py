@@ -7,10 +7,10 @@ from histome.narrative.language.asides import (
     attributes,
     is_at,
     with_asides,
-    without_reach,
-    without_slide,
     without_only,
     without_participles,
+    without_reach,
+    without_slide,
 )
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
@@ -278,6 +278,8 @@ def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         return {"Y": inner}, at + 4
     if are_at(tokens, at, "M", "v", "g", "ET"):  # "the area taken up by stroma"
         return _measure(tokens[at], tokens[at + 3]), at + 4
+    if are_at(tokens, at, "M", "p", "E") and tokens[at + 1].kinds["p"] == "for":
+        return _measure(tokens[at], tokens[at + 2]), at + 3
     if are_at(tokens, at, "M", "of", "ETW"):
         return _measure(tokens[at], tokens[at + 2]), at + 3
     if are_at(tokens, at, "M", "L") and is_at(tokens, at, "M"):

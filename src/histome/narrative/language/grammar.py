@@ -5,8 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from histome.narrative.language.amounts import Amount
-from histome.narrative.language.asides import are_at, is_at, reordered, restatements
+from histome.narrative.language import asides
 from histome.narrative.language.chunks import chunked
 from histome.narrative.language.clauses import (
     comparisons,
@@ -40,8 +39,6 @@ Reading = Callable[[Context], list[Judged] | None]
 _MOST_PIECES = 30
 _MOST_TRIES = 400  # of segments a sentence
 _CONTENT = "".join(sorted(set(map(chr, range(33, 127))) - set("v_&,snBz")))
-_LACKING = ("lack", "without", "devoid", "free", "entirely without", "absence")
-_TOTAL = 0.97  # from there on an adverb says "all"
 _SPAN = 6  # pieces between commas that one clause may have
 
 
@@ -52,7 +49,7 @@ def claims_of(sentence: str, world: World) -> list[Judged]:
     """
     tokens = read_tokens(sentence, world.facts.kind.name)
     for joined in (True, False):
-        plain, restated = restatements(chunked(tokens, joined=joined))
+        plain, restated = asides.restatements(chunked(tokens, joined=joined))
         found = _Sentence(plain, world, sentence).claims()
         if found and restated:
             again = _Sentence(restated, world, sentence).claims()
@@ -154,7 +151,7 @@ class _Sentence:
         """Return the claims of "with 45 %, ..." once it is known who is meant."""
         if not before.pending or after.pending is before.pending:
             return []
-        token = next((one for one in named if one.has("ETY")), None)
+        token = next((one for one in named if one.has("ETY!")), None)
         if token is None:
             return []
         after.pending = []
@@ -199,7 +196,11 @@ class _Sentence:
                 if (t not in amounts or t is last) and not ("&" in t.kinds and set(t.kinds) <= {"&", "_"})
             ]
             made = [
-                _as(t, letter, thing) if t is named[0] else _with_amount(last, amount) if t is last else t
+                Token({letter: thing}, t.start, t.end)
+                if t is named[0]
+                else _with_amount(last, amount)
+                if t is last
+                else t
                 for t in kept
             ]
             found = self._clause(_trimmed(made), Context(self.world))
@@ -235,7 +236,7 @@ def _begins(tokens: list[Token], at: int) -> bool:
     if token.has(",&wV") or _relates(tokens, at):
         return True
     if "v" in token.kinds and (
-        are_at(tokens, at - 3, "Y", "o", "Q") or are_at(tokens, at - 2, "Y", "Q")
+        asides.are_at(tokens, at - 3, "Y", "o", "Q") or asides.are_at(tokens, at - 2, "Y", "Q")
     ):  # "an index of 0.72 indicates clustering"
         return any(t.has("cH!") for t in tokens[at:])
     behind = at + 1 < len(tokens) and tokens[at + 1].has("QR")
@@ -248,7 +249,7 @@ def _relates(tokens: list[Token], at: int) -> bool:
         return False
     if (
         tokens[at + 1].has("Q")
-        and (tokens[0].has("A") or are_at(tokens, 0, "&", "A"))
+        and (tokens[0].has("A") or asides.are_at(tokens, 0, "&", "A"))
         and tokens[at].kinds["u"] == "that"
     ):  # "so rare that 7"
         return True
@@ -290,7 +291,7 @@ def _leads(tokens: list[Token], at: int) -> bool:
     if at + 1 == len(tokens):
         return False
     if "s" in tokens[at].kinds and (
-        is_at(tokens, at + 1, "MY") or are_at(tokens, at + 1, "Q", "v")
+        asides.is_at(tokens, at + 1, "MY") or asides.are_at(tokens, at + 1, "Q", "v")
     ):  # "as the index of 0.72 says"
         return True
     return "u" in tokens[at].kinds and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
@@ -347,7 +348,7 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
         if part.tissues and part.amount.dimension == "area" and part.amount.is_exact and not part.checked:
             own = replace(tokens[0], kinds={"T": part.tissues[0]}, notes=[part.amount])
             found.append(([own, *tokens[1:]], context))  # "the 3.2 mm2 of carcinoma hold 8,800 cells"
-    moved = reordered(tokens)
+    moved = asides.reordered(tokens)
     if moved is not None:
         found.append((moved, context))
     for kept, changed in list(found):
@@ -361,13 +362,12 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
             one = at + 2 < len(kept) and "Q" in kept[at + 1].kinds and kept[at + 1].kinds["Q"].middle == 1
             single = one and kept[at + 2].has("ETYW") and kept[at + 1].kinds["Q"].dimension is None
             left = [*kept[:at], *kept[at + 1 + single :]]
-            if _is_total(left[-1]) and kept[at].kinds["N"].startswith(_LACKING):  # "lacks necrosis entirely"
+            if asides.is_total(left[-1]) and asides.lacks(kept[at]):  # "lacks necrosis entirely"
                 left = left[:-1]
             found.append((left, replace(changed, negated=True)))
-        elif len(deniers) == 2 and deniers[1] == deniers[0] + 1 < len(kept):  # "is not free of dead cells"
-            if kept[deniers[1]].kinds["N"].startswith(_LACKING):
-                said = Token({"v": "seen"}, kept[deniers[0]].start, kept[deniers[1]].end)
-                found.append(([*kept[: deniers[0]], said, *kept[deniers[1] + 1 :]], changed))
+        elif len(deniers) == 2 and asides.is_there(kept, deniers[0]):
+            said = Token({"v": "seen"}, kept[deniers[0]].start, kept[deniers[1]].end)
+            found.append(([*kept[: deniers[0]], said, *kept[deniers[1] + 1 :]], changed))
     if not tokens[0].has("ETYWS"):
         subjects = list(_subjects(context))
         if tokens[0].kinds.get("v") == "holds" and not tokens[0].has("w") and context.tissues:
@@ -379,10 +379,6 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
                 if kept and not kept[0].has("ETY")
             ]
     return [(kept, changed) for kept, changed in found if kept]
-
-
-def _is_total(token: Token) -> bool:
-    return token.has("O") and isinstance(token.kinds["O"], Amount) and token.kinds["O"].holds[0] > _TOTAL
 
 
 def _subjects(context: Context) -> Iterator[Token]:

@@ -7,7 +7,7 @@ from histome.narrative.language.pieces import Token
 
 def ones(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "the excluded one" as the excluded."""
-    if are_at(tokens, at, "!k1", "K") and "Q" in tokens[at + 1].kinds:
+    if are_at(tokens, at, "!k1", "K") and tokens[at + 1].has("Qu"):
         return dict(tokens[at].kinds), at + 2
     return None
 

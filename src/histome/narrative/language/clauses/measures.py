@@ -1,6 +1,7 @@
 """Clauses that give a measure: a density, a distance, a nuclear area, a score."""
 
 import math
+import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
@@ -13,6 +14,8 @@ from histome.narrative.language.judging import (
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
 from histome.narrative.units import dimension
+
+_VARY = re.compile(r"\bvar(?:y|ies|ied)\b", re.I)
 
 
 def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judged]:
@@ -81,6 +84,15 @@ def _against(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if c.measured is None:
         return cells_amount((cells,), amount, c)
     return measured_amount(Measured(c.measured.measures, (cells,)), amount, c)
+
+
+@rule("E")
+def _vary(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "carcinoma nuclei vary in size, ...": by how much comes after it."""
+    if c.cells or c.tissues or c.negated or not _VARY.search(m.text) or len(m.cells()[0]) != 1:
+        return None
+    c.cells = m.cells()[0]
+    return []
 
 
 @rule("Y w? Y o? Q", "Y i E w? Y o? Q")

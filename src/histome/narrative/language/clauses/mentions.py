@@ -93,7 +93,7 @@ def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return tissue_amount(c.tissues, part.amount, c) if c.tissues and part.whole else None
 
 
-@rule("[wi] Q", "w Q o W")
+@rule("[wi] Q", "w Q o W", "w Q [KW]")
 def _pending(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "with 45 %, ...": of whom comes after it."""
     dimension = m.one("Q").dimension

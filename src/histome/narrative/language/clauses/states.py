@@ -53,9 +53,11 @@ def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return mine if first != second else None
 
 
-@rule("E [O~y]? i? c [iS]?", "j o E c", "c [oi] E", "E c j?", "E j c", "E Y c")
+@rule("E [O~y]? i? c [iS]?", "j o E c", "c [oi] E", "E c j?", "E j c", "E Y c", "Y c")
 def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    cells = m.cells()[0]
+    cells = m.cells()[0] if m.cells() else m.one("Y").cells
+    if not m.cells() and m.one("Y").measures != ("clark_evans",):
+        return None
     if any(each.members != ("lymphocyte",) or each.place for each in cells) or m.one("O"):
         return [Judged(None, "pattern", m.text, reason="the facts do not say")]
     if m.one("y") and not m.one("y").holds[0] > 1.0:  # "slightly clustered"

@@ -13,7 +13,7 @@ from histome.narrative.language.judging import (
 )
 from histome.narrative.language.lexicon import CellGroup, vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.pieces import Ratioed, Token
+from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 from histome.narrative.language.quantities import Value
 
 
@@ -53,6 +53,10 @@ def _counted_or_measured(cells: CellGroup, amount: Amount, c: Context, whole: Ce
     ):  # the place may be that of the clause before, or none
         options += cells_options(c.world, cells.at(None), amount, whole)
     counted = judge_amount(options, amount)
+    if counted.true is False and amount.dimension == "share" and len(c.against) == 1:
+        ratio = quotient(c.world.count(cells), c.world.count(c.against[0]))
+        if judge_amount([ratio], amount).true:  # "b are half as numerous as a, and c a third"
+            return counted._replace(true=None, reason="of whom it is a part is not said")
     if c.measured is None or amount.dimension is not None or counted.true:
         return counted
     options = measure_options(c.measured._replace(cells=(cells,), tissues=()), c, amount)
@@ -195,6 +199,9 @@ def part_checked(part: Ratioed, c: Context) -> list[Judged]:
     return [judge_amount(values, part.checked)]
 
 
+_ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
+
+
 @rule("R [EW]", "R E")
 def _share_is_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
@@ -202,7 +209,11 @@ def _share_is_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     within = part.cells[0] if part.cells else None
     c.within = within if within and not within.everything else c.within
-    return cells_amount(m.cells()[0], part.amount, c, within)
+    found = cells_amount(m.cells()[0], part.amount, c, within)
+    tissue = _ALSO_TISSUE.get(m.cells()[0][0].name)
+    if part.whole and tissue and judge_amount(tissue_options(c.world, tissue, part.amount), part.amount).true:
+        return [claim._replace(true=claim.true or None) for claim in found]  # of the cells or of the area
+    return found
 
 
 @rule("R O? L", "R L", "R O? i L", "R O t? T")
@@ -222,7 +233,12 @@ def placed_amount(
     """Return the claim that so many of some cells, or such a share of them, lie in tissues."""
     if any(each.place for each in cells):
         return [Judged(None, "place", amount.text, reason="cells of one tissue do not lie in another")]
-    c.cells, c.place = cells, places
+    before, c.cells, c.place = c.cells, cells, places
+    if cells == (ALL_CELLS,) and before not in ((), cells):  # "..., with only a handful of cells there"
+        theirs = placed_amount(tuple(each.at(None) for each in before), places, amount, c)
+        if all(claim.true for claim in theirs):
+            return [Judged(None, "place", amount.text, reason="of which cells is not said")]
+        c.cells = cells
     if amount.dimension in ("count", None):
         return [judge_amount([c.world.count(each.at(place))], amount) for each in cells for place in places]
     return [judge_amount([c.world.placed(each.at(None), places)], amount) for each in cells]
