@@ -49,7 +49,7 @@ def _counted_or_measured(cells: CellGroup, amount: Amount, c: Context, whole: Ce
     """Return whether there are so many, or the measure spoken of is so: "... is 48 um2, that of b 25.5"."""
     options = cells_options(c.world, cells, amount, whole)
     if (
-        cells.place and c.place and c.place is c.carried
+        cells.place and c.place and c.place is c.carried and not c.fronted
     ):  # the place may be that of the clause before, or none
         options += cells_options(c.world, cells.at(None), amount, whole)
     counted = judge_amount(options, amount)
