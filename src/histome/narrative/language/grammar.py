@@ -376,15 +376,9 @@ def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], 
             found += [
                 ([subject, *kept], changed)
                 for kept, changed in list(found)
-                if kept and not kept[0].has("ETY") and not _elsewhere(subject, changed)
+                if kept and not kept[0].has("ETY")
             ]
     return [(kept, changed) for kept, changed in found if kept]
-
-
-def _elsewhere(subject: Token, context: Context) -> bool:
-    """Whether a clause that names a place itself would be read of cells in another."""
-    place = subject.kinds["E"].place if "E" in subject.kinds else None
-    return context.fronted and place is not None and (place,) != context.place
 
 
 def _subjects(context: Context) -> Iterator[Token]:
