@@ -20,8 +20,8 @@ class CellGrid(NamedTuple):
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    order: NDArray[np.int64]
-    start: NDArray[np.int64]
+    order: NDArray[np.integer]
+    start: NDArray[np.integer]
     rows: int
     cols: int
     bin_um: float
@@ -46,7 +46,9 @@ def build_grid(x_um: NDArray[np.float64], y_um: NDArray[np.float64], bin_um: flo
         raise ValueError("coordinates must be finite")
     bin_um = max(float(bin_um), _smallest_bin(width, height, len(x_um)))
     rows, cols = int(height // bin_um) + 1, int(width // bin_um) + 1
-    order, start = _counting_sort(x_um, y_um, (x_min, y_min, bin_um), (rows, cols))
+    kind = np.int32 if max(len(x_um), rows * cols) < np.iinfo(np.int32).max else np.int64
+    order, start = np.empty(len(x_um), kind), np.zeros(rows * cols + 1, kind)
+    _counting_sort(x_um, y_um, (x_min, y_min, bin_um, cols, rows), order, start)
     return CellGrid(x_um[order], y_um[order], order, start, rows, cols, bin_um, x_min, y_min)
 
 
@@ -57,13 +59,11 @@ def _smallest_bin(width: float, height: float, n: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _counting_sort(x, y, frame, shape):
-    """Stable order of the points by bin, and where each bin starts."""
-    x_min, y_min, bin_um = frame
-    rows, cols = shape
+def _counting_sort(x, y, frame, order, start):
+    """Write the stable order of the points by bin, and where each bin starts (zero before)."""
+    x_min, y_min, bin_um, cols, rows = frame
     n = len(x)
-    bins = np.empty(n, np.int64)
-    start = np.zeros(rows * cols + 1, np.int64)
+    bins = np.empty_like(order)
     for i in range(n):
         row = min(int((y[i] - y_min) / bin_um), rows - 1)
         col = min(int((x[i] - x_min) / bin_um), cols - 1)
@@ -72,11 +72,9 @@ def _counting_sort(x, y, frame, shape):
     for b in range(rows * cols):
         start[b + 1] += start[b]
     free = start[:-1].copy()
-    order = np.empty(n, np.int64)
     for i in range(n):
         order[free[bins[i]]] = i
         free[bins[i]] += 1
-    return order, start
 
 
 @njit(cache=True, nogil=True, inline="always")
