@@ -19,6 +19,7 @@ WITHOUT_RESULT = {
     "config.py",
     "errors.py",
     "threads.py",
+    "temporary.py",
     "compiled.py",
     "faces.py",
     "names.py",

@@ -1,5 +1,6 @@
 """Errors that a user can act on: one line that says what, which file and what to do."""
 
+import os
 import signal
 from typing import Any
 
@@ -79,6 +80,11 @@ class Interrupted(BaseException):
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         super().__init__(f"interrupted by {name}; what is finished is kept, run the same line again to go on")
         self.exit_code = 128 + number
+
+
+def disk_reason(error: OSError) -> str:
+    """Return what the system says of an error of the disk, without the path."""
+    return os.strerror(error.errno) if error.errno else " ".join(str(error).split())
 
 
 def error_line(error: BaseException) -> str:

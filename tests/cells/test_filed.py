@@ -12,7 +12,6 @@ from histome.cells.stored import stored_outlines
 from histome.cells.table import cell_rows
 from histome.cells.windows import find_in_window, join, start_search
 from histome.config import CellsConfig
-from histome.errors import OutputError
 
 MPP = np.array([0.5, 0.5])
 
@@ -85,25 +84,3 @@ def test_no_cells_make_a_table_without_rows(tmp_path):
     write_cells(found, tmp_path / "cells.parquet")
     assert found.table().num_rows == 0
     assert isinstance(found.table()["geometry"], pa.ChunkedArray)
-
-
-def test_a_full_disk_is_one_line(search, monkeypatch):
-    class Full:
-        def close(self):
-            pass
-
-        def write(self, _):
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("histome.cells.filed.TemporaryFile", lambda **_: Full())
-    with pytest.raises(OutputError, match=r"\(No space left on device\); make room there, or"):
-        NucleiFile(MPP).take(find_in_window(search, search.grid[0]))
-
-
-def test_no_folder_for_temporary_files_is_one_line(monkeypatch):
-    def refuse(**_):
-        raise FileNotFoundError(2, "No usable temporary directory found")
-
-    monkeypatch.setattr("histome.cells.filed.TemporaryFile", refuse)
-    with pytest.raises(OutputError, match="TMPDIR"):
-        NucleiFile(MPP)

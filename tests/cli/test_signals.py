@@ -13,6 +13,9 @@ import pytest
 from helpers.phantoms import small_phantom
 from helpers.tiny_models import tiny_settings
 
+from histome.cli.application import _signals_as_errors
+from histome.errors import Interrupted
+
 pytestmark = pytest.mark.slow
 pty = pytest.importorskip("pty", reason="Windows has other signals and terminals")
 
@@ -70,6 +73,45 @@ def test_a_signal_is_one_line_and_leaves_all_in_order(
     assert (run["state"], run["exit_code"], run["error"]) == ("interrupted", code, line)
     left = {entry.name for entry in (tmp_path / "drawn").iterdir() if not entry.name.startswith(".cells-")}
     assert left == {"qc", "tissue", "run.json"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_something_is_let_go_of_is_not_lost(number: int) -> None:
+    """Python drops what is raised there."""
+
+    class Slow:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+            raise AssertionError("the signal did not come at once")
+
+    @_signals_as_errors()
+    def let_go() -> None:
+        Slow()
+        time.sleep(10)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handled, dropping = [signal.getsignal(each) for each in numbers], sys.unraisablehook
+    with pytest.raises(Interrupted) as stop:
+        let_go()
+    assert stop.value.exit_code == 128 + number
+    assert sys.unraisablehook is dropping
+    for each, handler in zip(numbers, handled, strict=True):  # ignored by now: Python would end
+        signal.signal(each, handler)
+
+
+def test_what_else_is_dropped_is_told_as_ever() -> None:
+    class Wrong:
+        def __del__(self) -> None:
+            raise RuntimeError("in vain")
+
+    told: list[str] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda what: told.append(str(what.exc_value))
+    try:
+        with _signals_as_errors():
+            Wrong()
+    finally:
+        sys.unraisablehook = before
+    assert told == ["in vain"]
 
 
 def close_terminal_of(words: list[str], out: Path) -> tuple[int, str]:

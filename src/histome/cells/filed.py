@@ -4,12 +4,8 @@ Outlines are thinned when a part of the search is done. All goes to temporary fi
 system's folder for such (`TMPDIR`): they are gone with the search, and memory hardly grows with it.
 """
 
-import os
-import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
-from tempfile import TemporaryFile
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +16,15 @@ from histome.cells.shape import NuclearShapes
 from histome.cells.stored import stored_outlines
 from histome.cells.windows import Located, Nuclei, join
 from histome.classes import CELL_CLASSES
-from histome.errors import OutputError
 from histome.geotable import ROW_GROUP
+from histome.temporary import keeping, temporary_file
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+# As a line about the disk names it.
+KEPT = "the cells"
 # As polygons they take 3 kB each.
 _AT_ONCE = 8192
 # One nucleus: the columns of `Nuclei` but its outline, and the bounds of that.
@@ -46,27 +44,6 @@ _RECORD = np.dtype(
 )
 
 
-@contextmanager
-def keeping() -> Iterator[None]:
-    """Turn an error of the disk into OutputError, one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        raise OutputError(
-            f"the cells cannot be kept in the temporary folder ({reason}); make room there, or name another "
-            "in the variable TMPDIR"
-        ) from error
-
-
-def temporary_file(owner: object) -> IO[bytes]:
-    """Return a file without a name that is closed, and gone, when its owner is let go."""
-    with keeping():
-        file: IO[bytes] = TemporaryFile(prefix="histome-")  # noqa: SIM115 (closed when let go)
-    weakref.finalize(owner, file.close)
-    return file
-
-
 def row_groups(n: int) -> list[slice]:
     """Return the rows of each part of a table that is put together: one part at least."""
     return [slice(at, at + ROW_GROUP) for at in range(0, max(1, n), ROW_GROUP)]
@@ -84,9 +61,10 @@ class NucleiFile:
 
     def __init__(self, mpp: Float64) -> None:
         self._mpp = mpp
-        self._outlines, self._records = temporary_file(self), temporary_file(self)
-        self._lengths = [np.zeros(1, np.int64)]
-        self._near, self._near_outlines = [], temporary_file(self)
+        with keeping(KEPT):
+            self._outlines, self._records = temporary_file(self), temporary_file(self)
+            self._near_outlines = temporary_file(self)
+        self._lengths, self._near = [np.zeros(1, np.int64)], []
 
     def take(self, nuclei: Nuclei) -> Located:
         """File nuclei and return what is held of them."""
@@ -98,11 +76,11 @@ class NucleiFile:
             part = slice(at, at + _AT_ONCE)
             wkb, records["bounds"][part] = stored_outlines(nuclei.outline_px[part], self._mpp)
             self._add(wkb)
-        with keeping():
+        with keeping(KEPT):
             self._records.write(records.tobytes())
             self._records.flush()
         near = _of_seams(nuclei)
-        with keeping():
+        with keeping(KEPT):
             self._near_outlines.write(near.outline_px.tobytes())
             self._near_outlines.flush()
         self._near.append(near._replace(outline_px=near.outline_px[:, :, :0].copy()))
@@ -110,7 +88,7 @@ class NucleiFile:
 
     def _add(self, wkb: pa.BinaryArray) -> None:
         outlines = [outline.as_py() for outline in wkb]
-        with keeping():
+        with keeping(KEPT):
             self._outlines.write(b"".join(outlines))
             self._outlines.flush()
         self._lengths.append(np.array([len(outline) for outline in outlines], np.int64))

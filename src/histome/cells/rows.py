@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from histome.cells.filed import NucleiFile, keeping, row_groups, temporary_file
+from histome.cells.filed import KEPT, NucleiFile, row_groups
+from histome.temporary import keeping, temporary_file
 
 GEOMETRY = "geometry"
 
@@ -35,12 +36,13 @@ class CellRows:
         rows: NDArray[np.int64],
     ) -> None:
         self._schema, self._file, self._rows = schema, file, rows
-        self._columns, first = temporary_file(self), next(parts)
-        self.column_names = schema.names
-        with keeping(), pa.ipc.new_file(self._columns, first.schema) as writer:
-            for part in chain([first], parts):
-                writer.write_table(part)
-        self._columns.flush()
+        first, self.column_names = next(parts), schema.names
+        with keeping(KEPT):
+            self._columns = temporary_file(self)
+            with pa.ipc.new_file(self._columns, first.schema) as writer:
+                for part in chain([first], parts):
+                    writer.write_table(part)
+            self._columns.flush()
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,8 @@ from histome.errors import Interrupted
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 # Shells and schedulers send the same signal to the process and to its group: within this, it is one.
 _ONE_SIGNAL_S = 3.0
+# After which a signal that was dropped is sent once more.
+_AGAIN_S = 0.01
 
 # May stand anywhere on the line; the value says whether an argument follows.
 _EVERYWHERE = {"--quiet": False, "-q": False, "--debug": False, "--log": True}
@@ -140,7 +142,8 @@ def _run(words: list[str]) -> int:
 def _signals_as_errors() -> Iterator[None]:
     """Raise Interrupted in the block where a signal asks to end, so that all is left in order.
 
-    A signal that somebody ignores or handles already (nohup, a program that embeds us) stays as it is.
+    A signal that somebody ignores or handles already (nohup, a program that embeds us) stays as it is. Where
+    Python drops an error, as while something is let go of, the signal is sent once more.
     """
     last = -math.inf
 
@@ -150,15 +153,33 @@ def _signals_as_errors() -> Iterator[None]:
             last = time.monotonic()
             raise Interrupted(number)
 
+    def drop(dropped: Any) -> None:
+        nonlocal last
+        if not isinstance(dropped.exc_value, Interrupted):
+            usual_drop(dropped)
+            return
+        last -= _ONE_SIGNAL_S  # it has not been heard
+        threading.Timer(_AGAIN_S, _send, (dropped.exc_value.exit_code - 128,)).start()
+
     usual = (signal.SIG_DFL, signal.default_int_handler)
     may = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in _SIGNALS if may}
     ours = {number: handler for number, handler in before.items() if handler in usual}
     for number in ours:
         signal.signal(number, stop)
+    usual_drop, sys.unraisablehook = sys.unraisablehook, drop
     try:
         yield
     finally:
+        sys.unraisablehook = usual_drop
         for number, handler in ours.items():
             # The second of two may be on its way while Python ends.
             signal.signal(number, handler if last == -math.inf else signal.SIG_IGN)
+
+
+def _send(number: int) -> None:
+    """Send a signal to the main thread, which it wakes where the system can do that."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from histome.cells.filed import keeping, temporary_file
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import HistomeError
@@ -20,11 +19,14 @@ from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
 from histome.metrics.results import quotient
 from histome.models.label_support import Support, table_support
 from histome.slide.maps import ClassMap
+from histome.temporary import keeping, temporary_file
 
 N_CELL_CLASSES = len(CELL_CLASSES)
 _AXES, _ASPECT = ("major_axis_um", "minor_axis_um"), "aspect_ratio"
 # More nuclei than this at exactly one position are none; each would be a neighbor of all the others.
 _LARGEST_CROWD = 1000
+# As a line about the disk names it.
+_KEPT = "distances"
 
 T = TypeVar("T")
 
@@ -117,8 +119,9 @@ class FiledRows(Sequence[NDArray[np.float64]]):
     """Arrays (n,) that wait in a temporary file and are read one by one: 8 bytes a cell in place of 72."""
 
     def __init__(self, rows: Iterable[NDArray[np.float64]]) -> None:
-        self._file, self._bytes = temporary_file(self), []
-        with keeping():
+        self._bytes = []
+        with keeping(_KEPT):
+            self._file = temporary_file(self)
             for row in rows:
                 self._bytes.append(self._file.write(row.tobytes()))
             self._file.flush()
@@ -132,7 +135,7 @@ class FiledRows(Sequence[NDArray[np.float64]]):
         start = sum(self._bytes[:k])
         if not 0 <= k < len(self):
             raise IndexError(k)
-        with keeping():
+        with keeping(_KEPT):
             self._file.seek(start)
             return np.fromfile(self._file, np.float64, self._bytes[k] // 8)
 

@@ -1,10 +1,7 @@
 """Class maps and probability maps: arrays that know their resolution and what their codes mean."""
 
 import json
-import os
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +19,10 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from histome.colors import MAP_COLORS, rgb
-from histome.errors import HistomeError, OutputError
+from histome.errors import HistomeError
 from histome.geometry.coverage import Shares, covered_counts, pixel_shares
 from histome.slide.mpp import Frame
+from histome.temporary import keeping, remove_with
 
 TILE_PX = 256
 # Levels are halved until the longer side fits one screen.
@@ -32,6 +30,8 @@ SMALLEST_LEVEL_PX = 512
 PROBABILITY_CHUNK_PX = 512
 # 120 x 120 mm at 2 um/px: larger claims are damage or an attack.
 MAX_MAP_PX = 4_000_000_000
+# As a line about the disk names it.
+_KEPT = "probabilities"
 # tifffile draws a new UUID for each OME-TIFF: a fixed one keeps two runs byte-identical.
 OME_UUID = "00000000-0000-4000-8000-000000000000"
 
@@ -205,15 +205,15 @@ class ProbabilityMap:
     @classmethod
     def empty(cls, shape: tuple[int, int], mpp: float, classes: tuple[str, ...]) -> "ProbabilityMap":
         """Return an all-zero map of (h, w); its chunks are gone when it is let go."""
-        with _keeping():
+        with keeping(_KEPT):
             folder = TemporaryDirectory(prefix="histome-")
             array = _create(LocalStore(folder.name), shape, mpp, classes)
-        weakref.finalize(array, folder.cleanup)
+        remove_with(array, folder)
         return cls(array, mpp, classes)
 
     def put(self, k: int, rows: slice, plane: NDArray[np.uint8]) -> None:
         """Write rows of one class, round(255 p); raises OutputError where the disk does not take them."""
-        with _keeping():
+        with keeping(_KEPT):
             self.array[k, rows] = plane
 
     def probability(self, name: str) -> NDArray[np.float32]:
@@ -245,19 +245,6 @@ class ProbabilityMap:
         if not isinstance(mpp, float | int) or not isinstance(classes, list):
             raise HistomeError(f"{path} is not a probability map that histome wrote (bad attributes).")
         return cls(array, float(mpp), tuple(str(name) for name in classes))
-
-
-@contextmanager
-def _keeping() -> Iterator[None]:
-    """Turn an error of the disk into OutputError, one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        raise OutputError(
-            f"probabilities cannot be kept in the temporary folder ({reason}); make room there, or name "
-            "another in the variable TMPDIR"
-        ) from error
 
 
 def _palette(classes: tuple[str, ...]) -> NDArray[np.uint16]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from histome.errors import OutputError
+from histome.errors import OutputError, disk_reason
 from histome.names import shown
 
 
@@ -18,10 +18,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         raise OutputError(
-            f"{path}: cannot be written ({reason}); make room or permit writing there, or give another "
-            "folder with -o, and run again: finished stages are kept"
+            f"{path}: cannot be written ({disk_reason(error)}); make room or permit writing there, or give "
+            "another folder with -o, and run again: finished stages are kept"
         ) from error
 
 
