@@ -92,7 +92,7 @@ def write_png(path: Path, rgb: np.ndarray) -> None:
 
 
 def changed(config: CurriculumConfig, change: Mapping[str, Any], steps: int) -> CurriculumConfig:
-    """The settings of a variant at a reduced length."""
+    """The settings of a variant at a reduced length, scored at one scale."""
     stages = [stage.model_copy(update={"steps": steps}) for stage in config.stages]
     if "keep" in change:
         stages = [stages[0], *(s.model_copy(update={"keep": change["keep"]}) for s in stages[1:])]
@@ -100,6 +100,7 @@ def changed(config: CurriculumConfig, change: Mapping[str, Any], steps: int) -> 
         stages = [stages[0], stages[-1]]
     parts = {name: getattr(config, name) for name in ("encoder", "decoder", "training")}
     parts = {name: part.model_copy(update=change.get(name, {})) for name, part in parts.items()}
+    parts["training"] = parts["training"].model_copy(update={"scored_mpps": ()})
     return config.model_copy(update={**parts, "stages": tuple(stages)})
 
 

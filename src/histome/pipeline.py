@@ -16,6 +16,7 @@ from histome.config import CellsConfig, Config
 from histome.errors import BrokenTilesError, NoTissueError, UsageError
 from histome.store.files import (
     MEASURED_CELLS,
+    MEASURED_TISSUE,
     METRICS,
     NARRATIVE,
     NUCLEI,
@@ -23,7 +24,6 @@ from histome.store.files import (
     PARTS,
     QUALITY,
     REPORT,
-    TISSUE,
     Parts,
     find_edits,
     with_edits,
@@ -143,7 +143,7 @@ def profile(
         with Run(folder, slide, plan, overwrite=overwrite, **options) as run:
             work = _Work(slide, config, cards, files, workers, run, progress)
             quality = run.stage("qc", work.assess, QUALITY)
-            tissue = run.stage("tissue", lambda: work.segment_tissue(quality), TISSUE)
+            tissue = run.stage("tissue", lambda: work.segment_tissue(quality), MEASURED_TISSUE)
             cells = run.stage("cells", lambda: work.find_cells(tissue, quality), MEASURED_CELLS)
             metrics = run.stage("metrics", lambda: work.measure(tissue(), cells(), quality()), work.numbers)
             run.stage("parts", lambda: work.measure_parts(tissue(), cells()), PARTS)

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from histome.errors import HistomeError, OutputError
-from histome.slide.maps import ClassMap, ProbabilityMap
+from histome.slide.maps import ClassMap, FiledMap, ProbabilityMap
 from histome.slide.mpp import Frame
 
 CLASSES = ("FIRST", "SECOND", "THIRD")
@@ -47,6 +47,29 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     loaded = ClassMap.load(tmp_path / "map.ome.tif")
     assert np.array_equal(loaded.array, made.array)
     assert (loaded.mpp, loaded.classes) == (2.0, CLASSES)
+
+
+def test_a_filed_map_is_the_map_and_holds_no_pixels(tmp_path: Path) -> None:
+    frame = Frame("slide", (900, 700), (0.25, 0.25))
+    array = np.random.default_rng(3).integers(0, 3, (70, 90)).astype(np.uint8)
+    whole = ClassMap(array, 2.0, ("a", "b"), (7, 5), frame)
+    whole.save(tmp_path / "map.ome.tif")
+    filed = FiledMap(tmp_path / "map.ome.tif")
+    assert (filed.mpp, filed.classes, filed.origin_px, filed.frame) == (2.0, ("a", "b"), (7, 5), frame)
+    assert not [kept for kept in vars(filed).values() if isinstance(kept, np.ndarray)]
+    x, y = np.random.default_rng(4).uniform(0, 250, (2, 50))
+    assert filed.at(x, y).tolist() == whole.at(x, y).tolist()
+    assert filed.areas_px().tolist() == whole.areas_px().tolist()
+    part = filed.crop(10, 20, 30, 40)
+    assert (part.array.tolist(), part.origin_px) == (array[20:60, 10:40].tolist(), (17, 25))
+    assert filed.in_memory().array.tolist() == array.tolist()
+    assert whole.in_memory() is whole
+
+
+def test_a_filed_map_that_is_gone_or_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "map.ome.tif").write_bytes(b"nothing")
+    with pytest.raises(HistomeError, match="is not a class map that histome wrote"):
+        FiledMap(tmp_path / "map.ome.tif")
 
 
 def test_file_is_a_tiled_pyramidal_ome_tiff(tmp_path: Path) -> None:

@@ -247,6 +247,7 @@ def _of_all(
 
 def _zone_of(located: Located, zones: ClassMap) -> NDArray[np.uint8]:
     """Return the zone of each nucleus, by where the table says that it is."""
+    zones = zones.in_memory()
     places = (
         (placed(located.x_um[part]), placed(located.y_um[part])) for part in row_groups(len(located.label))
     )

@@ -28,8 +28,8 @@ class TissueMaps:
     """What lies under the cells. `tissue` is cropped to the analyzed pixels and knows where it lies.
 
     `facts` are numbers about the slide that only its pixels tell (family `scan`); `quality` and `regions` are
-    None where nobody looked. `drawn_zones` are the zones where they are known already, `drawn_glands`
-    are what somebody drew as glands.
+    None where nobody looked. `drawn_zones` are the zones where they are known already, at least of the tissue
+    map, `drawn_glands` are what somebody drew as glands.
     """
 
     tissue: ClassMap
@@ -72,10 +72,14 @@ class TissueMaps:
         """Area of each nucleated tissue class in um2, (5,)."""
         return self.tissue_um2[[TISSUE_CLASSES.index(name) for name in NUCLEATED_TISSUES]]
 
-    @cached_property
+    @property
     def zones(self) -> ClassMap:
-        """Zone of every pixel of the tissue map."""
-        return self.drawn_zones or find_zones(self.tissue, workers=self.workers)
+        """Zone of every pixel of the tissue map; of drawn zones no more is held than their owner holds."""
+        if self.drawn_zones is None:
+            return self.once(_zones)
+        drawn, (height, width) = self.drawn_zones.in_memory(), self.tissue.array.shape
+        left, top = (a - b for a, b in zip(self.tissue.origin_px, drawn.origin_px, strict=True))
+        return drawn.crop(left, top, width, height)
 
     @cached_property
     def zone_px(self) -> NDArray[np.float64]:
@@ -120,6 +124,10 @@ class TissueMaps:
         )
 
 
+def _zones(maps: TissueMaps) -> ClassMap:
+    return find_zones(maps.tissue, workers=maps.workers)
+
+
 def _distance_to_tissue(maps: TissueMaps, name: str) -> DistanceField:
     chosen = np.arange(len(maps.tissue.classes) + 1) == maps.tissue.code(name)
     return distance_to_codes(maps.tissue.array, chosen, workers=maps.workers)
@@ -147,5 +155,4 @@ def make_tissue_maps(
         top, bottom = int(rows[0]), int(rows[-1]) + 1
         left, right = int(columns[0]), int(columns[-1]) + 1
     box = (left, top, right - left, bottom - top)
-    drawn = None if zones is None else zones.crop(*box)
-    return TissueMaps(tissue.crop(*box), quality, regions, facts or {}, workers, drawn, glands)
+    return TissueMaps(tissue.crop(*box), quality, regions, facts or {}, workers, zones, glands)

@@ -37,7 +37,7 @@ class NucleusColumns(Mapping[str, NDArray[np.float64]]):
     Kept, each would be 8 bytes a cell beside the table.
     """
 
-    def __init__(self, table: pa.Table, rows: NDArray[np.int64]) -> None:
+    def __init__(self, table: pa.Table, rows: NDArray[np.int32]) -> None:
         names = [name for name, _, _ in NUCLEUS_FEATURES.values() if name in table.column_names]
         if set(_AXES) <= set(names) and _ASPECT not in names:
             names.append(_ASPECT)
@@ -275,7 +275,7 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
     if missing:
         raise HistomeError(f"the cells table has no column {', '.join(missing)}.")
     x_um, y_um = _finite(table, "x_um"), _finite(table, "y_um")
-    columns = NucleusColumns(table, np.arange(len(x_um)))
+    columns = NucleusColumns(table, np.arange(len(x_um), dtype=np.int32))
     cells = Cells(
         x_um,
         y_um,

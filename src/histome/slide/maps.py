@@ -1,8 +1,9 @@
 """Class maps and probability maps: arrays that know their resolution and what their codes mean."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,8 @@ SMALLEST_LEVEL_PX = 512
 PROBABILITY_CHUNK_PX = 512
 # 120 x 120 mm at 2 um/px: larger claims are damage or an attack.
 MAX_MAP_PX = 4_000_000_000
+# Resolution, classes, origin and frame.
+_About = tuple[float, tuple[str, ...], tuple[int, int], Frame | None]
 # As a line about the disk names it.
 _KEPT = "probabilities"
 # tifffile draws a new UUID for each OME-TIFF: a fixed one keeps two runs byte-identical.
@@ -122,17 +125,23 @@ class ClassMap:
         columns = np.floor(np.asarray(x_um, np.float64) / self.mpp) - self.origin_px[0]
         rows = np.floor(np.asarray(y_um, np.float64) / self.mpp) - self.origin_px[1]
         columns, rows = np.broadcast_arrays(columns, rows)
-        height, width = self.array.shape
+        array = self.array
+        height, width = array.shape
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         codes = np.zeros(columns.shape, np.uint8)
-        codes[inside] = self.array[rows[inside].astype(np.int64), columns[inside].astype(np.int64)]
+        codes[inside] = array[rows[inside].astype(np.int64), columns[inside].astype(np.int64)]
         return codes
 
     def crop(self, x: int, y: int, width: int, height: int) -> "ClassMap":
         """Return a part, (x, y) its first pixel counted in this array; cut off at the map's edges."""
         x0, y0 = max(x, 0), max(y, 0)
         part = self.array[y0 : max(y + height, 0), x0 : max(x + width, 0)]
-        return replace(self, array=part, origin_px=(self.origin_px[0] + x0, self.origin_px[1] + y0))
+        origin_px = self.origin_px[0] + x0, self.origin_px[1] + y0
+        return ClassMap(part, self.mpp, self.classes, origin_px, self.frame)
+
+    def in_memory(self) -> "ClassMap":
+        """Return the map with its pixels in memory: itself, but for a `FiledMap`."""
+        return self
 
     def save(self, path: Path | str) -> None:
         """Write a tiled pyramidal OME-TIFF (deflate, nearest levels); equal maps give equal bytes.
@@ -172,16 +181,29 @@ class ClassMap:
     @classmethod
     def load(cls, path: Path | str) -> "ClassMap":
         """Read what `save` wrote; raises HistomeError for any other file."""
-        try:
-            with tifffile.TiffFile(path) as tiff:
-                page = tiff.pages.first
-                if page.imagewidth * page.imagelength > MAX_MAP_PX:
-                    raise HistomeError(
-                        f"{path} claims {page.imagewidth} x {page.imagelength} px: no class map."
-                    )
-                return cls(page.asarray(), *_read_ome(tiff.ome_metadata or ""))
-        except (tifffile.TiffFileError, ElementTree.ParseError, KeyError, ValueError, IndexError) as error:
-            raise HistomeError(f"{path} is not a class map that histome wrote ({error}).") from error
+        with _file_of_map(path) as (page, about):
+            return cls(page.asarray(), *about)
+
+
+class FiledMap(ClassMap):
+    """A class map that `save` wrote, whose pixels are read anew each time they are asked for and not kept.
+
+    For a map of a whole slide that is needed a few times: `in_memory` is what to ask then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _file_of_map(path) as (_, about):
+            read = dict(zip(("mpp", "classes", "origin_px", "frame"), about, strict=True))
+        vars(self).update(read, _path=path)
+
+    @property
+    def array(self) -> NDArray[np.uint8]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The pixels, read once more."""
+        return self.in_memory().array
+
+    def in_memory(self) -> ClassMap:
+        """Read the map; raises HistomeError where its file is damaged or gone."""
+        return ClassMap.load(vars(self)["_path"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,6 +269,19 @@ class ProbabilityMap:
         return cls(array, float(mpp), tuple(str(name) for name in classes))
 
 
+@contextmanager
+def _file_of_map(path: Path | str) -> Iterator[tuple[tifffile.TiffPage, _About]]:
+    """Open the file of a class map: its first page, and what it says; HistomeError for any other file."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages.first
+            if page.imagewidth * page.imagelength > MAX_MAP_PX:
+                raise HistomeError(f"{path} claims {page.imagewidth} x {page.imagelength} px: no class map.")
+            yield page, _read_ome(tiff.ome_metadata or "")
+    except (tifffile.TiffFileError, ElementTree.ParseError, KeyError, ValueError, IndexError) as error:
+        raise HistomeError(f"{path} is not a class map that histome wrote ({error}).") from error
+
+
 def _palette(classes: tuple[str, ...]) -> NDArray[np.uint16]:
     """Return red, green and blue of each code, (3, 256) uint16: 0 is white, a class without color a gray."""
     grays = np.tile(np.linspace(64, 192, 256).astype(np.uint16), (3, 1))
@@ -279,7 +314,7 @@ def _nearest_levels(array: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return levels
 
 
-def _read_ome(description: str) -> tuple[float, tuple[str, ...], tuple[int, int], Frame | None]:
+def _read_ome(description: str) -> _About:
     """Return um/px, classes, origin and frame."""
     metadata = tifffile.xml2dict(description)["OME"]
     mpp = float(metadata["Image"]["Pixels"]["PhysicalSizeX"])

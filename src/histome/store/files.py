@@ -153,6 +153,17 @@ def _load_tissue(folder: Path) -> "Tissue":
     return Tissue(_class_map(folder / TISSUE_MAP), regions, zones, probabilities)
 
 
+def _load_tissue_to_measure(folder: Path) -> "Tissue":
+    """Of a tissue that cells and metrics read, the zones are needed a few times: they stay on disk."""
+    from histome.geotable import read_geo_table
+    from histome.slide.maps import FiledMap
+    from histome.tissue import Tissue
+    from histome.tissue.regions import REGION_SCHEMA
+
+    regions, zones = read_geo_table(folder / REGIONS, REGION_SCHEMA), FiledMap(folder / ZONES_MAP)
+    return Tissue(_class_map(folder / TISSUE_MAP), regions, zones)
+
+
 def load_tissue_maps(folder: Path) -> "tuple[ClassMap, ProbabilityMap | None]":
     """Return map and probabilities of a tissue alone."""
     from histome.slide import ProbabilityMap
@@ -260,7 +271,8 @@ def _save_report(page: str, folder: Path) -> None:
 QUALITY: "Files[Quality]" = Files(_save_quality, _load_quality)
 TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
-# As metrics get them.
+# As cells and metrics get the tissue, and metrics the cells.
+MEASURED_TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue_to_measure)
 MEASURED_CELLS: "Files[pa.Table]" = Files(_save_cells, _load_measured)
 # Of some windows, on the way to the table.
 NUCLEI: "Files[Nuclei]" = Files(_save_columns, _load_nuclei)
