@@ -1,4 +1,4 @@
-"""Write the tables of scores into README.md and docs/models.md, from the cards and runs/organs.
+"""Write the tables of scores into README.md and docs/models.md, from the cards and what runs/ keeps.
 
     python runs/print_scores.py            # tests/test_scripts.py asks that this changes nothing
     python runs/print_scores.py FOLDER     # what stands behind each class and organ of another model
@@ -113,6 +113,31 @@ def left_out(_: Card) -> str:
     return table((*heads, *keys.values()), rows)
 
 
+def experiments(_: Card) -> str:
+    """Each run of runs/small_experiments.py on the tuning sources, the largest mean PQ first."""
+    runs = [json.loads(path.read_text()) for path in sorted((HERE / "experiments").glob("*.json"))]
+    heads, columns = ["one thing changed", "seed", "CPU-hours", "M weights"], []
+    for key, word in (
+        ("pq", "PQ"),
+        ("detection_f1", "detection F1"),
+        ("macro_f1_matched", "macro F1 of types"),
+    ):
+        found = [
+            {n: s[key]["value"] for n, s in run["scores"].items() if "value" in (s.get(key) or {})}
+            for run in runs
+        ]
+        names = [name for name in found[0] if all(name in each for each in found)]
+        heads += [f"{word}, mean", " / ".join(names)]
+        columns.append([[each[name] for name in names] for each in found])
+    rows = []
+    for run, *values in zip(runs, *columns, strict=True):
+        told = [f"{run['cpu_hours']:.2f}", f"{run['parameters'] / 1e6:.1f}"]
+        for each in values:
+            told += [f"{sum(each) / len(each):.3f}", " / ".join(f"{value:.3f}" for value in each)]
+        rows.append((run["name"], run["seed"], *told))
+    return table(heads, sorted(rows, key=lambda row: row[4], reverse=True))
+
+
 def robustness(card: Card) -> str:
     """Largest less smallest score over conditions."""
     found, rows = card.scores["robustness"], []
@@ -178,7 +203,7 @@ def cell(entry: Mapping[str, Any], key: str) -> object:
 TABLES = {
     "README.md": {"nuclei": (short,)},
     "docs/models.md": {
-        "nuclei": (asked, left_out, robustness, calibration, coverage, classes, organs),
+        "nuclei": (asked, left_out, experiments, robustness, calibration, coverage, classes, organs),
         "tissue": (classes, organs),
     },
 }
