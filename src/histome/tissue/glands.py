@@ -18,6 +18,7 @@ LININGS = ("CARCINOMA", "EPITHELIAL_TISSUE")
 SMALLEST_GLAND_UM2 = 1000.0
 # A disc of 11 um, some 20 pixels of the map.
 _SMALLEST_LUMEN_UM2 = 100.0
+_AT_ONCE = 256
 # By code of the tissue map.
 _LIVING = np.array([False, *(name in NUCLEATED_TISSUES for name in TISSUE_CLASSES)])
 _EPITHELIUM = np.array([False, *(name in LININGS for name in TISSUE_CLASSES)])
@@ -70,14 +71,20 @@ def _of_regions(tissue: ClassMap, regions: pa.Table) -> Glands:
     """Return the regions of epithelium with their lumina: holes at least half of which does not live."""
     lining = _places(np.array(regions["class"].to_pylist(), object))
     table, lining = regions.filter(pa.array(lining >= 0)), lining[lining >= 0]
-    mpp = np.array(tissue.frame.mpp if tissue.frame else (1.0, 1.0))
-    shape = np.asarray(shapely.transform(shapely.from_wkb(table["geometry"].to_numpy()), lambda xy: xy * mpp))
+    shape = _scaled(table["geometry"], np.array(tissue.frame.mpp if tissue.frame else (1.0, 1.0)))
     lumen = np.array([_lumen_um2(tissue, each) for each in shape], np.float64)
     area, perimeter, roundness = (
         np.asarray(table[name].to_numpy(), np.float64)
         for name in ("area_um2", "outer_perimeter_um", "roundness")
     )
     return Glands(shape, lining, area + lumen, area, lumen, perimeter, roundness)
+
+
+def _scaled(wkb: pa.ChunkedArray, by: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return shapes, x and y times `by`, (n,); some at a time: a section's have millions of corners."""
+    parts = (wkb.slice(at, _AT_ONCE).to_numpy() for at in range(0, len(wkb), _AT_ONCE))
+    scaled = [shapely.transform(shapely.from_wkb(part), lambda xy: xy * by) for part in parts]
+    return np.concatenate([np.empty(0, object), *scaled])
 
 
 def _of_drawn(tissue: ClassMap, drawn: DrawnGlands) -> Glands:

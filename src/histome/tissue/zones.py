@@ -17,6 +17,9 @@ _CARCINOMA = TISSUE_CLASSES.index("CARCINOMA") + 1
 _OTHER_LIVING = np.array([False, *(name in NUCLEATED_TISSUES for name in TISSUE_CLASSES)])
 _OTHER_LIVING[_CARCINOMA] = False
 _Box = tuple[slice, slice]
+# By twice 0 far from the tumor, 1 near it, 2 inside, and 1 more where its outside is near.
+_ZONE_OF_BANDS = np.zeros(256, np.uint8)
+_ZONE_OF_BANDS[:6] = 4, 4, 3, 3, 1, 2
 
 
 class ZoneRule(NamedTuple):
@@ -41,9 +44,9 @@ class ZoneRule(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A mask and where its (0, 0) lies in the map; it may reach beyond the map."""
+    """A mask, or codes, and where its (0, 0) lies in the map; it may reach beyond the map."""
 
-    mask: NDArray[np.bool_]
+    mask: NDArray[Any]
     row: int
     column: int
 
@@ -67,25 +70,33 @@ def find_zones(tissue: ClassMap, rule: ZoneRule = DEFAULT_RULE, *, workers: int 
     analyzed are 0, inside the tumor too; without a tumor all tissue is extratumoral. Distances are between
     the centers of pixels either side of the front.
     """
-    tumor = _tumor(tissue, rule, workers)
-    zones = np.full(tissue.array.shape, 4, np.uint8)
-    if tumor is not None:
-        margin_px = rule.margin_um / tissue.mpp
-        tumor = _framed(tumor, int(margin_px) + 2)
-        _draw_bands(zones, tumor, margin_px, workers)
+    shape, margin_px = tissue.array.shape, rule.margin_um / tissue.mpp
+    zones = _bands_round(_tumor(tissue, rule, workers), shape, margin_px, workers)
     zones[tissue.array == 0] = 0
     return ClassMap(zones, tissue.mpp, ZONE_CLASSES, tissue.origin_px, tissue.frame)
 
 
-def _draw_bands(zones: NDArray[np.uint8], part: _Part, margin_px: float, workers: int) -> None:
-    """Write core and margins of the tumor over `zones`, leaving out what lies beyond the map."""
-    inside, seen = _overlap(part, zones.shape)
-    drawn, mask = zones[seen], part.mask[inside]
-    drawn[distance_to(part.mask, workers=workers).within(margin_px)[inside]] = 3
-    drawn[mask] = 1
-    inner = _near_outside(part.mask, margin_px, workers)[inside]
-    inner &= mask
-    drawn[inner] = 2
+def _bands_round(
+    tumor: _Part | None, shape: tuple[int, ...], margin_px: float, workers: int
+) -> NDArray[np.uint8]:
+    """Return the zones of a map of that shape, all of it taken as analyzed; two maps are held at most."""
+    if tumor is None:
+        return np.full(shape, 4, np.uint8)
+    mask, row, column = _framed(tumor, int(margin_px) + 2)
+    del tumor
+    near = distance_to(mask, workers=workers).within(margin_px).view(np.uint8)
+    near += mask  # 0 far, 1 near, 2 the tumor
+    del mask
+    from_outside = distance_to_codes(near, np.array([True, True, False]), workers=workers).within(margin_px)
+    near *= 2
+    near += from_outside
+    del from_outside
+    part = _Part(cv2.LUT(near, _ZONE_OF_BANDS), row, column)
+    del near
+    zones = np.full(shape, 4, np.uint8)
+    inside, seen = _overlap(part, shape)
+    zones[seen] = part.mask[inside]
+    return zones
 
 
 def _near_outside(mask: NDArray[np.bool_], radius_px: float, workers: int) -> NDArray[np.bool_]:

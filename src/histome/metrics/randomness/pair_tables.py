@@ -69,6 +69,7 @@ def point_fields(maps: TissueMaps) -> Iterator[tuple[Lattice, FieldRows, tuple[i
 
     @lru_cache(maxsize=1)
     def rows(lo: int, hi: int) -> NDArray[np.float64]:
+        rows.cache_clear()  # two strips are not held at once
         strip = np.empty((N_TISSUES, hi - lo, fine.columns))
         for top in range(lo, hi, _ROWS):  # areas of all codes are twice as much as the strip
             end = min(top + _ROWS, hi)
@@ -80,7 +81,7 @@ def point_fields(maps: TissueMaps) -> Iterator[tuple[Lattice, FieldRows, tuple[i
         return strip
 
     shape = (N_TISSUES, fine.rows, fine.columns)
-    yield fine, FieldRows(shape, lambda lo, hi, across: rows(lo, hi)[:, :, across]), NEAR_UM
+    yield fine, FieldRows(shape, lambda lo, hi, across: rows(lo, hi)[:, :, across].copy()), NEAR_UM
     rows.cache_clear()
     yield coarse, FieldRows.of(merged), FAR_UM
 
