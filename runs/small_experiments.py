@@ -28,7 +28,7 @@ from histome.models.card import load_card
 from histome.training import augment
 from histome.training.augment import RgbImage
 from histome.training.loop import Trainer, batches, flushed_subnormals, learning_rate, run
-from histome.training.networks import UNet, conv_block, full_resolution, on_device, scale_pixels
+from histome.training.networks import UNet, conv_block, full_resolution, on_device, scale_pixels, strided_maps
 from histome.training.nuclei.follow import find_with
 from histome.training.nuclei.from_onnx import network_of
 from histome.training.nuclei.train import Recipe, Sampler, losses, make_network
@@ -105,12 +105,7 @@ class Encoded(nn.Module):
     def forward(self, x: Tensor) -> Losses:
         """Pixels as `scale_pixels` leaves them -> outputs of the heads at half the resolution."""
         x = self.stem((x * 60.0 + 190.0 - 127.0) / 128.0)
-        skips = []
-        for block in self.blocks:
-            y = block(x)
-            if y.shape[-1] < x.shape[-1]:
-                skips.append(x)
-            x = y
+        *skips, x = strided_maps(x, self.blocks)
         for block in self.up:
             x = block(torch.cat([nn.functional.interpolate(x, scale_factor=2.0), skips.pop()], 1))
         x = self.last(x)

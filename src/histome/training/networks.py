@@ -4,7 +4,7 @@ Plain 3x3 convolutions with a stride-2 stem and output are the fastest shape on 
 (measured: output resolution is the biggest lever, 3.7-5x; see benchmarks/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -29,6 +29,17 @@ def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Seque
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )
+
+
+def strided_maps(x: Tensor, blocks: Iterable[nn.Module]) -> list[Tensor]:
+    """Send maps (N, C, h, w) through blocks and return the last of each stride, the finest first."""
+    maps = []
+    for block in blocks:
+        y = block(x)
+        if y.shape[-1] < x.shape[-1]:
+            maps.append(x)
+        x = y
+    return [*maps, x]
 
 
 class UNet(nn.Module):

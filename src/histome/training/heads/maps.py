@@ -15,7 +15,7 @@ from histome.models.onnx_export import LARGEST_INLINE_BYTES
 from histome.training.checkpoint import CHECKPOINT
 from histome.training.encoders.network import PlainEncoder, load_student
 from histome.training.encoders.pretraining import load_encoder
-from histome.training.networks import scale_pixels
+from histome.training.networks import scale_pixels, strided_maps
 
 # Input pixels a pixel of the maps that a head reads.
 STRIDES = (4, 8, 16, 32)
@@ -175,13 +175,7 @@ def _of_efficientnet(network: Any, card: EncoderCard) -> Maps:
 
     def read(pixels: Tensor) -> Sequence[Tensor]:
         x = F.relu6(network._bn0(network._conv_stem(normalized(pixels))))
-        maps = []
-        for block in network._blocks:
-            y = block(x)
-            if y.shape[-1] < x.shape[-1]:
-                maps.append(x)
-            x = y
-        return [*maps[1:], x]
+        return strided_maps(x, network._blocks)[1:]
 
     return read
 

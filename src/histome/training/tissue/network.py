@@ -17,7 +17,7 @@ from histome.classes import TISSUE_CLASSES
 from histome.errors import ModelError
 from histome.models.card import Card
 from histome.models.runtime import read_weights
-from histome.training.networks import conv_block
+from histome.training.networks import conv_block, strided_maps
 
 STRIDE = 2
 _ENCODER_CHANNELS = (24, 40, 112, 320)
@@ -70,12 +70,7 @@ class TissueNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits at half the input's resolution."""
         x = self.stem((image.permute(0, 3, 1, 2).float() - 127.0) / 128.0)
-        skips = []
-        for block in self.blocks:
-            y = block(x)
-            if y.shape[-1] < x.shape[-1]:
-                skips.append(x)
-            x = y
+        *skips, x = strided_maps(x, self.blocks)
         for block in self.up:
             x = nn.functional.interpolate(x, scale_factor=2.0, mode=self.upsampling)
             x = block(torch.cat([x, skips.pop()], 1))
