@@ -5,9 +5,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from histome.geometry import morphology
-from histome.geometry.morphology import Components
 from histome.qc.colors import DENSITY_STEP, Evidence
 from histome.qc.foreground import strips
 
@@ -45,8 +45,9 @@ def find_folds(evidence: Evidence, tissue: Mask, *, mpp: float) -> Mask:
     width_um = area_um2 / np.maximum(length_um, mpp)
     slender = width_um <= np.minimum(_FOLD_WIDTH_UM, length_um / _FOLD_SLENDER)
     likely = slender & (length_um >= _FOLD_LENGTH_UM) & (area_um2 >= _FOLD_UM2) & (core_px >= 8)
-    for number in np.flatnonzero(likely):
-        likely[number] = _has_sides(found, int(number), pixels.ordinary, mpp)
+    boxes = find_objects(found.labels)
+    for number in np.flatnonzero(likely).tolist():
+        likely[number] = _has_sides(found.labels, number, boxes[number - 1], pixels.ordinary, mpp)
     return found.where(likely) & tissue
 
 
@@ -92,12 +93,13 @@ def _smooth(evidence: Evidence, first: int, last: int) -> tuple[Plane, Plane]:
     return here[rows], hue[rows]
 
 
-def _has_sides(found: Components, number: int, ordinary: Mask, mpp: float) -> bool:
+def _has_sides(
+    labels: NDArray[np.int32], number: int, within: tuple[slice, ...], ordinary: Mask, mpp: float
+) -> bool:
     inner, outer = (um / mpp for um in _FOLD_SIDES_UM)
-    rows, cols = np.nonzero(found.labels == number)
     pad = int(np.ceil(outer)) + 1
-    box = tuple(slice(max(0, int(v.min()) - pad), int(v.max()) + pad + 1) for v in (rows, cols))
-    band = found.labels[box] == number
+    box = tuple(slice(max(0, side.start - pad), side.stop + pad) for side in within)
+    band = labels[box] == number
     sides = morphology.dilate(band, outer) & ~morphology.dilate(band, inner)
     return bool(ordinary[box][sides].mean() >= _FOLD_SIDES_SHARE) if sides.any() else False
 
