@@ -32,7 +32,7 @@ from histome.store.graph import Stage, with_ancestors
 from histome.store.notebook import notebook_progress
 from histome.store.profile import Profile, load_profile
 from histome.store.runner import Progress, Run
-from histome.threads import available_cpus, check_address_space, limited
+from histome.threads import available_cpus, limited, prepare_memory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,7 +129,7 @@ def profile(
     >>> metrics["LARGEST_ROUNDNESS_BLOOD"]["value"], metrics["LARGEST_ROUNDNESS_BLOOD"]["reason"]
     (None, 'there is no region of blood')
     """
-    check_address_space()  # before the libraries are loaded
+    prepare_memory()  # before the libraries are loaded
     from histome.caveats.about import about_run
     from histome.store.kept import open_or_kept, possible_stages
 
@@ -211,7 +211,7 @@ class _Work:
         self, tissue: "Callable[[], Tissue]", quality: "Callable[[], Quality]"
     ) -> "pa.Table | CellRows":
         from histome.cells import summarize_cells
-        from histome.cells.find import find_nuclei
+        from histome.cells.find import look_for_nuclei, settle
         from histome.cells.table import cell_rows
         from histome.cells.windows import start_search
 
@@ -222,8 +222,9 @@ class _Work:
             cells = self._classify(search, tissue().zones, config)
         else:
             how = {"workers": self.workers, "progress": self._progress("cells")}
-            found = find_nuclei(search, kept=self.run.checkpoint("cells", NUCLEI), **how)
+            seen = look_for_nuclei(search, kept=self.run.checkpoint("cells", NUCLEI), **how)
             search = search.let_go()
+            found = settle(seen, search)
             cells = cell_rows(found, search, tissue().zones, config, workers=self.workers)
         self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)

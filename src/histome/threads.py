@@ -49,6 +49,16 @@ def check_address_space() -> None:
         )
 
 
+def prepare_memory() -> None:
+    """Check the address space, and let Arrow take its memory from the C library, which gives it back.
+
+    To be called before libraries are loaded. Of tissue and cells of ten sections that nobody held any more,
+    80 MB stayed with Arrow's own allocator.
+    """
+    check_address_space()
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def _cgroup_cpus(root: Path, membership: Path) -> float | None:
     """CPUs granted by this process's cgroups and those around them; None without a quota."""
     try:

@@ -127,6 +127,13 @@ class NucleiFile:
         return whole.take(pa.array(rows)).cast(pa.binary())
 
 
+class SeenNuclei(NamedTuple):
+    """What the windows of a search saw, in their order: what is held of each, and where the rest is."""
+
+    located: Located
+    file: NucleiFile
+
+
 class FoundNuclei(NamedTuple):
     """The nuclei of a search.
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from histome.cells.filed import FoundNuclei, NucleiFile
+from histome.cells.filed import FoundNuclei, NucleiFile, SeenNuclei
 from histome.cells.stitch import settle_seams
 from histome.cells.table import cell_rows
 from histome.cells.windows import (
@@ -27,7 +27,7 @@ from histome.models.card import Card
 from histome.models.runtime import Predictor
 from histome.models.tasks import CELL_TASKS, unfit_classes
 from histome.slide import Slide, Tile
-from histome.threads import ordered_map
+from histome.threads import give_back_memory, ordered_map
 from histome.tissue import Tissue, whole_field
 from histome.tissue.zones import find_zones
 
@@ -123,15 +123,32 @@ def find_nuclei(
     kept: KeptParts[Nuclei] | None = None,
 ) -> FoundNuclei:
     """Return every nucleus of a search once, as its windows measured it."""
+    return settle(look_for_nuclei(search, workers=workers, progress=progress, kept=kept), search)
+
+
+def look_for_nuclei(
+    search: CellSearch,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    kept: KeptParts[Nuclei] | None = None,
+) -> SeenNuclei:
+    """Return what each window of a search sees: nuclei at seams are seen more than once."""
     check_card(search.network.card)
     windows, told = tissue_windows(search), progress or (lambda done_mm2, total_mm2: None)
     card, look = search.network.card, partial(find_in_window, search)
     file = NucleiFile(np.array(search.slide.mpp[:2]))
+    give_back_memory()  # of what was read with the map
     options = {"workers": workers, "progress": told, "kept": kept, "shrink": file.take}
-    located = join([file.take(no_nuclei(card)), *look_through(look, windows, **options)])
+    return SeenNuclei(join([file.take(no_nuclei(card)), *look_through(look, windows, **options)]), file)
+
+
+def settle(seen: SeenNuclei, search: CellSearch) -> FoundNuclei:
+    """Return each nucleus once; of the search no more than the card is needed."""
+    located, overlap = seen.located, search.network.card.thresholds.nms
     keep = located.owner == located.window
-    keep[located.at_seam] = settle_seams(file.near_seams(), overlap=card.thresholds.nms)
-    return FoundNuclei(located.select(keep), file, np.flatnonzero(keep))
+    keep[located.at_seam] = settle_seams(seen.file.near_seams(), overlap=overlap)
+    return FoundNuclei(located.select(keep), seen.file, np.flatnonzero(keep))
 
 
 def check_card(card: Card) -> None:

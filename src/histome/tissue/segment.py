@@ -143,26 +143,23 @@ class _ChunkRows:
 
     def __init__(self, target: ProbabilityMap) -> None:
         classes, _, width = target.array.shape
-        self._target, self._held = target, np.empty((classes, 0, width), np.uint8)
-        self._first = 0
+        self._target, self._rows = target, np.empty((classes, PROBABILITY_CHUNK_PX, width), np.uint8)
+        self._first, self._held = 0, 0
 
     def append(self, planes: Planes) -> None:
-        """Take the next rows; write the rows of chunks that are complete, and hold a copy of the others."""
-        held = self._held.shape[1]
-        whole = (held + planes.shape[1]) // PROBABILITY_CHUNK_PX * PROBABILITY_CHUNK_PX
-        if whole:
-            self._write(planes[:, : whole - held])
-            planes = planes[:, whole - held :]
-        self._held = np.concatenate([self._held, planes], axis=1)
+        """Take a copy of the next rows; write the rows of chunks that are complete."""
+        while planes.shape[1]:
+            taken = planes[:, : PROBABILITY_CHUNK_PX - self._held]
+            self._rows[:, self._held : self._held + taken.shape[1]] = taken
+            self._held += taken.shape[1]
+            planes = planes[:, taken.shape[1] :]
+            if self._held == PROBABILITY_CHUNK_PX:
+                self.close()
 
     def close(self) -> None:
-        """Write what is held."""
-        self._write(self._held[:, :0])
-
-    def _write(self, planes: Planes) -> None:
-        """Write what is held and some rows more, one class at a time."""
-        rows = slice(self._first, self._first + self._held.shape[1] + planes.shape[1])
-        for k, (held, plane) in enumerate(zip(self._held, planes, strict=True)):
-            if held.any() or plane.any():
-                self._target.put(k, rows, np.concatenate([held, plane]))
-        self._first, self._held = rows.stop, self._held[:, :0].copy()
+        """Write what is held, one class at a time."""
+        rows = slice(self._first, self._first + self._held)
+        for k, plane in enumerate(self._rows[:, : self._held]):
+            if plane.any():
+                self._target.put(k, rows, plane)
+        self._first, self._held = rows.stop, 0
