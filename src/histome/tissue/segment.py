@@ -16,8 +16,12 @@ from histome.qc import Quality
 from histome.slide import Box, ClassMap, ProbabilityMap, Slide, Tile, TileGrid
 from histome.slide.maps import PROBABILITY_CHUNK_PX
 from histome.slide.tiles import box_of
+from histome.temporary import keeping, temporary_file
 from histome.tissue.tissue import Tissue
 from histome.tissue.zones import zone_rule
+
+# As a line about the disk names it.
+_WAITING = "probabilities"
 
 
 def segment_tissue(
@@ -139,18 +143,26 @@ def _exclusive(planes: Planes, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 class _ChunkRows:
-    """Collects rows from top to bottom and writes whole rows of chunks: each chunk is compressed once."""
+    """Collects rows from top to bottom and writes whole rows of chunks: each chunk is compressed once.
+
+    Rows wait in a file: 512 of seven classes of a slide 80 mm wide are 150 MB.
+    """
 
     def __init__(self, target: ProbabilityMap) -> None:
-        classes, _, width = target.array.shape
-        self._target, self._rows = target, np.empty((classes, PROBABILITY_CHUNK_PX, width), np.uint8)
+        self._target, self._width = target, target.array.shape[2]
+        with keeping(_WAITING):
+            self._file = temporary_file(self)
         self._first, self._held = 0, 0
 
     def append(self, planes: Planes) -> None:
-        """Take a copy of the next rows; write the rows of chunks that are complete."""
+        """Take the next rows; write the rows of chunks that are complete."""
         while planes.shape[1]:
             taken = planes[:, : PROBABILITY_CHUNK_PX - self._held]
-            self._rows[:, self._held : self._held + taken.shape[1]] = taken
+            with keeping(_WAITING):
+                for k, rows in enumerate(taken):
+                    self._file.seek((k * PROBABILITY_CHUNK_PX + self._held) * self._width)
+                    self._file.write(np.ascontiguousarray(rows).data)
+                self._file.flush()
             self._held += taken.shape[1]
             planes = planes[:, taken.shape[1] :]
             if self._held == PROBABILITY_CHUNK_PX:
@@ -159,7 +171,9 @@ class _ChunkRows:
     def close(self) -> None:
         """Write what is held, one class at a time."""
         rows = slice(self._first, self._first + self._held)
-        for k, plane in enumerate(self._rows[:, : self._held]):
+        for k in range(self._target.array.shape[0] if self._held else 0):
+            self._file.seek(k * PROBABILITY_CHUNK_PX * self._width)
+            plane = np.fromfile(self._file, np.uint8, self._held * self._width)
             if plane.any():
-                self._target.put(k, rows, plane)
+                self._target.put(k, rows, plane.reshape(-1, self._width))
         self._first, self._held = rows.stop, 0
