@@ -73,12 +73,16 @@ def tile_phenotypes(cells: pa.Table, size_um: float, *, known: Phenotypes | None
 
 def _tiles(cells: PatchCells, size_um: float) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
     """Yield row, column and the cells of each tile with cells."""
+    if not len(cells.x):
+        return
     row, column = (np.floor(at / size_um).astype(np.int64) for at in (cells.y, cells.x))
-    order = np.lexsort((column, row))
-    tile = np.stack([row[order], column[order]])
-    starts = np.flatnonzero((np.diff(tile, prepend=tile[:, :1] - 1) != 0).any(axis=0))
-    for inside in np.split(order, starts[1:]) if len(order) else ():
-        yield int(row[inside[0]]), int(column[inside[0]]), inside
+    first, across = int(column.min()), int(np.ptp(column)) + 1
+    tile = row * across + (column - first)
+    del row, column
+    order = np.argsort(tile, kind="stable")
+    for inside in np.split(order, np.flatnonzero(np.diff(tile[order])) + 1):
+        row_of, column_of = divmod(int(tile[inside[0]]), across)
+        yield row_of, column_of + first, inside
 
 
 def _row(cells: PatchCells, known: Phenotypes) -> dict[str, Any]:

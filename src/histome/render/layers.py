@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -48,15 +48,20 @@ def class_shares(class_map: ClassMap, extent_um: tuple[float, float], shape: tup
 
 
 def shrink_values(
-    values: np.ndarray, class_map: ClassMap, extent_um: tuple[float, float], shape: tuple[int, int]
+    read: Callable[[], np.ndarray],
+    class_map: ClassMap,
+    extent_um: tuple[float, float],
+    shape: tuple[int, int],
 ) -> np.ndarray:
     """Return the mean of a map's values in a picture of the slide, float32 (h, w); see `shrink_map`.
 
-    `values`, uint8, lie on the pixels of `class_map`, and become 0 where it is not analyzed; what is mostly
-    not analyzed is NaN.
+    What `read` gives, uint8, lies on the pixels of `class_map`, and becomes 0 where it is not analyzed; what
+    is mostly not analyzed is NaN.
     """
     share = _area_share(class_map, extent_um, ~_only(0), shape)
-    values[class_map.array == 0] = 0
+    values = read()
+    for own, codes in zip(values, class_map.array, strict=True):  # row by row: a mask is as large as the map
+        own[codes == 0] = 0
     sums = _resized(_chosen(values, class_map.mpp, extent_um, _SAME), shape).astype(np.float32)
     return np.where(share > 127, 255 * sums / np.maximum(share, 1), np.float32(np.nan))
 

@@ -110,12 +110,12 @@ def draw_overview(inputs: ReportInputs, config: ReportConfig) -> Overview:
     return Overview(pixels, layers, extent_um)
 
 
-def _carcinoma(inputs: ReportInputs) -> np.ndarray | None:
-    """The probability of carcinoma on the pixels of the map, 0-255; None where it was not kept."""
+def _carcinoma(inputs: ReportInputs) -> Callable[[], np.ndarray] | None:
+    """What reads the probability of carcinoma on the pixels of the map, 0-255; None where it was not kept."""
     found = inputs.probabilities
     if found is None or inputs.tissue is None or found.array.shape[1:] != inputs.tissue.array.shape:
         return None
-    return np.asarray(found.array[found.classes.index("CARCINOMA")])
+    return lambda: np.asarray(found.array[found.classes.index("CARCINOMA")])
 
 
 def _area_layers(

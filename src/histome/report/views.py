@@ -157,19 +157,28 @@ def _sum_candidates(
     bin_um: float,
 ) -> _ViewSums:
     columns, rows = (max(_BINS, int(np.ceil(side / bin_um))) for side in extent_um)
-    column = np.clip((cells.x_um / bin_um).astype(np.int64), 0, columns - 1)
-    row = np.clip((cells.y_um / bin_um).astype(np.int64), 0, rows - 1)
-    flat = (cells.codes * rows + row) * columns + column
-    size = rows * columns
-    counts = np.bincount(flat, minlength=len(CELL_CLASSES) * size).reshape(-1, rows, columns)
-    confidence = np.bincount(row * columns + column, weights=cells.confidence, minlength=size)
+    counts, confidence = _sums_of_bins(cells, bin_um, (rows, columns))
     padded_um = (columns * bin_um, rows * bin_um)
     return _ViewSums(
         _box_sum(counts),
-        _box_sum(confidence.reshape(1, rows, columns))[0],
+        _box_sum(confidence)[0],
         _box_share(tissue, padded_um, (rows, columns), len(TISSUE_CLASSES)),
         _box_share(quality, padded_um, (rows, columns), len(QC_CLASSES)),
     )
+
+
+def _sums_of_bins(cells: CellArrays, bin_um: float, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return cells by class (9, rows, columns) and the sum of their confidences (1, rows, columns)."""
+    (rows, columns), size = shape, shape[0] * shape[1]
+    row = np.clip((cells.y_um / bin_um).astype(np.int64), 0, rows - 1)
+    column = np.clip((cells.x_um / bin_um).astype(np.int64), 0, columns - 1)
+    row *= columns
+    row += column
+    del column
+    confidence = np.bincount(row, weights=cells.confidence, minlength=size)
+    row += cells.codes.astype(np.int64) * size
+    counts = np.bincount(row, minlength=len(CELL_CLASSES) * size)
+    return counts.reshape(-1, rows, columns), confidence.reshape(1, rows, columns)
 
 
 def _box_share(
