@@ -115,29 +115,30 @@ class Cells:
         )
 
 
-class FiledRows(Sequence[NDArray[np.float64]]):
+class FiledRows(Sequence[NDArray[Any]]):
     """Arrays (n,) that wait in a temporary file and are read one by one: 8 bytes a cell in place of 72."""
 
-    def __init__(self, rows: Iterable[NDArray[np.float64]]) -> None:
-        self._bytes = []
+    def __init__(self, rows: Iterable[NDArray[Any]]) -> None:
+        self._rows: list[tuple[int, np.dtype, int]] = []
         with keeping(_KEPT):
             self._file = temporary_file(self)
             for row in rows:
-                self._bytes.append(self._file.write(row.tobytes()))
+                self._rows.append((self._file.tell(), row.dtype, len(row)))
+                self._file.write(row.tobytes())
             self._file.flush()
 
     def __len__(self) -> int:
         """Return how many arrays there are."""
-        return len(self._bytes)
+        return len(self._rows)
 
-    def __getitem__(self, k: int) -> NDArray[np.float64]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, k: int) -> NDArray[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Read one."""
-        start = sum(self._bytes[:k])
         if not 0 <= k < len(self):
             raise IndexError(k)
+        start, kind, length = self._rows[k]
         with keeping(_KEPT):
             self._file.seek(start)
-            return np.fromfile(self._file, np.float64, self._bytes[k] // 8)
+            return np.fromfile(self._file, kind, length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +182,16 @@ class Specimen:
         self._for_now.clear()
 
     def per_cell(self, derive: "Callable[[Specimen], NDArray[Any]]") -> NDArray[Any]:
-        """Return derive(specimen), an array (n,) whose items depend on their own cell and the maps only."""
+        """Return derive(specimen), an array (n,) whose items depend on their own cell and the maps only.
+
+        It is computed once and waits on disk.
+        """
         if self.origin is not None:
             whole, rows = self.origin
             return whole.per_cell(derive)[rows]
-        return self.once(derive)
+        if derive not in self._derived:
+            self._derived[derive] = FiledRows([derive(self)])
+        return self._derived[derive][0]
 
     @cached_property
     def nucleated(self) -> NDArray[np.int16]:
@@ -275,7 +281,8 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
     if missing:
         raise HistomeError(f"the cells table has no column {', '.join(missing)}.")
     x_um, y_um = _finite(table, "x_um"), _finite(table, "y_um")
-    columns = NucleusColumns(table, np.arange(len(x_um), dtype=np.int32))
+    # Without what the arrays hold: where nobody else holds the table, memory does not either.
+    columns = NucleusColumns(table.drop_columns(["x_um", "y_um"]), np.arange(len(x_um), dtype=np.int32))
     cells = Cells(
         x_um,
         y_um,
