@@ -32,6 +32,7 @@ KEPT = HERE / "curriculum"
 _MARK, _END = "<!-- ablations -->\n", "<!-- end -->"
 _HEADS = ("steps a stage", "stage 1, mean IoU", "stage 2", "stage 3", "stage 2 less stage 1")
 _HEADS += ("last stage less best before", "PQ of the best stage", "CPU-hours")
+_SMALLEST_P = 0.001
 _SIDE_PX, _TISSUE = 256, 210  # a square whose mean is darker holds tissue
 _SCALES = {k: 0.5 + 0.1 * k for k in range(6)}
 # Name -> what it changes; "all" is the full method at the reduced length.
@@ -149,11 +150,15 @@ def row(kept: Mapping[str, Any]) -> str:
     """A line of the table: mean IoU of each stage, the gain of the last, PQ by data set, CPU hours."""
     stages = [StageResult(**stage) for stage in kept["stages"]]
     cells = [_told(r.scores["pixels"]["miou"]) for r in stages] + [""] * (3 - len(stages))
-    gains = [r.gain and f"{_told(r.gain)}, p {r.gain['p']:.3f}" for r in stages[1:]]
+    gains = [r.gain and f"{_told(r.gain)}, p {_p(r.gain['p'])}" for r in stages[1:]]
     best = best_stage(stages)
     pq = "; ".join(f"{name} {_told(e['pq'])}" for name, e in best.scores.items() if "pq" in e)
     told = [f"{stages[0].steps:,}", *cells, gains[0] or "", gains[-1] or "", f"stage {best.stage}: {pq}"]
     return f"| {kept['name']} | " + " | ".join([*told, f"{kept['cpu_hours']:.2f}"]) + " |"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= _SMALLEST_P else f"< {_SMALLEST_P:g}"
 
 
 def _told(e: Mapping[str, float]) -> str:
