@@ -193,8 +193,8 @@ class FiledMap(ClassMap):
 
     def __init__(self, path: Path) -> None:
         with _file_of_map(path) as (_, about):
-            read = dict(zip(("mpp", "classes", "origin_px", "frame"), about, strict=True))
-        vars(self).update(read, _path=path)
+            mpp, classes, origin_px, frame = about
+        vars(self).update(mpp=mpp, classes=classes, origin_px=origin_px, frame=frame, _path=path)
 
     @property
     def array(self) -> NDArray[np.uint8]:  # pyright: ignore[reportIncompatibleVariableOverride]
