@@ -170,10 +170,11 @@ def near_groups(specimen: Specimen) -> NDArray[np.uint64]:
     cells, places = specimen.cells, specimen.for_now(places_of)
     grid = build_grid(cells.x_um, cells.y_um, RADII_UM[-1] / 2)
     # One bit for each (class, place): 54 of 64.
-    groups = np.left_shift(
-        np.uint64(1), (cells.label[:, None] * N_PLACES + np.arange(N_PLACES)).astype(np.uint64)
-    )
-    bits = np.bitwise_or.reduce(np.where(places, groups, np.uint64(0)), axis=1)[grid.order]
+    first, bits = (cells.label * N_PLACES).astype(np.uint64), np.zeros(len(cells), np.uint64)
+    for place in range(N_PLACES):
+        inside = places[:, place]
+        bits[inside] |= np.left_shift(np.uint64(1), first[inside] + np.uint64(place))
+    bits = bits[grid.order]
     limits = np.asarray(RADII_UM, float) ** 2
     near = np.zeros((len(cells), len(RADII_UM)), np.uint64)
     run_chunks(
