@@ -134,7 +134,6 @@ def measure(
         workers=workers,
     )
     specimen = counted_specimen(maps, cells_as_arrays(cells, tissue.map))
-    del cells, tissue  # of which the specimen holds what it needs
     return measure_specimen(specimen, config or MetricsConfig())
 
 

@@ -281,8 +281,7 @@ def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
     if missing:
         raise HistomeError(f"the cells table has no column {', '.join(missing)}.")
     x_um, y_um = _finite(table, "x_um"), _finite(table, "y_um")
-    # Without what the arrays hold: where nobody else holds the table, memory does not either.
-    columns = NucleusColumns(table.drop_columns(["x_um", "y_um"]), np.arange(len(x_um), dtype=np.int32))
+    columns = NucleusColumns(table, np.arange(len(x_um), dtype=np.int32))
     cells = Cells(
         x_um,
         y_um,
