@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 from histome.datasets.fields import read_image, read_rows
+from histome.errors import DataError
 from histome.slide import open_slide
 from histome.training.uperhover.config import CurriculumConfig
 from histome.training.uperhover.curriculum import StageResult, best_stage, run_curriculum, table
@@ -113,6 +114,9 @@ def run_one(name: str, config: CurriculumConfig, out: Path) -> None:
         reuse_first_stage(out / key("all"), folder)
     try:
         results = run_curriculum(config, folder)
+    except DataError:  # a stage saw no nucleus: what was before it stands, and the row says no more
+        done = [folder / f"stage{k}/result.json" for k in range(1, len(config.stages) + 1)]
+        results = [StageResult(**json.loads(path.read_text())) for path in done if path.exists()]
     finally:
         with hours.open("a") as file:
             file.write(f"{key(name)},{(time.process_time() - began) / 3600:.4f}\n")
@@ -153,7 +157,8 @@ def row(kept: Mapping[str, Any]) -> str:
     gains = [r.gain and f"{_told(r.gain)}, p {_p(r.gain['p'])}" for r in stages[1:]]
     best = best_stage(stages)
     pq = "; ".join(f"{name} {_told(e['pq'])}" for name, e in best.scores.items() if "pq" in e)
-    told = [f"{stages[0].steps:,}", *cells, gains[0] or "", gains[-1] or "", f"stage {best.stage}: {pq}"]
+    first, last = (gains[0] or "", gains[-1] or "") if gains else ("no nucleus to learn from", "")
+    told = [f"{stages[0].steps:,}", *cells, first, last, f"stage {best.stage}: {pq}"]
     return f"| {kept['name']} | " + " | ".join([*told, f"{kept['cpu_hours']:.2f}"]) + " |"
 
 
