@@ -12,6 +12,7 @@ from histome import temporary
 from histome.cells.filed import NucleiFile
 from histome.cells.rows import CellRows
 from histome.errors import Interrupted, OutputError
+from histome.geotable import FiledTable
 from histome.metrics.specimen import FiledRows
 from histome.slide.maps import ProbabilityMap
 
@@ -32,11 +33,15 @@ def distances() -> FiledRows:
     return FiledRows(iter([np.zeros(3)]))
 
 
+def columns() -> FiledTable:
+    return FiledTable(iter([pa.table({"x": [1.0]})]))
+
+
 def probabilities() -> ProbabilityMap:
     return ProbabilityMap.empty((4, 4), 2.0, ("a", "b"))
 
 
-@pytest.mark.parametrize("keep", [cells, distances])
+@pytest.mark.parametrize("keep", [cells, distances, columns])
 def test_a_full_disk_is_one_line(keep: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is there, and takes nothing."""
 

@@ -1,7 +1,7 @@
 """Tables of shapes on a slide, in level-0 px: GeoParquet 1.1, as cells and regions are written and read."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from histome.errors import HistomeError
+from histome.temporary import keeping, temporary_file
 
 ROW_GROUP = 65_536
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -150,3 +151,65 @@ def read_geo_table(
     if missing:
         raise HistomeError(f"{path}: it has no column {', '.join(missing)}.")
     return table
+
+
+class FiledTable:
+    """A table whose columns wait in a temporary file and are read one by one, each time they are asked for.
+
+    For the tables of a whole slide, of which little is needed at once.
+    """
+
+    def __init__(self, columns: Iterable[pa.Table]) -> None:
+        """Keep the columns of tables of the same rows, one after the other."""
+        self._places: dict[str, tuple[int, int]] = {}
+        self.schema, self._length = pa.schema([]), 0
+        with keeping("columns"):
+            self._file = temporary_file(self)
+            for table in columns:
+                self._length = len(table)
+                fields = [*self.schema, *table.schema]
+                self.schema = pa.schema(fields, metadata=table.schema.metadata)
+                for name in table.column_names:
+                    start = self._file.tell()
+                    with pa.ipc.new_stream(self._file, table.select([name]).schema) as stream:
+                        stream.write_table(table.select([name]))
+                    self._places[name] = (start, self._file.tell() - start)
+            self._file.flush()
+
+    @property
+    def column_names(self) -> list[str]:
+        """Their names, in order."""
+        return list(self._places)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._length
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        """Read a column."""
+        start, size = self._places[name]
+        with keeping("columns"):
+            self._file.seek(start)
+            return pa.ipc.open_stream(self._file.read(size)).read_all()[name]
+
+    def filter(self, rows: pa.Array) -> pa.Table:
+        """Return the chosen rows of all columns, by mask."""
+        return pa.table([self[name].filter(rows) for name in self._places], schema=self.schema)
+
+    def select(self, names: Sequence[str]) -> pa.Table:
+        """Read some columns."""
+        fields = [self.schema.field(name) for name in names]
+        schema = pa.schema(fields, metadata=self.schema.metadata)
+        return pa.table([self[name] for name in names], schema=schema)
+
+    def in_memory(self) -> pa.Table:
+        """Read all columns."""
+        return self.select(self.column_names)
+
+
+TableLike = pa.Table | FiledTable
+
+
+def file_geo_table(path: Path | str, columns: Sequence[str]) -> FiledTable:
+    """Read columns of a Parquet file one by one into a `FiledTable`; raises as `read_geo_table`."""
+    return FiledTable(read_geo_table(path, columns=[name]) for name in columns)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from histome.cells.rows import CellRows
     from histome.cells.windows import CellSearch
+    from histome.geotable import FiledTable, TableLike
     from histome.interop.given import RunFiles
     from histome.models.card import Card
     from histome.models.runtime import Predictor
@@ -224,8 +225,7 @@ class _Work:
             how = {"workers": self.workers, "progress": self._progress("cells")}
             seen = look_for_nuclei(search, kept=self.run.checkpoint("cells", NUCLEI), **how)
             search = search.let_go()
-            found = settle(seen, search)
-            cells = cell_rows(found, search, tissue().zones, config, workers=self.workers)
+            cells = cell_rows(settle(seen, search), search, tissue().zones, config, workers=self.workers)
         self.run.tell(cells=summarize_cells(cells))
         self._check_broken(quality)
         return cells
@@ -243,7 +243,7 @@ class _Work:
         return cells
 
     @_limited
-    def measure(self, tissue: "Tissue", cells: "pa.Table", quality: "Quality") -> "pa.Table":
+    def measure(self, tissue: "Tissue", cells: "FiledTable", quality: "Quality") -> "pa.Table":
         from histome.metrics import count_metrics, measure
 
         cells, tissue = self._corrected(cells, tissue)
@@ -252,7 +252,7 @@ class _Work:
         return metrics
 
     @_limited
-    def measure_parts(self, tissue: "Tissue", cells: "pa.Table") -> Parts:
+    def measure_parts(self, tissue: "Tissue", cells: "FiledTable") -> Parts:
         from histome.metrics.subregions import measure_subregions
         from histome.tissue.zones import zone_rule
 
@@ -283,7 +283,7 @@ class _Work:
         """How the metrics are kept: with the corrections that they were taken with."""
         return with_edits(METRICS, find_edits(self.config.metrics.edits, self.slide.id))
 
-    def _corrected(self, cells: "pa.Table", tissue: "Tissue") -> "tuple[pa.Table, Tissue]":
+    def _corrected(self, cells: "FiledTable", tissue: "Tissue") -> "tuple[TableLike, Tissue]":
         """Return cells and tissue as people corrected them; as they are where nobody did."""
         if file := find_edits(self.config.metrics.edits, self.slide.id):
             from histome.store.edits import apply_file
@@ -299,8 +299,7 @@ class _Work:
 
         `unseen` are those that were broken when the quality map was made, by default as its stage says.
         """
-        boxes = self.run.broken_tiles()
-        if not boxes:
+        if not (boxes := self.run.broken_tiles()):
             return
         from histome.qc.broken import box_mask, broken_share
         from histome.slide.broken import broken_tiles_line

@@ -25,6 +25,7 @@ from histome.geometry.distance import distance_to_codes
 from histome.geometry.grid import neighbor_counts
 from histome.geotable import (
     Column,
+    TableLike,
     described,
     geo_schema,
     geo_table,
@@ -276,7 +277,7 @@ def _columns(
     return columns | {"distance_to_carcinoma_um": whole.carcinoma_um[part]}
 
 
-def class_codes(table: pa.Table) -> NDArray[np.int64]:
+def class_codes(table: TableLike) -> NDArray[np.int64]:
     """Return the place in CELL_CLASSES of each cell's class, (n,) int64; -1 for a null or another name."""
     names = table["class"].combine_chunks().cast(pa.string())
     codes = pc.call_function("index_in", [names], pc.SetLookupOptions(pa.array(CELL_CLASSES)))

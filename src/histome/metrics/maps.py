@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.geometry.distance import DistanceField, distance_to_codes
+from histome.geotable import TableLike
 from histome.slide.maps import ClassMap
 from histome.tissue.glands import DrawnGlands
 from histome.tissue.zones import find_zones
@@ -34,7 +34,7 @@ class TissueMaps:
 
     tissue: ClassMap
     quality: ClassMap | None = None
-    regions: pa.Table | None = None
+    regions: TableLike | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     workers: int = 1
     drawn_zones: ClassMap | None = None
@@ -141,7 +141,7 @@ def make_tissue_maps(
     tissue: ClassMap,
     *,
     quality: ClassMap | None = None,
-    regions: pa.Table | None = None,
+    regions: TableLike | None = None,
     zones: ClassMap | None = None,
     glands: DrawnGlands | None = None,
     facts: Mapping[str, float] | None = None,

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.config import MetricsConfig
+from histome.geotable import TableLike
 from histome.metrics.catalogue import list_metrics, measured_together, select_families
 from histome.metrics.declaration import Family, Metric, templates_of
 from histome.metrics.evidence import evidence_column
@@ -60,7 +61,7 @@ class MetricCounts(NamedTuple):
 
 def measure(
     tissue: Tissue,
-    cells: pa.Table,
+    cells: TableLike,
     quality: Quality | None = None,
     config: MetricsConfig | None = None,
     *,

@@ -14,6 +14,7 @@ from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import HistomeError
 from histome.geometry.kdtree import build_tree, nearest_squared
+from histome.geotable import TableLike
 from histome.metrics.axes import NUCLEUS_FEATURES
 from histome.metrics.maps import NUCLEATED_OF_CODE, TissueMaps
 from histome.metrics.results import quotient
@@ -37,7 +38,7 @@ class NucleusColumns(Mapping[str, NDArray[np.float64]]):
     Kept, each would be 8 bytes a cell beside the table.
     """
 
-    def __init__(self, table: pa.Table, rows: NDArray[np.int32]) -> None:
+    def __init__(self, table: TableLike, rows: NDArray[np.int32]) -> None:
         names = [name for name, _, _ in NUCLEUS_FEATURES.values() if name in table.column_names]
         if set(_AXES) <= set(names) and _ASPECT not in names:
             names.append(_ASPECT)
@@ -270,7 +271,7 @@ def cross_count(a: NDArray[np.integer], b: NDArray[np.integer], shape: tuple[int
     ).reshape(shape)
 
 
-def cells_as_arrays(table: pa.Table, tissue: ClassMap) -> Cells:
+def cells_as_arrays(table: TableLike, tissue: ClassMap) -> Cells:
     """Return a cells table as arrays; the tissue of each cell is read from the map.
 
     Needs x_um, y_um and class; takes confidence, abstained and the nuclear features where they are.
@@ -312,13 +313,13 @@ def _refuse_crowds(cells: Cells) -> None:
         )
 
 
-def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+def _floats(table: TableLike, name: str) -> NDArray[np.float64]:
     """Return a column as float64 with NaN for nulls."""
     column = pc.cast(table[name], pa.float64())
     return np.ascontiguousarray(pc.fill_null(column, np.nan).to_numpy(), np.float64)
 
 
-def _finite(table: pa.Table, name: str) -> NDArray[np.float64]:
+def _finite(table: TableLike, name: str) -> NDArray[np.float64]:
     """Return a coordinate column; raises HistomeError that names the first row without a finite value."""
     column = _floats(table, name)
     bad = np.flatnonzero(~np.isfinite(column))
@@ -329,12 +330,12 @@ def _finite(table: pa.Table, name: str) -> NDArray[np.float64]:
     return column
 
 
-def _booleans(table: pa.Table, name: str) -> NDArray[np.bool_]:
+def _booleans(table: TableLike, name: str) -> NDArray[np.bool_]:
     """Return a column as bool, null as False."""
     return pc.fill_null(pc.cast(table[name], pa.bool_()), False).to_numpy().astype(bool)
 
 
-def _labels(table: pa.Table) -> NDArray[np.int16]:
+def _labels(table: TableLike) -> NDArray[np.int16]:
     """Return class codes; raises HistomeError that lists every class that is not one of the nine."""
     codes = class_codes(table)
     if (codes < 0).any():

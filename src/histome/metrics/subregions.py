@@ -15,6 +15,7 @@ from histome.config import MetricsConfig
 from histome.errors import UsageError
 from histome.geometry.raster import paint_polygons
 from histome.geometry.shapes import Shapes
+from histome.geotable import TableLike
 from histome.metrics.maps import make_tissue_maps
 from histome.metrics.measuring import METRIC_SCHEMA, measure_specimen
 from histome.metrics.specimen import cells_as_arrays, counted_specimen
@@ -44,7 +45,7 @@ class Subregion(NamedTuple):
 
 def measure_subregions(
     tissue: ClassMap,
-    cells: pa.Table,
+    cells: TableLike,
     per: str,
     *,
     polygons: Shapes | None = None,

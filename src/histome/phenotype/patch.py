@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.cells import find_cells
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES
 from histome.errors import UsageError
+from histome.geotable import TableLike
 from histome.models.registry import find_model, open_model
 from histome.models.tasks import CELL_TASKS
 from histome.phenotype.axes import PANNUKE_CLASSES, Phenotypes, Unit, phenotypes, phenotypes_of
@@ -163,13 +163,17 @@ def _unit(name: str, length: Unit) -> str:
     return next((unit for part, unit in units.items() if part in name), "1")
 
 
-def pannuke_cells(table: pa.Table) -> tuple[PatchCells, int]:
+def pannuke_cells(table: TableLike) -> tuple[PatchCells, int]:
     """Return a cells table's cells by the six classes, in um, and how many of class other were left out."""
     code = _CODES[class_codes(table)]
-    x_um, y_um = (table[name].to_numpy().astype(np.float64) for name in ("x_um", "y_um"))
+    kept = code > 0
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.asarray(table[name].to_numpy()[kept], np.float64)
+
     known = "area_um2" in table.column_names  # cells found elsewhere may be points
-    area_um2 = table["area_um2"].to_numpy().astype(np.float64) if known else np.full(len(x_um), np.nan)
-    cells = PatchCells(x_um, y_um, area_um2, code).select(code > 0)
+    area_um2 = column("area_um2") if known else np.full(np.count_nonzero(kept), np.nan)
+    cells = PatchCells(column("x_um"), column("y_um"), area_um2, code[kept])
     return cells, len(code) - len(cells.code)
 
 

@@ -14,6 +14,7 @@ from pyarrow import csv
 
 from histome.cells.table import counted_cells
 from histome.errors import UsageError
+from histome.geotable import TableLike
 from histome.metrics.subregions import tile_size_um
 from histome.phenotype.axes import Phenotypes, phenotypes, phenotypes_of
 from histome.phenotype.features import PatchCells, measure_cells
@@ -39,7 +40,7 @@ def _schema() -> pa.Schema:
     )
 
 
-def tile_phenotypes(cells: pa.Table, size_um: float, *, known: Phenotypes | None = None) -> pa.Table:
+def tile_phenotypes(cells: TableLike, size_um: float, *, known: Phenotypes | None = None) -> pa.Table:
     """Return the phenotype of each tile of `size_um` that holds cells, by y, then x.
 
     Tiles lie from the slide's corner on; a cell belongs to the tile of its center. A tile's values are those
@@ -60,8 +61,10 @@ def tile_phenotypes(cells: pa.Table, size_um: float, *, known: Phenotypes | None
         One row a tile: x_um, y_um (its corner), size_um, the names of `features.patch_features`, a column of
         labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null).
     """
-    read = [name for name in ("x_um", "y_um", "class", "area_um2", "counted") if name in cells.column_names]
-    found, _ = pannuke_cells(counted_cells(cells.select(read)))
+    if "counted" in cells.column_names:
+        named = ("x_um", "y_um", "class", "area_um2", "counted")
+        cells = counted_cells(cells.select([name for name in named if name in cells.column_names]))
+    found, _ = pannuke_cells(cells)
     known = known or phenotypes()
     rows = [
         {"x_um": column * size_um, "y_um": row * size_um, "size_um": size_um}

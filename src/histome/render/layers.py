@@ -67,6 +67,7 @@ def shrink_values(
 
 
 _SAME = np.arange(256, dtype=np.uint8)
+_ROWS = 1024
 
 
 def _chosen(
@@ -78,7 +79,9 @@ def _chosen(
     if inside.shape == (height, width):
         return inside if value_of is _SAME else cv2.LUT(inside, value_of)
     found = np.full((height, width), value_of[0], np.uint8)
-    cv2.LUT(inside, value_of, dst=found[: inside.shape[0], : inside.shape[1]])
+    for top in range(0, len(inside), _ROWS):  # into a part of an array OpenCV writes by way of a copy
+        rows = slice(top, min(top + _ROWS, len(inside)))
+        found[rows, : inside.shape[1]] = cv2.LUT(inside[rows], value_of)
     return found
 
 

@@ -17,9 +17,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import histome
-from histome.cells.table import counted_cells, read_cells, read_outlines
+from histome.cells.table import read_cells, read_outlines
 from histome.config import ReportConfig
 from histome.errors import MissingPartError
+from histome.geotable import FiledTable, TableLike
 from histome.metrics.format import MetricValue
 from histome.models.card import Card
 from histome.models.label_support import card_support, table_support, weakly_supported
@@ -54,7 +55,7 @@ from histome.slide.reader import Slide
 from histome.store.profile import Profile
 
 # What pages say and draw of cells, but for the outlines of a few: the other columns are not read.
-_READ = ("counted", "x_um", "y_um", "class", "confidence", "abstained", "area_um2")
+_READ = ("x_um", "y_um", "class", "confidence", "abstained", "area_um2")
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,12 @@ def _inputs(profile: Profile, slide: Slide, file: Path | None) -> ReportInputs:
     table, kept = None, np.empty(0, np.int64)
     if file is not None:
         there = pq.read_schema(file).names
-        table = read_cells(file, [name for name in _READ if name in there])
-        kept = np.flatnonzero(table["counted"].to_numpy()) if "counted" in there else np.arange(len(table))
-        table = counted_cells(table)
+        every = np.ones(pq.read_metadata(file).num_rows, bool)
+        counted = read_cells(file, ["counted"])["counted"].to_numpy() if "counted" in there else every
+        kept = np.flatnonzero(counted)
+        table = FiledTable(
+            read_cells(file, [name]).filter(pa.array(counted)) for name in _READ if name in there
+        )
     quality, (tissue, probabilities) = _part(profile, "quality"), _tissue(profile)
     return ReportInputs(
         slide,
@@ -207,7 +211,7 @@ def _texts(profile: Profile, inputs: ReportInputs, config: ReportConfig) -> dict
     }
 
 
-def _weak_classes(cells: pa.Table | None, cards: Mapping[str, Card]) -> dict[str, str]:
+def _weak_classes(cells: TableLike | None, cards: Mapping[str, Card]) -> dict[str, str]:
     """Classes that the model was hardly taught, by label, and how: as the cells say, else their card."""
     found = {} if cells is None else table_support(cells.schema)
     for card in cards.values():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from histome.geotable import TableLike
 from histome.metrics.format import format_cell_number
 from histome.phenotype.axes import Axis, phenotypes
 from histome.phenotype.tiles import tile_phenotypes
@@ -36,7 +37,7 @@ _NO_VALUE, _FEW = "undefined", "few"
 
 
 def phenotype_page(
-    cells: pa.Table, tissue: ClassMap | None, size_um: float, *, overview: Overview
+    cells: TableLike, tissue: ClassMap | None, size_um: float, *, overview: Overview
 ) -> dict[str, Any] | None:
     """Return the maps of tiles of `size_um` as the template takes them, None without cells.
 

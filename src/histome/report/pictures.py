@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import shapely
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import ReportConfig
+from histome.geotable import TableLike
 from histome.metrics.format import format_cell_number
 from histome.models.card import Card
 from histome.render import palette
@@ -57,7 +57,7 @@ class ReportInputs:
     quality: ClassMap | None
     tissue: ClassMap | None
     probabilities: ProbabilityMap | None
-    table: pa.Table | None
+    table: TableLike | None
     cells: CellArrays
     outlines: Callable[[np.ndarray], np.ndarray]
     run: Mapping[str, Any]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES, QC_CLASSES, TISSUE_CLASSES
+from histome.geotable import TableLike
 from histome.render.layers import class_shares
 from histome.slide.maps import ClassMap
 
@@ -34,14 +34,14 @@ class CellArrays:
     abstained: np.ndarray
 
     @classmethod
-    def of(cls, table: pa.Table) -> "CellArrays":
+    def of(cls, table: TableLike) -> "CellArrays":
         """Take the columns from a cells table."""
         return cls(
-            table.column("x_um").to_numpy(),
-            table.column("y_um").to_numpy(),
-            class_codes(table),
-            table.column("confidence").to_numpy().astype(np.float64),
-            table.column("abstained").to_numpy().astype(bool),
+            table["x_um"].to_numpy(),
+            table["y_um"].to_numpy(),
+            class_codes(table).astype(np.int8),
+            table["confidence"].to_numpy().astype(np.float64),
+            table["abstained"].to_numpy().astype(bool),
         )
 
     @classmethod
@@ -157,14 +157,11 @@ def _sum_candidates(
     bin_um: float,
 ) -> _ViewSums:
     columns, rows = (max(_BINS, int(np.ceil(side / bin_um))) for side in extent_um)
-    counts, confidence = _sums_of_bins(cells, bin_um, (rows, columns))
     padded_um = (columns * bin_um, rows * bin_um)
-    return _ViewSums(
-        _box_sum(counts),
-        _box_sum(confidence)[0],
-        _box_share(tissue, padded_um, (rows, columns), len(TISSUE_CLASSES)),
-        _box_share(quality, padded_um, (rows, columns), len(QC_CLASSES)),
-    )
+    of_tissue = _box_share(tissue, padded_um, (rows, columns), len(TISSUE_CLASSES))
+    of_quality = _box_share(quality, padded_um, (rows, columns), len(QC_CLASSES))
+    counts, confidence = map(_box_sum, _sums_of_bins(cells, bin_um, (rows, columns)))
+    return _ViewSums(counts, confidence[0], of_tissue, of_quality)
 
 
 def _sums_of_bins(cells: CellArrays, bin_um: float, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -192,10 +189,14 @@ def _box_share(
 
 def _box_sum(planes: np.ndarray) -> np.ndarray:
     """Sums over fields of _BINS x _BINS bins every _STRIDE bins, (k, rows, columns)."""
-    total = np.pad(planes.astype(np.float64), ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
+    return np.stack([_box_sums(plane) for plane in planes])
+
+
+def _box_sums(plane: np.ndarray) -> np.ndarray:
+    total = np.pad(plane.astype(np.float64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     b = _BINS
-    sums = total[:, b:, b:] - total[:, :-b, b:] - total[:, b:, :-b] + total[:, :-b, :-b]
-    return sums[:, ::_STRIDE, ::_STRIDE]
+    sums = total[b:, b:] - total[:-b, b:] - total[b:, :-b] + total[:-b, :-b]
+    return sums[::_STRIDE, ::_STRIDE]
 
 
 def _inside(shape: tuple[int, int], extent_um: tuple[float, float], side_um: float) -> np.ndarray:

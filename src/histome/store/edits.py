@@ -25,6 +25,7 @@ from histome.config import Settings, TissueConfig
 from histome.errors import UsageError
 from histome.geometry.grid import neighbor_counts
 from histome.geometry.raster import paint_polygons
+from histome.geotable import FiledTable
 from histome.slide import ClassMap
 from histome.store.disk import read_json, writing
 from histome.store.files import EDITS_FILE
@@ -164,10 +165,13 @@ def append_edit(path: Path, edit: Edit) -> None:
         os.fsync(file.fileno())
 
 
-def apply_file(cells: pa.Table, tissue: Tissue, file: Path, profile: Path, *, workers: int = 1) -> Corrected:
+def apply_file(
+    cells: FiledTable, tissue: Tissue, file: Path, profile: Path, *, workers: int = 1
+) -> Corrected:
     """Return cells and tissue of a profile's folder with a file of edits, see `apply_edits`."""
     run = read_json(profile / "run.json")
-    return apply_edits(cells, tissue, read_edits(file, slide=run["slide"]["content"]), run, workers=workers)
+    edits = read_edits(file, slide=run["slide"]["content"])
+    return apply_edits(cells.in_memory(), tissue, edits, run, workers=workers)
 
 
 def apply_edits(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from histome.cells.classify import NucleiRead
     from histome.cells.rows import CellRows
     from histome.cells.windows import Nuclei
+    from histome.geotable import FiledTable
     from histome.qc import Quality
     from histome.slide import ClassMap, ProbabilityMap
     from histome.tissue import Tissue
@@ -154,13 +155,13 @@ def _load_tissue(folder: Path) -> "Tissue":
 
 
 def _load_tissue_to_measure(folder: Path) -> "Tissue":
-    """Of a tissue that cells and metrics read, the zones are needed a few times: they stay on disk."""
-    from histome.geotable import read_geo_table
+    """Of a tissue that cells and metrics read, zones and regions are seldom needed: they stay on disk."""
+    from histome.geotable import file_geo_table
     from histome.slide.maps import FiledMap
     from histome.tissue import Tissue
     from histome.tissue.regions import REGION_SCHEMA
 
-    regions, zones = read_geo_table(folder / REGIONS, REGION_SCHEMA), FiledMap(folder / ZONES_MAP)
+    regions, zones = file_geo_table(folder / REGIONS, REGION_SCHEMA.names), FiledMap(folder / ZONES_MAP)
     return Tissue(_class_map(folder / TISSUE_MAP), regions, zones)
 
 
@@ -183,11 +184,12 @@ def _load_cells(folder: Path) -> "pa.Table":
     return read_cells(folder / CELLS_TABLE)
 
 
-def _load_measured(folder: Path) -> "pa.Table":
-    """What metrics read, and what corrections change of that: an eighth of a cell's memory."""
-    from histome.cells.table import MEASURED, read_cells
+def _load_measured(folder: Path) -> "FiledTable":
+    """What metrics read, and what corrections change of that."""
+    from histome.cells.table import MEASURED
+    from histome.geotable import file_geo_table
 
-    return read_cells(folder / CELLS_TABLE, MEASURED)
+    return file_geo_table(folder / CELLS_TABLE, MEASURED)
 
 
 def _save_columns(nuclei: "Nuclei | NucleiRead", folder: Path) -> None:
@@ -273,7 +275,7 @@ TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue)
 CELLS: "Files[pa.Table]" = Files(_save_cells, _load_cells)
 # As cells and metrics get the tissue, and metrics the cells.
 MEASURED_TISSUE: "Files[Tissue]" = Files(_save_tissue, _load_tissue_to_measure)
-MEASURED_CELLS: "Files[pa.Table]" = Files(_save_cells, _load_measured)
+MEASURED_CELLS: "Files[FiledTable]" = Files(_save_cells, _load_measured)
 # Of some windows, on the way to the table.
 NUCLEI: "Files[Nuclei]" = Files(_save_columns, _load_nuclei)
 NUCLEI_READ: "Files[NucleiRead]" = Files(_save_columns, _load_read)

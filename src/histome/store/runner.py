@@ -198,7 +198,7 @@ class Run:
         found = {tuple(box) for name in stages for box in self._record(name).get("broken_tiles_px", [])}
         return sorted(found if stage else {*found, *self._slide.broken.boxes})
 
-    def stage(self, name: str, compute: Callable[[], T], files: store.Files[T]) -> Callable[[], T]:
+    def stage(self, name: str, compute: Callable[[], Any], files: store.Files[T]) -> Callable[[], T]:
         """Bring one stage up to date and return what loads its value from disk.
 
         What comes after sees the saved value, whether it was computed just now or by an earlier run.

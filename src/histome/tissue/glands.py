@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from histome.classes import NUCLEATED_TISSUES, TISSUE_CLASSES
 from histome.geometry.gaps import gaps_between
 from histome.geometry.raster import paint_polygons
+from histome.geotable import TableLike
 from histome.slide.maps import ClassMap
 
 # Tissues that glands are lined with.
@@ -53,7 +54,7 @@ class Glands(NamedTuple):
         return self.lumen_um2 >= _SMALLEST_LUMEN_UM2
 
 
-def find_glands(tissue: ClassMap, regions: pa.Table, drawn: DrawnGlands | None = None) -> Glands:
+def find_glands(tissue: ClassMap, regions: TableLike, drawn: DrawnGlands | None = None) -> Glands:
     """Return the glands that were drawn, or else those of the regions of a tissue map."""
     found = _of_regions(tissue, regions) if drawn is None else _of_drawn(tissue, drawn)
     return found.select(found.area_um2 >= SMALLEST_GLAND_UM2)
@@ -67,7 +68,7 @@ def gland_gaps(glands: Glands) -> NDArray[np.float64]:
     return gaps
 
 
-def _of_regions(tissue: ClassMap, regions: pa.Table) -> Glands:
+def _of_regions(tissue: ClassMap, regions: TableLike) -> Glands:
     """Return the regions of epithelium with their lumina: holes at least half of which does not live."""
     lining = _places(np.array(regions["class"].to_pylist(), object))
     table, lining = regions.filter(pa.array(lining >= 0)), lining[lining >= 0]

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from histome.classes import TISSUE_CLASSES
+from histome.geotable import TableLike
 from histome.slide import ClassMap, ProbabilityMap, Slide
 from histome.threads import give_back_memory
 from histome.tissue.glands import DrawnGlands
@@ -24,7 +25,7 @@ class Tissue:
     ----------
     map : ClassMap
         TISSUE_CLASSES; the most probable class where quality control found valid tissue, 0 elsewhere.
-    regions : pa.Table
+    regions : pa.Table or FiledTable
         One row a region of the map, see `find_regions`, or of polygons, see `drawn_regions`.
     zones : ClassMap
         ZONE_CLASSES round the tumor, of the map's shape, see `find_zones`.
@@ -37,7 +38,7 @@ class Tissue:
     """
 
     map: ClassMap
-    regions: pa.Table
+    regions: TableLike
     zones: ClassMap
     probabilities: ProbabilityMap | None = None
     glands: DrawnGlands | None = None

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.classes import TISSUE_CLASSES
+from histome.geotable import TableLike
 from histome.metrics.declaration import Family, Template, in_loops
 from histome.metrics.reasons import NO_REGIONS
 from histome.metrics.results import Result, all_null, quotient, result
@@ -130,16 +130,16 @@ def _largest(tissue: NDArray[np.int64], area_um2: NDArray[np.float64], n_classes
     return rows
 
 
-def _column(regions: pa.Table, name: str) -> NDArray[np.float64]:
+def _column(regions: TableLike, name: str) -> NDArray[np.float64]:
     return np.asarray(regions[name].to_numpy(), np.float64)
 
 
-_AVERAGES: Mapping[str, Callable[[pa.Table], NDArray[np.float64]]] = {
+_AVERAGES: Mapping[str, Callable[[TableLike], NDArray[np.float64]]] = {
     "AVG_ECCENTRICITY": lambda regions: 1 - _column(regions, "roundness"),
     "AVG_EXTENT": lambda regions: _column(regions, "bbox_area_um2"),
     "AVG_SOLIDICITY": lambda regions: _column(regions, "solidity"),
 }
-_LARGEST: Mapping[str, Callable[[pa.Table], NDArray[np.float64]]] = {
+_LARGEST: Mapping[str, Callable[[TableLike], NDArray[np.float64]]] = {
     "LARGEST_CONVEX_AREA": lambda regions: _column(regions, "convex_area_um2"),
     "LARGEST_FILLED_AREA": lambda regions: _column(regions, "filled_area_um2"),
     "LARGEST_ROUNDNESS": lambda regions: _column(regions, "roundness"),
