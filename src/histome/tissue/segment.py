@@ -172,8 +172,9 @@ class _ChunkRows:
         """Write what is held, one class at a time."""
         rows = slice(self._first, self._first + self._held)
         for k in range(self._target.array.shape[0] if self._held else 0):
-            self._file.seek(k * PROBABILITY_CHUNK_PX * self._width)
-            plane = np.fromfile(self._file, np.uint8, self._held * self._width)
+            with keeping(_WAITING):
+                self._file.seek(k * PROBABILITY_CHUNK_PX * self._width)
+                plane = np.fromfile(self._file, np.uint8, self._held * self._width)
             if plane.any():
                 self._target.put(k, rows, plane.reshape(-1, self._width))
         self._first, self._held = rows.stop, 0
