@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _THUMBNAIL_PX = 1024
 # Seconds of one core: to start, per mm2 of scan, per mm2 of tissue shared by all cores, and not shared. From
-# 1.6 mm2 of skin (9 s of a core; 16 by this) and 4 mm2 of colon on a scan of 203 mm2 (35; 37), 10,000 cells
-# each, and two dense pieces of colon: 1.05 mm2 with 10,051 cells (13; 12), 1.53 mm2 with 15,182 (17; 16).
-_START_S, _SCAN_S, _SHARED_S, _ALONE_S = 5.0, 0.02, 6.0, 1.0
-# GB to start, per thread (its network), per mm2 of scan (maps) and of tissue (8,000 cells of 1 kB while they
-# are measured). From 2.3 mm2 of colon on two threads (1.02 GB; 1.12 by this), a section of 41 mm2 (1.6; 1.6)
-# and metrics of 1.6 million cells (2.1).
-_START_GB, _THREAD_GB, _SCAN_GB, _TISSUE_GB = 0.5, 0.3, 0.0015, 0.008
+# 1.6 mm2 of skin (9 s of a core; 11 by this), 2.4 of dense colon (13; 13), a section of 41 mm2 on a scan of
+# 101 (77 s of two cores; 89) and ten of them (about 1,000; 849).
+_START_S, _SCAN_S, _SHARED_S, _ALONE_S = 5.0, 0.02, 3.0, 0.5
+# GB to start, per thread (its network), per mm2 of scan (maps) and of tissue. From 2.4 mm2 of colon on one
+# thread (0.87 GB; 1.15 by this), 4.2 on two (1.2; 1.5), a section of 41 mm2 (1.6 to 1.9; 1.6) and ten of them
+# (2.1; 2.3).
+_START_GB, _THREAD_GB, _SCAN_GB, _TISSUE_GB = 0.8, 0.35, 0.0005, 0.0005
 
 
 class Cost(NamedTuple):
