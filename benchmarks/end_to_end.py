@@ -253,7 +253,7 @@ def plot(runs: Sequence[dict[str, Any]], images: Path) -> None:
 
     axes_of = (
         ("mm2", "mm2 of valid tissue", "cpu_s", "CPU-seconds"),
-        ("cells", "cells", "peak_mb", "peak memory, MB"),
+        ("cells", "cells", "peak_mb", "peak memory, MiB"),
     )
     for across, x_label, key, y_label in axes_of:
         figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
@@ -265,6 +265,8 @@ def plot(runs: Sequence[dict[str, Any]], images: Path) -> None:
             points = [(run[across], spent(run, key)) for group in groups for run in group]
             axes.plot([x for x, _ in points], [y for _, y in points], "o", color=color, markersize=3)
         axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.legend(frameon=False)
         figure.savefig(images / f"performance-{across}.svg", metadata={"Date": None})
         plt.close(figure)
