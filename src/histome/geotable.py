@@ -156,7 +156,7 @@ def read_geo_table(
 class FiledTable:
     """A table whose columns wait in a temporary file and are read one by one, each time they are asked for.
 
-    For the tables of a whole slide, of which little is needed at once.
+    For the tables of a whole slide, of which little is needed at once. One thread reads it at a time.
     """
 
     def __init__(self, columns: Iterable[pa.Table]) -> None:
