@@ -57,7 +57,7 @@ def test_there_are_five_hundred_sentences_and_no_pattern_in_both_parts() -> None
 
 @pytest.mark.parametrize(
     ("part", "contradicted", "open_"),
-    [("development", 0.01, 0.06), ("test", 0.05, 0.15), ("kept", 0.05, 0.21)],
+    [("development", 0.01, 0.08), ("test", 0.05, 0.15), ("kept", 0.05, 0.2)],
 )
 def test_few_are_judged_wrongly(part: str, contradicted: float, open_: float) -> None:
     counts = Counter((one.true, one.state) for one in written(part))
@@ -139,6 +139,18 @@ def test_clinical_words_are_refused(word: str) -> None:
         ("D", "Carcinoma cells are slightly in the lead.", "contradicted"),  # 1.8 times the next
         ("B", "The slide is not free of plasma cells.", "contradicted"),
         ("E", "Inflammatory nuclei exceed neoplastic nuclei.", "not checkable"),  # more, and smaller
+        ("C", "Only a minority of the granulocytes inhabit the stroma.", "not checkable"),  # most of them do
+        ("D", "Stromal plasma cells are entirely lacking in this tumour.", "not checkable"),
+        ("A", "Lymphocytes live in the carcinoma.", "not checkable"),  # a fifth of them do
+        ("B", "The slide is teeming with immune cells.", "contradicted"),
+        ("B", "The tumor is full of lymphocytes.", "not checkable"),
+        ("C", "Lymphocytes outnumber plasma cells, which number 3,600.", "contradicted"),
+        ("C", "Lymphocytes outnumber plasma cells, which number 1,800.", "supported"),
+        ("A", "Carcinoma covers less than stroma, which takes up 28.6 %.", "not checkable"),
+        ("A", "Excluded tiles and desert tiles take 10 % and 30 %, respectively.", "contradicted"),
+        ("C", "Spanning 3 mm², epithelial tissue is half as large as the stroma.", "contradicted"),
+        ("A", "Counted in stroma alone, lymphocytes number 3,000.", "not checkable"),
+        ("C", "Lymphocytes, whose Clark-Evans index is 1.55, are clustered.", "contradicted"),
         ("E", "Inflammatory nuclei are outnumbered by neoplastic nuclei.", "contradicted"),
     ],
 )

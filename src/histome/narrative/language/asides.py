@@ -7,6 +7,7 @@ from histome.narrative.language.numerals import in_unit_of
 from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 
 _LACKING = ("lack", "without", "devoid", "free", "entirely without", "absence")
+_LITTLE = 0.3  # of all: "few"
 _TOTAL = 0.97  # from there on an adverb says "all"
 
 
@@ -32,7 +33,7 @@ def with_asides(tokens: list[Token]) -> list[Token]:
             is_at(tokens, at, ",")
             and found
             and (
-                (are_at(tokens, at_amount, "QR", ",", "v") and found[-1].has("EWTQRY"))
+                (are_at(tokens, at_amount, "QR", ",", "v") and found[-1].has("EWTQRY!"))
                 or (placed and is_at(tokens, at_amount, "Q") and any(t.has("mx") for t in found))
             )
         ):
@@ -54,7 +55,13 @@ def with_asides(tokens: list[Token]) -> list[Token]:
 
 def restatements(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     """Return tokens without "24 of 30" in "most immune cells, 24 of 30, are ...", and with it instead."""
-    for at in range(1, len(tokens) - 4):
+    for at in range(1, len(tokens) - 3):
+        if "R" in tokens[at - 1].kinds and are_at(tokens, at, ",", "&", "Q", ","):  # "or four in five"
+            again = replace(
+                tokens[at - 1],
+                kinds={"R": tokens[at - 1].kinds["R"]._replace(amount=tokens[at + 2].kinds["Q"])},
+            )
+            return [*tokens[:at], *tokens[at + 4 :]], [*tokens[: at - 1], again, *tokens[at + 4 :]]
         if not (are_at(tokens, at, ",", "Q", "o", "Q", ",") and "R" in tokens[at - 1].kinds):
             continue
         part: Ratioed = tokens[at - 1].kinds["R"]
@@ -64,6 +71,60 @@ def restatements(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
             again = Token(kinds, tokens[at - 1].start, tokens[at + 3].end)
             return [*tokens[:at], *tokens[at + 5 :]], [*tokens[: at - 1], again, *tokens[at + 5 :]]
     return tokens, []
+
+
+def set_apart(tokens: list[Token]) -> tuple[list[Token], list[Token]] | None:
+    """Return "a, which are few, lie there" as "a lie there" and "a are few"; None for any other sentence."""
+    first = next((k for k, token in enumerate(tokens) if token.kinds.get(",") == ","), 0)
+    again = first == len(tokens) - 3 and are_at(tokens, first + 1, "&", "ET") and tokens[0].has("ET")
+    if again and tokens[first + 1].kinds["&"].startswith(("as ", "so ")):  # "..., as do endothelial cells"
+        return tokens[:first], [tokens[-1], *tokens[1:first]]
+    fronted = tokens[0].has("vxm") and not tokens[0].has("ETYLNiw") and first > 1
+    fronted = fronted and not any(token.has("Li") for token in tokens[:first])
+    if (
+        fronted and is_at(tokens, first + 1, "ET!") and is_at(tokens, first + 2, "vxr")
+    ):  # "spanning 1.5 mm2, ..."
+        return tokens[first + 1 :], [tokens[first + 1], *tokens[:first]]
+    named = [k for k in range(first) if tokens[k].has("ETYR")]
+    if len(named) != 1 or any(token.has("vNQ") for token in tokens[: named[0]]) or named[0] + 1 != first:
+        return None
+    for end in range(first + 2, len(tokens) - 1):
+        inner = tokens[first + 1 : end]
+        if tokens[end].kinds.get(",") == "," and is_at(tokens, end + 1, "vxd") and not inner[0].has("N"):
+            told = inner[1:] if inner[0].has("&u") else inner
+            return [*tokens[:first], *tokens[end + 1 :]], [*tokens[:first], *told]
+    return None
+
+
+def modest(tokens: list[Token]) -> list[Token] | None:
+    """Return "the few lymphocytes are ..." as lymphocytes, with "few" as a note."""
+    part: Ratioed | None = tokens[0].kinds.get("R")
+    few = part.amount if part and len(part.cells) == 1 and not part.checked else None
+    if part and few is not None and few.worded and few.holds[1] < _LITTLE:
+        return [replace(tokens[0], kinds={"E": part.cells[0]}, notes=[few]), *tokens[1:]]
+    if are_at(tokens, 0, "A", "E") and not tokens[0].has("EQ") and len(tokens) > 2:
+        return [replace(tokens[1], notes=[tokens[0].kinds["A"]]), *tokens[2:]]
+    return None
+
+
+def noted(tokens: list[Token]) -> list[Token] | None:
+    """Return "double the density of lymphocytes of 280 per mm2" with the number as a note, the last such."""
+    for at in range(1, len(tokens)):
+        part: Ratioed | None = tokens[at].kinds.get("R") if is_at(tokens, at - 1, "F") else None
+        if part and part.amount.is_exact and part.amount.dimension in ("area", "density", "pixel area"):
+            thing = {"E": part.cells[0]} if part.cells else {"T": part.tissues[0]} if part.tissues else None
+            if thing:  # "double the 1.5 mm2 of epithelium"
+                return [
+                    *tokens[:at],
+                    replace(tokens[at], kinds=thing, notes=[part.amount]),
+                    *tokens[at + 1 :],
+                ]
+    for at in range(len(tokens) - 3, 0, -1):
+        named = tokens[at].has("Y") or (tokens[at].has("E") and is_at(tokens, at + 1, "i"))
+        amount = tokens[at + 2].kinds.get("Q") if are_at(tokens, at + 1, "oi", "Q") else None
+        if named and amount is not None and amount.is_exact and amount.dimension not in (None, "ratio"):
+            return [*tokens[:at], replace(tokens[at], notes=[*tokens[at].notes, amount]), *tokens[at + 3 :]]
+    return None
 
 
 def reordered(tokens: list[Token]) -> list[Token] | None:
@@ -116,7 +177,11 @@ def without_participles(tokens: list[Token]) -> list[Token]:
         token
         for k, token in enumerate(tokens)
         if not (
-            set(token.kinds) == {"_", "v"} and is_at(tokens, k + 1, "TWSM") and is_at(tokens, k - 1, "oi")
+            set(token.kinds) == {"_", "v"}
+            and (
+                (is_at(tokens, k + 1, "TWSM") and is_at(tokens, k - 1, "oi"))
+                or (is_at(tokens, k + 1, "i") and set(tokens[k - 1].kinds) <= {"M", "u"})
+            )
         )
     ]
 
@@ -171,6 +236,6 @@ def _says_nothing(tokens: list[Token], at: int) -> bool:
         return only and is_at(tokens, at + 1, "Q") and not tokens[at + 1].kinds["Q"].worded
     if are_at(tokens, at - 2, "Q", "EWTYM") and (at + 1 == len(tokens) or is_at(tokens, at + 1, ",")):
         return True  # "one region only"
-    return is_at(tokens, at + 1, "QA") or (
+    return is_at(tokens, at + 1, "QAR") or (
         is_at(tokens, at - 1, "ET") and not is_at(tokens, at - 2, "i") and not is_at(tokens, at + 1, "i")
     )

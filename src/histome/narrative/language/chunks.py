@@ -13,6 +13,7 @@ from histome.narrative.language.asides import (
     without_slide,
 )
 from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.locations import adjective_of_place, located
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
 from histome.narrative.language.renamings import named, of_that_kind, ones, phenotype_share
 
@@ -41,7 +42,7 @@ def chunked(tokens: list[Token], *, joined: bool) -> list[Token]:
     for rules in (
         (_pieces, ones, phenotype_share, named, of_that_kind),
         (_same_again,),
-        (_locations, _adjective_of_place),
+        (located, adjective_of_place),
         (_rather_than,),
         (_ratios_of_two,),
         (_placed_cells, _cells_of),
@@ -92,58 +93,6 @@ def _separated(tokens: list[Token], at: int, letters: str) -> Iterator[int]:
 def _joins(tokens: list[Token], at: int) -> bool:
     """Whether this is "and" rather than "whereas"."""
     return is_at(tokens, at, "&") and tokens[at].kinds["&"] in _AND
-
-
-def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "in the stroma", "in both carcinoma and stroma"; drop "on the slide"."""
-    outside = is_at(tokens, at, "e")
-    dense = are_at(tokens, at - 1, "Q", "o") and tokens[at - 1].kinds["Q"].dimension == "density"
-    told = are_at(tokens, at - 1, "ETL", "o", "S") and not is_at(tokens, at - 1, "M")
-    if not (is_at(tokens, at, "i") or outside or dense or told):
-        return None
-    start = at + 1 + is_at(tokens, at + 1, "B")
-    if is_at(tokens, start, "SI") and start == at + 1 and not is_at(tokens, start, "T") and not outside:
-        return {}, start + 1
-    if are_at(tokens, start, "J", "K"):
-        return {"L": (tokens[start].kinds["J"],)}, start + 2
-    if not is_at(tokens, start, "T") or outside:
-        if not outside or not is_at(tokens, start, "T"):
-            return None
-        both = are_at(tokens, start + 1, "&", "T")  # "outside carcinoma and stroma"
-        ends = (start, start + 2) if both else (start,)
-        return {"e": tuple(tokens[k].kinds["T"] for k in ends)}, ends[-1] + 1
-    places, end = [tokens[start].kinds["T"]], start + 1
-    while start > at + 1 or are_at(tokens, end, "&", "i", "T"):
-        step = 2 if are_at(tokens, end, "&", "T") else 3 if are_at(tokens, end, "&", "i", "T") else 0
-        if not step:
-            break
-        places.append(tokens[end + step - 1].kinds["T"])
-        end += step
-    if (
-        len(places) == 1
-        and are_at(tokens, end, "&", "T")
-        and is_at(tokens, end + 2, ",") | (end + 2 == len(tokens))
-    ):
-        places.append(tokens[end + 1].kinds["T"])
-        end += 2
-    if len(places) == 1 and start > at + 1:
-        return None
-    return {"L": tuple(places)}, end
-
-
-def _adjective_of_place(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "stromal" as a place: of the cells behind it, or behind "to be"."""
-    if not is_at(tokens, at, "J"):
-        return None
-    place = tokens[at].kinds["J"]
-    if is_at(tokens, at + 1, "E"):
-        cells = tokens[at + 1].kinds["E"]
-        return {"E": cells.at(place)}, at + 2
-    if is_at(tokens, at + 1, "W"):
-        return {"E": ALL_CELLS.at(place)}, at + 2
-    if is_at(tokens, at + 1, "u"):
-        return {"L": (place,), "u": ""}, at + 2
-    return {"L": (place,), "J": place}, at + 1
 
 
 def _pieces(tokens: list[Token], at: int) -> tuple[dict, int] | None:
@@ -229,7 +178,7 @@ def _placed_cells(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 def _cells_of(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "nuclei of lymphocytes", "the population of lymphocytes", "the lymphocyte group"."""
-    if are_at(tokens, at, "WK", "o", "E") and not is_at(tokens, at - 1, "Qo1k"):
+    if are_at(tokens, at, "WK", "of", "E") and not is_at(tokens, at - 1, "Qo1k"):
         cells = tokens[at + 2].kinds["E"]
         return {"E": cells._replace(nuclei=cells.nuclei or "W" in tokens[at].kinds)}, at + 3
     if are_at(tokens, at, "E", "W") and is_at(tokens, at + 1, "_"):  # "neoplastic objects"
@@ -243,7 +192,7 @@ def _cells_of(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 def _cells_in(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "lymphocytes in the stroma"."""
-    if are_at(tokens, at, "EW", "L") and not is_at(tokens, at, "L"):
+    if are_at(tokens, at, "EW", "L") and not is_at(tokens, at, "L") and "lies" not in tokens[at + 1].kinds:
         cells = tokens[at].kinds.get("E") or ALL_CELLS
         places = tokens[at + 1].kinds["L"]
         if len(places) == 1 and not cells.place:
@@ -276,6 +225,24 @@ def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     if are_at(tokens, at, "M", "o", "EWT", "M"):
         inner = _measure(tokens[at], tokens[at + 2])["Y"]
         return {"Y": inner}, at + 4
+    taken = (
+        are_at(tokens, at, "M", "v", "T") and "by" in tokens[at + 1].kinds
+    )  # "the area occupied by stroma"
+    if (
+        are_at(tokens, at, "M", "v", "t", "T")
+        and "area" in tokens[at].kinds["M"]
+        and is_at(tokens, at + 1, "&")
+    ):
+        return _measure(tokens[at], tokens[at + 3]), at + 4  # "the area given to carcinoma"
+    if taken or are_at(tokens, at, "M", "u", "T"):  # "the area that the stroma does"
+        return _measure(tokens[at], tokens[at + 2]), at + 3
+    if are_at(tokens, at, "M", "o", "M") and {"count", "share"} & set(tokens[at].kinds["M"]):
+        counted = {"engaged", "aggregates", "regions", "abstained"} & set(tokens[at + 2].kinds["M"])
+        if counted:  # "the number of engaged immune cells"
+            return _measured(tokens, at + 2) and (
+                {**tokens[at + 2].kinds, "Y": Measured(tokens[at + 2].kinds["M"])},
+                at + 3,
+            )
     if are_at(tokens, at, "M", "v", "g", "ET"):  # "the area taken up by stroma"
         return _measure(tokens[at], tokens[at + 3]), at + 4
     if are_at(tokens, at, "M", "p", "E") and tokens[at + 1].kinds["p"] == "for":
@@ -296,7 +263,14 @@ def _measured(tokens: list[Token], at: int) -> tuple[dict, int] | None:
 
 
 def _measured_in(tokens: list[Token], at: int) -> tuple[dict, int] | None:
-    """Read "the lymphocyte density in the core"."""
+    """Read "the lymphocyte density in the core", "stromal density of a", "distance of a to the carcinoma"."""
+    bare = is_at(tokens, at, "Y") and not tokens[at].kinds["Y"].cells and not tokens[at].kinds["Y"].tissues
+    if bare and are_at(tokens, at + 1, "o", "E") and tokens[at].kinds["Y"].place:
+        cells = tokens[at + 2].kinds["E"]
+        return {"Y": tokens[at].kinds["Y"]._replace(cells=(cells,))}, at + 3
+    if are_at(tokens, at, "Y", "tf", "T") and not bare and tokens[at + 2].kinds["T"] == "CARCINOMA":
+        far = {"distance", "least_distance"} & set(tokens[at].kinds["Y"].measures)
+        return (dict(tokens[at].kinds), at + 3) if far and not tokens[at].kinds["Y"].tissues else None
     if not are_at(tokens, at, "Y", "L"):
         return None
     measured: Measured = tokens[at].kinds["Y"]
@@ -330,6 +304,11 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
                 checked, thing = tokens[at + 2].kinds["Q"], at + 3
                 if checked.dimension == "share":  # "a third of all cells"
                     checked = None
+            if (
+                are_at(tokens, thing, "Q", "o", "S") and amount.dimension == "area"
+            ):  # "4 mm2 of the 7 mm2 of tissue"
+                stated = tokens[thing].kinds["Q"]
+                return {"R": _of(amount, tokens[thing + 2], stated)}, thing + 3
             if amount.dimension == "share" and is_at(tokens, thing, "M") and is_at(tokens, thing, "Y"):
                 bare = tokens[thing].kinds["Y"]
                 if not bare.cells and not bare.tissues and not bare.place and "area" in bare.measures:
@@ -363,6 +342,9 @@ def _of(amount, thing: Token, checked) -> Ratioed:
 
 def _whose(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "that of stroma", "those of lymphocytes", "that in carcinoma"."""
+    nuclei = any(t.has("E") and "E+" not in t.kinds and t.kinds["E"].nuclei for t in tokens[:at])
+    if nuclei and are_at(tokens, at, "u", "o", "T") and tokens[at + 2].kinds["T"] == "CARCINOMA":
+        return {"E": CellGroup(("carcinoma_cell",), "carcinoma_cell", nuclei=True), "u": ""}, at + 3
     if are_at(tokens, at, "u", "o", "ET"):
         thing = tokens[at + 2].kinds
         return {key: thing[key] for key in "ET" if key in thing} | {"u": ""}, at + 3

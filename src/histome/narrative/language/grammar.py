@@ -9,6 +9,7 @@ from histome.narrative.language import asides
 from histome.narrative.language.chunks import chunked
 from histome.narrative.language.clauses import (
     comparisons,
+    continued,
     frames,
     gradients,
     measures,
@@ -17,17 +18,32 @@ from histome.narrative.language.clauses import (
     ranks,
     ratios,
     states,
+    structures,
     tiles,
     values,
 )
 from histome.narrative.language.judging import Judged
 from histome.narrative.language.patterns import RULES, ClauseMatch, Context, match
-from histome.narrative.language.pieces import Token, Unfit, Unread, stripped
+from histome.narrative.language.pieces import Token, Unfit, Unread
 from histome.narrative.language.quantities import World
 from histome.narrative.language.reading import read_tokens
+from histome.narrative.language.variants import trimmed, variants
 
 # Each of these makes its functions rules: the modules that come first are asked first.
-_MODULES = (values, measures, mentions, tiles, comparisons, ratios, gradients, ranks, places, states)
+_MODULES = (
+    continued,
+    values,
+    structures,
+    measures,
+    mentions,
+    tiles,
+    comparisons,
+    ratios,
+    gradients,
+    ranks,
+    places,
+    states,
+)
 _RULES = [
     (elements, action, [element.letters for element in elements if element.least])
     for module in _MODULES
@@ -39,6 +55,7 @@ Reading = Callable[[Context], list[Judged] | None]
 _MOST_PIECES = 30
 _MOST_TRIES = 400  # of segments a sentence
 _CONTENT = "".join(sorted(set(map(chr, range(33, 127))) - set("v_&,snBz")))
+_RELATIVE = ("which", "who")
 _SPAN = 6  # pieces between commas that one clause may have
 
 
@@ -49,13 +66,11 @@ def claims_of(sentence: str, world: World) -> list[Judged]:
     """
     tokens = read_tokens(sentence, world.facts.kind.name)
     for joined in (True, False):
-        plain, restated = asides.restatements(chunked(tokens, joined=joined))
-        found = _Sentence(plain, world, sentence).claims()
-        if found and restated:
-            again = _Sentence(restated, world, sentence).claims()
-            found = again and [*found, *again]
-        if found:
-            return found
+        read = chunked(tokens, joined=joined)
+        for parts in (asides.restatements(read), asides.set_apart(read) or ()):
+            told = [_Sentence(part, world, sentence).claims() for part in parts if part]
+            if told and all(told):
+                return [claim for claims in told for claim in claims or ()]
     raise Unread("the sentence is not understood")
 
 
@@ -90,7 +105,7 @@ class _Sentence:
             spanned = self.tokens[self.starts[piece] : ends[last]]
             if any(token.kinds.get(",") == ";" for token in spanned[1:-1]):  # ends a clause
                 continue
-            tokens = _trimmed(spanned)
+            tokens = trimmed(spanned)
             self.tries += 1
             if self.tries > _MOST_TRIES:
                 return None
@@ -99,16 +114,34 @@ class _Sentence:
                 if rest is not None:
                     return rest
                 continue
-            for claims, after in self._clause(tokens, context):
+            told = [
+                found
+                for meant in self._meant(spanned, piece, context)
+                for found in self._clause(tokens, meant)
+            ]
+            told.sort(key=lambda found: not all(claim.true for claim in found[0]))
+            for claims, after in told[:1]:
                 rest = self._from(last + 1, after)
                 if rest is not None:
                     return [*claims, *rest]
         return None
 
+    def _meant(self, spanned: list[Token], piece: int, context: Context) -> Iterator[Context]:
+        """Yield what "which" may stand for: what was named last, or who was spoken of."""
+        if any(token.kinds.get("&") in _RELATIVE for token in spanned[:2]):
+            named = next((t for t in reversed(self.tokens[: self.starts[piece]]) if t.has("ETL")), None)
+            place = named and (named.kinds.get("L") or ((named.kinds["T"],) if "T" in named.kinds else ()))
+            if named and "E" in named.kinds:
+                yield replace(context, cells=(named.kinds["E"],), against=(), measured=None)
+                return
+            if place:
+                yield replace(context, cells=(), tissues=place, place=(), measured=None)
+        yield context
+
     def _clause(self, tokens: list[Token], context: Context) -> list[tuple[list[Judged], Context]]:
         """Return the first reading of a clause, as a list of one or none; open if another is not false."""
         first: tuple[list[Judged], Context] | None = None
-        for variant, changed in _variants(tokens, context):
+        for variant, changed in variants(tokens, context):
             for claims, after in self._matched(variant, changed):
                 if variant[0] is not tokens[0] and variant[0].start == variant[0].end == 0:
                     claims = [_unsure(claim) for claim in claims]
@@ -161,6 +194,8 @@ class _Sentence:
         """Whether it goes "a and b are 1 and 2": as many amounts in a row as things before."""
         named = [k for k, t in enumerate(self.tokens) if t.is_joined]
         amounts = [k for k, t in enumerate(self.tokens) if t.has("QR")]
+        if not named and len(amounts) == 2 and _both_tiles(self.tokens, 0):
+            return amounts[1] == amounts[0] + 2 and self.tokens[amounts[0] + 1].has("&")
         if len(named) != 1 or len(amounts) < 2 or named[0] > amounts[0]:
             return False
         things = self.tokens[named[0]].kinds
@@ -172,43 +207,50 @@ class _Sentence:
         said = any(token.has("z") for token in self.tokens)
         if not said and not self._side_by_side():
             return None
-        if said and not any(t.is_joined for t in self.tokens):
+        end = next((k for k, t in enumerate(self.tokens) if t.has("z")), len(self.tokens))
+        listed = [k for k in range(end) if self.tokens[k].is_joined or _both_tiles(self.tokens, k)]
+        if not listed:
             self.tokens = [t for t in self.tokens if not t.has("z")]
             self.starts = _cuts(self.tokens)
             return None
-        end = next((k for k, t in enumerate(self.tokens) if t.has("z")), len(self.tokens))
-        tail = _trimmed(self.tokens[end + 1 :])
-        tokens = [t for t in self.tokens[:end] if set(t.kinds) - {"_", ","}]
-        named = [t for t in tokens if t.is_joined]
+        at = listed[-1]
+        start = max((k for k in self.starts if k <= at), default=0) if said else 0
+        if any(t.has("QR") for t in self.tokens[:at]) and not any(t.has("QR") for t in self.tokens[at:end]):
+            start = 0  # "are 72.5, 40.2 and 28.1 um2 for a, b and c"
+        head, tail = trimmed(self.tokens[:start]), trimmed(self.tokens[end + 1 :])
+        first = self.tokens[at]
+        things = _listed(first) or [first, self.tokens[at + 2]]
+        tokens = [t for t in self.tokens[start:end] if set(t.kinds) - {"_", ","}]
+        if not first.is_joined:
+            tokens = [t for t in tokens if t not in self.tokens[at + 1 : at + 3]]
         amounts = [t for t in tokens if "Q" in t.kinds or "R" in t.kinds]
-        if len(named) != 1:
-            return []
-        things = named[0].kinds.get("E+") or named[0].kinds["T+"]
-        letter = "E" if "E+" in named[0].kinds else "T"
-        if len(things) != len(amounts):
+        if len(things) != len(amounts) or len([t for t in tokens if t.is_joined]) > 1:
             return []
         last = amounts[-1]
-        claims: list[Judged] = []
+        kept = [t for t in tokens if t is last or (t not in amounts and not set(t.kinds) <= {"&", "_"})]
+        parts = [head] if head else []
         for thing, amount in zip(things, amounts, strict=True):
-            kept = [
-                t
-                for t in tokens
-                if (t not in amounts or t is last) and not ("&" in t.kinds and set(t.kinds) <= {"&", "_"})
-            ]
-            made = [
-                Token({letter: thing}, t.start, t.end)
-                if t is named[0]
-                else _with_amount(last, amount)
-                if t is last
-                else t
-                for t in kept
-            ]
-            found = self._clause(_trimmed(made), Context(self.world))
+            own = _with_amount(last, amount)
+            parts.append([thing if t is first else own if t is last else t for t in kept])
+        parts += [[first, *tail]] if tail and first.is_joined else [tail] if tail else []
+        claims: list[Judged] = []
+        for part in parts:
+            found = _Sentence(trimmed(part), self.world, self.text).claims()
             if not found:
                 return []
-            claims += found[0][0]
-        rest = self._clause([named[0], *tail], Context(self.world)) if tail else [([], None)]
-        return [*claims, *rest[0][0]] if rest else []
+            claims += found
+        return claims
+
+
+def _listed(token: Token) -> list[Token]:
+    """Return a token of each of the cells or tissues of "a and b"."""
+    letter = "E" if "E+" in token.kinds else "T"
+    return [Token({letter: each}, token.start, token.end) for each in token.kinds.get(f"{letter}+", ())]
+
+
+def _both_tiles(tokens: list[Token], at: int) -> bool:
+    """Whether it goes "excluded and desert tiles" from here on."""
+    return asides.are_at(tokens, at, "!", "&", "!") and not asides.are_at(tokens, at - 2, "!", "&")
 
 
 def _readings(tokens: list[Token], text: str) -> Iterator[tuple[Reading, list[Token]]]:
@@ -274,29 +316,6 @@ def _with_amount(last: Token, own: Token) -> Token:
     return Token({"Q": amount}, own.start, own.end)
 
 
-def _trimmed(tokens: list[Token]) -> list[Token]:
-    """Return tokens without commas and conjunctions at their ends."""
-    first, last = 0, len(tokens)
-    while first < last and _leads(tokens, first):
-        first += 1
-    while last > first and tokens[last - 1].has(",&"):
-        last -= 1
-    return stripped(tokens[first:last])
-
-
-def _leads(tokens: list[Token], at: int) -> bool:
-    """Whether a token only begins a clause: a comma, "and", the "that" of "that takes up"."""
-    if tokens[at].has(",&") and not tokens[at].has("N"):
-        return True
-    if at + 1 == len(tokens):
-        return False
-    if "s" in tokens[at].kinds and (
-        asides.is_at(tokens, at + 1, "MY") or asides.are_at(tokens, at + 1, "Q", "v")
-    ):  # "as the index of 0.72 says"
-        return True
-    return "u" in tokens[at].kinds and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
-
-
 def _unsure(claim: Judged) -> Judged:
     """Return a claim about someone who is not named again: it may be of someone else."""
     return claim if claim.true else claim._replace(true=None, reason="of whom this is said is not clear")
@@ -326,70 +345,3 @@ def _is_false(claims: list[Judged]) -> bool:
 def _either(claim: Judged) -> Judged:
     """Return a claim of a clause that may be read in another way."""
     return claim._replace(true=None, reason="it can be read in two ways") if claim.true is False else claim
-
-
-def _variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], Context]]:
-    """Return the ways to read a clause: as it stands, placed, denied, with the subject of the one before."""
-    found = [(tokens, context)]
-    if "L" in tokens[0].kinds and len(tokens) > 1:
-        place = tokens[0].kinds["L"]
-        kept = _trimmed(tokens[1:])
-        if "u" in tokens[0].kinds and len(context.cells) == len(place) == 1 and kept:
-            kept = [Token({"E": context.cells[0].at(place[0])}, 0, 0), *kept]  # "intratumoral ones 600"
-        found.append((kept, replace(context, place=place, fronted=True)))
-    if "L" in tokens[-1].kinds and len(tokens) > 1 and not tokens[-1].notes:
-        found.append((tokens[:-1], replace(context, place=tokens[-1].kinds["L"], fronted=True)))
-    if tokens[0].has("S") and not tokens[0].has("ETYR") and len(tokens) > 1:
-        found.append((_trimmed(tokens[1:]), context))
-    if "w" in tokens[0].kinds and len(tokens) > 1 and tokens[1].has("ET"):
-        found.append((tokens[1:], context))
-    if "R" in tokens[0].kinds and len(tokens) > 1:
-        part = tokens[0].kinds["R"]
-        if part.tissues and part.amount.dimension == "area" and part.amount.is_exact and not part.checked:
-            own = replace(tokens[0], kinds={"T": part.tissues[0]}, notes=[part.amount])
-            found.append(([own, *tokens[1:]], context))  # "the 3.2 mm2 of carcinoma hold 8,800 cells"
-    moved = asides.reordered(tokens)
-    if moved is not None:
-        found.append((moved, context))
-    for kept, changed in list(found):
-        deniers = [k for k, token in enumerate(kept) if token.has("N")]
-        if len(deniers) == 1 and len(kept) > 1:
-            at = deniers[0]
-            if at and kept[at - 1].has("O") and not kept[at].has("v"):  # "wholly without", "mostly without"
-                if kept[at - 1].kinds["O"].holds[0] < 0.97:
-                    continue
-                kept, at = [*kept[: at - 1], *kept[at:]], at - 1
-            one = at + 2 < len(kept) and "Q" in kept[at + 1].kinds and kept[at + 1].kinds["Q"].middle == 1
-            single = one and kept[at + 2].has("ETYW") and kept[at + 1].kinds["Q"].dimension is None
-            left = [*kept[:at], *kept[at + 1 + single :]]
-            if asides.is_total(left[-1]) and asides.lacks(kept[at]):  # "lacks necrosis entirely"
-                left = left[:-1]
-            found.append((left, replace(changed, negated=True)))
-        elif len(deniers) == 2 and asides.is_there(kept, deniers[0]):
-            said = Token({"v": "seen"}, kept[deniers[0]].start, kept[deniers[1]].end)
-            found.append(([*kept[: deniers[0]], said, *kept[deniers[1] + 1 :]], changed))
-    if not tokens[0].has("ETYWS"):
-        subjects = list(_subjects(context))
-        if tokens[0].kinds.get("v") == "holds" and not tokens[0].has("w") and context.tissues:
-            found = [([subjects[0], *tokens], context), *found]  # "..., and holds most of the lymphocytes"
-        for subject in subjects:
-            found += [
-                ([subject, *kept], changed)
-                for kept, changed in list(found)
-                if kept and not kept[0].has("ETY")
-            ]
-    return [(kept, changed) for kept, changed in found if kept]
-
-
-def _subjects(context: Context) -> Iterator[Token]:
-    """Yield who may be meant where a clause names nobody."""
-    if context.cells:
-        kinds: dict = {"E": context.cells[0]} if len(context.cells) == 1 else {"E+": context.cells}
-        yield Token(kinds, 0, 0)
-    elif context.tissues:
-        several = len(context.tissues) > 1
-        yield Token({"T+": context.tissues} if several else {"T": context.tissues[0]}, 0, 0)
-    elif context.tile_metric:
-        yield Token({"!": context.tile_metric}, 0, 0)
-    if context.measured is not None:
-        yield Token({"Y": context.measured}, 0, 0)

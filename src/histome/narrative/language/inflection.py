@@ -12,6 +12,7 @@ _BRITISH = (
     (re.compile(r"(?<!pr)(?<!pa)(?<!re)(?<!ra)(?<!ar)(?<!\br)(?<!dv)(?<!om)is(ed|es|ing|ation)\b"), r"iz\1"),
 )
 _SIBILANT = re.compile(r"(?:s|x|z|ch|sh|o)$")
+_SHORT = re.compile(r"[^aeiou]*[aeiou][bdgklmnprt]$")  # "span" doubles its last letter: spanned
 _AFTER_CONSONANT = re.compile(r"[^aeiou]y$")
 
 
@@ -49,8 +50,12 @@ def _third_person(verb: str) -> str:
 def _past(verb: str) -> str:
     if verb.endswith("e"):
         return verb + "d"
-    return verb[:-1] + "ied" if _AFTER_CONSONANT.search(verb) else verb + "ed"
+    return verb[:-1] + "ied" if _AFTER_CONSONANT.search(verb) else _doubled(verb) + "ed"
 
 
 def _ongoing(verb: str) -> str:
-    return (verb[:-1] if verb.endswith("e") and not verb.endswith("ee") else verb) + "ing"
+    return (verb[:-1] if verb.endswith("e") and not verb.endswith("ee") else _doubled(verb)) + "ing"
+
+
+def _doubled(verb: str) -> str:
+    return verb + verb[-1] if _SHORT.fullmatch(verb) else verb

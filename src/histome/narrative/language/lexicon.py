@@ -154,6 +154,7 @@ def _cells(subject: str) -> Entries:
                     yield f"{noun} {body}", "E", cells
             if name in _IMMUNE:
                 yield f"{noun} infiltrate", "E", cells
+                yield f"{noun} infiltration", "E", cells
             for body in ("nucleus", "cell nucleus"):
                 yield f"{noun} {body}", "E", cells._replace(nuclei=True)
     if subject == "slide":
@@ -189,12 +190,15 @@ def _verbs(subject: str) -> Entries:
             yield phrase, kind, said
         for verb in verbs[said]:
             for form in verb_forms(verb, verbs["irregular"]):
-                yield form, kind, said
+                finite = kind == "i" and " " not in form and not form.endswith("ing")
+                yield form, kind, "lies" if finite else said
                 yield f"{form} that", "v", said
                 yield f"{form} that", "&", said
                 if " " not in verb and form != verb and not form.endswith(("s", "ing")):
                     for link in ("by",) if said == "seen" and verb not in _NAMING else ("as", "by"):
                         yield f"{form} {link}", "v", said if link == "as" else "holds"
+                        if link == "by":
+                            yield f"{form} by", "by", True
 
 
 def _words(subject: str) -> Entries:

@@ -1,5 +1,6 @@
 """Amounts in a sentence: numbers with hedges and units, fractions, ratios, words for an amount."""
 
+import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount, between, number_amount
@@ -7,12 +8,13 @@ from histome.narrative.language.lexicon import Kinds, phrases
 from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 from histome.narrative.language.tokens import lexemes
 
+_AS_MANY = re.compile(r"\bas (?:many|much|few|high|low|large) as $", re.I)
 _BEYOND = {"above": 1, "over": 1, "below": -1, "under": -1}
 
 
 def with_amounts(tokens: list[Token], sentence: str, subject: str) -> list[Token]:
     """Return tokens with amounts put together."""
-    tokens = _with_halves(tokens, sentence)
+    tokens = _without_as_many(_with_halves(tokens, sentence), sentence)
     found: list[Token] = []
     at = 0
     while at < len(tokens):
@@ -23,6 +25,17 @@ def with_amounts(tokens: list[Token], sentence: str, subject: str) -> list[Token
         else:
             found += _unhedged(tokens[at], sentence, subject)
             at += 1
+    return found
+
+
+def _without_as_many(tokens: list[Token], sentence: str) -> list[Token]:
+    """Return tokens without the "as many as" of "as many as 1,700"."""
+    found: list[Token] = []
+    for token in tokens:
+        said = _AS_MANY.search(sentence[: token.start]) if token.has("#^%~") else None
+        if said:
+            found = [one for one in found if one.start < said.start()]
+        found.append(token)
     return found
 
 
@@ -111,7 +124,8 @@ def _scaled(amount: Amount, dimension: str | None, factor: float) -> Amount:
 def _range(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> Parsed:
     """Read "between 20 and 30 %", "20-30 %", "from 20 to 30 %"."""
     start = at + 1 if tokens[at].has("2f") else at
-    if len(tokens) < start + 3:
+    climbs = tokens[at].has("f") and at > 0 and tokens[at - 1].has("G")  # "rises from 280 to 610"
+    if len(tokens) < start + 3 or climbs:
         return "Q", None, at
     low, sep, high = _value(tokens[start]), tokens[start + 1], _value(tokens[start + 2])
     if low is None or high is None or not low[0] < high[0]:
@@ -165,7 +179,7 @@ def _fraction(tokens: list[Token], at: int, hedge: str | None, sentence: str) ->
         if unit < len(tokens) and "$" in tokens[unit].kinds and tokens[unit].kinds["$"][0] != "density":
             dimension, factor = tokens[unit].kinds["$"]
             return "Q", _share(tokens[at].kinds["%"], hedge).scaled(factor, dimension), unit + 1
-        if " " in words or hedge or words in ("half", "quarter"):
+        if " " in words or "-" in words or hedge or words in ("half", "quarter"):
             return "Q", _share(tokens[at].kinds["%"], hedge), at + 1
     return "Q", None, at
 
@@ -233,6 +247,7 @@ def _plain_number(tokens: list[Token], at: int, hedge: str | None, sentence: str
         if end < len(tokens) and "^" in tokens[end].kinds:
             times = tokens[end].kinds["^"]
             number, end = (number[0] * times, number[1] * times, None, 1.0), end + 1
+            number, end = _and_more(tokens, number, times, end)
     value, half, dimension, factor = number
     if (
         dimension is None
@@ -248,6 +263,23 @@ def _plain_number(tokens: list[Token], at: int, hedge: str | None, sentence: str
         rounded = number_amount(value, 0.0, "round", "")
         amount = replace(rounded, fails=(value - half, value + half), holds=(0.98 * value, 1.02 * value))
     return "Q", _scaled(amount, dimension, factor), end
+
+
+def _and_more(
+    tokens: list[Token], number: tuple[float, float, None, float], times: float, end: int
+) -> tuple[tuple[float, float, None, float], int]:
+    """Return the whole of "two thousand four hundred (and) fifty", and where it ends."""
+    while end < len(tokens):
+        first = end + ("&" in tokens[end].kinds and end + 1 < len(tokens))
+        more = tokens[first].kinds.get("#")
+        if not isinstance(more, float) or more != int(more) or not 0 < more < times:
+            break
+        scale = tokens[first + 1].kinds.get("^") if first + 1 < len(tokens) else None
+        if (scale and scale >= times) or (first > end and scale):
+            break
+        times = scale or 1.0
+        number, end = (number[0] + more * times, 0.5 * times, None, 1.0), first + 1 + bool(scale)
+    return number, end
 
 
 def _half_point(percent: float) -> float:

@@ -46,6 +46,7 @@ class Context:
     unit: str | None = None
     tile_metric: str | None = None
     negated: bool = False
+    outside: tuple[str, ...] = ()
 
 
 class ClauseMatch(NamedTuple):

@@ -24,6 +24,22 @@ def named(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     carcinoma = CellGroup(("carcinoma_cell",), "carcinoma_cell")
     if are_at(tokens, at, "T", "u") and "K" in tokens[at + 1].kinds and tokens[at].kinds["T"] == "CARCINOMA":
         return {"E": carcinoma}, at + 2  # "rounder than the carcinoma ones"
+    if is_at(tokens, at, "T") and tokens[at].kinds["T"] == "CARCINOMA":
+        of_all = are_at(tokens, at, "T", "v", "Q", "o", "W") or are_at(tokens, at, "T", "v", "Q", "W")
+        makes_up = (
+            of_all and tokens[at + 1].kinds["v"] == "plain" and tokens[at + 2].kinds["Q"].dimension == "share"
+        )
+        are = at > 2 and are_at(tokens, at - 2, "WR", "v") and tokens[at - 1].kinds["v"] == "plain"
+        are = are and not is_at(tokens, at - 1, "i")
+        if (
+            makes_up
+            or (are and any(t.has("QR") for t in tokens[:at]))
+            or are_at(tokens, at - 1, "U", "T", ",", "E")
+        ):
+            return {"E": carcinoma}, at + 1  # "half of the cells are carcinoma"
+    both = are_at(tokens, at, "T", "&", "E") and tokens[at + 2].kinds["E"].nuclei
+    if both and tokens[at].kinds["T"] == "CARCINOMA":  # "carcinoma and epithelial nuclei"
+        return {"E": carcinoma._replace(nuclei=True)}, at + 1
     called = are_at(tokens, at - 1, "v", "T") and tokens[at - 1].kinds["v"] == "names"
     cells = any(token.has("WE") for token in tokens[max(0, at - 4) : at])
     if called and cells and tokens[at].kinds["T"] == "CARCINOMA":

@@ -71,10 +71,12 @@ def compared(
     ):
         return _in_one_place(first, second, names, sign, factor, c, text)
     nuclei = "size" in names and any("E" in t.kinds and t.kinds["E"].nuclei for t in (first, second))
+    if nuclei and "E+" in second.kinds and "E" in first.kinds and not c.aspect:  # larger than each of them
+        return compared(first, second, ["size"], sign, factor, replace(c, each=True), text)
     if nuclei and not c.aspect and tuple(names) == ("count", "size"):
         return _of_nuclei(first, second, sign, factor, c, text)
     for name in [c.aspect] if c.aspect else names:
-        if nuclei and name == "count":
+        if nuclei and name == "count" and not c.aspect:
             continue
         mine, other = _quantity(name, first, c), _quantity(name, second, c)
         if mine is not None and other is not None:
@@ -128,7 +130,8 @@ def _outnumber(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if len(names) == 1 and "Y" in first.kinds and not second.has("Y"):
         measured: Measured = first.kinds["Y"]
         second = likened(second, measured)
-    c.cells = first.kinds.get("E+") or ((first.kinds["E"],) if "E" in first.kinds else ())
+    if not first.has("Y") or first.kinds["Y"].cells or first.kinds["Y"].tissues:
+        c.cells = first.kinds.get("E+") or ((first.kinds["E"],) if "E" in first.kinds else ())
     return compared(first, second, ("count", "size"), sign, None, c, m.text)
 
 
@@ -240,7 +243,7 @@ def directions(found: Sequence[tuple[str, int]]) -> tuple[list[str], int]:
     return names, found[0][1]
 
 
-@rule("E y? m W a E", "E F s? q W s E")
+@rule("E y? m W a E", "E W y? m a E", "E F s? q W s E")
 def _have_larger_nuclei(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = m.tokens("E")
     names, sign = directions(m.one("m")) if m.one("m") else (["size"], 1)
@@ -270,11 +273,16 @@ def _times(m: ClauseMatch, c: Context) -> list[Judged] | None:
     factor = m.one("F") or m.one("Q")
     if factor.dimension not in (None, "ratio", "share") or is_little(m):
         return None
+    if m.one("m") and factor.worded and factor.text.lower() == "many":  # "many more"
+        factor = word_amount("degrees", "much")
     if factor.dimension is None and not m.one("s") and not m.one("m"):  # "one cell", not "one times"
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count", "size")), 0)
     if factor.dimension is None and m.one("m"):  # "1,200 more lymphocytes than epithelial cells"
-        if len(things) != 2:
+        between = m.text[
+            m.tokens("Q")[0].end - m.parts[0][1].start : m.tokens("m")[0].start - m.parts[0][1].start
+        ]
+        if len(things) != 2 or "," in between:  # "a, numbering 30, are fewer than b"
             return None
         return more_by(things[0], things[1], names, sign, factor, c, m.text)
     if len(things) == 3:
@@ -331,7 +339,7 @@ def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return found
 
 
-@rule("[iw]? Y? o? Q [a&] Q [piou]? [ETL]", "[iw]? Y? o? Q [a&] Q", "[iw]? Y? o? Q s? a Q")
+@rule("[iw]? Y? o? Q [a&] Q [piou]? [ETL]", "[iw]? Y? o? Q [a&] Q W?", "[iw]? Y? o? Q s? a Q")
 def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "larger than lymphocyte nuclei, at 62.4 versus 27.8 um2": what was compared has these values."""
     measured: Measured | None = m.one("Y")
@@ -375,13 +383,14 @@ def _compared_with(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return []
 
 
-@rule("[EY] y? m", "m E", "E F s? [qA] s?")
+@rule("[EY] y? m K?", "m E", "E F s? [qA] s?")
 def _more_than_beside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not c.beside or not m.cells():
         return None
     if is_little(m):
         return None
     names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), 0)
+    names = ["count"] if m.one("K") else names  # "the larger population"
     other = Token({"E": union(c.beside)}, 0, 0)
     c.beside = ()
     return compared(m.tokens("E")[0], other, names, sign, m.one("F") or m.one("y"), c, m.text)

@@ -18,6 +18,7 @@ from histome.narrative.language.judging import Judged, judge_amount
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import Context, is_silent
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token
+from histome.narrative.language.quantities import Value
 
 _JOINING = "iowpgtuK"
 
@@ -77,14 +78,14 @@ def valued(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | Non
     parts = _parts(tokens)
     if parts is None or not parts.amounts + parts.ratios or len(parts.cells) > 1:
         return None
-    if max(len(parts.amounts), len(parts.ratios)) > 1:
+    if max(len(parts.amounts), len(parts.ratios)) > 1 or (parts.counted and parts.measures):
         return None
     if parts.amounts and parts.ratios and (parts.cells or any(token.has(",&") for token in tokens)):
         return None
     if max(map(len, (parts.tissues, parts.places, parts.measures, parts.units))) > 1:
         return None
     found = [
-        judge_amount([c.world.area(None) if each.dimension else c.world.count(ALL_CELLS)], each)
+        judge_amount(_whole(parts, c) if each.dimension is None else [c.world.area(None)], each)
         for each in parts.counted
     ]
     for told in [_of_part] * len(parts.ratios) + [_of_amount] * len(parts.amounts):
@@ -93,6 +94,12 @@ def valued(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | Non
             return None
         found += claims
     return found
+
+
+def _whole(parts: _Parts, c: Context) -> list[Value | None]:
+    """Return what "of 1,800" may count: all cells, or all of those named."""
+    named = [c.world.count(each.at(None)) for group in parts.cells for each in group]
+    return [c.world.count(ALL_CELLS), *named]
 
 
 def _of_amount(parts: _Parts, c: Context) -> list[Judged] | None:
@@ -142,7 +149,7 @@ def _of_part(parts: _Parts, c: Context) -> list[Judged] | None:
         return None
     if parts.cells:
         c.place = places or (parts.tissues[0] if parts.tissues else c.place)
-        if part.tissues:
+        if part.tissues or (part.whole and part.amount.dimension == "area"):
             return None
         return cells_amount(parts.cells[0], part.amount, c, part.cells[0] if part.cells else None)
     where = places or (parts.tissues[0] if parts.tissues else ())

@@ -72,7 +72,7 @@ def _enriched(m: ClauseMatch, c: Context) -> list[Judged] | None:
 
 
 @rule(
-    "[EY] x [Lu] g? [QF]?",
+    "[EY] y? x [Lu] g? [QF]?",
     "E y Y",
     "E y [MK]? L",
     "[EY] y? m L a [Lu]",
@@ -85,6 +85,7 @@ def _enriched(m: ClauseMatch, c: Context) -> list[Judged] | None:
     "[FQ] s q E s L",
     "[EY] F m a L",
     "E y? [qA] s? L s L",
+    "E L y? m y? a T",
     "[EY] y q L",
 )
 def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
@@ -98,7 +99,7 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     named = thing.kinds["E"] if "E" in thing.kinds and "Y" not in thing.kinds else None
     measured: Measured | None = None if named else thing.kinds.get("Y")
     cells = named or (measured.cells[0] if measured and measured.cells else None)
-    places = list(m.places())
+    places = [*m.places(), *(tissue for group in m.tissues() for tissue in group)]
     if measured is None and m.one("Y") and not m.one("Y").cells:
         places = list(m.one("Y").place)
     if measured and measured.place:
@@ -127,7 +128,7 @@ def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:
     value = c.world.density if name == "density" else c.world.count
     first, second = (value(cells.at(place)) for place in places)
     c.pair = (first, second) if first and second else ()
-    equal = m.one("y") is not None and m.one("m") is None and not m.one("F")
+    equal = m.one("y") is not None and m.one("m") is None and m.one("x") is None and not m.one("F")
     factor = m.one("F") or m.one("Q") or (word_amount("degrees", "equal") if equal else m.one("y"))
     c.cells = (cells.at(None),)
     return [judge_ratio(first, second, factor, 0 if equal else sign, m.text)]
@@ -193,7 +194,7 @@ def _holds_more_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_ratio(here, there, m.one("F") or m.one("y"), sign, m.text)]
 
 
-@rule("[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]")
+@rule("[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]", "[YE] 9? G 9? f T t T t T")
 def _gradient(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocyte density rises from the core through the inner to the outer margin"."""
     thing = m.parts[0][1]

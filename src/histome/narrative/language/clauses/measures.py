@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.clauses.measuring import measure_options, whole_measure
+from histome.narrative.language.clauses.measuring import measure_options, quotient
 from histome.narrative.language.clauses.values import cells_amount, in_unit, tissue_amount
 from histome.narrative.language.judging import (
     Judged,
@@ -39,6 +39,9 @@ def measured_amount(measured: Measured, amount: Amount, c: Context) -> list[Judg
     c.place = measured.place or (tuple(own) if len(own) == 1 else c.place)
     c.cells = measured.cells or c.cells
     amount = in_unit(amount, c)
+    if "aggregates" in measured.measures and amount.dimension == "area" and c.each:
+        each = quotient(c.world.named("LYMPHOID_AGGREGATE_AREA"), c.world.whole("aggregates"))
+        return [judge_amount([each and each._replace(dimension="area")], amount)]
     if "ratio" in single and len(measured.cells) + len(measured.tissues) == 2 and amount.dimension is None:
         amount = amount.scaled(1.0, "ratio")
     return [judge_amount(measure_options(measured, c, amount), amount)]
@@ -53,7 +56,7 @@ def _on_so_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [*cells_amount((ALL_CELLS,), m.one("Q"), c), judge_amount([c.world.area(None)], part.amount)]
 
 
-@rule("Y Q L?", "Y L Q", "[wgi] Y o? Q", "Y o Q", "Y Q i? L?", "Y i Q L?")
+@rule("Y Q L?", "Y L Q", "[wgif] Y o? Q", "Y o Q", "Y Q i? L?", "Y i Q L?")
 def _measure_is(m: ClauseMatch, c: Context) -> list[Judged]:
     measured = m.one("Y")
     c.place = m.places() or c.place
@@ -108,28 +111,6 @@ def _varies(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     who = m.cells()[0] if m.cells() else first.cells or c.cells
     return measured_amount(second._replace(cells=who), m.one("Q"), c)
-
-
-@rule("[TS]? Q Y o? Q")
-def _one_region(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "the carcinoma forms a single region of 3.9 mm2"."""
-    many, large = m.all("Q")
-    if "regions" not in m.one("Y").measures or large.dimension != "area" or many.middle != 1:
-        return None
-    if m.one("Y").tissues not in ((), ("CARCINOMA",)) or m.tissues() not in ([], [("CARCINOMA",)]):
-        return None
-    return [judge_amount([c.world.whole(n)], a) for n, a in (("regions", many), ("largest_region", large))]
-
-
-@rule("Y Y o? Q")
-def _has_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "the largest carcinoma region has a filled area of 1.2 mm2"."""
-    first, second = m.all("Y")
-    if m.one("Q").dimension != "area" or "area" not in second.measures or second.cells or second.tissues:
-        return None
-    if not {"largest_region", "aggregates"} & set(first.measures):
-        return None
-    return measured_amount(first, m.one("Q"), c)
 
 
 @rule("5 Q")
@@ -243,20 +224,6 @@ def _per_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return cells_amount(m.cells()[0], m.one("Q").scaled(factor, kind), c)
 
 
-@rule("S? Q q? Y L?", "T [ios]? Q q? Y")
-def _things(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "two lymphoid aggregates were found", "the carcinoma forms five regions"."""
-    measured: Measured = m.one("Y")
-    if not set(measured.measures) & {"aggregates", "regions"} or measured.cells:
-        return None
-    if measured.tissues not in ((), ("CARCINOMA",)):
-        return None
-    if m.tissues() and (m.tissues()[0] != ("CARCINOMA",) or "regions" not in measured.measures):
-        return None
-    c.measured = measured
-    return [judge_amount([whole_measure(c, measured)], m.one("Q"))]
-
-
 @rule("[SM] o? Q", "M R", "R 4", "3 R", "R 3", "3 Q [WE]", "Q [WE] 3", "Q 4")
 def _of_the_run(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the model abstained on 5 % of the cells", "93 % of the tissue passed quality control"."""
@@ -281,22 +248,13 @@ def _of_the_run(m: ClauseMatch, c: Context) -> list[Judged] | None:
 @rule("! R")
 def _tiles_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
-    return [judge_amount([c.world.named(m.one("!"))], part.amount)] if part.tiles else None
-
-
-@rule("Q Y Y? o? Q")
-def _things_cover(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    measured: Measured = m.one("Y")
-    if "aggregates" not in measured.measures or any("area" not in each.measures for each in m.all("Y")[1:]):
+    if not part.tiles:
         return None
-    first, second = m.all("Q")
-    return [
-        judge_amount([whole_measure(c, measured)], first),
-        judge_amount(measure_options(measured, c, second), second),
-    ]
+    c.tile_metric, c.cells, c.tissues = m.one("!"), (), ()
+    return [judge_amount([c.world.named(m.one("!"))], part.amount)]
 
 
-@rule("E i? Y o Q f? [TE]?", "E i? Y o Q t T")
+@rule("E i? Y o Q f? [TE]?", "E i? Y o Q t T", "Y o Q E f [TE]")
 def _at_a_distance(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes keep a median distance of 85 um from the carcinoma"."""
     measured: Measured = m.one("Y")
@@ -310,6 +268,8 @@ def _at_a_distance(m: ClauseMatch, c: Context) -> list[Judged] | None:
     "5? E Q f 0? [ET]",
     "0 E Q f? 0? [ET]?",
     "5? E Q [of] [TE]",
+    "5? E f 0? [ET] g Q",
+    "5 o? Q E f [TE]",
     "0 Q f? 0? [ET]?",
     "0 E Q",
 )
@@ -351,22 +311,20 @@ def _half_within(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([c.world.distance(part.cells[0])], amount)]
 
 
-@rule("[YET] x g? Q")
+@rule("[YET] x g? Q", "E x R")
 def _above(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "the density of fibroblasts exceeds 300 per mm2"."""
-    amount = m.one("Q")
+    part: Ratioed | None = m.one("R")
+    if part and (len(part.cells) != 1 or part.checked):
+        return None
+    amount = part.amount if part else m.one("Q")
     if amount.dimension == "ratio" or amount.worded:
         return None
     low, high = (amount.middle, math.inf) if m.one("x") > 0 else (-math.inf, amount.middle)
     beyond = replace(amount, holds=(low, high), fails=(low, high))
     if m.one("Y"):
         return measured_amount(m.one("Y"), beyond, c)
-    return cells_amount(m.cells()[0], beyond, c) if m.cells() else tissue_amount(m.tissues()[0], beyond, c)
-
-
-@rule("k o? Q", "k Y? o? Q")
-def _largest_region(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "twelve regions, the largest measuring 0.41 mm2"."""
-    if c.measured is None or "regions" not in c.measured.measures or m.one("k") != 1:
-        return None
-    return [judge_amount([c.world.whole("largest_region")], m.one("Q"))]
+    within = part.cells[0] if part else None
+    if m.cells():
+        return cells_amount(m.cells()[0], beyond, c, within)
+    return tissue_amount(m.tissues()[0], beyond, c)

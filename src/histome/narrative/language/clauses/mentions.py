@@ -81,7 +81,8 @@ def _whoever(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _at_a_part(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes are scarce, at under 2 % of the total"."""
     part: Ratioed = m.one("R")
-    if part.checked or part.tiles or part.tissues or (c.tile_metric and not c.cells):
+    wide = part.whole and part.amount.dimension == "area"
+    if part.checked or part.tiles or part.tissues or (c.tile_metric and not c.cells) or (wide and c.cells):
         return None
     if not c.cells and not c.tissues and part.whole:
         c.pending = [part.amount]
@@ -109,9 +110,11 @@ def _pending(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return []
 
 
-@rule("A E", "S A E")
+@rule("A E", "S A E", "S? A i E", "A E Q")
 def _few_cells(m: ClauseMatch, c: Context) -> list[Judged]:
-    return cells_amount(m.cells()[0], m.one("A"), c)
+    """Read "few lymphocytes", "the section is rich in lymphocytes", "a low lymphocyte count of 30"."""
+    counted = cells_amount(m.cells()[0], m.one("Q"), c) if m.one("Q") else []
+    return [*cells_amount(m.cells()[0], m.one("A"), c), *counted]
 
 
 @rule("E A", "E O A", "E y A", "E i A", "E A o Q")
@@ -139,7 +142,7 @@ def _tissue_adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return tissue_amount(m.tissues()[0], wide, c)
 
 
-@rule("S W? O E", "W O E")
+@rule("S W? O E", "W O E", "O E S")
 def _mostly_made_of(m: ClauseMatch, c: Context) -> list[Judged]:
     """Read "the section is mostly composed of carcinoma cells"."""
     return cells_amount(m.cells()[-1], m.one("O"), c)
@@ -172,9 +175,13 @@ def _that_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [] if same else None
 
 
-@rule("W E")
+@rule("W E", "Q W E")
 def _no_cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "no cells were classified as granulocytes"."""
+    """Read "no cells were classified as granulocytes", "none of the 400 cells ..."."""
+    if m.one("Q") and c.negated:
+        whole = judge_amount([c.world.count(ALL_CELLS)], m.one("Q"))
+        found = [judge_presence(c.world.count(each), each.name) for each in m.cells()[1]]
+        return found if whole.true else None
     return [judge_presence(c.world.count(each), each.name) for each in m.cells()[1]] if c.negated else None
 
 
@@ -184,6 +191,8 @@ def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
     bare = len(m.parts) == 1 and not m.parts[0][1].notes and not placed and "seen" not in m.said
     if (bare or not m.said) and not c.negated and not m.parts[0][1].notes:
         return None
+    if m.places() and m.cells() and not c.negated and "seen" not in m.said and not m.parts[0][1].notes:
+        return None  # "lie in the stroma": most of them do
     found: list[Judged] = []
     place = m.places() or c.place
     for each in [one for group in m.cells() for one in group]:
@@ -196,7 +205,7 @@ def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
         c.measured = m.one("Y")
     if not found:
         return None
-    c.cells = m.cells()[0] if m.cells() else c.cells
+    c.cells, c.place = m.cells()[0] if m.cells() else c.cells, m.places() or c.place
     return found
 
 

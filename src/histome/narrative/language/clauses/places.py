@@ -40,9 +40,11 @@ def _all_but(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([every._replace(amount=left)], amount)]
 
 
-@rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L")
+@rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L", "E O t? T O")
 def _mostly(m: ClauseMatch, c: Context) -> list[Judged] | None:
     places = m.places() or (m.tissues()[0] if m.tissues() else ())
+    if m.all("O")[-1].holds[0] < 0.97 and len(m.all("O")) > 1:
+        return None
     return placed_amount(m.cells()[0], places, m.one("O"), c)
 
 
@@ -71,6 +73,7 @@ def _outside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells = m.cells()[0] if m.cells() else m.one("R").cells if m.one("R") else c.cells
     if len(cells) != 1 or (m.one("R") and m.one("R").checked):
         return None
+    c.cells, c.outside = cells, m.one("e")
     inside = c.world.placed(cells[0], m.one("e"))
     count = c.world.count(cells[0])
     if inside is None or count is None:
@@ -135,11 +138,13 @@ def _nearly_whole() -> Amount:
     return replace(word_amount("shares", "all"), holds=(0.97, 1.0), fails=(0.93, 1.0))
 
 
-@rule("E O? Z L?", "[ETY] O? Z f? S?", "Z E", "E O? Z [fi]? T")
+@rule("E O? Z L?", "[ETY] O? Z f? S?", "Z [EY]", "E O? Z [fi]? T")
 def _absent(m: ClauseMatch, c: Context) -> list[Judged] | None:
     place = m.places() or (m.tissues()[0] if m.tissues() and m.cells() else ())
     if m.one("O") and m.one("O").holds[0] < 0.97:
         return None
+    if any(each.place not in (None, *place) for group in m.cells() for each in group):
+        return [Judged(None, "place", m.text, reason="cells of one tissue do not lie in another")]
     if m.cells():
         found = [
             judge_presence(c.world.count(each.at(place[0]) if place else each), each.name)
@@ -150,9 +155,10 @@ def _absent(m: ClauseMatch, c: Context) -> list[Judged] | None:
         found = [judge_presence(c.world.area(each), each, "finding") for each in m.tissues()[0]]
         c.tissues, c.cells = m.tissues()[0], ()
     else:
-        if "aggregates" not in m.one("Y").measures:
+        name = next((each for each in ("aggregates", "regions") if each in m.one("Y").measures), None)
+        if name is None:
             return None
-        found = [judge_presence(c.world.whole("aggregates"), "lymphoid aggregates", "finding")]
+        found = [judge_presence(c.world.whole(name), name, "finding")]
     return [claim.denied() for claim in found]
 
 

@@ -15,7 +15,7 @@ from histome.narrative.language.quantities import Value
 
 _JOINING = "KWSMPiowgursy"
 _SIZE = re.compile(r"\b(?:larg|bigg|small|tini)")
-_NUCLEI = re.compile(r"\b(?:larg|bigg|small)est nuclei")
+_NUCLEI = re.compile(r"\b(?:larg|bigg|small)est (?:(?:mean|average) )?nucle(?:i|us)")
 _GAPS = {
     "much": re.compile(r"\bdistant\b", re.I),
     "slightly": re.compile(r"\bclose (?:second|third|fourth|runner)", re.I),

@@ -13,7 +13,7 @@ from histome.narrative.language.pieces import Measured
 
 _WHOLE = re.compile(r"\b(entire|whole|all of|throughout|uniform|complete|wholly)", re.I)
 _ALL = 0.995  # of the tiles
-_PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
+PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
 
 
 _LEVELS = {
@@ -24,7 +24,7 @@ _LEVELS = {
 }
 
 
-@rule("Y [qA]", "[qA] Y", "[qA] Y o? Q")
+@rule("Y [qA]", "[qA] Y", "[qA] Y o? Q", "Y o S [qA]")
 def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "tumor purity is high" and "a low entropy of 0.27": as the label of the measure says."""
     measured: Measured = m.one("Y")
@@ -45,7 +45,7 @@ def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [*told, Judged(holds, "phenotype", m.text, (label,) if holds else (), reason)]
 
 
-@rule("E c 7 c")
+@rule("E i? c 7 c")
 def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "clustered rather than random"."""
     first, second = m.all("c")
@@ -53,7 +53,18 @@ def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return mine if first != second else None
 
 
-@rule("E [O~y]? i? c [iS]?", "j o E c", "c [oi] E", "E c j?", "E j c", "E Y c", "Y c")
+@rule(
+    "E [O~y]? i? c [iS]?",
+    "j o E c",
+    "c [oi] E",
+    "E c j?",
+    "E j c",
+    "E Y c",
+    "Y c",
+    "c j o E",
+    "c E j",
+    "E c y",
+)
 def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
     cells = m.cells()[0] if m.cells() else m.one("Y").cells
     if not m.cells() and m.one("Y").measures != ("clark_evans",):
@@ -62,7 +73,7 @@ def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return [Judged(None, "pattern", m.text, reason="the facts do not say")]
     if m.one("y") and not m.one("y").holds[0] > 1.0:  # "slightly clustered"
         return [Judged(None, "pattern", m.text, reason="how much is not said")]
-    low, high = _PATTERNS[m.one("c")]
+    low, high = PATTERNS[m.one("c")]
     c.cells = cells
     return [
         judge_amount(

@@ -92,7 +92,8 @@ def _that_many_tiles(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     if (part and not (part.tiles or part.tissues == ("CARCINOMA",))) or c.tile_metric is None or c.cells:
         return None
-    return [judge_amount([c.world.named(c.tile_metric)], part.amount if part else m.one("Q"))]
+    told = part.amount if part else m.one("Q")
+    return [judge_amount([*c.pair] or [c.world.named(c.tile_metric)], told)]
 
 
 @rule("! r? [k1] U !")
@@ -129,5 +130,6 @@ def _tiles_compared(m: ClauseMatch, c: Context) -> list[Judged] | None:
         sign = 1
     if is_little(m) or (factor and factor.dimension not in (None, "ratio", "share")):
         return None
-    c.cells, c.tissues = (), ()
+    c.cells, c.tissues, c.tile_metric = (), (), m.all("!")[-1]
+    c.pair = (first, others[0]) if first and others[0] else ()
     return [judge_ratio(first, other, factor, sign, m.text) for other in others]

@@ -182,7 +182,7 @@ def _tissue_or_cells_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _cells_share(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     c.place = m.places() or c.place
-    if part.tissues or part.tiles:
+    if part.tissues or part.tiles or (part.whole and part.amount.dimension == "area"):
         return None
     return cells_amount(m.cells()[0], part.amount, c, part.cells[0] if part.cells else None)
 
@@ -202,7 +202,7 @@ def part_checked(part: Ratioed, c: Context) -> list[Judged]:
 _ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
 
 
-@rule("R [EW]", "R E")
+@rule("R [EW]", "R E", "R s E")
 def _share_is_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed = m.one("R")
     if part.tissues or part.tiles or m.one("W"):
@@ -268,14 +268,15 @@ def _so_many_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [told] if part else [told, judge_amount([c.world.count(mine)], every)]
 
 
-@rule("Q Q L")
+@rule("Q Q [LT]")
 def _all_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "...; all 200 are stromal"."""
     every, count = m.all("Q")
     if not every.worded or every.holds[0] < 0.99 or count.dimension or len(c.cells) != 1:
         return None
     told = judge_amount([c.world.count(c.cells[0].at(None))], count)
-    return [told, *placed_amount((c.cells[0].at(None),), m.places(), every, c)]
+    where = m.places() or m.tissues()[0]
+    return [told, *placed_amount((c.cells[0].at(None),), where, every, c)]
 
 
 @rule("Q L", "Q O? L", "Q o Q L")
@@ -303,13 +304,18 @@ def _so_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return cells_amount(part.cells, part.amount, c)
 
 
-@rule("T R", "T A E", "T O E")
+@rule("T R", "T A i? E", "T O E")
 def _holds_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
     cells = part.cells if part else m.cells()[0]
     amount = part.amount if part else m.one("A") or m.one("O")
     if not cells:
         return None
+    if m.one("i") or (part and amount.text.lower().endswith((" with", " of them", "full of", " in"))):
+        c.place = m.tissues()[0]  # "the stroma is rich in lymphocytes": of the cells there
+        return [
+            judge_amount([c.world.share(e.at(p), ALL_CELLS.at(p)) for p in c.place], amount) for e in cells
+        ]
     return placed_amount(cells, m.tissues()[0], amount, c)
 
 

@@ -1,0 +1,217 @@
+"""Clauses that go on from the one before: by a factor of 21, leaving the carcinoma with 40, 80 within it."""
+
+from dataclasses import replace
+
+from histome.narrative.language.amounts import Amount
+from histome.narrative.language.clauses.comparisons import compared, directions
+from histome.narrative.language.clauses.ranks import ranked
+from histome.narrative.language.clauses.states import PATTERNS
+from histome.narrative.language.judging import Judged, judge_amount, judge_ratio, union
+from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.patterns import ClauseMatch, Context, rule
+from histome.narrative.language.quantities import ZONES
+
+
+@rule("[gi] [QF]", "[gi] Y o Q")
+def _by_a_factor(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "denser in the stroma than in the carcinoma, by a factor of 21": of the two just compared."""
+    factor = m.one("F") or m.one("Q")
+    if len(c.pair) != 2 or (m.one("Y") and m.one("Y").measures != ("ratio",)):
+        return None
+    if factor.dimension != "ratio" and (m.one("g") in ("by", None) or factor.dimension):
+        return None
+    low, high = sorted(c.pair, key=lambda value: value.amount)
+    return [judge_ratio(high, low, replace(factor, dimension="ratio"), 1, m.text)]
+
+
+@rule("[ET] y? m [WE] a T", "T m [WE] a L")
+def _holds_more_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the carcinoma contains more cells than the stroma"."""
+    if not m.one("W") or m.one("y") or len(m.tissues()) != 2:
+        return None
+    places = [group[0] for group in m.tissues()]
+    first, second = (c.world.count(m.cells()[-1][0].at(place)) for place in places)
+    sign = next((sign for name, sign in m.one("m") if name == "count"), 0)
+    return [judge_ratio(first, second, None, sign, m.text)] if sign else None
+
+
+@rule("T y Y? o? Q")
+def _alike_at(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "necrosis and stroma occupy identical areas of 0.8 mm2": each of them so much."""
+    tissues, amount = m.tissues()[0], m.one("Q")
+    if len(tissues) != 2 or m.one("y").holds[0] >= 1 or amount.dimension not in ("area", "share"):
+        return None
+    if m.one("Y") and not {"area", "share"} & set(m.one("Y").measures):
+        return None
+    value = c.world.area if amount.dimension == "area" else c.world.area_share
+    c.tissues, c.cells = tissues, ()
+    return [judge_amount([value(tissue)], amount) for tissue in tissues]
+
+
+@rule("v? f T L? t T")
+def _on_the_way(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "moving outward from the core to the outer margin, ...": what rises or falls comes after it."""
+    ends = [group[0] for group in m.tissues()]
+    if c.cells or c.tissues or not set(ends) <= {*ZONES, "CARCINOMA", "STROMA"}:
+        return None
+    c.place = tuple(ends)
+    return []
+
+
+@rule("[YE] 9? G 9? f Q t Q", "[YE] 9? G 9?")
+def _on_that_way(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "..., lymphocyte density rises from 280 to 610 per mm2": from the first place to the last."""
+    thing = m.parts[0][1]
+    cells = thing.kinds["E"] if "E" in thing.kinds else next(iter(thing.kinds["Y"].cells or c.cells), None)
+    if (
+        len(c.place) != 2
+        or cells is None
+        or ("Y" in thing.kinds and "density" not in thing.kinds["Y"].measures)
+    ):
+        return None
+    first, last = (c.world.density(cells.at(place)) for place in c.place)
+    amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
+    told = [judge_amount([value], amount) for value, amount in zip((first, last), amounts, strict=False)]
+    return [*told, judge_ratio(last, first, None, m.one("G"), m.text)]
+
+
+@rule("[ET] y [ET]")
+def _matches(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "necrosis matches the stroma", "0.8 mm2, as much as the stroma": equal in area, or in number."""
+    first, second = (token for _, token in m.parts if token.has("ET"))
+    if m.one("y").holds[0] >= 1 or first.is_joined or second.is_joined:
+        return None
+    return compared(first, second, ("count", "size"), 0, m.one("y"), c, m.text)
+
+
+@rule("E 2")
+def _between(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "a are the largest, b the smallest, and c fall between"."""
+    cells = m.cells()[0]
+    if not c.ranked_by or len(cells) != 1 or cells == c.cells:
+        return None
+    value = {"size": c.world.nuclear, "density": c.world.density}.get(c.ranked_by, c.world.count)
+    known = [one for one in (value(CellGroup((n,), n)) for n in c.world.classes()) if one is not None]
+    mine = value(cells[0])
+    if mine is None or len(known) < 3:
+        return None
+    told = min(one.amount for one in known) < mine.amount < max(one.amount for one in known)
+    return [Judged(told, "class", m.text, mine.sources, "" if told else "it is the first or the last")]
+
+
+@rule("y? m L")
+def _denser_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "125 per mm2 in carcinoma versus 112.5 in stroma, so slightly denser in the carcinoma"."""
+    both = ("CARCINOMA", "STROMA")
+    if len(c.cells) != 1 or len(m.places()) != 1 or m.places()[0] not in both:
+        return None
+    names, sign = directions(m.one("m"))
+    value = c.world.density if "density" in names else c.world.count if "count" in names else None
+    other = both[1 - both.index(m.places()[0])]
+    if value is None:
+        return None
+    here, there = (value(c.cells[0].at(place)) for place in (m.places()[0], other))
+    return [judge_ratio(here, there, m.one("y"), sign, m.text)]
+
+
+@rule("w Y o Q")
+def _with_a_measure(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "with a mean area of 88 um2, ...": of whom comes after it."""
+    measured, amount = m.one("Y"), m.one("Q")
+    if c.cells or c.tissues or measured.cells or measured.tissues or measured.place:
+        return None
+    if amount.dimension not in ("area", "pixel area") or not {"area", "nuclear"} & set(measured.measures):
+        return None
+    c.pending = [amount]
+    return []
+
+
+@rule("T & Q")
+def _left_with(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "..., leaving the carcinoma with only 40": of those spoken of."""
+    token = next(token for letter, token in m.parts if letter == "&")
+    if not token.kinds["&"].startswith("with") or len(c.cells) != 1 or m.one("Q").dimension:
+        return None
+    return [judge_amount([c.world.count(c.cells[0].at(m.tissues()[0][0]))], m.one("Q"))]
+
+
+@rule("w? Q i", "w? Q o Q i", "& Q i")
+def _within_it(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "most lie outside the stroma, with just 200 of the 2,400 found within it"."""
+    place, (few, *every) = c.outside or c.place, m.all("Q")
+    if len(c.cells) != 1 or len(place) != 1 or c.cells[0].place or few.dimension not in (None, "share"):
+        return None
+    mine = c.cells[0]
+    told = c.world.placed(mine, place) if few.dimension else c.world.count(mine.at(place[0]))
+    return [judge_amount([told], few), *(judge_amount([c.world.count(mine)], each) for each in every)]
+
+
+@rule("E y? V E")
+def _ahead_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "fibroblasts rank behind a but ahead of b"."""
+    first, second = m.tokens("E")
+    return compared(first, second, ["count"], 1, m.one("y"), c, m.text) if m.one("V") == "ahead" else None
+
+
+@rule("O E m a E", "O E x E")
+def _only_they(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "only carcinoma cells are more frequent than fibroblasts": so these are second."""
+    (first, second), total = m.cells(), m.one("O")
+    sign = m.one("x") or directions(m.one("m"))[1]
+    names = directions(m.one("m"))[0] if m.one("m") else ["count"]
+    if sign < 0 or "count" not in names or len(second) != 1 or total.holds[0] < 0.97 or c.aspect:
+        return None
+    mine, other = m.tokens("E")
+    found = compared(mine, other, ["count"], 1, None, c, m.text)
+    return found and [*found, *ranked(second, len(first) + 1, c, m.text)]
+
+
+@rule("c [oi] E Y o? Q", "A c [oi] E Y o? Q", "c [oi] E g Y o? Q", "A c [oi] E g Y o? Q")
+def _clustered_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "clustering of the lymphocytes is documented by their Clark-Evans index of 0.55"."""
+    if m.cells()[0][0].members != ("lymphocyte",) or "clark_evans" not in m.one("Y").measures:
+        return None
+    value = c.world.whole("clark_evans")
+    pattern = Amount(PATTERNS[m.one("c")], PATTERNS[m.one("c")], None, m.text)
+    return [judge_amount([value], pattern, "pattern"), judge_amount([value], m.one("Q"))]
+
+
+@rule("E V")
+def _ahead_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "..., with lymphocytes ahead of them": of those spoken of."""
+    if m.one("V") != "ahead" or len(c.cells) != 1 or not c.rank or c.ranked_by != "count":
+        return None
+    mine, others = m.cells()[0], c.cells[0]
+    told = [judge_ratio(c.world.count(each), c.world.count(others), None, 1, m.text) for each in mine]
+    if len(mine) != c.rank - 1:  # "only lymphocytes are ahead" of the third
+        return [claim._replace(true=None if claim.true else claim.true) for claim in told]
+    return told
+
+
+@rule("Q E E")
+def _accompany_each(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "eight neoplastic cells accompany each connective cell"."""
+    (many_of, one), many = m.cells(), m.one("Q")
+    if (
+        not c.each
+        or many.dimension
+        or not any(word in m.text.lower() for word in ("accompan", "match", "face"))
+    ):
+        return None
+    near = replace(many, holds=(0.88 * many.middle, 1.12 * many.middle), dimension="ratio")
+    return [judge_ratio(c.world.count(union(many_of)), c.world.count(union(one)), near, 0, m.text)]
+
+
+@rule("E y? g Q E", "R y? g Q E")
+def _matched_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "each plasma cell is matched by two lymphocytes"."""
+    part, other, many = m.one("R"), m.cells()[-1], m.one("Q")
+    one = part.cells if part else m.cells()[0]
+    if (
+        not (part.amount.holds[0] > 0.99 if part else c.each)
+        or many.dimension
+        or "match" not in m.text.lower()
+    ):
+        return None
+    near = replace(many, holds=(0.88 * many.middle, 1.12 * many.middle), dimension="ratio")
+    return [judge_ratio(c.world.count(union(other)), c.world.count(union(one)), near, 0, m.text)]
