@@ -23,7 +23,7 @@ def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     if is_at(tokens, start, "SI") and start == at + 1 and not is_at(tokens, start, "T") and not outside:
         return {}, start + 1
     among = is_at(tokens, at, "o") and are_at(tokens, at, "i", "WK") and not is_at(tokens, at + 2, "o")
-    if among and any(token.has("N") for token in tokens[:at]):  # "do not occur among the cells"
+    if among and any(token.has("NZ") for token in tokens[:at]):  # "do not occur among the cells"
         return {}, at + 2
     if are_at(tokens, start, "J", "K"):
         return {"L": (tokens[start].kinds["J"],)}, start + 2

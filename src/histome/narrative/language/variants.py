@@ -100,4 +100,8 @@ def _leads(tokens: list[Token], at: int) -> bool:
         asides.is_at(tokens, at + 1, "MYRETW") or asides.are_at(tokens, at + 1, "Q", "vWE")
     ):  # "as the index of 0.72 says", "as nine in ten cells are malignant"
         return any(token.has("v") for token in tokens[at:]) or tokens[at + 1].has("MY")
-    return "u" in tokens[at].kinds and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
+    return (
+        "u" in tokens[at].kinds
+        and not tokens[at].has("ETYL")
+        and (set(tokens[at + 1].kinds) <= set("v_i") or tokens[at + 1].has("Q"))
+    )

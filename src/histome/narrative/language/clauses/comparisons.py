@@ -322,7 +322,7 @@ def _as_much(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return compared(first, second, [*names, "size"], 0, word_amount("degrees", "equal"), c, m.text)
 
 
-@rule("[ETY] [yF] [MYqAnSK]*", "[ET] i y [MY]")
+@rule("[ETY] [yF] [YMqAnSK]*", "[ET] i y [YM]")
 def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "a and b are equally frequent", "a and b occupy equal areas"."""
     thing, factor = m.parts[0][1], m.one("y")

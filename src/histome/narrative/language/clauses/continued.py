@@ -6,7 +6,7 @@ from histome.narrative.language.amounts import Amount
 from histome.narrative.language.clauses.comparisons import compared, directions
 from histome.narrative.language.clauses.ranks import ranked
 from histome.narrative.language.clauses.states import PATTERNS
-from histome.narrative.language.judging import Judged, judge_amount, judge_ratio, union
+from histome.narrative.language.judging import Judged, judge_amount, judge_presence, judge_ratio, union
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.quantities import ZONES
@@ -176,9 +176,88 @@ def _clustered_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([value], pattern, "pattern"), judge_amount([value], m.one("Q"))]
 
 
+@rule("E i [QF] Y", "E i [QF] o? Y")
+def _at_half_that(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "plasma cells occur at half the frequency of lymphocytes": half as many."""
+    factor, measured = m.one("F") or m.one("Q"), m.one("Y")
+    if factor.dimension not in ("ratio", "share") or len(measured.cells) != 1:
+        return None
+    if not {"count", "share", "density"} & set(measured.measures):
+        return None
+    name = "density" if "density" in measured.measures else "count"
+    first, other = m.tokens("E")[0], m.tokens("Y")[0]
+    other = replace(other, kinds={"E": measured.cells[0]})
+    return compared(first, other, [name], 0, factor, c, m.text)
+
+
+@rule("[ET] [QF] s [qQA]")
+def _as_much_as_those(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "stroma covers 60 %, and carcinoma half as much": as those before."""
+    factor, first = m.one("F") or m.all("Q")[0], m.parts[0][1]
+    before = {"E": c.cells[0]} if len(c.cells) == 1 else {"T": c.tissues[0]} if len(c.tissues) == 1 else None
+    if before is None or factor.dimension not in ("ratio", "share") or not first.has(next(iter(before))):
+        return None
+    return compared(first, replace(first, kinds=before), ("count", "size"), 0, factor, c, m.text)
+
+
+@rule("E L y? m a E", "L E y? m a E")
+def _more_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "plasma cells populate the stroma at a higher density than fibroblasts do"."""
+    first, second = m.tokens("E")
+    names, sign = directions(m.one("m"))
+    if len(m.places()) != 1 or first.is_joined or second.is_joined:
+        return None
+    mine, other = (
+        replace(each, kinds={"E": each.kinds["E"].at(m.places()[0])}, notes=[]) for each in (first, second)
+    )
+    if first.kinds["E"].place or second.kinds["E"].place:
+        return None
+    return compared(mine, other, names, sign, m.one("y"), c, m.text)
+
+
+@rule("E Z f E", "E E")
+def _not_in_the_infiltrate(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "plasma cells are missing from the infiltrate", "the infiltrate is devoid of plasma cells"."""
+    (first, *_), (second, *_) = m.cells()
+    part, whole = (first, second) if m.tokens("Z") else (second, first)
+    if whole.name != "immune" or part.place or not set(part.members) <= set(whole.members):
+        return None
+    if not (m.tokens("Z") or c.negated):
+        return None
+    there = judge_presence(c.world.count(part), part.name)
+    return [there.denied() if m.tokens("Z") else there]
+
+
+@rule("R E")
+def _not_one_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "not one of the 400 nuclei was labelled epithelial"."""
+    part = m.one("R")
+    whole = len(part.cells) == 1 and part.cells[0].everything and part.checked is not None
+    if not c.negated or not whole or part.amount.middle != 1 or part.amount.dimension:
+        return None
+    if part.checked is None or not judge_amount([c.world.count(part.cells[0])], part.checked).true:
+        return None
+    return [judge_presence(c.world.count(each), each.name) for each in m.cells()[0]]
+
+
+@rule("E y? V R")
+def _ahead_of_each(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "fibroblasts are ahead of every leukocyte class"."""
+    part = m.one("R")
+    if m.one("V") != "ahead" or part.amount.holds[0] < 0.99 or len(part.cells) != 1 or part.checked:
+        return None
+    mine = c.world.count(union(m.cells()[0]))
+    each = [
+        CellGroup((name,), name) for name in part.cells[0].members if name not in union(m.cells()[0]).members
+    ]
+    return [judge_ratio(mine, c.world.count(other), m.one("y"), 1, m.text) for other in each] or None
+
+
 @rule("E V")
 def _ahead_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "..., with lymphocytes ahead of them": of those spoken of."""
+    """Read "..., with lymphocytes ahead of them": of those spoken of; "with lymphocytes next in line"."""
+    if m.one("V") != "ahead" and c.rank > 0 and c.ranked_by == "count":
+        return ranked(m.cells()[0], c.rank + 1, c, m.text, c.ranked_within)
     if m.one("V") != "ahead" or len(c.cells) != 1 or not c.rank or c.ranked_by != "count":
         return None
     mine, others = m.cells()[0], c.cells[0]

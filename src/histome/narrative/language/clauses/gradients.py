@@ -86,6 +86,7 @@ def _enriched(m: ClauseMatch, c: Context) -> list[Judged] | None:
     "[EY] F m a L",
     "E y? [qA] s? L s L",
     "E L y? m y? a T",
+    "[EY] [FQ] s [qA] s L",
     "[EY] y q L",
 )
 def _by_place(m: ClauseMatch, c: Context) -> list[Judged] | None:

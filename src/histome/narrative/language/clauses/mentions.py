@@ -51,7 +51,7 @@ def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount(values, amount)]
 
 
-@rule("o T")
+@rule("o T", "2 T")
 def _of_places(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "of core, inner margin and outer margin, ...": all that there are to compare."""
     named = sorted(m.tissues()[0])
@@ -99,6 +99,8 @@ def _pending(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "with 45 %, ...": of whom comes after it."""
     dimension = m.one("Q").dimension
     if (c.measured or c.tile_metric) and not c.cells and not c.tissues:
+        return None
+    if m.one("Q").worded and m.one("Q").holds[0] > 0.99:  # "across all calls"
         return None
     if c.against and m.one("i") and dimension in ("area", "pixel area", "density"):
         return None

@@ -311,7 +311,7 @@ def _holds_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     amount = part.amount if part else m.one("A") or m.one("O")
     if not cells:
         return None
-    if m.one("i") or (part and amount.text.lower().endswith((" with", " of them", "full of", " in"))):
+    if m.one("i") or (part and amount.text.lower().endswith((" with", " of them", "full of", " in", " by"))):
         c.place = m.tissues()[0]  # "the stroma is rich in lymphocytes": of the cells there
         return [
             judge_amount([c.world.share(e.at(p), ALL_CELLS.at(p)) for p in c.place], amount) for e in cells
