@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Processes that share the tests, whole files each, of one thread each. `make test JOBS=0`: one, as plain pytest does.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
 
 .PHONY: demo test quick check scverse docs clean
 .DEFAULT_GOAL := demo
