@@ -87,6 +87,9 @@ def number_amount(value: float, half: float, hedge: str | None, text: str) -> Am
     if hedge is None:
         spread = (value - half, value + half)
         return Amount(spread, spread, None, text, middle=value)
+    if hedge == "exactly":  # a digit more than is said
+        spread = (value - 0.1 * half, value + 0.1 * half)
+        return Amount(spread, spread, None, text, middle=value)
     rule = amount_words()["hedges"][hedge]
     holds, fails = _times(rule["is"], value, half), _times(rule["not"], value, half)
     return Amount(holds, fails, None, text, worded=hedge == "fraction", middle=value)

@@ -5,9 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from histome.narrative.language import asides
-from histome.narrative.language.chunks import chunked
 from histome.narrative.language.clauses import (
+    beside,
     comparisons,
     continued,
     frames,
@@ -22,8 +21,10 @@ from histome.narrative.language.clauses import (
     tiles,
     values,
 )
+from histome.narrative.language.guards import guarded
 from histome.narrative.language.judging import Judged
 from histome.narrative.language.patterns import RULES, ClauseMatch, Context, match
+from histome.narrative.language.phrases import asides, chunked
 from histome.narrative.language.pieces import Token, Unfit, Unread
 from histome.narrative.language.quantities import World
 from histome.narrative.language.reading import read_tokens
@@ -38,6 +39,7 @@ _MODULES = (
     mentions,
     tiles,
     comparisons,
+    beside,
     ratios,
     gradients,
     ranks,
@@ -55,7 +57,7 @@ Reading = Callable[[Context], list[Judged] | None]
 _MOST_PIECES = 30
 _MOST_TRIES = 400  # of segments a sentence
 _CONTENT = "".join(sorted(set(map(chr, range(33, 127))) - set("v_&,snBz")))
-_RELATIVE = ("which", "who")
+_RELATIVE = ("which", "who", "whose", "of which", "of whom", "where")
 _SPAN = 6  # pieces between commas that one clause may have
 
 
@@ -128,15 +130,27 @@ class _Sentence:
 
     def _meant(self, spanned: list[Token], piece: int, context: Context) -> Iterator[Context]:
         """Yield what "which" may stand for: what was named last, or who was spoken of."""
-        if any(token.kinds.get("&") in _RELATIVE for token in spanned[:2]):
-            named = next((t for t in reversed(self.tokens[: self.starts[piece]]) if t.has("ETL")), None)
-            place = named and (named.kinds.get("L") or ((named.kinds["T"],) if "T" in named.kinds else ()))
-            if named and "E" in named.kinds:
-                yield replace(context, cells=(named.kinds["E"],), against=(), measured=None)
-                return
-            if place:
-                yield replace(context, cells=(), tissues=place, place=(), measured=None)
-        yield context
+        before = self.tokens[: self.starts[piece]]
+        said = next((t.kinds["&"] for t in spanned[:2] if t.kinds.get("&") in _RELATIVE), None)
+        titled = context.against and spanned[0].has(",") and any(token.has("k") for token in spanned)
+        if said is None and titled and not any(t.has("L") or set(t.kinds) <= {"v", "_"} for t in spanned[1:]):
+            said = "which"  # "a outnumber b, the most common class"
+        named = next((t for t in reversed(before) if t.has("ETLY")), None) if said else None
+        if named is None or (said in ("of which", "of whom") and not context.against):
+            yield context
+            return
+        cells, tissues, places = _named_by(named)
+        there = replace(context, cells=(), tissues=(), place=(), measured=None, against=(), pair=())
+        if said == "where":
+            yield replace(context, place=places or tissues, fronted=True) if places or tissues else context
+        elif cells and not named.has("L"):
+            yield replace(there, cells=cells)
+        elif tissues:
+            yield replace(there, tissues=tissues)
+        else:
+            if places and "rather" not in named.kinds:
+                yield replace(there, tissues=places)
+            yield context
 
     def _clause(self, tokens: list[Token], context: Context) -> list[tuple[list[Judged], Context]]:
         """Return the first reading of a clause, as a list of one or none; open if another is not false."""
@@ -165,7 +179,7 @@ class _Sentence:
                     found = self._with_asides(found, named, text, context, after)
             if found is not None:
                 after.negated = after.fronted = False
-                yield found, after
+                yield guarded(found, tokens, text, context), after
 
     def _with_asides(
         self, found: list[Judged], named: list[Token], text: str, before: Context, after: Context
@@ -253,6 +267,15 @@ def _both_tiles(tokens: list[Token], at: int) -> bool:
     return asides.are_at(tokens, at, "!", "&", "!") and not asides.are_at(tokens, at - 2, "!", "&")
 
 
+def _named_by(token: Token) -> tuple[tuple, tuple, tuple]:
+    """Return the cells, tissues or places that a token names."""
+    kinds = token.kinds
+    measured = kinds["Y"] if "Y" in kinds and not token.has("ETL") else None
+    cells = kinds.get("E+") or ((kinds["E"],) if "E" in kinds else measured.cells if measured else ())
+    tissue = kinds.get("T+") or ((kinds["T"],) if "T" in kinds else measured.tissues if measured else ())
+    return cells, () if cells else tissue, kinds.get("L", ())
+
+
 def _readings(tokens: list[Token], text: str) -> Iterator[tuple[Reading, list[Token]]]:
     """Yield how a clause may be read: by rules of a fixed order, then by those that only need the parts."""
     said = frozenset(token.kinds["v"] for token in tokens if "v" in token.kinds)
@@ -334,6 +357,8 @@ def _in_respect(tokens: list[Token], context: Context) -> Context:
 
 def _each(tokens: list[Token]) -> bool:
     """Whether it is said of each; "are either a or b" is not, but "fewer than either a or b" is."""
+    if any("each" in token.kinds for token in tokens):  # "in both carcinoma and stroma"
+        return True
     compares = any(token.has("amx") for token in tokens)
     return any(token.has("B") and (compares or token.kinds["B"] != "either") for token in tokens)
 

@@ -184,7 +184,7 @@ def _places(subject: str) -> Entries:
 def _verbs(subject: str) -> Entries:
     """Yield verbs in all their forms, with what they say beside what they join as their value."""
     verbs = vocabulary()["verbs"]
-    for said in ("seen", "holds", "into", "plain", "names"):
+    for said in ("seen", "holds", "into", "plain", "names", "varies"):
         kind = "i" if said == "into" else "v"
         for phrase in verbs["fixed"].get(said, ()):
             yield phrase, kind, said

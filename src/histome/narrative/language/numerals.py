@@ -289,7 +289,7 @@ def _half_point(percent: float) -> float:
 def _worded(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> Parsed:
     """Read "most", "hundreds": a hedge before them says nothing new."""
     kinds = tokens[at].kinds
-    covers = hedge == "over" and sentence[tokens[at - 1].start : tokens[at - 1].end].lower() == "over"
+    covers = hedge == "at_least" and sentence[tokens[at - 1].start : tokens[at - 1].end].lower() == "over"
     if covers and "sw" in kinds:  # "over a small part of the section"
         return "Q", kinds["sw"], at + 1
     if hedge in (None, "about", "almost"):

@@ -18,7 +18,8 @@ def _refused() -> re.Pattern[str]:
 
 # A tumor that invades is a finding of its own; cells that do are cells that lie there.
 _DEEDS = re.compile(
-    r"\b(?:tumou?r|carcinoma|cancer|neoplasm)s? (?:(?:has|have|had|is|are|was|been|deeply|also|clearly) )*"
+    r"\b(?:tumou?r|carcinoma|cancer|neoplasm|malignant|neoplastic)s?(?: cells?)? "
+    r"(?:(?:has|have|had|is|are|was|been|deeply|also|clearly) )*"
     r"(?:invad|infiltrat|penetrat|coloni[sz]|permeat|enter)\w*",
     re.I,
 )
@@ -98,7 +99,9 @@ def _sign(lexeme: Lexeme) -> Token:
         return Token({{"[": "(", "]": ")"}.get(lexeme.text, lexeme.text): ""}, *place)
     if lexeme.text in "~\u2248<>\u2264\u2265":
         more = {">": {"x": 1}, "<": {"x": -1}}.get(lexeme.text, {})  # "granulocytes > macrophages"
-        name = {"<": "under", "\u2264": "under", ">": "over", "\u2265": "over"}.get(lexeme.text, "about")
+        name = {"<": "under", "\u2264": "at_most", ">": "over", "\u2265": "at_least"}.get(
+            lexeme.text, "about"
+        )
         return Token({"~": name, **more}, *place)
     if lexeme.text in "-/=&+\u00d7":
         kinds = {"-": "-", "/": "/", "=": "v", "&": "&", "+": "&", "\u00d7": "@"}[lexeme.text]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from histome.narrative.language import asides
 from histome.narrative.language.patterns import Context
+from histome.narrative.language.phrases import asides
 from histome.narrative.language.pieces import Token, stripped
 
 

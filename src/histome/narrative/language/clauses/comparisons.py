@@ -8,7 +8,6 @@ from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.clauses.measuring import measure_options
 from histome.narrative.language.judging import (
     Judged,
-    cells_options,
     judge_amount,
     judge_rank,
     judge_ratio,
@@ -20,6 +19,8 @@ from histome.narrative.language.pieces import Measured, Token
 from histome.narrative.language.quantities import Value
 
 _IN_NUMBER = re.compile(r"outnumber|\b(?:to|for every|per) (?:one|1)\b", re.I)
+_VARIES = re.compile(r"\bvar(?:y|ies|ied|ying)\b", re.I)
+_TOGETHER = re.compile(r"\b(?:together|combined|jointly|in total|sum)\b", re.I)
 _BARE = Amount((0, 0), (0, 0), None, "")
 
 
@@ -34,6 +35,8 @@ def _quantity(name: str, thing: Token, c: Context) -> Value | None:
         joined = world.summed([world.area(tissue) for tissue in thing.kinds["T+"]])
         return joined if name in ("size", "count", "high") else None
     if "T" in thing.kinds and "E" not in thing.kinds:
+        if name == "density":
+            return world.density(CellGroup((), "all", everything=True, place=thing.kinds["T"]))
         return world.area(thing.kinds["T"]) if name in ("size", "count", "high") else None
     cells = thing.kinds["E+"] if "E+" in thing.kinds else (thing.kinds["E"],)
     if name == "count":
@@ -60,10 +63,27 @@ def compared(
         ones = [Token({"E": each}, first.start, first.end) for each in first.kinds["E+"]]
         found = [compared(one, second, names, sign, factor, replace(c), text) for one in ones]
         return [claim for claims in found for claim in claims or ()]
+    if c.each and "T+" in second.kinds:
+        others = [Token({"T": each}, second.start, second.end) for each in second.kinds["T+"]]
+        found = [compared(first, other, names, sign, factor, c, text) for other in others]
+        return [claim for claims in found for claim in claims or ()]
+    if c.each and "T+" in first.kinds:
+        ones = [Token({"T": each}, first.start, first.end) for each in first.kinds["T+"]]
+        found = [compared(one, second, names, sign, factor, replace(c), text) for one in ones]
+        return [claim for claims in found for claim in claims or ()]
     if c.each and "E+" in second.kinds:
         others = [Token({"E": each}, second.start, second.end) for each in second.kinds["E+"]]
         found = [compared(first, other, names, sign, factor, c, text) for other in others]
         return [claim for claims in found for claim in claims or ()]
+    if _VARIES.search(text):  # how much something varies is not how much there is
+        return [Judged(None, "comparison", text, reason="what varies more is not measured")]
+    if c.fronted and len(c.place) > 1:  # "in both stroma and carcinoma": in each of them
+        ones = [replace(c, place=(place,)) for place in c.place]
+        found = [compared(first, second, names, sign, factor, one, text) for one in ones]
+        return [claim for claims in found for claim in claims or ()]
+    pooled = second if second.is_joined else first if first.is_joined else None
+    if pooled is not None and not c.each and not _TOGETHER.search(text):
+        return _pooled_or_each(first, second, names, sign, factor, c, text)
     if c.fronted and len(c.place) == 1:
         first, second = _at(first, c.place[0]), _at(second, c.place[0])
     elif (
@@ -86,6 +106,19 @@ def compared(
             c.against = second.kinds.get("E+") or ((second.kinds["E"],) if "E" in second.kinds else ())
             return [judge_ratio(mine, other, factor, sign, text)]
     return [Judged(None, "comparison", text, reason="the facts do not say")]
+
+
+def _pooled_or_each(
+    first: Token, second: Token, names: Sequence[str], sign: int, factor: Amount | None, c: Context, text: str
+) -> list[Judged] | None:
+    """Return the claim that a is more than "b and c": open if all together and each differ."""
+    each = compared(first, second, names, sign, factor, replace(c, each=True), text) or []
+    found = compared(first, second, names, sign, factor, c, f"{text} together") or []
+    agree = {claim.true for claim in (*each, *found)}
+    if len(agree) == 1 or not each:
+        return found
+    reason = "each of them, or all together"
+    return [Judged(None, "comparison", text, reason=reason)]
 
 
 def _of_nuclei(
@@ -145,7 +178,7 @@ def likened(thing: Token, measured: Measured) -> Token:
     if "T" in thing.kinds and "E" not in thing.kinds and measured.cells:  # "the density of a in the core"
         inside = tuple(each.at(thing.kinds["T"]) for each in measured.cells)
         return Token({"Y": Measured(measured.measures, inside)}, thing.start, thing.end)
-    if "L" in thing.kinds and cells:
+    if place and cells and not any(each.place for each in cells):
         cells = tuple(each.at(place[0]) for each in cells)
     return Token({"Y": Measured(measured.measures, cells, tissues, ())}, thing.start, thing.end)
 
@@ -273,6 +306,8 @@ def _times(m: ClauseMatch, c: Context) -> list[Judged] | None:
     factor = m.one("F") or m.one("Q")
     if factor.dimension not in (None, "ratio", "share") or is_little(m):
         return None
+    if m.tokens("Q") and m.tokens("Q")[0].has("O"):  # "are mostly lymphocytes"
+        return None
     if m.one("m") and factor.worded and factor.text.lower() == "many":  # "many more"
         factor = word_amount("degrees", "much")
     if factor.dimension is None and not m.one("s") and not m.one("m"):  # "one cell", not "one times"
@@ -337,60 +372,3 @@ def _alike(m: ClauseMatch, c: Context) -> list[Judged] | None:
     found = compared(first, second, names, 0, factor, c, m.text)
     c.cells, c.tissues = thing.kinds.get("E+", ()), thing.kinds.get("T+", ())
     return found
-
-
-@rule("[iw]? Y? o? Q [a&] Q [piou]? [ETL]", "[iw]? Y? o? Q [a&] Q W?", "[iw]? Y? o? Q s? a Q")
-def _one_and_the_other(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "larger than lymphocyte nuclei, at 62.4 versus 27.8 um2": what was compared has these values."""
-    measured: Measured | None = m.one("Y")
-    if not c.pair or (measured and (measured.cells or measured.tissues)):
-        return None
-    groups = (c.cells[0], c.against[0]) if len(c.against) == len(c.cells) == 1 else (None, None)
-    found = []
-    for value, cells, amount in zip(c.pair, groups, m.all("Q"), strict=True):
-        known = measured and cells and measure_options(measured._replace(cells=(cells,)), c, amount)
-        others = known or (cells_options(c.world, cells, amount, None) if cells else [])
-        found.append(judge_amount(others if known else [value, *others], amount))
-    return found
-
-
-@rule("i Q")
-def _those_at(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "larger than the connective cells, at 40.2 um2": what was compared with last has the value."""
-    if len(c.against) != 1 or m.one("Q").dimension not in ("area", "pixel area", "density", "share"):
-        return None
-    return [judge_amount(cells_options(c.world, c.against[0], m.one("Q"), None), m.one("Q"))]
-
-
-@rule("E y? m Y")
-def _more_than_those(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "a outnumber b but have the smaller nuclei": smaller than those of b."""
-    measured: Measured = m.one("Y")
-    if not c.against or measured.cells or measured.tissues:
-        return None
-    names, sign = directions(m.one("m"))
-    names = ["size"] if "nuclear" in measured.measures else names
-    return compared(
-        m.tokens("E")[0], Token({"E": union(c.against)}, 0, 0), names, sign, m.one("y"), c, m.text
-    )
-
-
-@rule("= E", "= T")
-def _compared_with(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    if not m.cells():
-        return None
-    c.beside = m.cells()[0]
-    return []
-
-
-@rule("[EY] y? m K?", "m E", "E F s? [qA] s?")
-def _more_than_beside(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    if not c.beside or not m.cells():
-        return None
-    if is_little(m):
-        return None
-    names, sign = directions(m.one("m")) if m.one("m") else (list(m.one("q") or ("count",)), 0)
-    names = ["count"] if m.one("K") else names  # "the larger population"
-    other = Token({"E": union(c.beside)}, 0, 0)
-    c.beside = ()
-    return compared(m.tokens("E")[0], other, names, sign, m.one("F") or m.one("y"), c, m.text)

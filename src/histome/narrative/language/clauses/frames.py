@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.clauses.measures import measured_amount
 from histome.narrative.language.clauses.values import (
+    COVERS,
+    apart,
     cells_amount,
     placed_amount,
     tissue_amount,
@@ -80,6 +82,8 @@ def valued(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | Non
         return None
     if max(len(parts.amounts), len(parts.ratios)) > 1 or (parts.counted and parts.measures):
         return None
+    if parts.cells and any(part.whole for part in parts.ratios) and COVERS.search(text):
+        return None  # cells have no measured area
     if parts.amounts and parts.ratios and (parts.cells or any(token.has(",&") for token in tokens)):
         return None
     if max(map(len, (parts.tissues, parts.places, parts.measures, parts.units))) > 1:
@@ -121,7 +125,7 @@ def _of_amount(parts: _Parts, c: Context) -> list[Judged] | None:
         return _of_measure(parts.measures[0], cells, tissues, amount, c)
     if cells:
         return cells_amount(cells, amount, c)
-    if tissues or (places and not c.cells):
+    if tissues or (places and not c.cells and not amount.worded):
         return tissue_amount(tissues or places, amount, c)
     return None
 
@@ -146,6 +150,8 @@ def _of_part(parts: _Parts, c: Context) -> list[Judged] | None:
     part = parts.ratios[0]
     places = parts.places[0] if parts.places else ()
     if part.tiles or parts.measures or parts.units or (places and parts.tissues):
+        return None
+    if parts.cells and apart(part, parts.cells[0]):
         return None
     if parts.cells:
         c.place = places or (parts.tissues[0] if parts.tissues else c.place)

@@ -232,9 +232,13 @@ def _of_the_run(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if m.tokens("3"):
         if part and (not part.cells or not part.cells[0].everything):
             return None
-        c.measured = Measured(("abstained",))
+        if any(not each.everything for group in m.cells() for each in group):
+            return None
+        c.measured, c.cells = Measured(("abstained",)), ()
         return [judge_amount(measure_options(c.measured, c, amount), amount)]
     if m.tokens("4"):
+        if part and not part.whole:
+            return None
         return [
             judge_amount([c.world.named("RELATIVE_AREA_VALID_TISSUE"), c.world.named("VALID_AREA")], amount)
         ]
@@ -318,7 +322,7 @@ def _above(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if part and (len(part.cells) != 1 or part.checked):
         return None
     amount = part.amount if part else m.one("Q")
-    if amount.dimension == "ratio" or amount.worded:
+    if amount.dimension == "ratio" or amount.worded or (m.one("g") and not m.one("Y")):
         return None
     low, high = (amount.middle, math.inf) if m.one("x") > 0 else (-math.inf, amount.middle)
     beyond = replace(amount, holds=(low, high), fails=(low, high))

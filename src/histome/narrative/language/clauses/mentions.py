@@ -1,5 +1,7 @@
 """Clauses on a part of the cells, on what there is little or none of."""
 
+import re
+
 from histome.narrative.language.clauses.measuring import measure_options, quotient
 from histome.narrative.language.clauses.values import cells_amount, part_checked, tissue_amount
 from histome.narrative.language.judging import (
@@ -12,6 +14,8 @@ from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
 from histome.narrative.language.quantities import ZONES
+
+ALL_OF_IT = re.compile(r"\b(?:consist|compos|made up of|built of|built from)", re.I)
 
 
 @rule("R Y", "Q E Y", "Q Y", "Q o Q Y")
@@ -192,6 +196,8 @@ def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
     placed = any(each.place for group in m.cells() for each in group)
     bare = len(m.parts) == 1 and not m.parts[0][1].notes and not placed and "seen" not in m.said
     if (bare or not m.said) and not c.negated and not m.parts[0][1].notes:
+        return None
+    if ALL_OF_IT.search(m.text) and not c.negated:  # "consists of carcinoma and necrosis": of nothing else
         return None
     if m.places() and m.cells() and not c.negated and "seen" not in m.said and not m.parts[0][1].notes:
         return None  # "lie in the stroma": most of them do

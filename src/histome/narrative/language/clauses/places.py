@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount, word_amount
+from histome.narrative.language.clauses.mentions import ALL_OF_IT
 from histome.narrative.language.clauses.values import placed_amount
 from histome.narrative.language.judging import (
     Judged,
@@ -37,7 +38,7 @@ def _all_but(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     left = inside.amount if m.one("e") else every.amount - inside.amount
     c.cells = cells
-    return [judge_amount([every._replace(amount=left)], amount)]
+    return [judge_amount([every._replace(amount=left, sources=(*inside.sources, *every.sources))], amount)]
 
 
 @rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L", "E O t? T O")
@@ -107,6 +108,8 @@ def _split(m: ClauseMatch, c: Context) -> list[Judged] | None:
 @rule("T E")
 def _tissue_holds(m: ClauseMatch, c: Context) -> list[Judged] | None:
     place = m.tissues()[0][0]
+    if ALL_OF_IT.search(m.text):
+        return None
     c.place, c.cells = (place,), m.cells()[0]
     return [judge_presence(c.world.count(each.at(place)), each.name) for each in m.cells()[0]]
 
@@ -146,9 +149,11 @@ def _absent(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if any(each.place not in (None, *place) for group in m.cells() for each in group):
         return [Judged(None, "place", m.text, reason="cells of one tissue do not lie in another")]
     if m.cells():
+        there = place or (None,)
         found = [
-            judge_presence(c.world.count(each.at(place[0]) if place else each), each.name)
+            judge_presence(c.world.count(each.at(where) if where else each), each.name)
             for each in m.cells()[0]
+            for where in there
         ]
         c.cells = m.cells()[0]
     elif m.tissues():

@@ -10,6 +10,7 @@ from histome.narrative.language.clauses.comparisons import directions
 from histome.narrative.language.judging import Judged, judge_amount, judge_rank, judge_ratio, union
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, is_silent, rule
+from histome.narrative.language.phrases.asides import is_at
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Token
 from histome.narrative.language.quantities import Value
 
@@ -45,16 +46,14 @@ class _Ranking:
 def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
     """Return the parts of a clause that ranks; None where it holds anything else."""
     found = _Ranking()
+    if any(t.has("S") and not t.has("KT") for t in tokens) and any(t.has("LT") for t in tokens):
+        return None
     for k, token in enumerate(tokens):
         kinds = token.kinds
         if kinds.get("U") == "second" and not found.ranks:
             found.ranks.append(2)
         elif token.has("k1"):
-            if (
-                k + 1 < len(tokens)
-                and tokens[k + 1].has("E")
-                and len(tokens[k + 1].kinds.get("E", ALL_CELLS).members) > 1
-            ):
+            if is_at(tokens, k + 1, "E") and len(tokens[k + 1].kinds.get("E", ALL_CELLS).members) > 1:
                 found.titled = True
             found.ranks.append(kinds["k"] if "k" in kinds else kinds["1"])
         elif token.has("dD"):

@@ -115,6 +115,8 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
         each.name not in _who_may_be(label) for group in m.cells() for each in group if not each.everything
     ):
         return None
+    if label in _TILE_METRICS and any(t.kinds.get("T", "CARCINOMA") != "CARCINOMA" for _, t in m.parts):
+        return None
     facts = c.world.facts
     c.tile_metric = _TILE_METRICS.get(label)
     c.measured = _measured_by(label) or c.measured

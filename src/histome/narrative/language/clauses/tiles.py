@@ -32,7 +32,7 @@ def _told(tokens: Sequence[Token], c: Context) -> _Told | None:
             found.metrics.append(kinds["!"])
         elif "R" in kinds:
             part: Ratioed = kinds["R"]
-            if not (part.tiles or part.whole or part.tissues == ("CARCINOMA",)):
+            if not (part.tiles or part.tissues == ("CARCINOMA",)):
                 return None
             found.amounts.append((part.amount, part.checked))
         elif "Q" in kinds and found.ranks and kinds["Q"].dimension is None:

@@ -1,5 +1,6 @@
 """Clauses that give a value: so many cells, such a share of them, so large a tissue."""
 
+import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
@@ -23,10 +24,9 @@ def cells_amount(
     """Return the claim that there are so many of some cells, or that they are such a share."""
     place = c.place[0] if len(c.place) == 1 else None
     if len(cells) == 1 and cells[0].everything and c.cells and not c.cells[0].everything:
-        before = tuple(
-            each.at(cells[0].place or each.place) for each in c.cells
-        )  # "cells" of those spoken of
-        told = replace(c)
+        told = replace(c, carried=())
+        there = place if c.place is c.carried else None  # "mostly in the stroma, with 1,300 cells"
+        before = tuple(each.at(cells[0].place or each.place or there) for each in c.cells)
         found = cells_amount(before, amount, told, within)
         if found[0].true:
             return found
@@ -144,7 +144,13 @@ def _about(c: Context, note: Amount) -> list[Value | None]:
 
 @rule("[EW] Q [LS]?", "[EW] Q L?", "[EW] Q", "[EW] i Q L?")
 def _cells_are(m: ClauseMatch, c: Context) -> list[Judged]:
+    if len(m.cells()[0]) > 1 and m.places() and m.one("Q").worded and m.one("Q").dimension == "share":
+        return placed_amount(m.cells()[0], m.places(), m.one("Q"), c)
     c.place = m.places() or c.place
+    behind = m.one("i") and m.one("Q").dimension is None and len(c.place) == 1 and not m.places()
+    if behind and not any(each.place for each in m.cells()[0]):  # "mostly in the stroma, at 1,300"
+        c.carried = ()
+        return cells_amount(tuple(each.at(c.place[0]) for each in m.cells()[0]), m.one("Q"), c)
     return cells_amount(m.cells()[0], m.one("Q"), c)
 
 
@@ -154,6 +160,10 @@ def _so_many(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if c.unit == "area":
         c.unit = None
     amount = m.one("Q")
+    if amount.dimension is None:
+        c.measured = None
+    if len(m.cells()[-1]) > 1 and m.places() and amount.worded and amount.dimension == "share":
+        return placed_amount(m.cells()[-1], m.places(), amount, c)  # "most a and b lie there": of each
     of_them = amount.worded and amount.text.lower().endswith(("them", "which", "whom", "these"))
     within = c.cells[0] if of_them and len(c.cells) == 1 and not c.cells[0].everything else None
     return cells_amount(m.cells()[-1], amount, c, within)
@@ -184,6 +194,8 @@ def _cells_share(m: ClauseMatch, c: Context) -> list[Judged] | None:
     c.place = m.places() or c.place
     if part.tissues or part.tiles or (part.whole and part.amount.dimension == "area"):
         return None
+    if part.whole and COVERS.search(m.text):  # cells have no measured area
+        return None
     return cells_amount(m.cells()[0], part.amount, c, part.cells[0] if part.cells else None)
 
 
@@ -199,6 +211,13 @@ def part_checked(part: Ratioed, c: Context) -> list[Judged]:
     return [judge_amount(values, part.checked)]
 
 
+def apart(part: Ratioed, cells: tuple[CellGroup, ...]) -> bool:
+    """Whether nobody of some cells is among those that a part is of: half of the a are never b."""
+    whole = {name for each in part.cells for name in each.members}
+    return bool(whole) and not any(each.everything or whole & set(each.members) for each in cells)
+
+
+COVERS = re.compile(r"\b(?:cover|occup|take[sn]? up|took up|taking up|extend|span|fill|blanket)", re.I)
 _ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
 
 
@@ -208,6 +227,10 @@ def _share_is_cells(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if part.tissues or part.tiles or m.one("W"):
         return None
     within = part.cells[0] if part.cells else None
+    if within and not within.everything and set(within.members) <= set(m.cells()[0][0].members):
+        return [judge_amount([Value(1.0, "share", ())], part.amount, "class")]  # all a are such cells
+    if apart(part, m.cells()[0]):
+        return None
     c.within = within if within and not within.everything else c.within
     found = cells_amount(m.cells()[0], part.amount, c, within)
     tissue = _ALSO_TISSUE.get(m.cells()[0][0].name)
@@ -241,7 +264,8 @@ def placed_amount(
         c.cells = cells
     if amount.dimension in ("count", None):
         return [judge_amount([c.world.count(each.at(place))], amount) for each in cells for place in places]
-    return [judge_amount([c.world.placed(each.at(None), places)], amount) for each in cells]
+    apart = [(place,) for place in places] if c.each else [places]
+    return [judge_amount([c.world.placed(each.at(None), one)], amount) for each in cells for one in apart]
 
 
 @rule("R & R O? L", "R & R & R L")
@@ -345,6 +369,8 @@ def _tissue_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def tissue_part(tissues: tuple[str, ...], part: Ratioed, c: Context) -> list[Judged]:
     """Return the claim that a tissue is such a part of another's area."""
     mine, other = tissues[0], part.tissues[0]
+    if mine != other and (mine, other) != ("NECROSIS", "CARCINOMA"):
+        return [Judged(None, "finding", part.amount.text, reason="the one tissue is no part of the other")]
     shares = [quotient(c.world.area(mine), c.world.area(other))]
     if (mine, other) == ("NECROSIS", "CARCINOMA"):  # the tumor's area may be meant with the necrosis in it
         shares.append(c.world.whole("necrosis_fraction"))

@@ -1,7 +1,7 @@
 """Other words for what has a name: "the excluded one", "cells called carcinoma", "of the benign kind"."""
 
-from histome.narrative.language.asides import are_at, is_at
 from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.phrases.asides import are_at, is_at
 from histome.narrative.language.pieces import Token
 
 
@@ -29,8 +29,10 @@ def named(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         makes_up = (
             of_all and tokens[at + 1].kinds["v"] == "plain" and tokens[at + 2].kinds["Q"].dimension == "share"
         )
-        are = at > 2 and are_at(tokens, at - 2, "WR", "v") and tokens[at - 1].kinds["v"] == "plain"
-        are = are and not is_at(tokens, at - 1, "i")
+        verbs = at
+        while is_at(tokens, verbs - 1, "v") and not is_at(tokens, verbs - 1, "i"):
+            verbs -= 1
+        are = 0 < verbs < at and is_at(tokens, verbs - 1, "WR") and tokens[at - 1].kinds["v"] == "plain"
         if (
             makes_up
             or (are and any(t.has("QR") for t in tokens[:at]))

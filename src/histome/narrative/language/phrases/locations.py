@@ -1,6 +1,6 @@
 """Words that place something: "in the stroma", "outside carcinoma and stroma", "stromal"."""
 
-from histome.narrative.language.asides import are_at, is_at
+from histome.narrative.language.phrases.asides import are_at, is_at
 from histome.narrative.language.pieces import ALL_CELLS, Token
 
 
@@ -49,6 +49,12 @@ def _locations(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         end += 2
     if len(places) == 1 and start > at + 1:
         return None
+    if (
+        len(places) > 1
+        and is_at(tokens, at + 1, "B")
+        and tokens[at + 1].kinds["B"] in ("both", "each", "both of")
+    ):
+        return {"L": tuple(places), "each": True}, end
     return {"L": tuple(places)}, end
 
 

@@ -1,5 +1,6 @@
 """What stands beside a clause: a number between commas, "scant" before a tissue, "only" before an amount."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount, word_amount
@@ -11,12 +12,12 @@ _LITTLE = 0.3  # of all: "few"
 _TOTAL = 0.97  # from there on an adverb says "all"
 
 
-def is_at(tokens: list[Token], at: int, letters: str) -> bool:
+def is_at(tokens: Sequence[Token], at: int, letters: str) -> bool:
     """Whether a token of one of these kinds stands at a place."""
     return 0 <= at < len(tokens) and tokens[at].has(letters)
 
 
-def are_at(tokens: list[Token], at: int, *letters: str) -> bool:
+def are_at(tokens: Sequence[Token], at: int, *letters: str) -> bool:
     """Whether tokens of these kinds stand one behind the other from a place on."""
     return all(is_at(tokens, at + k, each) for k, each in enumerate(letters))
 
@@ -55,6 +56,8 @@ def with_asides(tokens: list[Token]) -> list[Token]:
 
 def restatements(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     """Return tokens without "24 of 30" in "most immune cells, 24 of 30, are ...", and with it instead."""
+    if are_at(tokens, 0, "N", "ET", "&", "ET", "v") and tokens[2].kinds["&"] == "but":
+        return tokens[3:], [tokens[1], tokens[0], *tokens[4:]]  # "not a but b are the most common"
     for at in range(1, len(tokens) - 3):
         if "R" in tokens[at - 1].kinds and are_at(tokens, at, ",", "&", "Q", ","):  # "or four in five"
             again = replace(
@@ -236,6 +239,10 @@ def _says_nothing(tokens: list[Token], at: int) -> bool:
         return only and is_at(tokens, at + 1, "Q") and not tokens[at + 1].kinds["Q"].worded
     if are_at(tokens, at - 2, "Q", "EWTYM") and (at + 1 == len(tokens) or is_at(tokens, at + 1, ",")):
         return True  # "one region only"
+    amount = any(token.has("QR") for token in tokens[at:])  # "alone make up half"
     return is_at(tokens, at + 1, "QAR") or (
-        is_at(tokens, at - 1, "ET") and not is_at(tokens, at - 2, "i") and not is_at(tokens, at + 1, "i")
+        amount
+        and is_at(tokens, at - 1, "ET")
+        and not is_at(tokens, at - 2, "i")
+        and not is_at(tokens, at + 1, "i")
     )

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from histome.narrative.language.asides import (
+from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.phrases.asides import (
     are_at,
     attributes,
     is_at,
@@ -12,10 +13,9 @@ from histome.narrative.language.asides import (
     without_reach,
     without_slide,
 )
-from histome.narrative.language.lexicon import CellGroup
-from histome.narrative.language.locations import adjective_of_place, located
+from histome.narrative.language.phrases.locations import adjective_of_place, located
+from histome.narrative.language.phrases.renamings import named, of_that_kind, ones, phenotype_share
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
-from histome.narrative.language.renamings import named, of_that_kind, ones, phenotype_share
 
 _AND = (
     "and",
@@ -108,8 +108,10 @@ def _rather_than(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         mine, other = tokens[at].kinds, tokens[at + 2].kinds
         place = {letter: mine[letter] for letter in "LT" if letter in mine}
         return {**place, "rather": other.get("L") or (other["T"],)}, at + 3
-    if are_at(tokens, at, "L", ",", "N", "L") and tokens[at + 2].kinds["N"] == "not":
-        return {"L": tokens[at].kinds["L"], "rather": tokens[at + 3].kinds["L"], "not": True}, at + 4
+    if are_at(tokens, at, "L", ",", "N", "LT") and tokens[at + 2].kinds["N"] == "not":
+        other = tokens[at + 3].kinds
+        other = other.get("L") or (other["T"],)
+        return {"L": tokens[at].kinds["L"], "rather": other, "not": True}, at + 4
     return None
 
 

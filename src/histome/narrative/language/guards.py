@@ -1,0 +1,65 @@
+"""What a clause names must be in what its claims rest on: a place, the right statistic."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from histome.narrative.language.judging import Judged
+from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.patterns import Context
+from histome.narrative.language.pieces import Token
+
+# What is measured of the carcinoma or the stroma although the place is not in its name's end.
+_THERE = {
+    "CARCINOMA": re.compile(r"REGION_COUNT|LARGEST_FILLED|IMMUNE_\w+_SHARE|INTRATUMORAL|_CARCINOMA_CELL$"),
+    "STROMA": re.compile(r"STROMAL_TIL"),
+}
+_MEDIAN, _MEAN = re.compile(r"\bmedian\b", re.I), re.compile(r"\b(?:mean|averages?d?|averaging)\b", re.I)
+_TOTAL = re.compile(r"\b(?:total|summed|combined|cumulative)\b", re.I)
+_MEDIANS = re.compile(r"DISTANCE_TO_CARCINOMA_MEDIAN")
+_MEANS = re.compile(r"NUCLEUS_AVG_|mean_area_|mean_dist")
+
+
+def guarded(claims: list[Judged], tokens: Sequence[Token], text: str, context: Context) -> list[Judged]:
+    """Return the claims of a clause, open where they leave out its place or rest on another statistic."""
+    sources = {source for claim in claims for source in claim.sources}
+    nowhere = context.negated and all(claim.kind == "finding" for claim in claims)  # then not there either
+    lost = (
+        sources and not nowhere and not all(_is_there(place, sources) for place in _places(tokens, context))
+    )
+    wrong = any(_other_statistic(source, text) for source in sources)
+    varies = any(
+        token.kinds.get("v") == "varies" for token in tokens
+    )  # how much it varies, not how much it is
+    wrong = wrong or (varies and not all("_CV_" in source for source in sources))
+    if not lost and not wrong:
+        return claims
+    reason = "it is not measured of that place" if lost else "it is another statistic"
+    return [claim._replace(true=None, reason=reason) if claim.true else claim for claim in claims]
+
+
+def _is_there(place: str, sources: Iterable[str]) -> bool:
+    known = _THERE.get(place)
+    sources = [source.replace("DISTANCE_TO_CARCINOMA", "") for source in sources]
+    return any(place in source or (known is not None and known.search(source)) for source in sources)
+
+
+def _places(tokens: Sequence[Token], context: Context) -> set[str]:
+    """Return the tissues and zones in which a clause says that something is."""
+    found = set(context.place) if context.fronted else set()
+    for token in tokens:
+        kinds = token.kinds
+        groups: list[CellGroup] = [*kinds.get("E+", ())]
+        groups += [kinds["E"]] if "E" in kinds else []
+        groups += kinds["R"].cells if "R" in kinds else ()
+        if "Y" in kinds and "T" not in kinds:
+            groups += kinds["Y"].cells
+            found |= set(kinds["Y"].place)
+        found |= {each.place for each in groups if each.place} | set(kinds.get("L", ()))
+    return found
+
+
+def _other_statistic(source: str, text: str) -> bool:
+    """Whether a mean is called a median or a sum, or a median a mean."""
+    if _MEANS.search(source):
+        return bool(_MEDIAN.search(text) or _TOTAL.search(text))
+    return bool(_MEDIANS.search(source) and _MEAN.search(text) and not _MEDIAN.search(text))
