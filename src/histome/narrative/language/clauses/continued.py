@@ -1,5 +1,6 @@
 """Clauses that go on from the one before: by a factor of 21, leaving the carcinoma with 40, 80 within it."""
 
+import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
@@ -10,6 +11,9 @@ from histome.narrative.language.judging import Judged, judge_amount, judge_prese
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.quantities import ZONES
+
+_ALL = 0.99
+_PAIRED = re.compile(r"accompan|match|faced?\b|faces", re.I)
 
 
 @rule("[gi] [QF]", "[gi] Y o Q")
@@ -244,7 +248,7 @@ def _not_one_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _ahead_of_each(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "fibroblasts are ahead of every leukocyte class"."""
     part = m.one("R")
-    if m.one("V") != "ahead" or part.amount.holds[0] < 0.99 or len(part.cells) != 1 or part.checked:
+    if m.one("V") != "ahead" or part.amount.holds[0] < _ALL or len(part.cells) != 1 or part.checked:
         return None
     mine = c.world.count(union(m.cells()[0]))
     each = [
@@ -267,30 +271,15 @@ def _ahead_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return told
 
 
-@rule("Q E E")
-def _accompany_each(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "eight neoplastic cells accompany each connective cell"."""
-    (many_of, one), many = m.cells(), m.one("Q")
-    if (
-        not c.each
-        or many.dimension
-        or not any(word in m.text.lower() for word in ("accompan", "match", "face"))
-    ):
-        return None
-    near = replace(many, holds=(0.88 * many.middle, 1.12 * many.middle), dimension="ratio")
-    return [judge_ratio(c.world.count(union(many_of)), c.world.count(union(one)), near, 0, m.text)]
-
-
-@rule("E y? g Q E", "R y? g Q E")
-def _matched_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "each plasma cell is matched by two lymphocytes"."""
-    part, other, many = m.one("R"), m.cells()[-1], m.one("Q")
-    one = part.cells if part else m.cells()[0]
-    if (
-        not (part.amount.holds[0] > 0.99 if part else c.each)
-        or many.dimension
-        or "match" not in m.text.lower()
-    ):
+@rule("Q E E", "E y? g Q E", "R y? g Q E")
+def _as_many_for_each(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "eight a accompany each b", "each b is matched by eight a"."""
+    part, many = m.one("R"), m.one("Q")
+    one, other = (part.cells if part else m.cells()[0]), m.cells()[-1]
+    if m.parts[0][0] == "Q":
+        one, other = other, one
+    each = part.amount.holds[0] > _ALL if part else c.each
+    if not each or many.dimension or not _PAIRED.search(m.text):
         return None
     near = replace(many, holds=(0.88 * many.middle, 1.12 * many.middle), dimension="ratio")
     return [judge_ratio(c.world.count(union(other)), c.world.count(union(one)), near, 0, m.text)]
