@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES, ORGANS, QC_CLASSES, TISSUE_CLASSES
-from histome.config import Config, Settings, SlideConfig, find_organ, read_settings
+from histome.classes import (
+    CELL_CLASSES,
+    NUCLEATED_TISSUES,
+    ORGANS,
+    QC_CLASSES,
+    TISSUE_CLASSES,
+    find_organ,
+)
+from histome.config import Config, Settings, SlideConfig, read_settings
 from histome.errors import ModelError, UsageError
 
 

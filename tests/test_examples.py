@@ -21,7 +21,7 @@ SOURCE = Path(histome.__file__).parent
 DOCS = Path(__file__).parents[1] / "docs"
 # Where the doors of the library are defined: module and name.
 DOORS = (
-    ("config", "find_organ"),
+    ("classes", "find_organ"),
     ("slide.opening", "open_slide"),
     ("slide.reader", "Slide.read"),
     ("slide.maps", "ClassMap"),

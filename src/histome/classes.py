@@ -1,4 +1,6 @@
-"""The fixed vocabulary: classes of quality, tissue and cells."""
+"""The fixed vocabulary: classes of quality, tissue and cells; organs."""
+
+from difflib import get_close_matches
 
 # Code k of a class map means classes[k - 1]; 0 means "not analyzed". The order never changes.
 QC_CLASSES = ("TISSUE_ARTIFACT", "NO_TISSUE", "MARKER", "OUT_OF_FOCUS", "VALID_TISSUE")
@@ -65,3 +67,21 @@ ORGANS: dict[str, tuple[str, ...]] = {
     "vagina": (),
     "vulva": (),
 }
+
+
+def find_organ(name: str) -> str:
+    """Return the organ of `ORGANS` that a name means; raises ValueError, with near ones, for others.
+
+    Examples
+    --------
+    >>> from histome.classes import find_organ
+    >>> find_organ("Large bowel")
+    'colorectum'
+    """
+    organs = {other: organ for organ, others in ORGANS.items() for other in (organ, *others)}
+    plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    if plain in organs:
+        return organs[plain]
+    near = get_close_matches(plain, organs, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(ORGANS)}"
+    raise ValueError(f"{name!r} is no organ known here; {hint}")

@@ -9,9 +9,17 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from histome.classes import ORGANS
+from histome.classes import find_organ
 from histome.errors import HistomeError, UsageError
 from histome.names import shown
 
@@ -85,24 +93,6 @@ def _settings_in(annotation: Any) -> type[BaseModel] | None:
 def _written(path: Iterable[str | int], *, table: bool) -> str:
     name = shown(".".join(map(str, path)))
     return f"[{name}]" if table else name
-
-
-def find_organ(name: str) -> str:
-    """Return the organ of `classes.ORGANS` that a name means; raises ValueError, with near ones, for others.
-
-    Examples
-    --------
-    >>> from histome.config import find_organ
-    >>> find_organ("Large bowel")
-    'colorectum'
-    """
-    organs = {other: organ for organ, others in ORGANS.items() for other in (organ, *others)}
-    plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
-    if plain in organs:
-        return organs[plain]
-    near = get_close_matches(plain, organs, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(ORGANS)}"
-    raise ValueError(f"{name!r} is no organ known here; {hint}")
 
 
 Organ = Annotated[str, AfterValidator(find_organ)]
@@ -274,19 +264,15 @@ class NarrativeConfig(Settings):
     Attributes
     ----------
     writer : "grounded", "transformers" or "openai"
-        Fixed rules (offline, deterministic), a causal language model on this machine, or an
-        OpenAI-compatible endpoint; the endpoint's key, if any, is taken from the environment variable
-        HISTOME_API_KEY.
-    model : str or None
-        The language model's folder, or its name at the endpoint.
-    endpoint : str or None
-        Base address, such as http://localhost:8000/v1; no name, password or query in it.
+        Fixed rules (offline, deterministic), a causal language model on this machine, or an OpenAI-compatible
+        endpoint, whose key, if any, is taken from the environment variable HISTOME_API_KEY.
+    model, endpoint : str or None
+        The language model's folder, or its name at the endpoint; the endpoint's base address, such as
+        http://localhost:8000/v1, without name, password or query.
     timeout_s : float, s
         How long a language model is waited for, an answer in all.
-    max_tokens : int
-        The longest text that is asked for.
-    retry : bool
-        Whether a model is told once which of its sentences failed, and why.
+    max_tokens, retry : int, bool
+        The longest text that is asked for; whether a model is told once which sentences failed, and why.
     device, dtype : str
         Where and in what precision a model on this machine runs, such as "cuda" and "bfloat16".
     on_unsupported : "drop" or "refuse"
@@ -315,6 +301,13 @@ class NarrativeConfig(Settings):
                 "a key goes into the environment variable HISTOME_API_KEY"
             )
         return value
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        needed = {"transformers": ("model",), "openai": ("model", "endpoint")}.get(self.writer, ())
+        if missing := [name for name in needed if not getattr(self, name)]:
+            raise ValueError(f"the writer {self.writer!r} needs narrative.{missing[0]}")
+        return self
 
 
 class ReportConfig(Settings):

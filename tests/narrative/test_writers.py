@@ -10,6 +10,7 @@ import pytest
 from helpers.drawn_profiles import facts_of
 from helpers.given_facts import example
 from helpers.hostile_endpoint import HOSTILE, replies, served
+from helpers.tiny_language_model import write_language_model
 
 from histome.config import NarrativeConfig, WriterName
 from histome.errors import UsageError
@@ -126,6 +127,33 @@ def test_thoughts_are_no_text() -> None:
     assert cleaned("\ud83d a").encode() == b"? a"
 
 
+def test_a_million_thoughts_are_read_once() -> None:
+    assert cleaned("<think>" * 140_000 + "</think> a") == "a"
+    assert cleaned("a <thinking>x " * 70_000) == "a"
+
+
+@pytest.mark.parametrize(
+    "text", ["The.", "Overall.", "A cell density of 1e400 per mm².", "There are 2e309 cells."]
+)
+def test_odd_sentences_cost_themselves_alone(text: str) -> None:
+    with served(replies(f"{TRUE} {text}")) as (url, _):
+        found = write(EXAMPLE, asked_of(url, retry=False))
+    assert (found.writer, found.supported, found.contradicted) == ("openai", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"), [("ключ", "characters that no header can carry"), ("a\tb", "no header")]
+)
+def test_a_key_that_cannot_be_sent_is_told(monkeypatch: pytest.MonkeyPatch, key: str, reason: str) -> None:
+    monkeypatch.setenv(API_KEY, key)
+    assert reason in write(EXAMPLE, OPENAI).note
+
+
+@pytest.mark.parametrize("address", ["http://[::1/v1", "http://localhost/gööd", f"http://{'a' * 80}.x/v1"])
+def test_an_address_that_is_none_is_told(address: str) -> None:
+    assert "address is not valid" in write(EXAMPLE, OPENAI.model_copy(update={"endpoint": address})).note
+
+
 def test_the_same_sentence_again_is_said_once() -> None:
     with served(replies(f"{TRUE} " * 100)) as (url, _):
         found = write(EXAMPLE, asked_of(url))
@@ -206,13 +234,13 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(address: str) -> N
 
 
 def test_wrong_settings_are_told() -> None:
-    for config, match in (
-        (NarrativeConfig(writer="openai"), "narrative.model"),
-        (NarrativeConfig(writer="openai", model="m"), "narrative.endpoint"),
-        (NarrativeConfig(writer="transformers"), "a model's folder"),
+    for changes, match in (
+        ({"writer": "openai"}, "narrative.model"),
+        ({"writer": "openai", "model": "m"}, "narrative.endpoint"),
+        ({"writer": "transformers"}, "narrative.model"),
     ):
         with pytest.raises(UsageError, match=match):
-            write(EXAMPLE, config)
+            NarrativeConfig().updated(**changes)
 
 
 def test_a_folder_without_a_model_gives_the_grounded_text(tmp_path: Path) -> None:
@@ -232,6 +260,46 @@ def test_weights_that_are_none_give_the_grounded_text(tmp_path: Path, weights: b
     found = write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
     assert found.writer == "grounded"
     assert "cannot be loaded" in found.note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("template", "the chat template or tokenizer failed (TemplateError)"),
+        ("layers", "the weights do not match config.json"),
+        ("heads", "cannot be loaded"),
+        ("quantized", "cannot be loaded"),
+        ("tokenizer", "cannot be loaded"),
+        ("device", "cannot run on 'mps'"),
+    ],
+)
+def test_a_broken_folder_gives_the_grounded_text(tmp_path: Path, broken: str, reason: str) -> None:
+    pytest.importorskip("transformers", reason="needs the [train] extra")
+    folder = write_language_model(tmp_path / "model", [prompt_of(EXAMPLE)], positions=8192)
+
+    def edited(name: str, **changes: object) -> None:
+        held = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(held | changes))
+
+    match broken:
+        case "template":
+            edited("tokenizer_config.json", chat_template="{{ raise_exception('one system turn') }}")
+        case "layers":
+            edited("config.json", num_hidden_layers=5)
+        case "heads":
+            edited("config.json", num_attention_heads=0)
+        case "quantized":
+            edited("config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+        case "tokenizer":
+            held = json.loads((folder / "tokenizer.json").read_text())
+            held["model"]["merges"] = ["a b c d"]
+            (folder / "tokenizer.json").write_text(json.dumps(held))
+    device = "mps" if broken == "device" else "cpu"
+    config = NarrativeConfig(writer="transformers", model=str(folder), device=device, max_tokens=16)
+    found = write(EXAMPLE, config)
+    assert found.writer == "grounded"
+    assert reason in found.note
 
 
 def test_json_and_back() -> None:

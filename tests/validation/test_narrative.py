@@ -52,10 +52,24 @@ def test_the_rates_are_of_all_sentences() -> None:
 def test_cases_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text(json.dumps({"reference": "a", "hypothesis": "b", "facts": {}}) + "\n\n")
-    assert read_cases(path) == [Case("a", "b", {})]
+    assert read_cases(path) == [Case("a", "b", {}, f"{path}: line 1")]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"reference": "a"}'])
+def test_a_line_separator_and_a_byte_order_mark_are_no_ends_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps({"reference": "a\u2028b", "hypothesis": "c"}, ensure_ascii=False), "utf-8-sig")
+    assert [case.reference for case in read_cases(path)] == ["a\u2028b"]
+
+
+@pytest.mark.parametrize("facts", [{}, {"subject": "slide", "models": [1]}, {"raw_data": {"a": 10**400}}])
+def test_facts_that_are_none_are_told_with_their_line(tmp_path: Path, facts: dict) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps({"reference": "a", "hypothesis": "There are 5 cells.", "facts": facts}))
+    with pytest.raises(UsageError, match="line 1: the facts cannot be read"):
+        score_narratives(read_cases(path), rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"reference": "a"}', '{"reference": null, "hypothesis": null}'])
 def test_a_line_that_is_no_case_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text('{"reference": "a", "hypothesis": "b"}\n' + line)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from histome.classes import find_organ
 from histome.cohort.remote import is_address
-from histome.config import find_organ
 from histome.errors import UsageError
 from histome.names import shown, slide_id
 from histome.slide.containers.dicom import by_series

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from histome.config import find_organ
+from histome.classes import find_organ
 from histome.datasets.declaration import tcga_patient
 from histome.datasets.declared import declaration_of
 

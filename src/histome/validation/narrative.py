@@ -13,7 +13,7 @@ import numpy as np
 
 from histome.errors import UsageError
 from histome.narrative.facts import Facts
-from histome.narrative.verifier import Tally, verify
+from histome.narrative.verifier import Tally, Verdict, verify
 from histome.validation.agreement import cohen_kappa
 from histome.validation.resampling import Estimate, bootstrap, ratio
 
@@ -24,6 +24,7 @@ class Case(NamedTuple):
     reference: str
     hypothesis: str
     facts: Mapping[str, Any] | None
+    place: str = "a case"  # where it was read, for what is said of it
 
 
 class NarrativeScores(NamedTuple):
@@ -58,7 +59,7 @@ def read_cases(path: str | Path) -> list[Case]:
     """
     path, cases = Path(path), []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read; give a JSONL file") from error
     for number, line in enumerate(lines, start=1):
@@ -66,9 +67,14 @@ def read_cases(path: str | Path) -> list[Case]:
             continue
         try:
             one = json.loads(line)
-            cases.append(Case(str(one["reference"]), str(one["hypothesis"]), one.get("facts")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            texts = one["reference"], one["hypothesis"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(f"{path}: line {number} has no reference and hypothesis; give both") from error
+        if not all(isinstance(text, str) for text in texts):
+            raise UsageError(
+                f"{path}: reference and hypothesis of line {number} are no texts; give two texts"
+            )
+        cases.append(Case(*texts, one.get("facts"), f"{path}: line {number}"))
     if not cases:
         raise UsageError(f"{path}: there is no case in it")
     return cases
@@ -85,9 +91,7 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     rouge = [scorer.score(case.reference, case.hypothesis)["rougeL"].fmeasure for case in cases]
     names = [str(k) for k in range(len(cases))]
-    verdicts = [
-        verify(case.hypothesis, Facts.from_json(case.facts)) for case in cases if case.facts is not None
-    ]
+    verdicts = [_verdict(case) for case in cases if case.facts is not None]
     tallies = [verdict.tally for verdict in verdicts]
     sentences = sum(tally.sentences for tally in tallies)
     parts = np.array([[*tally, tally.sentences] for tally in tallies], float).reshape(-1, 4)
@@ -107,6 +111,16 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
     )
 
 
+def _verdict(case: Case) -> Verdict:
+    """Return the verdict on a case; UsageError for facts that are none."""
+    try:
+        return verify(case.hypothesis, Facts.from_json(case.facts or {}))
+    except (UsageError, AttributeError, TypeError, KeyError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{case.place}: the facts cannot be read ({error}); give the JSON of histome tme patch"
+        ) from error
+
+
 class RaterAgreement(NamedTuple):
     """Cohen's kappa of two raters with its interval (over items), the share they agree on, and n."""
 
@@ -124,7 +138,7 @@ def read_ratings(path: str | Path) -> tuple[list[str], list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head, *rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read; give a CSV file with a column for each rater") from error
     if len(head) < 2 or any(len(row) != len(head) for row in rows):
         raise UsageError(

@@ -69,6 +69,8 @@ def claims_of(sentence: str, world: World) -> list[Judged]:
     tokens = read_tokens(sentence, world.facts.kind.name)
     for joined in (True, False):
         read = chunked(tokens, joined=joined)
+        if not read:  # "Overall."
+            break
         for parts in (asides.restatements(read), asides.set_apart(read) or ()):
             told = [_Sentence(part, world, sentence).claims() for part in parts if part]
             if told and all(told):

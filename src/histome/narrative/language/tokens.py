@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from histome.narrative.language.inflection import american
+from histome.narrative.language.pieces import Unread
 
 _SPACES = "\u202f\u00a0\u2009"
 _DIGITS_UP = str.maketrans(
@@ -42,6 +43,7 @@ _UNIT = re.compile("|".join(f"(?P<u{k}>{pattern})" for k, (pattern, _, _) in enu
 _LEX = re.compile(
     rf"(?P<number>(?<![\w.]){_NUMBER})|(?P<word>[a-z\u00c0-\u024f](?:[^\W_]|[\u00c0-\u024f])*(?:['.][a-z]+)*)|(?P<sign>\S)"
 )
+_POWER, _MOST_DIGITS = re.compile(r"[-+]?\d{1,2}"), 40
 _ABBREVIATION = re.compile(r"\b(?:approx|ca|vs|e\.g|i\.e|resp|cf|no|fig|incl)\.$", re.I)
 _NO_UNITS = ("bit", "nat")  # words as well, unless a number stands before them
 MOST_TOKENS = 120  # of a sentence; a longer one is not read, so that time stays linear in the text's length
@@ -110,7 +112,10 @@ def _unit(match: re.Match[str]) -> tuple[str, float]:
 def _number(text: str, match: re.Match[str]) -> Lexeme:
     digits = re.sub(rf"[,{_SPACES}]", "", match["digits"])
     decimals = match["decimals"] or ""
-    power = int((match["power"] or match["caret"] or match["exponent"] or "0").translate(_DIGITS_UP))
+    raised = (match["power"] or match["caret"] or match["exponent"] or "0").translate(_DIGITS_UP)
+    if not _POWER.fullmatch(raised) or len(digits) > _MOST_DIGITS:
+        raise Unread("a number that is not read")
+    power = int(raised)
     value = float(f"{digits}{decimals}") * 10.0**power
     half = 0.5 * 10.0 ** (power - max(0, len(decimals) - 1))
     space = re.compile(rf"[\s{_SPACES}-]*").match(text, match.end())

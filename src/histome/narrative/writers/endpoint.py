@@ -10,6 +10,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from histome.narrative.writers.language_models import WriterError, messages
@@ -42,10 +43,17 @@ def ask_endpoint(
     """
     body = {"model": model, "messages": messages(turns), "temperature": 0, "max_tokens": max_tokens}
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get(API_KEY):
+    if key := os.environ.get(API_KEY, "").strip():
+        if not key.isascii() or not key.isprintable():
+            raise WriterError(f"the key in {API_KEY} holds characters that no header can carry")
         headers["Authorization"] = f"Bearer {key}"
     try:
         request = Request(f"{endpoint.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
+        request.full_url.encode("ascii")
+        urlsplit(request.full_url).netloc.encode("idna")
+    except ValueError:
+        raise WriterError("the endpoint's address is not valid") from None
+    try:
         reply = _Call(request, timeout_s).answer()
         content = json.loads(reply.decode("utf-8"))["choices"][0]["message"]["content"]
     except HTTPError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from histome.errors import ModelError, UsageError
 from histome.narrative.facts import Facts
 
-_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.S | re.I)
+_THOUGHT = re.compile(r"<(/?)(?:think|thinking|reasoning)>", re.I)
 _CASTS = {"float32": "float", "bfloat16": "bfloat16", "float16": "half"}  # methods of a model
 MOST_CHARACTERS = 20_000  # of a text; a longer one is no narrative
 
@@ -34,9 +34,15 @@ def cleaned(text: str) -> str:
 
     Raises WriterError for a text that is too long to be a narrative.
     """
-    text = _THOUGHTS.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
-    text = re.split(r"</(?:think|thinking|reasoning)>", text, flags=re.I)[-1]
-    text = re.split(r"<(?:think|thinking|reasoning)>", text, flags=re.I)[0].strip()
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    kept, at, thinking = [], 0, False
+    for tag in _THOUGHT.finditer(text):
+        if tag[1] and not thinking:  # the answer began with a thought
+            kept = []
+        elif not thinking:
+            kept.append(text[at : tag.start()])
+        at, thinking = tag.end(), not tag[1]
+    text = " ".join(kept if thinking else [*kept, text[at:]]).strip()
     if len(text) > MOST_CHARACTERS:
         raise WriterError(f"the text has {len(text)} characters, {MOST_CHARACTERS} are read")
     return text
@@ -72,14 +78,22 @@ def ask_folder(
         The prompt is longer than the model reads, or the model fails.
     """
     model, tokenizer = load_folder(folder, dtype=dtype)
-    return ask_model(model.to(device), tokenizer, turns, max_tokens=max_tokens, timeout_s=timeout_s)
+    try:
+        model = model.to(device)
+    except (RuntimeError, AssertionError) as error:  # no such device, or no room there
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{folder}: the language model cannot run on {device!r} ({reason})") from error
+    return ask_model(model, tokenizer, turns, max_tokens=max_tokens, timeout_s=timeout_s)
 
 
 def ask_model(
     model: Any, tokenizer: Any, turns: Sequence[str], *, max_tokens: int = 600, timeout_s: float = 600.0
 ) -> str:
     """Return what a loaded model writes; arguments and WriterError as of `ask_folder`."""
-    tokens, device = _tokens(tokenizer, turns), model.device
+    try:
+        tokens, device = _tokens(tokenizer, turns), model.device
+    except Exception as error:  # a chat template is a program of the folder's
+        raise WriterError(f"the chat template or tokenizer failed ({type(error).__name__})") from error
     length = tokens["input_ids"].shape[1]
     room = room_of(model) or length + max_tokens
     if length >= room:
@@ -93,10 +107,11 @@ def ask_model(
             max_time=timeout_s,
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end,
+            return_dict_in_generate=False,
         )
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        return tokenizer.decode(out[0, length:], skip_special_tokens=True).strip()
+    except Exception as error:  # whatever a folder's settings make it do
         raise WriterError(f"the language model failed ({type(error).__name__})") from error
-    return tokenizer.decode(out[0, length:], skip_special_tokens=True).strip()
 
 
 def room_of(model: Any) -> int | None:
@@ -127,19 +142,23 @@ def load_folder(folder: str | Path, *, dtype: str = "float32") -> tuple[Any, Any
             f"{folder}: no language model here; give a folder with config.json, a tokenizer and *.safetensors"
         )
     try:
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise UsageError("a local language model needs transformers: pip install 'histome[train]'") from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
+        found: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
+    except Exception as error:  # settings, tokenizer and weights of others fail in ways of their own
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: the language model cannot be loaded ({reason})") from error
+    model, loaded = found
+    if missing := sorted(loaded["missing_keys"]):
+        what = f"{len(missing)} tensors are missing, such as {missing[0]}"
+        raise ModelError(f"{folder}: the weights do not match config.json ({what})")
     return getattr(model, _CASTS[dtype])().eval(), tokenizer

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from histome.config import NarrativeConfig
-from histome.errors import UsageError
 from histome.narrative.writers.endpoint import ask_endpoint
 from histome.narrative.writers.language_models import ask_folder
 
@@ -16,8 +15,7 @@ class Writer(NamedTuple):
     ----------
     ask : callable(turns, config) or None
         `turns` are the prompt and then, in turn, what was written and answered. None for the grounded rules,
-        whose sentences need no asking. Raises WriterError where no text can be had, UsageError for
-        incomplete settings.
+        whose sentences need no asking. Raises WriterError where no text can be had.
     """
 
     description: str
@@ -27,7 +25,7 @@ class Writer(NamedTuple):
 def _ask_folder(turns: Sequence[str], config: NarrativeConfig) -> str:
     return ask_folder(
         turns,
-        _model(config, "a model's folder"),
+        config.model or "",
         max_tokens=config.max_tokens,
         timeout_s=config.timeout_s,
         device=config.device,
@@ -36,18 +34,8 @@ def _ask_folder(turns: Sequence[str], config: NarrativeConfig) -> str:
 
 
 def _ask_endpoint(turns: Sequence[str], config: NarrativeConfig) -> str:
-    model = _model(config, "the model's name")
-    if not config.endpoint:
-        raise UsageError("narrative writer 'openai': set narrative.endpoint to the address of the server")
-    return ask_endpoint(
-        turns, config.endpoint, model, timeout_s=config.timeout_s, max_tokens=config.max_tokens
-    )
-
-
-def _model(config: NarrativeConfig, wanted: str) -> str:
-    if not config.model:
-        raise UsageError(f"narrative writer {config.writer!r}: set narrative.model to {wanted}")
-    return config.model
+    options = {"timeout_s": config.timeout_s, "max_tokens": config.max_tokens}
+    return ask_endpoint(turns, config.endpoint or "", config.model or "", **options)
 
 
 # A name here is one of `config.WriterName`: an unknown one is refused with the settings, before any work.

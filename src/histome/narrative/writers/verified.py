@@ -27,8 +27,6 @@ def write(facts: Facts, config: NarrativeConfig | None = None) -> Narrative:
     sentence drops all), after the model was told once which failed and why. Where no text can be had or
     nothing of it stands, the grounded text is returned and `note` says why. What the grounded writer holds
     uncertain is always added.
-
-    Raises UsageError for incomplete settings.
     """
     config = config or NarrativeConfig()
     grounded, ask = grounded_sentences(facts), WRITERS[config.writer].ask
@@ -65,7 +63,7 @@ def _asked(
         return first
     try:
         again = cleaned(ask([prompt, text, _faults(first)], config))
-    except WriterError as error:
+    except (WriterError, ModelError) as error:
         _log.info("narrative: no second text (%s)", error)
         return first
     second = _once(verify(again, facts))
