@@ -1,6 +1,7 @@
 """Teaching a tiny language model: it learns completions only, resumes, generates, and is verified."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,26 @@ def test_a_run_cut_in_two_equals_one_run(base: Path, tmp_path: Path, monkeypatch
 def test_a_checkpoint_of_something_else_is_refused(base: Path, taught: Path) -> None:
     with pytest.raises(UsageError, match="another recipe"):
         train_narrative(PAIRS[:1], base, taught, recipe=QUICK)
+
+
+def test_another_model_or_another_text_is_something_else(base: Path, taught: Path, tmp_path: Path) -> None:
+    other = write_language_model(tmp_path / "other", [pair.prompt for pair in PAIRS], seed=7)
+    with pytest.raises(UsageError, match="another recipe"):
+        train_narrative(PAIRS, other, taught, recipe=QUICK)
+    words = [pair._replace(completion=f"{pair.completion} Indeed.") for pair in PAIRS]
+    with pytest.raises(UsageError, match="another recipe"):
+        train_narrative(words, base, taught, recipe=QUICK)
+
+
+def test_a_model_that_diverged_is_not_written(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="smaller learning rate"):
+        train_narrative(PAIRS, base, tmp_path, recipe=replace(QUICK, learning_rate=1e12))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_device_that_is_not_there_is_told(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--device nosuch"):
+        train_narrative(PAIRS, base, tmp_path, recipe=QUICK, device="nosuch")
 
 
 def test_pairs_of_a_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ After SegTME-UNI2 (arXiv:2606.17702): pairs of (prompt, narrative of a person). 
 the grounded writer's is taken, which teaches the form and nothing that the grounded writer does not know.
 """
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from histome.training.narrative.pairs import Pair
 
 IGNORED = -100  # the label of a token that is not learned: torch's cross-entropy leaves it out
 MODEL = "model"
+_HEAD_BYTES = 4_000_000  # of each file of weights
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,9 @@ def train_narrative(
 ) -> Taught:
     """Teach the model of folder `base` and write it to `out`/model as safetensors with its tokenizer.
 
-    Goes on from `out`/checkpoint.pt where there is one of the same recipe and number of pairs; `out`/log.csv
-    gets a line per epoch. Raises ModelError or UsageError for a folder without a model, or a model that reads
-    fewer tokens than every pair has.
+    Goes on from `out`/checkpoint.pt where there is one of the same recipe, pairs and base; `out`/log.csv
+    gets a line per epoch. Raises ModelError or UsageError for a folder without a model, a model that reads
+    fewer tokens than every pair has, a device that is not there, or a loss that is no number.
     """
     recipe, out = recipe or NarrativeRecipe(), Path(out)
     torch.manual_seed(recipe.seed)
@@ -124,12 +126,20 @@ def train_narrative(
     kept, facts = _kept_back(pairs, recipe.checked)
     lessons = [lesson(pair, tokenizer) for pair in kept]
     fit = _fitting(lessons, model, recipe, str(base))
-    model = _with_lora(model, recipe.lora_rank).to(device)
+    try:
+        model = _with_lora(model, recipe.lora_rank).to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"--device {device}: nothing can be taught there ({reason}); take another"
+        ) from error
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        teacher = _Teacher(model, fit, recipe, out, pad=_pad(tokenizer))
+        teacher = _Teacher(model, fit, recipe, out, pad=_pad(tokenizer), taught=_fingerprint(base, fit))
         teacher.facts, teacher.tokenizer = facts, tokenizer
         loss = teacher.teach()
+        if not math.isfinite(loss):
+            raise UsageError(f"{out}: the loss is {loss}, no model is written; take a smaller learning rate")
         whole = model.merge_and_unload() if recipe.lora_rank else model
         whole.to("cpu").eval().save_pretrained(out / MODEL)
         tokenizer.save_pretrained(out / MODEL)
@@ -137,10 +147,19 @@ def train_narrative(
     return Taught(out / MODEL, loss, len(fit), len(lessons) - len(fit), len(facts), shares.get("supported"))
 
 
+def _fingerprint(base: str | Path, lessons: Sequence[Lesson]) -> str:
+    """Return what tells one base model and its lessons from others: of weights their heads and sizes."""
+    found = hashlib.sha256(repr(lessons).encode())
+    for path in sorted(Path(base).glob("*.safetensors")):
+        with path.open("rb") as file:
+            found.update(f"{path.name} {path.stat().st_size}".encode() + file.read(_HEAD_BYTES))
+    return found.hexdigest()
+
+
 def _kept_back(pairs: Sequence[Pair], checked: int) -> tuple[list[Pair], list[Facts]]:
     """Return the pairs to learn from, and the facts to write of: the last ones, without a pair there."""
     prompts = list(dict.fromkeys(pair.prompt for pair in pairs if pair.facts is not None))
-    apart = set(prompts[len(prompts) - checked :]) if checked else set()
+    apart = set(prompts[max(0, len(prompts) - checked) :]) if checked else set()
     if checked and len(apart) >= len({pair.prompt for pair in pairs}):
         raise UsageError(f"{len(apart)} prompts: none is left to learn from; check fewer than that")
     facts = {pair.prompt: pair.facts for pair in pairs if pair.prompt in apart and pair.facts is not None}
@@ -207,11 +226,18 @@ class _Teacher(Trainer):
     tokenizer: Any = None
 
     def __init__(
-        self, model: Any, lessons: Sequence[Lesson], recipe: NarrativeRecipe, out: Path, *, pad: int
+        self,
+        model: Any,
+        lessons: Sequence[Lesson],
+        recipe: NarrativeRecipe,
+        out: Path,
+        *,
+        pad: int,
+        taught: str = "",
     ) -> None:
         learned = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(learned, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        settings = {"recipe": asdict(recipe), "lessons": len(lessons)}
+        settings = {"recipe": asdict(recipe), "lessons": len(lessons), "taught": taught}
         super().__init__(model, optimizer, out, device=str(model.device), settings=settings)
         self.lessons, self.recipe, self.out, self.pad = lessons, recipe, out, pad
         self.per_epoch = math.ceil(len(lessons) / recipe.batch)
