@@ -11,6 +11,7 @@ from histome.datasets.declared import DECLARED, declaration_of
 from histome.datasets.fields import load_fields, resize_image
 from histome.datasets.labelsets import label_set
 from histome.datasets.splits import split_fields
+from histome.errors import DataError
 
 
 def _write(path, array):
@@ -41,6 +42,12 @@ def test_an_instance_field_has_half_the_pixels_and_exact_centers(instances):
     assert field.depth[30, 40] == 255
     assert field.depth[20, 30] < 40
     assert field.depth[5, 5] == 0
+
+
+def test_an_image_of_another_size_than_its_labels_is_named(instances):
+    _write(instances / "images/a.png", np.full((50, 60, 3), 200, np.uint8))
+    with pytest.raises(DataError, match=r"images/a.png: has 60 x 50 px and its instances.*120 x 100 px"):
+        list(load_fields(instances, "consep"))
 
 
 def test_points_are_sure_near_and_far_and_unknown_between(tmp_path):

@@ -172,6 +172,9 @@ def test_a_users_limits_take_the_place_of_ours(tmp_path: Path) -> None:
         ("[size]\nbelow = 1.0\nabove = 2.0\n", "size"),
         ("[immune]\nbelow = 2.0\nabove = 1.0\n", "is over above"),
         ("[immune]\nbelow = 2.0\n", "above"),
+        ("[composition]\nbelow = 30.0\nabove = 60.0\n", "not percent"),
+        ("[morphology]\nbelow = -5.0\nabove = 20.0\n", "never under 0"),
+        ("[interaction]\nbelow = 0.0\nabove = 0.0\n", "never under 0"),
         ("[immune", "TOML"),
     ],
 )

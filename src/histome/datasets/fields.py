@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histome.datasets.declared import declaration_of, set_of
+from histome.errors import DataError
 
 IMAGE_MPP = 0.5
 _POINT_RADIUS_UM = 1.6
@@ -161,6 +162,12 @@ def _instance_field(
     known = {i: set_of(of.data_set, label) for i, label in labels_of.items()}
     sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
     rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
+    if rgb.shape[:2] != labels.shape:
+        told = " x ".join(map(str, rgb.shape[1::-1])), " x ".join(map(str, labels.shape[::-1]))
+        raise DataError(
+            f"{root / row['file']}: has {told[0]} px and its instances, {row['instances']}, {told[1]}; "
+            "give both at the same pixels"
+        )
     full = np.full(labels.shape, round(255 * weight), np.uint8)
     mpp = float(row["mpp"])
     return instance_field(of, rgb, labels, sets, mpp=mpp, weight=full)

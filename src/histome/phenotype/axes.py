@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from histome import classes
 from histome.config import Settings, read_settings
+from histome.errors import UsageError
 
 # Classes 1-5 of PanNuke's ontology, in the order of their codes; 0 is background.
 PANNUKE_CLASSES = tuple(name.capitalize() for name in classes.PANNUKE_CLASSES)
@@ -124,5 +125,11 @@ def phenotypes_of(cuts: Path | None) -> Phenotypes:
     """
     if cuts is None:
         return phenotypes()
-    given = read_settings(CutsFile, cuts)
-    return phenotypes().with_cuts({name: limits for name, limits in given if limits is not None})
+    found = {name: limits for name, limits in read_settings(CutsFile, cuts) if limits is not None}
+    for name, limits in found.items():
+        value = phenotypes().axes[name].value
+        if limits.below < 0.0 or limits.above <= 0.0:
+            raise UsageError(f"{cuts}: {name}: {value} is never under 0; give limits from 0 on")
+        if value.startswith("ratio_") and limits.above > 1.0:
+            raise UsageError(f"{cuts}: {name}: {value} is a share; give limits from 0 to 1, not percent")
+    return phenotypes().with_cuts(found)

@@ -86,7 +86,10 @@ def see_file(
         )
     if _is_npz(path):
         inst_mask, cls_mask = _read_masks(path)
-        raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
+        try:
+            raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
         unit: Unit = "px" if mpp is None or compatible else "um"
         document = describe(raw_data, unit=unit, mpp=mpp, compatible=compatible, known=known)
         return PatchSeen(document, cells_of_masks(inst_mask, cls_mask))

@@ -240,6 +240,20 @@ def test_the_filter_is_applied_counted_and_resumed(tmp_path):
     assert again.stems == kept.stems
 
 
+def test_an_unlabelled_image_that_is_damaged_is_named(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)).save(
+        tmp_path / "a.jpg"
+    )
+    whole = (tmp_path / "a.jpg").read_bytes()
+    config = [UnlabeledConfig(folder=str(tmp_path), mpp=0.5)]
+    (tmp_path / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image"):
+        pieces(config, [0.5], 64)[0].read()
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image"):
+        pieces(config, [0.5], 64)
+
+
 def test_unlabelled_images_are_cut_at_each_scale(tmp_path):
     Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / "a.png")
     config = [UnlabeledConfig(folder=str(tmp_path), mpp=0.5)]

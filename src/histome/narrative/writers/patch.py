@@ -74,8 +74,9 @@ def _composition(facts: Facts) -> Iterator[Sentence]:
     absent = [name.lower() for name, count in counts.items() if count == 0]
     none = f"; no {listed(absent, 'or')} cell was found" if absent else ""
     silent = [f"count_{name}" for name, count in counts.items() if count == 0]
+    nuclei = "nucleus" if facts.get("total_cell_count") == 1 else "nuclei"
     yield facts.tell(
-        f"The patch holds {{total_cell_count}} nuclei: {listed(parts)}{none}.", "composition", silent
+        f"The patch holds {{total_cell_count}} {nuclei}: {listed(parts)}{none}.", "composition", silent
     )
     if word := _words(facts, "composition"):
         tokens, sources = _tokens(facts, "composition")

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,15 @@ _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0)
 Teacher = Callable[[NDArray[np.uint8], float], tuple[NDArray[np.float32], NDArray[np.int32]]]
 
 
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what is raised of an image that cannot be read into one line."""
+    try:
+        yield
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be read as an image ({error}); mend it or take it away") from error
+
+
 class Piece(NamedTuple):
     """A square of an image at a scale: `box` is left, upper, right, lower at `mpp`."""
 
@@ -37,7 +47,8 @@ class Piece(NamedTuple):
 
     def read(self) -> NDArray[np.uint8]:
         """Pixels (h, w, 3) uint8."""
-        rgb = np.asarray(Image.open(self.path).convert("RGB"))
+        with _told(self.path), Image.open(self.path) as image:
+            rgb = np.asarray(image.convert("RGB"))
         scaled = rgb if self.mpp == self.native_mpp else resize_image(rgb, self.native_mpp, self.mpp)
         x0, y0, x1, y1 = self.box
         return np.ascontiguousarray(scaled[y0:y1, x0:x1])
@@ -60,7 +71,7 @@ def _of_folder(config: UnlabeledConfig, mpps: Sequence[float], side: int) -> Ite
         if native is None or config.layout == "tcga-ut":
             native = _tcga_ut_mpp(path, Path(config.folder))
             shown = [mpp for mpp in mpps if abs(mpp - native) < 1e-6]
-        with Image.open(path) as image:
+        with _told(path), Image.open(path) as image:
             width, height = image.size
         for mpp in shown:
             if mpp < _FINEST * native:
