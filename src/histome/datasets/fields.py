@@ -165,7 +165,7 @@ def _instance_field(
     if rgb.shape[:2] != labels.shape:
         told = " x ".join(map(str, rgb.shape[1::-1])), " x ".join(map(str, labels.shape[::-1]))
         raise DataError(
-            f"{root / row['file']}: has {told[0]} px and its instances, {row['instances']}, {told[1]}; "
+            f"{root / row['file']}: has {told[0]} px and its instances, {row['instances']}, {told[1]} px; "
             "give both at the same pixels"
         )
     full = np.full(labels.shape, round(255 * weight), np.uint8)
