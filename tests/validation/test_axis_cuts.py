@@ -54,6 +54,13 @@ def test_few_patients_and_mixed_ones_are_refused():
         outcome_cuts(values, np.r_[~outcome[:1], outcome[1:]], patients)
 
 
+def test_an_axis_that_few_patients_have_is_refused():
+    values, outcome, patients = study()
+    values["composition"][ROWS:] = np.nan
+    with pytest.raises(UsageError, match="composition: 1 patients have a value"):
+        outcome_cuts(values, outcome, patients)
+
+
 def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
     values, outcome, patients = study()
     lines = ["patient,response,mean_area_Neoplastic,ratio_Neoplastic"]
@@ -68,6 +75,8 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
     assert known.axes["morphology"].below == known.axes["morphology"].above
     assert 35 < known.axes["morphology"].below < 45
     assert known.axes["stroma"] == phenotypes().axes["stroma"]
+    assert known.axes["composition"] == phenotypes().axes["composition"]  # chance: in comments
+    assert "# [composition]" in (tmp_path / "cuts.toml").read_text()
     found = outcome_cuts({name: values[name] for name in ("composition", "morphology")}, outcome, patients)
     assert cuts_to_toml(found) == (tmp_path / "cuts.toml").read_text()
 
@@ -78,6 +87,8 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
         ("patient,response\np,1\n", "none of the columns"),
         ("patient,ratio_Neoplastic\np,1\n", "no column response"),
         ("patient,response,ratio_Neoplastic\np,2,1\n", "must be 0 or 1"),
+        ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "a row has no patient"),
+        ("patient,response,ratio_Neoplastic\np,1,x\n", "column ratio_Neoplastic holds no numbers"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_one_line(tmp_path, capsys, text, said):

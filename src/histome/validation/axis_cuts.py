@@ -42,6 +42,11 @@ class OutcomeCut(NamedTuple):
     youden: Estimate
     rows: int
 
+    @property
+    def holds(self) -> bool:
+        """Whether it did better than chance on other patients."""
+        return self.youden.low > 0
+
     def line(self) -> str:
         """One line for a person."""
         side = "over" if self.high_is_event else "under"
@@ -76,7 +81,8 @@ def outcome_cuts(
     Raises
     ------
     UsageError
-        Fewer than ten patients with the outcome or without it, or a patient with both.
+        Fewer than ten patients with the outcome or without it, of all or of those with a value of an axis; or
+        a patient with both.
     """
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     events = np.bincount(patient, outcome, len(names)) / np.bincount(patient, minlength=len(names))
@@ -88,10 +94,15 @@ def outcome_cuts(
             f"{int(events.sum())} patients with the outcome and {int((1 - events).sum())} without; "
             f"{_FEWEST_PATIENTS} of each are needed"
         )
+    for axis, v in values.items():
+        told = np.isin(np.arange(len(names)), patient[np.isfinite(v)])
+        if min(int(events[told].sum()), int((1 - events[told]).sum())) < _FEWEST_PATIENTS:
+            raise UsageError(
+                f"{axis}: {int(told.sum())} patients have a value of it; {_FEWEST_PATIENTS} with the outcome "
+                f"and {_FEWEST_PATIENTS} without are needed; leave the column out"
+            )
     fold = _dealt(events, np.random.default_rng(seed))[patient]
-    return [
-        _cut(axis, v, outcome, names[patient], fold) for axis, v in values.items() if np.isfinite(v).any()
-    ]
+    return [_cut(axis, v, outcome, names[patient], fold) for axis, v in values.items()]
 
 
 def _dealt(events: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -152,11 +163,15 @@ def read_outcome_table(
     told = set(table[outcome].to_pylist())
     if not told <= {0, 1}:
         raise UsageError(f"{path}: the outcome {outcome} must be 0 or 1 in every row")
-    values = {
-        name: table[axis.value].cast(pa.float64()).fill_null(float("nan")).to_numpy()
-        for name, axis in phenotypes().axes.items()
-        if axis.value in table.column_names
-    }
+    if any(one in (None, "") for one in table[patient].to_pylist()):
+        raise UsageError(f"{path}: a row has no {patient}; give each row its patient")
+    values = {}
+    for name, axis in phenotypes().axes.items():
+        if axis.value in table.column_names:
+            try:
+                values[name] = table[axis.value].cast(pa.float64()).fill_null(float("nan")).to_numpy()
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise UsageError(f"{path}: column {axis.value} holds no numbers ({error})") from error
     if not values:
         wanted = ", ".join(axis.value for axis in phenotypes().axes.values())
         raise UsageError(f"{path}: none of the columns {wanted}")
@@ -164,6 +179,13 @@ def read_outcome_table(
 
 
 def cuts_to_toml(cuts: Sequence[OutcomeCut]) -> str:
-    """Return the limits as TOML that `histome tme patch --cuts` reads: one limit an axis, nothing between."""
-    tables = [f"[{c.axis}] # {c.line()}\nbelow = {c.cut!r}\nabove = {c.cut!r}\n" for c in cuts]
+    """Return the limits as TOML that `histome tme patch --cuts` reads: one limit an axis, nothing between.
+
+    Those that did no better than chance on other patients stand in comments: the shipped limits stay.
+    """
+    tables = []
+    for c in cuts:
+        lines = [f"[{c.axis}] # {c.line()}", f"below = {c.cut!r}", f"above = {c.cut!r}"]
+        off = ["# no better than chance on other patients, so not in use:", *(f"# {line}" for line in lines)]
+        tables.append("\n".join(lines if c.holds else off) + "\n")
     return "# For research use; chosen by an outcome.\n\n" + "\n".join(tables)
