@@ -68,6 +68,35 @@ def test_a_null_is_told_with_its_reason() -> None:
     assert not re.search(r"\bnan\b", text)
 
 
+@pytest.mark.parametrize(
+    ("inflammatory", "engaged", "sentence"),
+    [
+        (1, 0, "No inflammatory cell is engaged."),
+        (7, 0, "No inflammatory cell is engaged."),
+        (1, 1, "The inflammatory cell is engaged."),
+        (7, 1, "1 of the 7 inflammatory cells are engaged."),
+        (7, 7, "7 of the 7 inflammatory cells are engaged."),
+    ],
+)
+def test_how_many_are_engaged_in_words(inflammatory: int, engaged: int, sentence: str) -> None:
+    raw = {
+        **{f"count_{name}": 0 for name in ("Connective", "Dead", "Epithelial")},
+        **{f"ratio_{name}": 0.0 for name in ("Connective", "Dead", "Epithelial")},
+        **{"total_cell_count": 300, "count_Neoplastic": 300 - inflammatory},
+        **{"ratio_Neoplastic": 1 - inflammatory / 300, "ratio_Inflammatory": inflammatory / 300},
+        **{"count_Inflammatory": inflammatory, "count_engaged_immune": engaged},
+        **{f"{least}_dist_Inflammatory_to_Neoplastic": 9.0 for least in ("mean", "min")},
+    }
+    facts = Facts.of_patch(describe(raw, unit="um"))
+    sentences = [one.text for one in describe_patch(facts)]
+    assert sentence in sentences
+    assert verify("\n".join(sentences), facts).unsupported == []
+    others = {"No inflammatory cell is engaged.", "The inflammatory cells are engaged."} - {sentence}
+    true = {0: "No inflammatory cell is engaged.", inflammatory: "The inflammatory cells are engaged."}
+    for other in others:
+        assert verify(other, facts).tally.supported == (true.get(engaged) == other)
+
+
 def test_no_cells() -> None:
     sentences = describe_patch(Facts.of_patch(describe({"total_cell_count": 0}, unit="um")))
     assert [s.text for s in sentences] == ["No nuclei were found in this patch."]

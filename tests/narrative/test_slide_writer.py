@@ -176,6 +176,32 @@ def test_nothing_is_said_of_few_tiles_or_few_cells() -> None:
     assert "Lymphocytes are" in told_of(changed("A", CELL_COUNT_LYMPHOCYTE=20.0))
 
 
+def test_why_little_is_said_is_told_and_the_verifier_knows_it() -> None:
+    rows = SLIDES["A"].metrics()
+    rows["IMMUNE_INFLAMED_SHARE"] = rows["IMMUNE_INFLAMED_SHARE"]._replace(n=9)
+    few = Facts.of_slide(rows, {})
+    for facts, sentence in (
+        (few, "Only 9 tiles hold tumor, too few for an immune phenotype."),
+        (
+            changed("A", CELL_N_TOTAL=199.0),
+            "With 199 cells in all, a difference of a few percent means nothing.",
+        ),
+    ):
+        assert sentence in told_of(facts)
+        assert sentence not in told("A")
+        assert verify(sentence, facts).tally.supported == 1
+    disagreeing = rows | {
+        name: rows[name]._replace(value=1000.0) for name in ["CELL_COUNT_CARCINOMA_CELL_CARCINOMA"]
+    }
+    assert "hold tumor" not in told_of(Facts.of_slide(disagreeing, {}))
+
+
+def test_confidence_is_told_where_there_is_room_for_it() -> None:
+    facts = changed("C", CONFIDENCE_MEAN_ALL=0.71)
+    assert "The mean confidence of the cell types is 0.710." in told_of(facts)
+    assert verify("The mean confidence of the cell types is 0.710.", facts).tally.supported == 1
+
+
 def told_of(facts: Facts) -> str:
     return plain(" ".join(sentence.text for sentence in describe_slide(facts)))
 

@@ -59,6 +59,26 @@ def test_a_true_text_of_an_endpoint_stands_with_its_sources() -> None:
     assert body["max_tokens"] == 321
 
 
+@pytest.mark.parametrize(
+    ("facts", "sentence", "path"),
+    [
+        (EXAMPLE, "The patch is immune hot.", "raw_data.ratio_Inflammatory"),
+        (EXAMPLE, "Tumor purity is low.", "raw_data.ratio_Neoplastic"),
+        (EXAMPLE, "The patch is stroma-free.", None),
+        (EXAMPLE, "It is immune-dominant.", None),
+        (facts_of("A"), "The tumor is immune-inflamed.", "IMMUNE_INFLAMED_SHARE"),
+        (facts_of("A"), "The tumor is stroma-rich.", "TUMOR_STROMA_RATIO"),
+    ],
+)
+def test_what_rests_on_a_label_names_it_and_its_value(facts: Facts, sentence: str, path: str | None) -> None:
+    with served(replies(f"{sentence} {TRUE} Lymphocytes make up 25 % of the cells.")) as (url, _):
+        found = write(facts, asked_of(url))
+    (sources,) = (one.sources for one in found.sentences if one.text == sentence)
+    assert sources[0].name.startswith(("interpretation.", "generated_tokens"))
+    assert all(source.value is not None for source in sources)
+    assert path is None or path in [source.name for source in sources]
+
+
 def test_doubts_are_added_to_a_language_models_text() -> None:
     facts = replace(facts_of("A"), values={**facts_of("A").values, "RELATIVE_AREA_VALID_TISSUE": 40.0})
     with served(replies("Lymphocytes make up 25 % of the cells.")) as (url, _):

@@ -193,7 +193,15 @@ class Facts:
         return all(self.get(name) is not None for name in names)
 
     def source(self, path: str, text: str = "") -> Source:
-        """Return the source that `path` names, with its value as it was given."""
+        """Return the source that `path` names, with its value as it was given.
+
+        `interpretation.AXIS` names a label, `generated_tokens.TOKEN` a token, any other a value or its n.
+        """
+        start, _, last = path.partition(".")
+        if start == "interpretation":
+            return Source(path, self.labels.get(last), "", text)
+        if start == "generated_tokens":
+            return Source(start, last, "", text)
         name = path.removeprefix(self.kind.prefix)
         if name.endswith(".n"):
             return Source(path, self.samples.get(name.removesuffix(".n")), "", text)

@@ -15,6 +15,7 @@ _LITTLE_VALID_PERCENT = 80.0
 # Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
 _LEAST_CARCINOMA_SHARE, _FEWEST_CELLS = 0.2, 100
 _MOSTLY_UNFAMILIAR = 0.5
+FEWEST_TILES = 10  # under this nothing is said of a phenotype
 _FEW_NUCLEI = 200  # under this the 95 % interval of a share is wider than +-7 points
 
 
@@ -37,6 +38,13 @@ def statements(facts: Facts) -> Iterator[Sentence]:
         yield facts.tell(
             "Only {RELATIVE_AREA_VALID_TISSUE} of the tissue passed quality control.", "uncertain"
         )
+    yield from _few(facts, "CELL_N_TOTAL", ("cell", "cells"))
+    name = "IMMUNE_INFLAMED_SHARE"
+    tiles = facts.samples.get(name, 0)
+    if facts.has(name) and 0 < tiles < FEWEST_TILES and not disagree(facts) and not untrusted(facts):
+        many = "tile holds" if tiles == 1 else "tiles hold"
+        text = f"Only {{{name}:n}} {many} tumor, too few for an immune phenotype."
+        yield facts.tell(text, "uncertain")
     left_open = facts.get("ABSTAINED_FRACTION_ALL")
     if left_open is not None and left_open >= _MUCH_OPEN:
         yield facts.tell(
@@ -87,14 +95,19 @@ def _never_saw(facts: Facts) -> Iterator[Sentence]:
         yield Sentence(text, (Source("stated: organ", organ), *sources), "uncertain")
 
 
+def _few(facts: Facts, name: str, words: tuple[str, str]) -> Iterator[Sentence]:
+    """Yield that there are so few that shares say little."""
+    total = facts.get(name)
+    if total and total < _FEW_NUCLEI:
+        text = f"With {{{name}}} {words[total != 1]} in all, a difference of a few percent means nothing."
+        yield facts.tell(text, "uncertain")
+
+
 def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
     """Yield what limits the numbers of a patch."""
     distance = "mean_dist_Inflammatory_to_Neoplastic"
     total = facts.get("total_cell_count")
-    if total and total < _FEW_NUCLEI:
-        many = "nucleus" if total == 1 else "nuclei"
-        text = f"With {{total_cell_count}} {many} in all, a difference of a few percent means nothing."
-        yield facts.tell(text, "uncertain")
+    yield from _few(facts, "total_cell_count", ("nucleus", "nuclei"))
     if facts.units.get(distance) == "px" and facts.has(distance):
         text = "Lengths and areas are in pixels: they compare only between patches of one resolution."
         yield facts.tell(text, "uncertain", [distance])

@@ -77,6 +77,11 @@ class World:
         """Return a quantity of the slide or patch as a whole."""
         return self.named(_WHOLE[self.facts.kind.name].get(measure))
 
+    def label_sources(self, *labels: str) -> tuple[str, ...]:
+        """Return the paths of the label and the tokens that are one of these; none where there is none."""
+        axes = (f"interpretation.{axis}" for axis, label in self.facts.labels.items() if label in labels)
+        return (*axes, *(f"generated_tokens.{token}" for token in self.facts.tokens if token in labels))
+
     def classes(self) -> tuple[str, ...]:
         """Return the classes of cells."""
         return tuple(self.facts.kind.counts)

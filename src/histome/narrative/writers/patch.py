@@ -102,13 +102,21 @@ def _interaction(facts: Facts) -> Iterator[Sentence]:
     far = f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell"
     near = "; the closest lies {min_dist_Inflammatory_to_Neoplastic} away"
     yield facts.tell(f"{far}{near}.", "interaction")
-    many = "cell is" if facts.get("count_Inflammatory") == 1 else "cells are"
-    yield facts.tell(
-        f"{{count_engaged_immune}} of the {{count_Inflammatory}} inflammatory {many} engaged.", "interaction"
-    )
+    yield _engaged(facts)
     if words := _words(facts, "interaction"):
         tokens, sources = _tokens(facts, "interaction")
         yield facts.tell(f"The infiltrate is {words}{tokens}.", "interaction", sources)
+
+
+def _engaged(facts: Facts) -> Sentence:
+    """Return how many inflammatory cells are engaged."""
+    silent = ["count_engaged_immune", "count_Inflammatory"]
+    if not facts.get("count_engaged_immune"):
+        return facts.tell("No inflammatory cell is engaged.", "interaction", silent)
+    if facts.get("count_Inflammatory") == 1:
+        return facts.tell("The inflammatory cell is engaged.", "interaction", silent)
+    text = "{count_engaged_immune} of the {count_Inflammatory} inflammatory cells are engaged."
+    return facts.tell(text, "interaction")
 
 
 def _stroma(facts: Facts) -> Iterator[Sentence]:

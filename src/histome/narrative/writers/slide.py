@@ -6,11 +6,10 @@ from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.slide_labels import PHENOTYPE_SHARES
-from histome.narrative.statements import disagree, statements, untrusted
+from histome.narrative.statements import FEWEST_TILES, disagree, statements, untrusted
 from histome.narrative.writers.words import cell_words, tissue_words
 
-# Under these nothing is said of a phenotype, a class or a tissue.
-_FEWEST_TILES, _FEWEST_CELLS, _LEAST_PERCENT = 10, 20, 1.0
+_FEWEST_CELLS, _LEAST_PERCENT = 20, 1.0  # under these nothing is said of a class or a tissue
 _FEWEST_IN_ALL = 100  # for a share of all cells to be worth a sentence
 _MOST_CLASSES = 6  # that are listed; the others are in the table
 _MOST_SENTENCES = 12
@@ -38,7 +37,7 @@ def describe_slide(facts: Facts) -> list[Sentence]:
     if not facts.has("CELL_N_TOTAL", "ABSOLUTE_AREA"):
         return list(statements(facts))
     told = [sentence for topic in TOPICS for sentence in topic(facts)]
-    for spare in (_distance, _fibroblasts, _spread, _aggregates):
+    for spare in (_confidence, _distance, _fibroblasts, _spread, _aggregates):
         if len(told) > _MOST_SENTENCES:
             extra = list(spare(facts))
             told = [sentence for sentence in told if sentence not in extra]
@@ -63,6 +62,13 @@ def _measured(facts: Facts) -> Iterator[Sentence]:
     many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
     yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
     yield from statements(facts)
+    if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
+        yield from _confidence(facts)
+
+
+def _confidence(facts: Facts) -> Iterator[Sentence]:
+    if facts.has("CONFIDENCE_MEAN_ALL"):
+        yield facts.tell("The mean confidence of the cell types is {CONFIDENCE_MEAN_ALL}.", "measured")
 
 
 def _ranked(facts: Facts, form: str, names: Sequence[str], least: float) -> list[str]:
@@ -130,7 +136,7 @@ def _immune(facts: Facts) -> Iterator[Sentence]:
 def _phenotype(facts: Facts) -> Iterator[Sentence]:
     names = tuple(PHENOTYPE_SHARES.values())
     tiles, label = facts.samples.get(names[0], 0), facts.labels.get("immune")
-    if not facts.has(*names) or tiles < _FEWEST_TILES:
+    if not facts.has(*names) or tiles < FEWEST_TILES:
         return
     lead = f"The tumor is {_PHENOTYPES[str(label)]}: " if label in PHENOTYPE_SHARES else ""
     yield facts.tell(

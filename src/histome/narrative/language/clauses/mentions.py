@@ -38,6 +38,20 @@ def _abstained(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [*stated, judge_amount([value], part.amount)]
 
 
+@rule("E Y")
+def _engaged(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "no inflammatory cell is engaged" and "the inflammatory cells are engaged": none, or all."""
+    named, engaged = m.cells()[0], c.world.whole("engaged")
+    every = c.world.count(named[0])
+    if m.one("Y").measures != ("engaged",) or m.one("Y").cells or named[0].members != ("Inflammatory",):
+        return None
+    if engaged is None or every is None or len(named) > 1 or not every.amount:
+        return None
+    true = {0.0: False, every.amount: True}.get(engaged.amount)
+    reason = {False: "none is", True: "", None: "some are and some are not"}[true]
+    return [Judged(true, "finding", m.text, (*engaged.sources, *every.sources), reason)]
+
+
 @rule("o W", "o E", "o Q W", "o Q E", "o Q S", "o S", "o R", "o Q o [WES]", "o [QO]? K")
 def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "of the 4,501 nuclei, ..." and "among the immune cells, ..."."""

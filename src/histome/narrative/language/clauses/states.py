@@ -39,10 +39,12 @@ def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return [judge_amount([c.world.whole(measured.measures[0])], each) for each in amounts]
     if label is None or not _axis_known(label, c):
         return None
-    told = [judge_amount([c.world.whole(measured.measures[0])], m.one("Q"))] if m.one("Q") else []
-    holds = label in (*c.world.facts.labels.values(), *c.world.facts.tokens)
-    reason = "" if holds else "no label or token says so"
-    return [*told, Judged(holds, "phenotype", m.text, (label,) if holds else (), reason)]
+    value = c.world.whole(measured.measures[0])
+    told = [judge_amount([value], m.one("Q"))] if m.one("Q") else []
+    sources = c.world.label_sources(label)
+    reason = "" if sources else "no label or token says so"
+    rests = (*sources, *(value.sources if value else ())) if sources else ()
+    return [*told, Judged(bool(sources), "phenotype", m.text, rests, reason)]
 
 
 @rule("E i? c 7 c")
@@ -119,7 +121,8 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     facts = c.world.facts
     c.tile_metric = _TILE_METRICS.get(label)
-    c.measured = _measured_by(label) or c.measured
+    own = _measured_by(label)
+    c.measured = own or c.measured
     if ":" in label:
         axis, level = label.split(":")
         known = facts.labels.get(axis)
@@ -130,14 +133,13 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
             )
         ]
     also = vocabulary()["phenotypes_also"]
-    given = {name for name in (*facts.labels.values(), *facts.tokens) if name}
-    allowed = given | {also[name] for name in given if name in also}
-    if label in allowed:
-        path = next((name for name in given if name == label or also.get(name) == label), label)
+    same = [label, *(name for name in also if also[name] == label)]
+    if sources := c.world.label_sources(*same):
         share = facts.get(c.tile_metric) if c.tile_metric else None
         if share is not None and share < _ALL and _WHOLE.search(m.text):
             return [Judged(False, "phenotype", m.text, (c.tile_metric or "",), "not all tiles are")]
-        return [Judged(True, "phenotype", m.text, (path,))]
+        value = c.world.whole(own.measures[0]) if own else c.world.named(c.tile_metric)
+        return [Judged(True, "phenotype", m.text, (*sources, *(value.sources if value else ())))]
     if not _axis_known(label, c):
         return [Judged(None, "phenotype", m.text, reason="the facts hold no such label")]
     return [Judged(False, "phenotype", m.text, reason="no label or token says so")]
