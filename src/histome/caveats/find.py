@@ -32,7 +32,7 @@ _MEASURED = {
     "hematoxylin_od_sd": "the standard deviation of hematoxylin within a nucleus",
     "eosin_od_mean": "the eosin of nuclei (optical density)",
 }
-_MANY_NOT_COUNTED = _MANY_LEFT_OUT = 0.2
+MANY_NOT_COUNTED = _MANY_LEFT_OUT = 0.2
 _FEW_NAMES = 3
 _GRAVEST_FIRST = ("alarm", "caution", "note")
 
@@ -228,7 +228,7 @@ def _cells(observed: Observed) -> Iterator[Caveat]:
         told = "; ".join(f"{format_count(n)} {name}" for name, n in undecided.items())
         text = f"The model has no held-out score of the classes of {told} (column “reported”)."
         yield caveat("TYPES_UNDECIDED", text, undecided=undecided)
-    if every and every - count > _MANY_NOT_COUNTED * every:
+    if every and every - count > MANY_NOT_COUNTED * every:
         yield caveat(
             "CELLS_NOT_COUNTED",
             f"{format_count(every - count)} of {format_count(every)} cells lie in tissue called necrosis or "

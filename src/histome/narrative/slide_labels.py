@@ -21,6 +21,7 @@ _PURITY = (0.30, 0.60)  # as for patches, arXiv:2606.17702
 def narrated_metrics() -> Iterator[str]:
     """Yield the metrics that a narrative may use."""
     yield from ("ABSOLUTE_AREA", "RELATIVE_AREA_VALID_TISSUE", "VALID_AREA", "CELL_N_TOTAL")
+    yield from ("CELL_N_NOT_COUNTED", "CELL_FRACTION_NOT_COUNTED")
     for tissue in TISSUE_CLASSES:
         yield from (f"ABSOLUTE_AREA_{tissue}", f"RELATIVE_AREA_{tissue}")
     yield from ("REGION_COUNT_CARCINOMA", "LARGEST_FILLED_AREA_CARCINOMA")

@@ -5,7 +5,7 @@ Writers print them, and the verifier knows them to the letter: another wording o
 
 from collections.abc import Iterator
 
-from histome.caveats import models_disagree
+from histome.caveats import MANY_NOT_COUNTED, models_disagree
 from histome.classes import CELL_CLASSES
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.sentences import Sentence, Source, listed
@@ -38,6 +38,10 @@ def statements(facts: Facts) -> Iterator[Sentence]:
         yield facts.tell(
             "Only {RELATIVE_AREA_VALID_TISSUE} of the tissue passed quality control.", "uncertain"
         )
+    left_out = facts.get("CELL_FRACTION_NOT_COUNTED")
+    if left_out is not None and left_out > MANY_NOT_COUNTED:
+        text = "Not counted are {CELL_N_NOT_COUNTED} cells in tissue called necrosis or blood"
+        yield facts.tell(f"{text}: look at the overlay.", "uncertain", ["CELL_FRACTION_NOT_COUNTED"])
     yield from _few(facts, "CELL_N_TOTAL", ("cell", "cells"))
     name = "IMMUNE_INFLAMED_SHARE"
     tiles = facts.samples.get(name, 0)
