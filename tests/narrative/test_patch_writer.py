@@ -98,8 +98,10 @@ def test_how_many_are_engaged_in_words(inflammatory: int, engaged: int, sentence
 
 
 def test_no_cells() -> None:
-    sentences = describe_patch(Facts.of_patch(describe({"total_cell_count": 0}, unit="um")))
-    assert [s.text for s in sentences] == ["No nuclei were found in this patch."]
+    facts = Facts.of_patch(describe({"total_cell_count": 0}, unit="um"))
+    assert [s.text for s in describe_patch(facts)] == ["No nuclei were found in this patch."]
+    assert verify("No nuclei were found in this patch.", facts).tally.supported == 1
+    assert verify("No nuclei were found.", Facts.of_patch(example())).tally.contradicted == 1
 
 
 @pytest.mark.parametrize("facts", [{}, {"raw_data": {}}, {"raw_data": 1, "interpretation": {}}, []])

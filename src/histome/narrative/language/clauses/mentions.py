@@ -205,6 +205,13 @@ def _no_cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_presence(c.world.count(each), each.name) for each in m.cells()[1]] if c.negated else None
 
 
+@rule("W", "S W")
+def _none_at_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "no nuclei were found"."""
+    every = m.one("W").everything and m.one("W").place is None
+    return [judge_presence(c.world.count(ALL_CELLS), m.text)] if c.negated and m.said and every else None
+
+
 @rule("[ETY]", "T", "S [ETY]", "[ETY] L", "[ET]", "[ET] L?")
 def _presence(m: ClauseMatch, c: Context) -> list[Judged] | None:
     placed = any(each.place for group in m.cells() for each in group)
