@@ -13,7 +13,8 @@ from pyarrow import parquet
 @pytest.fixture
 def masks(tmp_path: Path) -> Path:
     path = tmp_path / "patch.npz"
-    inst_mask, cls_mask = drawn_patch.draw([(0, 0, 1), (40, 0, 2)])
+    far = ((10 * k, 290, 3) for k in range(18))
+    inst_mask, cls_mask = drawn_patch.draw([(0, 0, 1), (40, 0, 2), *far])
     np.savez(path, inst_mask=inst_mask, cls_mask=cls_mask)
     return path
 
@@ -31,6 +32,27 @@ def test_patch_without_a_resolution_says_so_on_stderr(cli, masks: Path) -> None:
     assert (code, json.loads(out)["mode"]) == (0, "pixels")
     assert err.count("\n") == 1
     assert "no um per px was given" in err
+
+
+def test_patch_says_what_was_left_out_and_why_there_are_no_labels(cli, tmp_path: Path) -> None:
+    """With JSON on stderr, with --narrative in the text."""
+    path = tmp_path / "patch.npz"
+    inst_mask, cls_mask = drawn_patch.draw([(0, 0, 1), (40, 0, 2), (80, 0, 0)])
+    np.savez(path, inst_mask=inst_mask, cls_mask=cls_mask)
+    told = [
+        "1 nucleus without a class in cls_mask: left out of all numbers.",
+        "No labels: there are fewer than 20 cells.",
+    ]
+    code, out, err = cli("tme", "patch", path, "--mpp", 0.5)
+    assert (code, json.loads(out)["notes"]) == (0, told)
+    assert err == "".join(f"warning: {path}: {line}\n" for line in told)
+    code, out, err = cli("tme", "patch", path, "--mpp", 0.5, "--narrative")
+    assert (code, out.splitlines()[-2:], err) == (0, told, "")
+
+
+def test_a_figure_of_another_ending_is_refused_before_any_work(cli, masks: Path, tmp_path: Path) -> None:
+    cli.fails("tme", "patch", tmp_path / "none.npz", "--figure", "a.jpg", code=2, word="ends in .svg")
+    cli.fails("tme", "map", tmp_path, "-o", "a.jpg", code=2, word="ends in .svg")
 
 
 def test_compatible_is_asked_for_and_not_warned_of(cli, masks: Path) -> None:
@@ -55,7 +77,8 @@ def test_tiles_of_a_profile(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("histome.phenotype.tiles.load_profile", lambda folder: Finished())
     code, out, _ = cli("tme", "tiles", tmp_path, "--tiles", "250um", "-o", tmp_path / "t.parquet")
-    assert (code, out) == (0, f"{tmp_path / 't.parquet'}: 1 tiles of 250um\n")
+    told = "1 tile of 250um; 1 with fewer than 20 cells and so without labels"
+    assert (code, out) == (0, f"{tmp_path / 't.parquet'}: {told}\n")
     assert parquet.read_table(tmp_path / "t.parquet")["y_um"].to_pylist() == [250.0]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,16 @@ from helpers.cells import cell_table
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.text import Text
+
+from histome.classes import CELL_CLASSES
 from histome.cli import main
 from histome.errors import DataError, UsageError
-from histome.exports.tme_figures import draw_axis_maps, draw_training_curves
+from histome.exports import tme_figures
+from histome.exports.tme_figures import draw_axis_maps, draw_patch, draw_training_curves
 from histome.narrative import Facts, write
 from histome.phenotype.axes import phenotypes
-from histome.phenotype.patch import describe_file
+from histome.phenotype.patch import describe_file, see_file
 from histome.phenotype.tiles import tile_phenotypes
 
 
@@ -58,6 +63,117 @@ def tiles() -> pa.Table:
     return tile_phenotypes(
         cell_table(x, y, rng.integers(0, 9, 3000), area_um2=rng.uniform(20, 60, 3000)), 250.0
     )
+
+
+class Drawn(NamedTuple):
+    """A figure as matplotlib lays it out, before it is a file."""
+
+    figure: Any
+
+    def texts(self) -> list[str]:
+        """Every text, legends and titles too."""
+        return [each.get_text() for each in self.figure.findobj(Text) if each.get_text()]
+
+    def outside(self) -> list[str]:
+        """The texts that the figure's edge cuts."""
+        width, height = self.figure.bbox.size
+        boxes = [(t, t.get_window_extent()) for t in self.figure.findobj(Text) if t.get_text().strip()]
+        return [t.get_text() for t, b in boxes if min(b.min) < 0 or b.x1 > width or b.y1 > height]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Drawn]:
+    """What is laid out in a test, in place of being written."""
+    seen: list[Drawn] = []
+
+    def keep(figure: Any, out: Path) -> None:
+        figure.draw_without_rendering()
+        seen.append(Drawn(figure))
+
+    monkeypatch.setattr(tme_figures, "_save", keep)
+    return seen
+
+
+def masks_of(path: Path, height: int, width: int) -> Path:
+    """A nucleus of 8 px every 20 px, in turn of no class and of the five."""
+    instances, classes = np.zeros((2, height, width), np.int32)
+    places = [(y, x) for y in range(5, height - 60, 20) for x in range(5, width - 60, 20)]
+    for k, (y, x) in enumerate(places):
+        instances[y : y + 8, x : x + 8] = k + 1
+        classes[y : y + 8, x : x + 8] = k % 6
+    np.savez(path, inst_mask=instances, cls_mask=classes)
+    return path
+
+
+@pytest.mark.parametrize(("height", "width"), [(600, 600), (600, 150), (150, 600)])
+def test_a_patch_of_masks_has_their_size_and_nothing_is_cut(
+    tmp_path: Path, drawn: list[Drawn], height: int, width: int
+) -> None:
+    path = masks_of(tmp_path / "patch.npz", height, width)
+    seen = see_file(path, mpp=0.25)
+    told = [write(Facts.of_patch(seen.document)).text, *seen.document["notes"]]
+    draw_patch(path, seen, told, tmp_path / "patch.svg")
+    nuclei = drawn[0].figure.axes[0]
+    assert (nuclei.get_xlim(), nuclei.get_ylim()) == ((0, width), (height, 0))
+    assert drawn[0].outside() == []
+    n = seen.document["cells_left_out"]
+    assert n == -(-(seen.document["raw_data"]["total_cell_count"] + n) // 6)
+    assert f"No class, left out ({n})" in drawn[0].texts()
+    assert any(f"{n} nuclei without a class in cls_mask" in text for text in drawn[0].texts())
+    discs = [len(each.get_paths()) for each in nuclei.collections]
+    assert sum(discs) == seen.document["raw_data"]["total_cell_count"] + n
+
+
+def test_a_long_text_makes_a_higher_figure(masks: Path, tmp_path: Path, drawn: list[Drawn]) -> None:
+    draw_patch(masks, see_file(masks, mpp=0.25), ["many words " * 500], tmp_path / "patch.svg")
+    assert drawn[0].outside() == []
+
+
+def legend_of(panel: Any) -> list[str]:
+    legend = panel.get_legend()
+    return [] if legend is None else [text.get_text().replace("\n", " ") for text in legend.get_texts()]
+
+
+def test_a_map_says_why_tiles_have_no_color_and_where_they_lie(tmp_path: Path, drawn: list[Drawn]) -> None:
+    """A tile of 20 carcinoma cells, one of 19 lymphocytes; two cells of class other."""
+    x = [*np.arange(20) * 2.0, *(250 + np.arange(19) * 2.0), 10.0, 20.0]
+    kinds = [0] * 20 + [CELL_CLASSES.index("lymphocyte")] * 19 + [CELL_CLASSES.index("other")] * 2
+    tiles = tile_phenotypes(cell_table(x, np.zeros(41), kinds, area_um2=np.full(41, 30.0)), 250.0)
+    draw_axis_maps(tiles, tmp_path / "a.svg", title="slide")
+    figure = drawn[0].figure
+    about = "2 tiles of 250 µm; 1 with fewer than 20 cells and so without labels"
+    assert figure.get_suptitle() == f"slide: {about}; 2 nuclei of the class other left out"
+    n = len(phenotypes().axes)
+    values, labels = figure.axes[:n], figure.axes[n : 2 * n]
+    for name, axis, above, below in zip(
+        phenotypes().axes, phenotypes().axes.values(), values, labels, strict=True
+    ):
+        assert above.get_title().startswith(f"{name}\n{axis.value}")
+        assert below.get_title() == f"labels of {name}"
+        assert {p.get_xlabel() for p in (above, below)} == {p.get_ylabel() for p in (above, below)} == {"mm"}
+        assert "no label (1): there are fewer than 20 cells" in legend_of(below)
+        assert np.allclose(above.get_xlim(), (0.0, 0.5))
+    interaction = list(phenotypes().axes).index("interaction")
+    assert set(legend_of(values[interaction])) == {
+        "no value (1): there are no neoplastic cells",
+        "no value (1): there are no inflammatory cells",
+    }
+    assert not values[interaction].child_axes
+    assert drawn[0].outside() == []
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("carcinoma_cell", (0.0, 1.0)), ("fibroblast", (0.0, 0.6))])
+def test_a_scale_of_equal_values_begins_at_0(
+    tmp_path: Path, drawn: list[Drawn], kind: str, ends: tuple[float, float]
+) -> None:
+    """Composition is 1 in every tile, or 0: the scale then ends at the upper limit."""
+    x, y = np.meshgrid(np.arange(0, 1000, 20.0), np.arange(0, 250, 20.0))
+    cells = cell_table(x.ravel(), y.ravel(), CELL_CLASSES.index(kind), area_um2=np.full(x.size, 30.0))
+    draw_axis_maps(tile_phenotypes(cells, 250.0), tmp_path / "a.svg")
+    composition = drawn[0].figure.axes[0]
+    assert composition.images[-1].get_clim() == ends
+    assert np.allclose(composition.child_axes[0].get_ylim(), ends)
+    assert drawn[0].outside() == []
 
 
 def test_a_slides_axes_are_drawn_as_values_and_as_labels(tiles: pa.Table, tmp_path: Path) -> None:

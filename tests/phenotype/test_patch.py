@@ -13,9 +13,10 @@ from PIL import Image
 from histome.classes import CELL_CLASSES
 from histome.errors import MppError, SlideError, UsageError
 from histome.models import registry
-from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image
+from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image, see_file
 
-MASKS = drawn_patch.draw([(0, 0, 1), (50, 0, 2), (0, 60, 2), *((20 * k, 200, 3) for k in range(6))], side=10)
+_CONNECTIVE = ((20 * (k % 10), 200 + 20 * (k // 10), 3) for k in range(17))
+MASKS = drawn_patch.draw([(0, 0, 1), (50, 0, 2), (0, 60, 2), *_CONNECTIVE], side=10)
 
 
 @pytest.fixture
@@ -66,6 +67,35 @@ def test_without_a_resolution_labels_are_the_papers(masks: Path) -> None:
     assert known["cuts"]["morphology"] == [25, 40]
 
 
+@pytest.mark.parametrize(("mpp", "compatible"), [(0.25, False), (None, False), (0.25, True)])
+def test_fewer_than_twenty_cells_have_labels_in_compatible_mode_only(
+    tmp_path: Path, mpp, compatible: bool
+) -> None:
+    """One neoplastic nucleus is no solid nest, but where the paper is followed; 20 are labeled as ever."""
+    for n in (1, 19, 20):
+        inst_mask, cls_mask = drawn_patch.draw([(20 * (k % 10), 20 * (k // 10), 1) for k in range(n)])
+        np.savez(tmp_path / "few.npz", inst_mask=inst_mask, cls_mask=cls_mask)
+        found = describe_file(tmp_path / "few.npz", mpp=mpp, compatible=compatible)
+        labeled = compatible or n == 20
+        assert (found["interpretation"]["composition"] == "High Tumour Purity") is labeled
+        assert ("Solid tumour nest" in found["generated_tokens"]) is labeled
+        assert found["raw_data"]["ratio_Neoplastic"] == 1.0
+        assert found["notes"] == ([] if labeled else ["No labels: there are fewer than 20 cells."])
+        if not labeled:
+            assert set(found["interpretation"].values()) == {None}
+            assert found["undefined"]["composition"] == "there are fewer than 20 cells"
+
+
+def test_nuclei_without_a_class_are_told(tmp_path: Path) -> None:
+    inst_mask, cls_mask = drawn_patch.draw([(20 * k, 0, 0 if k < 2 else 1) for k in range(12)])
+    np.savez(tmp_path / "patch.npz", inst_mask=inst_mask, cls_mask=cls_mask)
+    seen = see_file(tmp_path / "patch.npz", mpp=0.25)
+    assert (seen.document["raw_data"]["total_cell_count"], seen.document["cells_left_out"]) == (10, 2)
+    assert seen.document["notes"][0] == "2 nuclei without a class in cls_mask: left out of all numbers."
+    assert (seen.left_out.x.tolist(), seen.left_out.code.tolist()) == ([1.5, 21.5], [0, 0])
+    assert seen.size_px == (300, 300)
+
+
 def test_own_limits_are_in_um_and_refused_for_pixels(masks: Path, tmp_path: Path) -> None:
     cuts = tmp_path / "cuts.toml"
     cuts.write_text("[morphology]\nbelow = 1.0\nabove = 2.0\n")
@@ -96,6 +126,10 @@ def test_the_nuclei_of_an_image_are_found_and_mapped(drawn: str) -> None:
     wanted = {kind: list(PANNUKE_OF.values()).count(kind) for kind in set(PANNUKE_OF.values())}
     assert {kind: raw[f"count_{kind}"] for kind in wanted} == wanted
     assert (raw["total_cell_count"], raw["count_Dead"], found["cells_left_out"]) == (8, None, 1)
+    assert found["notes"] == [
+        "1 nucleus of the class other, which is none of the five: left out of all numbers.",
+        "No labels: there are fewer than 20 cells.",
+    ]
     assert raw["mean_area_Neoplastic"] == pytest.approx(np.pi * 25, rel=0.1)
     assert found["mode"] == "physical"
 

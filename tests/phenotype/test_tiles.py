@@ -15,7 +15,7 @@ from histome.errors import OutputError, UsageError
 from histome.phenotype.axes import phenotypes
 from histome.phenotype.features import measure_cells
 from histome.phenotype.patch import PANNUKE_OF, UNSEEN, pannuke_cells
-from histome.phenotype.tiles import tile_phenotypes, write_profile_tiles
+from histome.phenotype.tiles import left_out_of, tile_phenotypes, tiles_line, write_profile_tiles
 from histome.phenotype.tokens import interpret
 
 
@@ -89,9 +89,22 @@ def test_the_nine_classes_are_five_kinds_and_other_is_none() -> None:
     codes = np.repeat(np.arange(9), 2)
     found, left_out = pannuke_cells(cell_table(np.arange(18), np.zeros(18), codes))
     kinds = np.bincount(found.code, minlength=6)[1:].tolist()
-    assert (kinds, left_out) == ([2, 8, 4, 0, 2], 2)
+    assert (kinds, len(left_out.code)) == ([2, 8, 4, 0, 2], 2)
+    assert left_out.x.tolist() == [2 * CELL_CLASSES.index("other") + k for k in (0, 1)]
     assert set(CELL_CLASSES) - set(PANNUKE_OF) == {"other"}
     assert UNSEEN == ("Dead",)
+
+
+def test_one_line_tells_what_has_no_label_and_what_was_left_out() -> None:
+    """20 carcinoma cells in one tile, 19 in the next; of class other two beside them, one in a tile alone."""
+    other = CELL_CLASSES.index("other")
+    x = [*np.arange(20) * 2.0, *(100 + np.arange(19) * 2.0), 50.0, 51.0, 350.0]
+    found = tile_phenotypes(cell_table(x, np.zeros(42), [0] * 39 + [other] * 3), 100.0)
+    assert left_out_of(found) == 3
+    told = "2 tiles of 100um; 1 with fewer than 20 cells and so without labels"
+    assert tiles_line(found, "100um") == f"{told}; 3 nuclei of the class other left out"
+    whole = tile_phenotypes(cell_table(np.arange(20), np.zeros(20), 0), 100.0)
+    assert tiles_line(whole, "100um") == "1 tile of 100um"
 
 
 def test_without_cells_there_are_no_tiles_but_a_schema() -> None:
@@ -119,7 +132,9 @@ def finished(tmp_path: Path, crowd: pa.Table, monkeypatch: pytest.MonkeyPatch) -
 
 def test_both_files_hold_the_table_and_equal_runs_give_equal_bytes(finished: Path) -> None:
     written = write_profile_tiles("any", finished / "new" / "tiles.parquet", tiles="500um")
-    assert parquet.read_table(finished / "new" / "tiles.parquet") == written
+    read = parquet.read_table(finished / "new" / "tiles.parquet")
+    assert read == written
+    assert left_out_of(read) == left_out_of(written) > 0
     write_profile_tiles("any", finished / "tiles.csv", tiles="500um")
     read = csv.read_csv(finished / "tiles.csv")
     assert read.column_names == written.column_names

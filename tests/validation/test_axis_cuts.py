@@ -6,7 +6,7 @@ import pytest
 from histome.cli import main
 from histome.errors import UsageError
 from histome.phenotype.axes import phenotypes, phenotypes_of
-from histome.validation.axis_cuts import cuts_to_toml, outcome_cuts
+from histome.validation.axis_cuts import cuts_to_toml, outcome_cuts, read_outcome_table
 
 PATIENTS = 60
 ROWS = 5
@@ -81,6 +81,52 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
     assert cuts_to_toml(found) == (tmp_path / "cuts.toml").read_text()
 
 
+def written(path, values, outcome, patients, counts):
+    """The rows as `tme tiles` writes them, with a count of cells each."""
+    lines = ["patient,response,total_cell_count,mean_area_Neoplastic"]
+    rows = zip(patients, outcome, counts, values["morphology"], strict=True)
+    path.write_text("\n".join([*lines, *(f"{p},{int(y)},{n},{area}" for p, y, n, area in rows)]))
+    return path
+
+
+def test_rows_of_few_cells_decide_nothing_and_are_told(tmp_path, capsys):
+    """As many turned rows of 19 cells as true ones of 20; one patient has only such rows."""
+    values, outcome, patients = study()
+    few = {"morphology": 80 - values["morphology"]}
+    one = ["p60"] * ROWS
+    path = written(
+        tmp_path / "t.csv",
+        {"morphology": [*values["morphology"], *few["morphology"], *[30.0] * ROWS]},
+        [*outcome, *outcome, *[True] * ROWS],
+        [*patients, *patients, *one],
+        [20] * len(patients) + [19] * (len(patients) + ROWS),
+    )
+    rows = read_outcome_table(path, outcome="response", patient="patient")
+    assert rows.patients == patients
+    assert rows.values["morphology"].tolist() == pytest.approx(values["morphology"].tolist())
+    options = ["--outcome", "response", "--patient", "patient", "-o", str(tmp_path / "cuts.toml")]
+    with pytest.raises(SystemExit, match="0"):
+        main(["tme", "cuts", str(path), *options])
+    out, err = capsys.readouterr()
+    assert "60 patients, 300 rows" in out
+    assert "305 of 605 rows left out: fewer than 20 cells; 1 patient has no other" in err
+
+
+def test_without_counts_all_rows_decide_and_that_is_told(tmp_path):
+    values, outcome, patients = study()
+    path = written(tmp_path / "t.csv", values, outcome, patients, [1] * len(patients))
+    with pytest.raises(
+        UsageError, match="300 of 300 rows left out: fewer than 20 cells; 60 patients have no"
+    ):
+        read_outcome_table(path, outcome="response", patient="patient")
+    path.write_text(path.read_text().replace("total_cell_count", "n"))
+    rows = read_outcome_table(path, outcome="response", patient="patient")
+    assert len(rows.patients) == len(patients)
+    assert rows.left_out == "no column total_cell_count: rows of fewer than 20 cells could not be left out"
+    enough = written(path, values, outcome, patients, [20] * len(patients))
+    assert read_outcome_table(enough, outcome="response", patient="patient").left_out == ""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -89,6 +135,11 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
         ("patient,response,ratio_Neoplastic\np,2,1\n", "must be 0 or 1"),
         ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "a row has no patient"),
         ("patient,response,ratio_Neoplastic\np,1,x\n", "column ratio_Neoplastic holds no numbers"),
+        ("patient,response,ratio_Neoplastic\n", "0 patients with the outcome"),
+        (
+            "patient,response,ratio_Neoplastic,total_cell_count\np,1,1,many\n",
+            "column total_cell_count holds no numbers",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_one_line(tmp_path, capsys, text, said):

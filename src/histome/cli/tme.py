@@ -42,18 +42,20 @@ def patch(
 
     Without --mpp the masks of an .npz are measured in pixels, and labels are by the paper's thresholds.
     """
+    from histome.exports.tme_figures import check_ending, draw_patch
     from histome.narrative import Facts, write
     from histome.phenotype.patch import see_file
 
-    seen = see_file(file, mpp=mpp, compatible=compatible, model=cells_model, cuts=cuts)
-    for line in seen.document["warnings"]:
-        console.warn(f"{file}: {line}")
-    text = write(Facts.of_patch(seen.document)).text if narrative or figure else ""
     if figure:
-        from histome.exports.tme_figures import draw_patch
-
-        draw_patch(file, seen, text, figure)
-    console.print_result(text) if narrative else console.print_json(seen.document)
+        check_ending(figure)
+    seen = see_file(file, mpp=mpp, compatible=compatible, model=cells_model, cuts=cuts)
+    warnings, notes = seen.document["warnings"], seen.document["notes"]
+    for line in warnings if narrative else [*warnings, *notes]:
+        console.warn(f"{file}: {line}")
+    told = [write(Facts.of_patch(seen.document)).text, *notes] if narrative or figure else []
+    if figure:
+        draw_patch(file, seen, told, figure)
+    console.print_result("\n".join(told)) if narrative else console.print_json(seen.document)
 
 
 @tme.command(epilog=console.examples("tme tiles out/slide --tiles 500um -o tiles.parquet"))
@@ -64,10 +66,10 @@ def tiles(
     cuts: _Cuts = None,
 ) -> None:
     """Write the features, labels and tokens of every tile of a profiled slide, one row a tile."""
-    from histome.phenotype.tiles import write_profile_tiles
+    from histome.phenotype.tiles import tiles_line, write_profile_tiles
 
     table = write_profile_tiles(profile, out, tiles=size, cuts=cuts)
-    console.say(f"{out}: {len(table):,} tiles of {size}")
+    console.say(f"{out}: {tiles_line(table, size)}")
 
 
 @tme.command("map", epilog=console.examples("tme map out/slide -o axes.svg"))
@@ -78,15 +80,16 @@ def axis_maps(
     cuts: _Cuts = None,
 ) -> None:
     """Draw the six axes of a profiled slide: maps of their values, and of the labels that they get."""
-    from histome.exports.tme_figures import draw_axis_maps
+    from histome.exports.tme_figures import check_ending, draw_axis_maps
     from histome.metrics.subregions import tile_size_um
     from histome.phenotype.axes import phenotypes_of
-    from histome.phenotype.tiles import tile_phenotypes
+    from histome.phenotype.tiles import tile_phenotypes, tiles_line
     from histome.store.profile import load_profile
 
+    check_ending(out)
     tiles = tile_phenotypes(load_profile(profile).cells, tile_size_um(size), known=phenotypes_of(cuts))
-    draw_axis_maps(tiles, out, title=profile.name)
-    console.say(f"{out}: {len(tiles):,} tiles of {size}")
+    draw_axis_maps(tiles, out, title=profile.resolve().name)
+    console.say(f"{out}: {tiles_line(tiles, size)}")
 
 
 @tme.command(
@@ -105,7 +108,10 @@ def outcome_limits(
     from histome.store.disk import writing
     from histome.validation.axis_cuts import cuts_to_toml, outcome_cuts, read_outcome_table
 
-    found = outcome_cuts(*read_outcome_table(table, outcome=outcome, patient=patient), seed=seed)
+    rows = read_outcome_table(table, outcome=outcome, patient=patient)
+    if rows.left_out:
+        console.warn(f"{table}: {rows.left_out}")
+    found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
     for cut in found:
         console.print_result(cut.line())
     with writing(out):

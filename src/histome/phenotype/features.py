@@ -96,7 +96,7 @@ def patch_features(
     >>> raw["mean_spatial_entropy"], raw["undefined"]["mean_spatial_entropy"]
     (None, 'there are fewer than 6 cells')
     """
-    cells = cells_of_masks(inst_mask, cls_mask)
+    cells, _ = cells_of_masks(inst_mask, cls_mask)
     if mpp is not None:
         check_coordinates_mpp(mpp)
     if mpp is None or compatible:
@@ -109,8 +109,8 @@ def in_um(cells: PatchCells, mpp_x: float, mpp_y: float) -> PatchCells:
     return PatchCells(cells.x * mpp_x, cells.y * mpp_y, cells.area * (mpp_x * mpp_y), cells.code)
 
 
-def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> PatchCells:
-    """Return the nuclei of two masks, in px; raises UsageError as `patch_features`."""
+def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> tuple[PatchCells, PatchCells]:
+    """Return the nuclei of two masks, in px, and those of no class (0); UsageError as of `patch_features`."""
     instances, classes = _checked(inst_mask, "inst_mask"), _checked(cls_mask, "cls_mask")
     if instances.shape != classes.shape:
         raise UsageError(
@@ -130,8 +130,10 @@ def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> PatchCells:
     area = votes.sum(axis=1).astype(np.float64)
     # The center of pixel (0, 0) is (0.5, 0.5).
     x, y = (np.bincount(cell, weights=at + 0.5, minlength=len(ids)) / area for at in (columns, rows))
-    code = votes[:, 1:].argmax(axis=1) + 1 if len(ids) else np.empty(0, np.int64)
-    return PatchCells(x, y, area, code).select(votes[:, 1:].sum(axis=1) > 0)
+    typed = votes[:, 1:].any(axis=1)
+    code = np.where(typed, votes[:, 1:].argmax(axis=1) + 1, 0) if len(ids) else np.empty(0, np.int64)
+    cells = PatchCells(x, y, area, code)
+    return cells.select(typed), cells.select(~typed)
 
 
 def _checked(mask: ArrayLike, name: str) -> NDArray[np.integer]:

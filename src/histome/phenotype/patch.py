@@ -40,10 +40,15 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 
 class PatchSeen(NamedTuple):
-    """The JSON document of a patch, and its cells in px of the file."""
+    """The JSON document of a patch, its size (width, height) and its cells in px of the file.
+
+    `left_out` are the nuclei that no number counts: of class other, or without a class in a mask.
+    """
 
     document: dict[str, Any]
     cells: PatchCells
+    left_out: PatchCells
+    size_px: tuple[int, int]
 
 
 def describe_file(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -92,7 +97,9 @@ def see_file(
             raise UsageError(f"{path}: {error}") from error
         unit: Unit = "px" if mpp is None or compatible else "um"
         document = describe(raw_data, unit=unit, mpp=mpp, compatible=compatible, known=known)
-        return PatchSeen(document, cells_of_masks(inst_mask, cls_mask))
+        cells, left_out = cells_of_masks(inst_mask, cls_mask)
+        told = _left_out(document, len(left_out.code), "without a class in cls_mask")
+        return PatchSeen(document | told, cells, left_out, inst_mask.shape[::-1])
     with open_slide(path, mpp=mpp) as slide:
         return see_image(slide, model=model, compatible=compatible, known=known)
 
@@ -114,7 +121,7 @@ def see_image(
     table = find_cells(slide, None, network, workers=workers)
     cells, left_out = pannuke_cells(table)
     mpp = slide.mpp
-    in_px = in_um(cells, 1 / mpp.x, 1 / mpp.y)
+    in_px, others_px = (in_um(each, 1 / mpp.x, 1 / mpp.y) for each in (cells, left_out))
     cells = in_px if compatible else cells
     unit: Unit = "px" if compatible else "um"
     raw_data = measure_cells(cells, unit=unit, unseen=UNSEEN)
@@ -122,8 +129,15 @@ def see_image(
     warnings = [*document["warnings"], *slide.notes]
     if broken := len(slide.broken):
         warnings.append(broken_tiles_line(broken, None))
-    told = {"model": network.card.name, "cells_left_out": left_out, "warnings": warnings}
-    return PatchSeen(document | told, in_px)
+    told = _left_out(document, len(left_out.code), "of the class other, which is none of the five")
+    told |= {"model": network.card.name, "warnings": warnings}
+    return PatchSeen(document | told, in_px, others_px, slide.size_px)
+
+
+def _left_out(document: Mapping[str, Any], n: int, which: str) -> dict[str, Any]:
+    """Return what a document says of the nuclei that no number counts."""
+    note = f"{n:,} {'nucleus' if n == 1 else 'nuclei'} {which}: left out of all numbers."
+    return {"cells_left_out": n, "notes": [*([note] if n else []), *document["notes"]]}
 
 
 def describe(
@@ -138,10 +152,13 @@ def describe(
 
     mode is "compatible" (as the paper), "physical" (um) or "pixels" (no mpp is known: the paper's limits in
     pixels); cuts are the two limits of each axis; units are those of the raw data; undefined says why an axis
-    has no label. Plain numbers, no NaN.
+    has no label. Of fewer than 20 cells there are no labels, but in compatible mode; notes say so in words.
+    Plain numbers, no NaN.
     """
     known = known or phenotypes()
-    found = interpret(raw_data, compatible=compatible, unit=unit, known=known)
+    fewest = 0 if compatible else known.fewest_cells
+    found = interpret(raw_data, compatible=compatible, unit=unit, fewest_cells=fewest, known=known)
+    few = (raw_data.get("total_cell_count") or 0) < fewest
     mode = "compatible" if compatible else "physical" if unit == "um" else "pixels"
     warning = "no um per px was given: labels are by the paper's thresholds in pixels"
     limits = {
@@ -157,6 +174,7 @@ def describe(
         "mpp": mpp,
         "units": {name: _unit(name, unit) for name in raw_data if name != "undefined"},
         "warnings": [warning] if mode == "pixels" else [],
+        "notes": [f"No labels: there are fewer than {fewest} cells."] if few else [],
     }
 
 
@@ -166,18 +184,17 @@ def _unit(name: str, length: Unit) -> str:
     return next((unit for part, unit in units.items() if part in name), "1")
 
 
-def pannuke_cells(table: TableLike) -> tuple[PatchCells, int]:
-    """Return a cells table's cells by the six classes, in um, and how many of class other were left out."""
+def pannuke_cells(table: TableLike) -> tuple[PatchCells, PatchCells]:
+    """Return a cells table's cells by the five classes, in um, and those of class other, left out."""
     code = _CODES[class_codes(table)]
-    kept = code > 0
-
-    def column(name: str) -> NDArray[np.float64]:
-        return np.asarray(table[name].to_numpy()[kept], np.float64)
-
     known = "area_um2" in table.column_names  # cells found elsewhere may be points
-    area_um2 = column("area_um2") if known else np.full(np.count_nonzero(kept), np.nan)
-    cells = PatchCells(column("x_um"), column("y_um"), area_um2, code[kept])
-    return cells, len(code) - len(cells.code)
+
+    def chosen(rows: NDArray[np.bool_]) -> PatchCells:
+        x, y = (np.asarray(table[name].to_numpy()[rows], np.float64) for name in ("x_um", "y_um"))
+        area_um2 = table["area_um2"].to_numpy()[rows] if known else np.full(len(x), np.nan)
+        return PatchCells(x, y, np.asarray(area_um2, np.float64), code[rows])
+
+    return chosen(code > 0), chosen(code == 0)
 
 
 def _codes(names: Sequence[str]) -> NDArray[np.int64]:

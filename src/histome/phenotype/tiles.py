@@ -23,6 +23,8 @@ from histome.phenotype.tokens import interpret
 from histome.store.disk import writing
 from histome.store.profile import load_profile
 
+_LEFT_OUT = "cells_left_out"
+
 
 def _schema() -> pa.Schema:
     """Place, raw data, labels, tokens; names and kinds of the raw data are those of an empty patch."""
@@ -59,19 +61,38 @@ def tile_phenotypes(cells: TableLike, size_um: float, *, known: Phenotypes | Non
     -------
     pa.Table
         One row a tile: x_um, y_um (its corner), size_um, the names of `features.patch_features`, a column of
-        labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null).
+        labels for each axis, generated_tokens, and undefined (JSON, name or axis -> why it is null). Its
+        schema's metadata say `cells_left_out`, the cells of class other on the whole slide.
     """
     if "counted" in cells.column_names:
         named = ("x_um", "y_um", "class", "area_um2", "counted")
         cells = counted_cells(cells.select([name for name in named if name in cells.column_names]))
-    found, _ = pannuke_cells(cells)
+    found, left_out = pannuke_cells(cells)
     known = known or phenotypes()
     rows = [
         {"x_um": column * size_um, "y_um": row * size_um, "size_um": size_um}
         | _row(found.select(inside), known)
         for row, column, inside in _tiles(found, size_um)
     ]
-    return pa.Table.from_pylist(rows, schema=_schema())
+    told = {_LEFT_OUT: str(len(left_out.code))}
+    return pa.Table.from_pylist(rows, schema=_schema().with_metadata(told))
+
+
+def left_out_of(tiles: pa.Table) -> int:
+    """Return how many nuclei of class other a slide's tiles left out."""
+    return int((tiles.schema.metadata or {}).get(_LEFT_OUT.encode(), 0))
+
+
+def tiles_line(tiles: pa.Table, size: str) -> str:
+    """Return one line on a slide's tiles: how many, how many have no labels, what was left out."""
+    fewest, others = phenotypes().fewest_cells, left_out_of(tiles)
+    few = np.count_nonzero(tiles["total_cell_count"].to_numpy() < fewest)
+    parts = [f"{len(tiles):,} {'tile' if len(tiles) == 1 else 'tiles'} of {size}"]
+    if few:
+        parts.append(f"{few:,} with fewer than {fewest} cells and so without labels")
+    if others:
+        parts.append(f"{others:,} {'nucleus' if others == 1 else 'nuclei'} of the class other left out")
+    return "; ".join(parts)
 
 
 def _tiles(cells: PatchCells, size_um: float) -> Iterator[tuple[int, int, NDArray[np.int64]]]:

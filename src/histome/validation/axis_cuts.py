@@ -146,13 +146,21 @@ def _best(value: NDArray[np.floating], outcome: NDArray[np.bool_]) -> tuple[floa
     return float((v[best] + v[best + 1]) / 2), bool(under[best] < 0)
 
 
-def read_outcome_table(
-    path: Path, *, outcome: str, patient: str
-) -> tuple[dict[str, NDArray[np.floating]], NDArray[np.bool_], list[str]]:
-    """Return the arguments of `outcome_cuts` from a .parquet or .csv file, a row a tile or slide.
+class OutcomeRows(NamedTuple):
+    """The arguments of `outcome_cuts`, and what was left out of them, in words; empty for nothing."""
 
-    Its columns are the values of the axes as `histome tme tiles` writes them, the patient, and the outcome, 0
-    or 1. Raises UsageError, one line, for another file.
+    values: dict[str, NDArray[np.floating]]
+    outcome: NDArray[np.bool_]
+    patients: list[str]
+    left_out: str
+
+
+def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows:
+    """Return the rows of a .parquet or .csv file, a row a tile or slide, that have 20 cells or more.
+
+    Its columns are the values of the axes and total_cell_count as `histome tme tiles` writes them, the
+    patient, and the outcome, 0 or 1. Without total_cell_count all rows are kept, and `left_out` says so.
+    Raises UsageError, one line, for another file.
     """
     try:
         table: pa.Table = csv.read_csv(path) if path.suffix.lower() == ".csv" else pq.read_table(path)
@@ -165,17 +173,47 @@ def read_outcome_table(
         raise UsageError(f"{path}: the outcome {outcome} must be 0 or 1 in every row")
     if any(one in (None, "") for one in table[patient].to_pylist()):
         raise UsageError(f"{path}: a row has no {patient}; give each row its patient")
-    values = {}
-    for name, axis in phenotypes().axes.items():
-        if axis.value in table.column_names:
-            try:
-                values[name] = table[axis.value].cast(pa.float64()).fill_null(float("nan")).to_numpy()
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise UsageError(f"{path}: column {axis.value} holds no numbers ({error})") from error
+    values = _axis_values(table, path)
+    enough, left_out = _enough_cells(table, patient, path)
+    if len(table) and not enough.any():
+        raise UsageError(f"{path}: {left_out}")
+    outcomes = np.array(table[outcome].to_pylist(), bool)
+    patients = np.array(list(map(str, table[patient].to_pylist())))
+    return OutcomeRows(
+        {axis: v[enough] for axis, v in values.items()}, outcomes[enough], patients[enough].tolist(), left_out
+    )
+
+
+def _enough_cells(table: pa.Table, patient: str, path: Path) -> tuple[NDArray[np.bool_], str]:
+    """Return which rows have enough cells for labels, (n,) bool, and what is left out in words."""
+    fewest, counts = phenotypes().fewest_cells, "total_cell_count"
+    if counts not in table.column_names:
+        told = f"no column {counts}: rows of fewer than {fewest} cells could not be left out"
+        return np.ones(len(table), bool), told
+    enough = _numbers(table, counts, path) >= fewest
+    if enough.all():
+        return enough, ""
+    rows = f"{np.count_nonzero(~enough):,} of {len(table):,} rows left out: fewer than {fewest} cells"
+    lost = len(set(table[patient].to_pylist()) - set(table.filter(pa.array(enough))[patient].to_pylist()))
+    patients = f"{lost:,} {'patient has' if lost == 1 else 'patients have'} no other"
+    return enough, f"{rows}; {patients}" if lost else rows
+
+
+def _axis_values(table: pa.Table, path: Path) -> dict[str, NDArray[np.floating]]:
+    """Return the columns of the axes that a table has, NaN for a null."""
+    axes = phenotypes().axes.items()
+    values = {n: _numbers(table, a.value, path) for n, a in axes if a.value in table.column_names}
     if not values:
         wanted = ", ".join(axis.value for axis in phenotypes().axes.values())
         raise UsageError(f"{path}: none of the columns {wanted}")
-    return values, np.array(table[outcome].to_pylist(), bool), list(map(str, table[patient].to_pylist()))
+    return values
+
+
+def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.floating]:
+    try:
+        return table[name].cast(pa.float64()).fill_null(float("nan")).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise UsageError(f"{path}: column {name} holds no numbers ({error})") from error
 
 
 def cuts_to_toml(cuts: Sequence[OutcomeCut]) -> str:
