@@ -12,6 +12,7 @@ from helpers.cells import cell_table
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from histome.classes import CELL_CLASSES
@@ -75,10 +76,11 @@ class Drawn(NamedTuple):
         return [each.get_text() for each in self.figure.findobj(Text) if each.get_text()]
 
     def outside(self) -> list[str]:
-        """The texts that the figure's edge cuts."""
+        """The texts and legends that the figure's edge cuts."""
         width, height = self.figure.bbox.size
-        boxes = [(t, t.get_window_extent()) for t in self.figure.findobj(Text) if t.get_text().strip()]
-        return [t.get_text() for t, b in boxes if min(b.min) < 0 or b.x1 > width or b.y1 > height]
+        told = [each for each in self.figure.findobj(Text) if each.get_text().strip()]
+        boxes = [(each, each.get_window_extent()) for each in (*told, *self.figure.findobj(Legend))]
+        return [str(each) for each, b in boxes if min(b.min) < 0 or b.x1 > width or b.y1 > height]
 
 
 @pytest.fixture
@@ -122,6 +124,13 @@ def test_a_patch_of_masks_has_their_size_and_nothing_is_cut(
     assert any(f"{n} nuclei without a class in cls_mask" in text for text in drawn[0].texts())
     discs = [len(each.get_paths()) for each in nuclei.collections]
     assert sum(discs) == seen.document["raw_data"]["total_cell_count"] + n
+
+
+def test_a_patch_without_nuclei_is_drawn(tmp_path: Path, drawn: list[Drawn]) -> None:
+    np.savez(tmp_path / "a.npz", inst_mask=np.zeros((2, 30), int), cls_mask=np.zeros((2, 30), int))
+    draw_patch(tmp_path / "a.npz", see_file(tmp_path / "a.npz", mpp=0.25), ["none"], tmp_path / "a.svg")
+    assert drawn[0].figure.axes[0].get_xlim() == (0, 30)
+    assert not drawn[0].figure.legends
 
 
 def test_a_long_text_makes_a_higher_figure(masks: Path, tmp_path: Path, drawn: list[Drawn]) -> None:

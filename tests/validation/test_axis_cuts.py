@@ -1,5 +1,7 @@
 """Limits that an outcome chooses: the true one is found, and chance is told as chance."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,11 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
     options = ["--outcome", "response", "--patient", "patient", "-o", str(tmp_path / "cuts.toml")]
     with pytest.raises(SystemExit, match="0"):
         main(["tme", "cuts", str(tmp_path / "tiles.csv"), *options])
-    assert "on other patients" in capsys.readouterr().out
+    composition, morphology = capsys.readouterr().out.splitlines()
+    assert "the outcome goes with ratio_Neoplastic" in composition
+    assert composition.endswith("; no better than chance, so not in use")
+    assert re.search(r"goes with mean_area_Neoplastic over [34]\d\.\d+ um2; on other patients", morphology)
+    assert "chance" not in morphology
     known = phenotypes_of(tmp_path / "cuts.toml")
     assert known.axes["morphology"].below == known.axes["morphology"].above
     assert 35 < known.axes["morphology"].below < 45

@@ -40,7 +40,8 @@ def patch(
 ) -> None:
     """Print the features, labels and tokens of a patch as JSON, or in words.
 
-    Without --mpp the masks of an .npz are measured in pixels, and labels are by the paper's thresholds.
+    Without --mpp the masks of an .npz are measured in pixels, and labels are by the paper's thresholds. Fewer
+    than 20 nuclei get no labels, but with --compatible.
     """
     from histome.exports.tme_figures import check_ending, draw_patch
     from histome.narrative import Facts, write
@@ -113,7 +114,8 @@ def outcome_limits(
         console.warn(f"{table}: {rows.left_out}")
     found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
     for cut in found:
-        console.print_result(cut.line())
+        use = "" if cut.holds else "; no better than chance, so not in use"
+        console.print_result(f"{cut.line()}{use}")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(cuts_to_toml(found), encoding="utf-8")

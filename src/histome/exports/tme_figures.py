@@ -69,7 +69,8 @@ def draw_patch(path: Path, seen: PatchSeen, told: Sequence[str], out: Path) -> N
     _draw_values(columns[-2], seen.document)
     columns[-1].axis("off")
     columns[-1].text(0, 1, text, va="top", fontsize=7, transform=columns[-1].transAxes)
-    figure.legend(fontsize=7, loc="outside lower left", ncols=6, frameon=False)
+    if columns[-3].get_legend_handles_labels()[0]:
+        figure.legend(fontsize=7, loc="outside lower left", ncols=6, frameon=False)
     _save(figure, out)
 
 

@@ -130,7 +130,7 @@ def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> tuple[PatchCell
     area = votes.sum(axis=1).astype(np.float64)
     # The center of pixel (0, 0) is (0.5, 0.5).
     x, y = (np.bincount(cell, weights=at + 0.5, minlength=len(ids)) / area for at in (columns, rows))
-    typed = votes[:, 1:].any(axis=1)
+    typed = votes[:, 1:].sum(axis=1) > 0
     code = np.where(typed, votes[:, 1:].argmax(axis=1) + 1, 0) if len(ids) else np.empty(0, np.int64)
     cells = PatchCells(x, y, area, code)
     return cells.select(typed), cells.select(~typed)

@@ -50,10 +50,12 @@ class OutcomeCut(NamedTuple):
     def line(self) -> str:
         """One line for a person."""
         side = "over" if self.high_is_event else "under"
+        axis = phenotypes().axes[self.axis]
+        limit = f"{axis.value} {side} {self.cut:.4g} {axis.unit}".removesuffix(" 1")
         e, n = self.youden, f"{self.youden.units} patients, {self.rows} rows"
         return (
-            f"{self.axis}: the outcome goes with {side} {self.cut:.4g}; on other patients sensitivity + "
-            f"specificity - 1: {e.value:.2f} [{e.low:.2f}, {e.high:.2f}] ({n})"
+            f"{self.axis}: the outcome goes with {limit}; on other patients sensitivity + specificity - 1: "
+            f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}] ({n})"
         )
 
 
