@@ -257,7 +257,7 @@ def test_a_real_field_against_another_way_to_count(data_dir) -> None:
         np.load(folder / f"hgsc_nest_{name}_mask.npz")["nuc_raster"] for name in ("inst", "type")
     )
     raw = patch_features(inst_mask, cls_mask, mpp=0.5)
-    found, _ = cells_of_masks(inst_mask, cls_mask)
+    found = cells_of_masks(inst_mask, cls_mask)
     assert raw["total_cell_count"] == len(np.unique(inst_mask)) - 1
     # Four of them have pixels of two classes.
     votes = np.histogram2d(inst_mask.ravel(), cls_mask.ravel(), (np.arange(1, 1296), np.arange(1, 7)))[0]

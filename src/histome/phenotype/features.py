@@ -96,7 +96,7 @@ def patch_features(
     >>> raw["mean_spatial_entropy"], raw["undefined"]["mean_spatial_entropy"]
     (None, 'there are fewer than 6 cells')
     """
-    cells, _ = cells_of_masks(inst_mask, cls_mask)
+    cells = cells_of_masks(inst_mask, cls_mask)
     if mpp is not None:
         check_coordinates_mpp(mpp)
     if mpp is None or compatible:
@@ -109,8 +109,13 @@ def in_um(cells: PatchCells, mpp_x: float, mpp_y: float) -> PatchCells:
     return PatchCells(cells.x * mpp_x, cells.y * mpp_y, cells.area * (mpp_x * mpp_y), cells.code)
 
 
-def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> tuple[PatchCells, PatchCells]:
-    """Return the nuclei of two masks, in px, and those of no class (0); UsageError as of `patch_features`."""
+def cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> PatchCells:
+    """Return the nuclei of two masks, in px; raises UsageError as `patch_features`."""
+    return all_cells_of_masks(inst_mask, cls_mask)[0]
+
+
+def all_cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> tuple[PatchCells, PatchCells]:
+    """Return the same and those without a class (0), which are not counted."""
     instances, classes = _checked(inst_mask, "inst_mask"), _checked(cls_mask, "cls_mask")
     if instances.shape != classes.shape:
         raise UsageError(

@@ -17,7 +17,7 @@ from histome.geotable import TableLike
 from histome.models.registry import find_model, open_model
 from histome.models.tasks import CELL_TASKS
 from histome.phenotype.axes import PANNUKE_CLASSES, Phenotypes, Unit, phenotypes, phenotypes_of
-from histome.phenotype.features import PatchCells, cells_of_masks, in_um, measure_cells, patch_features
+from histome.phenotype.features import PatchCells, all_cells_of_masks, in_um, measure_cells, patch_features
 from histome.phenotype.tokens import interpret
 from histome.slide import Slide, open_slide
 from histome.slide.broken import broken_tiles_line
@@ -97,7 +97,7 @@ def see_file(
             raise UsageError(f"{path}: {error}") from error
         unit: Unit = "px" if mpp is None or compatible else "um"
         document = describe(raw_data, unit=unit, mpp=mpp, compatible=compatible, known=known)
-        cells, left_out = cells_of_masks(inst_mask, cls_mask)
+        cells, left_out = all_cells_of_masks(inst_mask, cls_mask)
         told = _left_out(document, len(left_out.code), "without a class in cls_mask")
         return PatchSeen(document | told, cells, left_out, inst_mask.shape[::-1])
     with open_slide(path, mpp=mpp) as slide:
