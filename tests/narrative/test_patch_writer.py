@@ -74,7 +74,7 @@ def test_a_null_is_told_with_its_reason() -> None:
         (1, 0, "No inflammatory cell is engaged."),
         (7, 0, "No inflammatory cell is engaged."),
         (1, 1, "The inflammatory cell is engaged."),
-        (7, 1, "1 of the 7 inflammatory cells are engaged."),
+        (7, 1, "1 of the 7 inflammatory cells is engaged."),
         (7, 7, "7 of the 7 inflammatory cells are engaged."),
     ],
 )

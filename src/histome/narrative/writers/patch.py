@@ -115,7 +115,8 @@ def _engaged(facts: Facts) -> Sentence:
         return facts.tell("No inflammatory cell is engaged.", "interaction", silent)
     if facts.get("count_Inflammatory") == 1:
         return facts.tell("The inflammatory cell is engaged.", "interaction", silent)
-    text = "{count_engaged_immune} of the {count_Inflammatory} inflammatory cells are engaged."
+    be = "is" if facts.get("count_engaged_immune") == 1 else "are"
+    text = f"{{count_engaged_immune}} of the {{count_Inflammatory}} inflammatory cells {be} engaged."
     return facts.tell(text, "interaction")
 
 
