@@ -50,6 +50,34 @@ def test_an_image_of_another_size_than_its_labels_is_named(instances):
         list(load_fields(instances, "consep"))
 
 
+@pytest.mark.parametrize(
+    ("table", "change", "said"),
+    [
+        ("images.csv", (",0.25,", ",,"), "line 2: mpp is ''; give the image's um/px there"),
+        ("images.csv", (",0.25,", ",0,"), "line 2: mpp is '0', no number above 0; give"),
+        ("images.csv", (",0.25,", ",nan,"), "line 2: mpp is 'nan', no number above 0; give"),
+        ("nuclei.csv", ("a,1,", "a,one,"), "line 2: instance is 'one'; give its number there"),
+        ("nuclei.csv", ("healthy", "hale"), "line 2: consep: unknown label 'hale epithelial'; known are"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_told_with_file_and_line(instances, table, change, said):
+    path = instances / table
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(DataError) as caught:
+        list(load_fields(instances, "consep"))
+    assert str(caught.value).startswith(f"{path}: {said}")
+
+
+def test_a_point_without_a_place_is_told_with_file_and_line(tmp_path):
+    _write(tmp_path / "images/a.png", np.full((100, 100, 3), 200, np.uint8))
+    (tmp_path / "images.csv").write_text("image,file,organ,source,mpp\na,images/a.png,colon,a,0.55\n")
+    (tmp_path / "nuclei.csv").write_text(
+        "image,instance,x_px,y_px,label\na,1,5,5,inflammatory\na,2,,5,inflammatory\n"
+    )
+    with pytest.raises(DataError, match=r"nuclei\.csv: line 3: x_px is ''; give a number there"):
+        list(load_fields(tmp_path, "crchistophenotypes"))
+
+
 def test_points_are_sure_near_and_far_and_unknown_between(tmp_path):
     _write(tmp_path / "images/a.png", np.full((100, 100, 3), 200, np.uint8))
     (tmp_path / "images.csv").write_text(

@@ -167,7 +167,8 @@ def curriculum(
     config: Annotated[Path, typer.Option("--config", "-c", help="TOML file; see docs/curriculum.md.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stages and the model.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Train nothing: print parameters, memory, steps and hours.")
+        bool,
+        typer.Option("--check", help="Train nothing: refuse what a run would, print memory, steps, hours."),
     ] = False,
 ) -> None:
     """Train a UperHoVer in stages on human labels, then on its own, each scored on the same held-out fields.
@@ -182,7 +183,7 @@ def curriculum(
         if check:
             from histome.training.uperhover.check import check_curriculum
 
-            for line in check_curriculum(CurriculumConfig.from_toml(config)).lines():
+            for line in check_curriculum(CurriculumConfig.from_toml(config), out).lines():
                 console.print_result(line)
             return
         results = run_curriculum(CurriculumConfig.from_toml(config), out)

@@ -6,7 +6,8 @@ training/nuclei/targets.py).
 """
 
 import csv
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +71,48 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file with a header."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+class _Row(NamedTuple):
+    """A row of a table, with its file and line for what is wrong in it."""
+
+    path: Path
+    line: int
+    values: dict[str, str]
+
+    def number(self, column: str, kind: type[float] = float, *, what: str = "a number") -> float:
+        """The number in a column; raises DataError, one line, where there is none."""
+        text = self.values[column]
+        try:
+            return kind(text)
+        except (TypeError, ValueError) as error:
+            raise self._wrong(f"{column} is {text!r}; give {what} there") from error
+
+    def mpp(self) -> float:
+        """The um/px of an image."""
+        found = self.number("mpp", what="the image's um/px")
+        if not 0 < found < math.inf:
+            raise self._wrong(
+                f"mpp is {self.values['mpp']!r}, no number above 0; give the image's um/px there"
+            )
+        return found
+
+    def label_set(self, data_set: str) -> int:
+        """The label set of a nucleus."""
+        try:
+            return set_of(data_set, self.values["label"])
+        except DataError as error:
+            raise self._wrong(str(error)) from error
+
+    def _wrong(self, what: str) -> DataError:
+        return DataError(f"{self.path}: line {self.line}: {what}")
+
+
+def _rows_of(path: Path) -> Iterable[_Row]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            yield _Row(path, rows.line_num, row)
 
 
 def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
@@ -155,11 +198,10 @@ def instance_field(
     return Field(*of[:3], image, labels, depth, full, mpp, sets, shapes, centers, of.image_mpp)
 
 
-def _instance_field(
-    of: FieldId, root: Path, row: dict[str, str], labels_of: dict[int, str], *, weight: float
-) -> Field:
+def _instance_field(of: FieldId, image: _Row, nuclei: Sequence[_Row], *, weight: float) -> Field:
+    root, row = image.path.parent, image.values
     labels = np.asarray(Image.open(root / row["instances"])).astype(np.int32)
-    known = {i: set_of(of.data_set, label) for i, label in labels_of.items()}
+    known = {n.number("instance", int, what="its number"): n.label_set(of.data_set) for n in nuclei}
     sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
     rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
     if rgb.shape[:2] != labels.shape:
@@ -169,33 +211,33 @@ def _instance_field(
             "give both at the same pixels"
         )
     full = np.full(labels.shape, round(255 * weight), np.uint8)
-    mpp = float(row["mpp"])
-    return instance_field(of, rgb, labels, sets, mpp=mpp, weight=full)
+    return instance_field(of, rgb, labels, sets, mpp=image.mpp(), weight=full)
 
 
-def _point_field(of: FieldId, root: Path, row: dict[str, str], points: list[dict[str, str]]) -> Field:
+def _point_field(of: FieldId, image: _Row, points: Sequence[_Row]) -> Field:
     """Points: a small disc is nucleus, far from every point is background, between is unknown.
 
     Where nuclei of some types have no point, what is far from every point is unknown too.
     """
-    mpp = float(row["mpp"])
-    with Image.open(root / row["file"]) as image:
-        shape = image.height, image.width
+    mpp, file = image.mpp(), image.path.parent / image.values["file"]
+    with Image.open(file) as opened:
+        shape = opened.height, opened.width
     labels = np.zeros(shape, np.int32)
-    centers = np.array([(float(p["x_px"]), float(p["y_px"])) for p in points], np.float32).reshape(-1, 2)
+    centers = np.array([(p.number("x_px"), p.number("y_px")) for p in points], np.float32).reshape(-1, 2)
     for k, (x, y) in enumerate(centers):
         cv2.circle(labels, (int(x), int(y)), round(_POINT_RADIUS_UM / mpp), k + 1, -1)
     far = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5) * mpp > _POINT_BACKGROUND_UM
     far &= not declaration_of(of.data_set).partly_labeled
     weight = np.where((labels > 0) | far, 128, 0).astype(np.uint8)
     depth = np.where(labels > 0, 217, 0).astype(np.uint8)
-    sets = np.array([0] + [set_of(of.data_set, p["label"]) for p in points], np.uint16)
-    image = read_image(root / row["file"], mpp, of.image_mpp)
-    return Field(*of[:3], image, labels, depth, weight, mpp, sets, False, centers, of.image_mpp)
+    sets = np.array([0] + [p.label_set(of.data_set) for p in points], np.uint16)
+    rgb = read_image(file, mpp, of.image_mpp)
+    return Field(*of[:3], rgb, labels, depth, weight, mpp, sets, False, centers, of.image_mpp)
 
 
-def _component_field(of: FieldId, root: Path, row: dict[str, str]) -> Field:
+def _component_field(of: FieldId, image: _Row) -> Field:
     """Semantic components (monusac): they teach the class; nothing is said of the pixels between them."""
+    root, row = image.path.parent, image.values
     classes = np.asarray(Image.open(root / row["classes"]))
     table = declaration_of(of.data_set).labels or {}
     labels = np.zeros(classes.shape, np.int32)
@@ -205,27 +247,30 @@ def _component_field(of: FieldId, root: Path, row: dict[str, str]) -> Field:
         labels[components > 0] = components[components > 0] + len(sets) - 1
         sets += [mask] * (n - 1)
     empty = np.zeros(labels.shape, np.uint8)
-    mpp = float(row["mpp"])
-    image = read_image(root / row["file"], mpp, of.image_mpp)
+    mpp = image.mpp()
+    rgb = read_image(root / row["file"], mpp, of.image_mpp)
     depth, of_label = (labels > 0).astype(np.uint8) * 255, np.array(sets, np.uint16)
     centers = _centers(labels)
-    return Field(*of[:3], image, labels, depth, empty, mpp, of_label, False, centers, of.image_mpp)
+    return Field(*of[:3], rgb, labels, depth, empty, mpp, of_label, False, centers, of.image_mpp)
 
 
 def load_fields(root: Path, data_set: str, *, image_mpp: float = IMAGE_MPP) -> Iterable[Field]:
-    """Fields of a data set folder: images.csv, nuclei.csv, instances/ or classes/; images at `image_mpp`."""
+    """Fields of a data set folder: images.csv, nuclei.csv, instances/ or classes/; images at `image_mpp`.
+
+    Raises DataError, one line, for a number or label that is none, with its file and line.
+    """
     about = declaration_of(data_set)
-    nuclei: dict[str, list[dict[str, str]]] = {}
+    nuclei: dict[str, list[_Row]] = {}
     if (root / "nuclei.csv").exists():
-        for nucleus in read_rows(root / "nuclei.csv"):
-            nuclei.setdefault(nucleus["image"], []).append(nucleus)
-    for place, row in enumerate(read_rows(root / "images.csv")):
+        for nucleus in _rows_of(root / "nuclei.csv"):
+            nuclei.setdefault(nucleus.values["image"], []).append(nucleus)
+    for place, image in enumerate(_rows_of(root / "images.csv")):
+        row = image.values
         of = FieldId(data_set, row["image"], about.source_of(row), image_mpp)
         mine = nuclei.get(row["image"], [])
         if row.get("instances"):
-            labels_of = {int(n["instance"]): n["label"] for n in mine}
-            yield _instance_field(of, root, row, labels_of, weight=about.outline_weight(place))
+            yield _instance_field(of, image, mine, weight=about.outline_weight(place))
         elif row.get("classes"):
-            yield _component_field(of, root, row)
+            yield _component_field(of, image)
         else:
-            yield _point_field(of, root, row, mine)
+            yield _point_field(of, image, mine)

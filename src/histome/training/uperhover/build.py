@@ -1,5 +1,7 @@
 """A fresh UperHoVer from the settings of a curriculum."""
 
+from pickle import UnpicklingError
+
 import torch
 from torch import nn
 
@@ -22,6 +24,13 @@ def make_network(config: CurriculumConfig) -> UperHoVer:
     return net
 
 
+def make_blank(config: CurriculumConfig) -> UperHoVer:
+    """The network on the meta device, without any number: what its shapes are and what a step does."""
+    blank = config.encoder.model_copy(update={"weights": None})
+    with torch.device("meta"):
+        return make_network(config.model_copy(update={"encoder": blank}))
+
+
 def make_encoder(config: EncoderConfig) -> nn.Module:
     """The encoder with its start weights."""
     if config.name == "plain":
@@ -40,7 +49,7 @@ def make_encoder(config: EncoderConfig) -> nn.Module:
         try:
             state = torch.load(config.weights, weights_only=True, map_location="cpu")
             encoder.load_state_dict(state)
-        except (OSError, RuntimeError) as error:
+        except (OSError, EOFError, RuntimeError, TypeError, UnpicklingError) as error:
             line = " ".join(str(error).split())[:200]
             raise UsageError(f"{config.weights}: no weights of the encoder {config.name} ({line})") from error
     return encoder

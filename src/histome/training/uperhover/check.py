@@ -3,18 +3,18 @@
 import time
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from histome.training.uperhover.build import make_network
+from histome.training.uperhover.build import make_blank
 from histome.training.uperhover.config import CurriculumConfig
-from histome.training.uperhover.curriculum import split_labeled
 from histome.training.uperhover.network import UperHoVer, uperhover_loss
 from histome.training.uperhover.patches import patch_of
-from histome.training.uperhover.pseudo import pieces
+from histome.training.uperhover.prepare import prepare
 
 # Of the rate of one large matrix product; measured of small and large plain encoders on one CPU core.
 _REACHED = 0.35
@@ -41,6 +41,8 @@ class Forecast:
         Share of the pixels of a crop of the human labels that lies in the field: the rest is mirrored.
     batches, labeled : tuple of int
         Of each stage: batches of one device, patches that its teacher labels.
+    left_out : str
+        Which unlabeled images cannot be read; empty where all can.
     """
 
     parameters: dict[str, int]
@@ -53,6 +55,7 @@ class Forecast:
     known: float
     batches: tuple[int, ...]
     labeled: tuple[int, ...]
+    left_out: str = ""
 
     @property
     def batch_s(self) -> float:
@@ -73,6 +76,8 @@ class Forecast:
         ]
         if self.known < 0.9:
             lines[-1] += "; the rest is mirrored and not learned from: set a smaller crop_px or a finer mpp"
+        if self.left_out:
+            lines.append(f"warning: {self.left_out}")
         for k, (batches, labeled) in enumerate(zip(self.batches, self.labeled, strict=True), start=1):
             hours = batches * self.batch_s / 3600
             told = f" after labeling {labeled:,} patches" if labeled else ""
@@ -85,23 +90,19 @@ class Forecast:
         ]
 
 
-def check_curriculum(config: CurriculumConfig) -> Forecast:
-    """Read the labels, list the images, and take one step with a network on the meta device.
+def check_curriculum(config: CurriculumConfig, out: Path) -> Forecast:
+    """Prepare a curriculum as `run_curriculum` does, and take one step with a network on the meta device.
 
-    Raises what `run_curriculum` would raise for the settings and the data.
+    Raises what `run_curriculum` would raise before its training.
     """
     training = config.training
-    split = split_labeled(config.labeled, training.mpp)
+    split, pools, left_out = prepare(config, out)
     known = [_known(patch_of(field, training.mpp).image.shape[:2], training.crop_px) for field in split.train]
-    with torch.device("meta"):
-        blank = config.encoder.model_copy(update={"weights": None})
-        net = make_network(config.model_copy(update={"encoder": blank}))
+    net = make_blank(config)
     flop, kept = _one_step(net, training.batch, training.crop_px)
     parts = {name: list(part.parameters()) for name, part in net.named_children()}
     trained = {name: sum(p.numel() for p in part if p.requires_grad) for name, part in parts.items()}
     parameters = {name: sum(p.numel() for p in part) for name, part in parts.items()}
-    labeled = [len(pieces(config.unlabeled, s.mpps, training.patch_px)) for s in config.stages[1:]]
-    most = [stage.patches or n for stage, n in zip(config.stages[1:], labeled, strict=True)]
     return Forecast(
         parameters,
         trained,
@@ -112,7 +113,8 @@ def check_curriculum(config: CurriculumConfig) -> Forecast:
         (len(split.train), len(split.tuning), len(split.held_out)),
         sum(known) / len(known),
         tuple(stage.steps * stage.accumulate for stage in config.stages),
-        (0, *map(min, labeled, most)),
+        tuple(map(len, pools)),
+        left_out,
     )
 
 

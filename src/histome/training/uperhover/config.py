@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
 from histome.config import Settings, read_settings
 from histome.errors import UsageError
@@ -82,6 +82,12 @@ class LabeledConfig(Settings):
     tuning: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if both := sorted({*self.tuning} & {*self.held_out}):
+            raise ValueError(f"{both[0]!r} stands in tuning and in held_out; keep it in one of them")
+        return self
+
 
 class UnlabeledConfig(Settings):
     """A folder of images without labels.
@@ -155,6 +161,12 @@ class CurriculumConfig(Settings):
     labeled: Annotated[tuple[LabeledConfig, ...], Field(min_length=1)]
     unlabeled: tuple[UnlabeledConfig, ...] = ()
     stages: Annotated[tuple[StageConfig, ...], Field(min_length=1)]
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> str:
+        """What an error names: the file that these settings were read from."""
+        return "the settings" if self._file is None else str(self._file)
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -182,7 +194,9 @@ class CurriculumConfig(Settings):
             if not weights.is_file():
                 raise UsageError(f"{path}: encoder.weights {weights}: no such file")
             changes["encoder"] = self.encoder.model_copy(update={"weights": str(weights)})
-        return self.model_copy(update=changes)
+        checked = self.model_copy(update=changes)
+        checked._file = path
+        return checked
 
     def recipe(self, stage: StageConfig) -> HoverRecipe:
         """The recipe of one stage."""

@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 
 from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field
-from histome.datasets.published import load_labeled
 from histome.datasets.splits import Split
-from histome.errors import DataError, OutputError
+from histome.errors import DataError
 from histome.models.card import CARD_NAME
-from histome.training.checkpoint import CHECKPOINT
+from histome.store.disk import writing
 from histome.training.processes import Worker, start, wait
+from histome.training.progress import say_now
 from histome.training.uperhover.build import make_network
-from histome.training.uperhover.config import CurriculumConfig, LabeledConfig, StageConfig
-from histome.training.uperhover.export import export_hover, support_of, try_export
+from histome.training.uperhover.config import CurriculumConfig, StageConfig
+from histome.training.uperhover.export import export_hover, support_of
 from histome.training.uperhover.network import UperHoVer
 from histome.training.uperhover.patches import patch_of
-from histome.training.uperhover.pseudo import Teacher, label_pieces, pieces
+from histome.training.uperhover.prepare import LABELS, RESULT, SETTINGS, prepare, settings_text
+from histome.training.uperhover.pseudo import Piece, Teacher, label_pieces
 from histome.training.uperhover.scores import (
     Cuts,
     FieldOutputs,
@@ -42,8 +43,6 @@ from histome.training.uperhover.scores import (
     summary,
 )
 from histome.training.uperhover.train import HoverRecipe, fit, predict
-
-_FREE = {"training": {"timeout_s"}, "encoder": {"checkpointing"}}
 
 
 @dataclass(frozen=True)
@@ -119,28 +118,24 @@ class Curriculum:
 def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     """Run all stages that are not finished in `out`; start it again to resume.
 
-    Under torchrun the processes share the work; the first one scores and writes.
-
-    Raises
-    ------
-    DataError
-        A labeled set has no field to learn from, to tune on, or typed ones to score on.
-    ModelError
-        The network cannot be exported: found before the training.
-    OutputError
-        `out` holds another curriculum.
+    Under torchrun the processes share the work; the first one scores and writes. Raises what `prepare` does,
+    before the training; DataError where the teacher sees no nucleus, or most of a stage's images went bad.
     """
-    fields = split_labeled(config.labeled, config.training.mpp)
-    work = Curriculum(config, out, fields, start(config.training.timeout_s))
-    _refuse_other_settings(config, out, work.worker)
-    if work.worker.rank == 0 and not (work.folder(1) / CHECKPOINT).exists():
-        try_export(make_network(config), config.training.crop_px)
-    wait(work.worker)
+    worker = start(config.training.timeout_s)
+    fields, pools, left_out = prepare(config, out, worker)
+    work = Curriculum(config, out, fields, worker)
+    wait(worker)  # all have looked at the folder
+    if worker.rank == 0:
+        if left_out:
+            say_now(f"warning: {left_out}")
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+            (out / SETTINGS).write_text(settings_text(config), encoding="utf-8")
     results: list[StageResult] = []
     for number, stage in enumerate(config.stages, start=1):
-        path = work.folder(number) / "result.json"
+        path = work.folder(number) / RESULT
         if not path.exists():
-            patches, filtered = _patches(work, stage, results)
+            patches, filtered = _patches(work, stage, results, pools[number - 1])
             recipe = config.recipe(stage)
             validation = [patch_of(f, recipe.mpp) for f in fields.tuning]
             net = fit(make_network(config), recipe, patches, validation, work.folder(number))
@@ -155,55 +150,22 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     return results
 
 
-def split_labeled(labeled: Sequence[LabeledConfig], mpp: float) -> Split:
-    """Fields of the labeled sets, images at `mpp`, by source: to learn from, to tune on, to score on."""
-    parts: tuple[list[Field], ...] = ([], [], [])
-    for config in labeled:
-        own = bool(config.tuning or config.held_out)
-        tuning = config.tuning if own else declaration_of(config.data_set).tuning
-        held_out = config.held_out if own else declaration_of(config.data_set).held_out
-        for field in load_labeled(config.data_set, Path(config.folder), image_mpp=mpp):
-            parts[2 if field.source in held_out else 1 if field.source in tuning else 0].append(field)
-    names = ", ".join(config.data_set for config in labeled)
-    for fields, use in zip(parts, ("learn from", "tune on", "score on"), strict=True):
-        if not any((field.sets > 0).any() for field in fields):
-            raise DataError(f"{names}: no typed field to {use}; name sources in tuning and held_out")
-    return Split(*parts)
-
-
-def _refuse_other_settings(config: CurriculumConfig, out: Path, worker: Worker) -> None:
-    """Write the settings beside the results, or refuse a folder with the results of others."""
-    # How long processes wait for each other, and what is computed twice, changes no number.
-    text = config.model_dump_json(indent=1, exclude=_FREE)
-    path = out / "curriculum.json"
-    if worker.rank == 0:
-        if path.exists() and path.read_text() != text:
-            raise OutputError(f"{out}: holds the results of other settings; give another folder")
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    wait(worker)
-
-
 def best_stage(results: Sequence[StageResult]) -> StageResult:
     """The last promoted stage."""
     return next(result for result in reversed(results) if result.promoted)
 
 
-def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult]):
+def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult], pool: Sequence[Piece]):
     """What a stage learns from, and what the entropy filter did."""
     config = work.config
     if not results:
         return [patch_of(f, config.training.mpp) for f in work.fields.train], None
     best = best_stage(results)
     net, cuts = work.network(best.stage), Cuts(**best.cuts)
-    found = pieces(config.unlabeled, stage.mpps, config.training.patch_px)
-    if stage.patches is not None and stage.patches < len(found):
-        rng = np.random.default_rng((config.training.seed, len(results)))
-        found = [found[k] for k in np.sort(rng.permutation(len(found))[: stage.patches])]
-    folder = work.folder(len(results) + 1) / "labels"
-    patches, filtered = label_pieces(found, make_teacher(net, config, cuts), stage, folder, work.worker)
+    folder = work.folder(len(results) + 1) / LABELS
+    patches, filtered = label_pieces(pool, make_teacher(net, config, cuts), stage, folder, work.worker)
     if not len(patches):
-        raise DataError(f"{folder}: stage {best.stage} sees no nucleus in {len(found)} patches; train longer")
+        raise DataError(f"{folder}: stage {best.stage} sees no nucleus in {len(pool)} patches; train longer")
     return patches, filtered
 
 

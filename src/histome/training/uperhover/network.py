@@ -26,7 +26,7 @@ IGNORE = 255
 
 def _conv(a: int, b: int, size: int) -> nn.Sequential:
     """Convolution, group norm (no batch statistics: batch size and devices change nothing), ReLU."""
-    groups = next(g for g in (8, 4, 2, 1) if b % g == 0 and b > g)
+    groups = next((g for g in (8, 4, 2) if b % g == 0 and b > g), 1)
     return nn.Sequential(
         nn.Conv2d(a, b, size, padding=size // 2, bias=False), nn.GroupNorm(groups, b), nn.ReLU(inplace=True)
     )

@@ -2,10 +2,10 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from PIL import Image
 
 from histome.datasets.fields import resize_image
 from histome.errors import DataError
+from histome.threads import available_cpus, ordered_map
 from histome.training.processes import Worker, wait
+from histome.training.progress import say_now
 from histome.training.pseudo import surest
 from histome.training.uperhover.config import StageConfig, UnlabeledConfig
 from histome.training.uperhover.patches import PatchFiles, patch_entropy
@@ -22,6 +24,9 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _TCGA_UT_MPP = {str(k): round(0.5 + 0.1 * k, 1) for k in range(6)}
 # An image may be shown at most this much finer than it was scanned.
 _FINEST = 0.8
+# Where most cannot be read it is the disk or the copy, and no labels are made of the rest.
+_MOST_DAMAGED = 0.5
+_NAMED = 5
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0)
 
 # An image and its um/px -> its class probabilities (k, h, w) and instances (h, w).
@@ -33,8 +38,26 @@ def _told(path: Path) -> Iterator[None]:
     """Turn what is raised of an image that cannot be read into one line."""
     try:
         yield
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as an image ({error}); mend it or take it away") from error
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as an image ({reason}); mend it or take it away") from error
+
+
+class PoolImage(NamedTuple):
+    """An unlabeled image: um/px, width and height in px, and whether it is shown at its own scale alone."""
+
+    path: Path
+    mpp: float
+    size_px: tuple[int, int]
+    own_scale: bool
+
+
+class Pool(NamedTuple):
+    """The images below the unlabeled folders, and of those whose header cannot be read what is wrong."""
+
+    folders: str
+    images: list[PoolImage]
+    damaged: list[str]
 
 
 class Piece(NamedTuple):
@@ -47,37 +70,72 @@ class Piece(NamedTuple):
 
     def read(self) -> NDArray[np.uint8]:
         """Pixels (h, w, 3) uint8."""
-        with _told(self.path), Image.open(self.path) as image:
-            rgb = np.asarray(image.convert("RGB"))
+        rgb = _pixels(self.path)
         scaled = rgb if self.mpp == self.native_mpp else resize_image(rgb, self.native_mpp, self.mpp)
         x0, y0, x1, y1 = self.box
         return np.ascontiguousarray(scaled[y0:y1, x0:x1])
 
 
-def pieces(unlabeled: Sequence[UnlabeledConfig], mpps: Sequence[float], side: int) -> list[Piece]:
-    """All squares of at most `side` px (and at least half of it) of the folders' images at each scale."""
-    found = [piece for config in unlabeled for piece in _of_folder(config, mpps, side)]
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    with _told(path), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def list_images(unlabeled: Sequence[UnlabeledConfig]) -> Pool:
+    """List the images below the folders; their headers are read, not their pixels."""
+    pool = Pool(", ".join(config.folder for config in unlabeled), [], [])
+    for config in unlabeled:
+        for path in sorted(Path(config.folder).rglob("*")):
+            if path.suffix.lower() not in IMAGE_ENDINGS:
+                continue
+            own = config.mpp is None or config.layout == "tcga-ut"
+            mpp = _tcga_ut_mpp(path, Path(config.folder)) if own else config.mpp
+            try:
+                with _told(path), Image.open(path) as image:
+                    pool.images.append(PoolImage(path, cast(float, mpp), image.size, own))
+            except DataError as error:
+                if not path.is_dir():
+                    pool.damaged.append(str(error))
+    return pool
+
+
+def pieces(pool: Pool, mpps: Sequence[float], side: int) -> list[Piece]:
+    """All squares of at most `side` px (and at least half of it) of the images at each scale."""
+    found = [piece for image in pool.images for piece in _of_image(image, mpps, side)]
     if not found:
-        places = ", ".join(config.folder for config in unlabeled)
-        raise DataError(f"{places}: no image that can be shown at {', '.join(map(str, mpps))} um/px")
+        scales, told = ", ".join(map(str, mpps)), f"; {pool.damaged[0]}" if pool.damaged else ""
+        raise DataError(f"{pool.folders}: no image that can be shown at {scales} um/px{told}")
     return found
 
 
-def _of_folder(config: UnlabeledConfig, mpps: Sequence[float], side: int) -> Iterator[Piece]:
-    for path in sorted(Path(config.folder).rglob("*")):
-        if path.suffix.lower() not in IMAGE_ENDINGS:
+def _of_image(image: PoolImage, mpps: Sequence[float], side: int) -> Iterator[Piece]:
+    for mpp in mpps:
+        if (image.own_scale and abs(mpp - image.mpp) > 1e-6) or mpp < _FINEST * image.mpp:
             continue
-        native, shown = config.mpp, mpps
-        if native is None or config.layout == "tcga-ut":
-            native = _tcga_ut_mpp(path, Path(config.folder))
-            shown = [mpp for mpp in mpps if abs(mpp - native) < 1e-6]
-        with _told(path), Image.open(path) as image:
-            width, height = image.size
-        for mpp in shown:
-            if mpp < _FINEST * native:
-                continue
-            size = (round(width * native / mpp), round(height * native / mpp))
-            yield from (Piece(path, native, mpp, box) for box in _boxes(*size, side))
+        width, height = (round(size * image.mpp / mpp) for size in image.size_px)
+        yield from (Piece(image.path, image.mpp, mpp, box) for box in _boxes(width, height, side))
+
+
+def find_damaged(paths: Iterable[Path]) -> list[str]:
+    """Decode each image once and return, in their order, what is wrong with those that cannot be read."""
+
+    def wrong(path: Path) -> str | None:
+        try:
+            _pixels(path)
+        except DataError as error:
+            return str(error)
+        return None
+
+    return [told for told in ordered_map(wrong, paths, available_cpus()) if told is not None]
+
+
+def left_out(damaged: Sequence[str], n: int) -> str:
+    """Return in words which of n images are left out, the first ones by name; raises where it is most."""
+    told = f"{len(damaged):,} of {n:,} unlabeled images cannot be read"
+    if len(damaged) > _MOST_DAMAGED * n:
+        raise DataError(f"{told}, such as {damaged[0]}")
+    more = f"; and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
+    return f"{told} and are left out: {'; '.join(damaged[:_NAMED])}{more}"
 
 
 def _tcga_ut_mpp(path: Path, folder: Path) -> float:
@@ -102,14 +160,20 @@ def label_pieces(
     """Label pieces with the teacher and keep the most confident; resumes in `folder`.
 
     Writes `<number>.png`, `_sem_map.png` (uint8 codes), `_inst_map.png` of each and labels.json. The
-    processes of torchrun share the work.
+    processes of torchrun share the work. What cannot be read is left out and told, and damaged.txt names it;
+    the next call tries it again.
 
     Returns
     -------
     patches : PatchFiles
         The kept ones.
     summary : dict[str, Any]
-        Of the filter: total, without foreground, kept, entropy quantiles.
+        Of the filter: total, damaged, without foreground, kept, entropy quantiles.
+
+    Raises
+    ------
+    DataError
+        Most of them cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"entropy-{worker.rank}.csv"
@@ -117,24 +181,39 @@ def label_pieces(
     with log.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for k in range(worker.rank, len(chosen), worker.processes):
-            if k not in done:
-                writer.writerow([k, _label(chosen[k], teacher, folder / f"{k:07d}")])
-                file.flush()
+            if k in done:
+                continue
+            try:
+                image = chosen[k].read()
+            except DataError:
+                continue
+            writer.writerow([k, _label(image, chosen[k].mpp, teacher, folder / f"{k:07d}")])
+            file.flush()
     wait(worker)
-    entropies = np.full(len(chosen), np.nan)
-    for path in folder.glob("entropy-*.csv"):
-        for k, entropy in _read_log(path).items():
-            entropies[k] = entropy
+    known = {k: e for path in folder.glob("entropy-*.csv") for k, e in _read_log(path).items()}
+    entropies = np.array([known.get(k, np.nan) for k in range(len(chosen))])
+    unread = [piece for k, piece in enumerate(chosen) if k not in known]
     keep = surest(entropies, stage.keep)
-    summary = filter_summary(entropies, keep)
+    summary = filter_summary(entropies, keep, len(unread))
     if worker.rank == 0:
+        _tell_unread(unread, len(chosen), folder)
         (folder / "labels.json").write_text(json.dumps(summary, indent=1))
     return PatchFiles([folder / f"{k:07d}" for k in np.flatnonzero(keep)]), summary
 
 
-def _label(piece: Piece, teacher: Teacher, stem: Path) -> float:
-    image = piece.read()
-    probabilities, instances = teacher(image, piece.mpp)
+def _tell_unread(unread: Sequence[Piece], n: int, folder: Path) -> None:
+    names = list(dict.fromkeys(str(piece.path) for piece in unread))
+    if len(unread) > _MOST_DAMAGED * n:
+        raise DataError(f"{folder}: {len(unread):,} of {n:,} patches cannot be read, such as of {names[0]}")
+    (folder / "damaged.txt").unlink(missing_ok=True)
+    if names:
+        (folder / "damaged.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+        told = f"of {len(names):,} images, such as {names[0]}; all are in {folder / 'damaged.txt'}"
+        say_now(f"warning: {len(unread):,} of {n:,} patches cannot be read and are left out: {told}")
+
+
+def _label(image: NDArray[np.uint8], mpp: float, teacher: Teacher, stem: Path) -> float:
+    probabilities, instances = teacher(image, mpp)
     if instances.max() > np.iinfo(np.uint16).max:
         raise DataError(f"{stem}: more than 65,535 nuclei in one patch; take smaller patches")
     Image.fromarray(image).save(stem.with_name(stem.name + ".png"))
@@ -151,13 +230,16 @@ def _read_log(path: Path) -> dict[int, float]:
         return {int(row[0]): float(row[1]) for row in csv.reader(file) if len(row) == 2}
 
 
-def filter_summary(entropies: NDArray[np.floating], keep: NDArray[np.bool_]) -> dict[str, Any]:
-    """What the filter did: total, without_foreground, kept, entropy quantiles (nats)."""
+def filter_summary(
+    entropies: NDArray[np.floating], keep: NDArray[np.bool_], damaged: int = 0
+) -> dict[str, Any]:
+    """What the filter did: total, damaged, without_foreground, kept, entropy quantiles (nats)."""
     seen = entropies[np.isfinite(entropies)]
     quantiles = np.quantile(seen, _QUANTILES).round(4).tolist() if len(seen) else []
     return {
         "total": len(entropies),
-        "without_foreground": len(entropies) - len(seen),
+        "damaged": damaged,
+        "without_foreground": len(entropies) - len(seen) - damaged,
         "kept": int(keep.sum()),
         "entropy_quantiles": dict(zip(map(str, _QUANTILES), quantiles, strict=False)),
     }
