@@ -226,6 +226,12 @@ def test_curves_of_every_stage(tmp_path: Path, ending: str) -> None:
         assert "seconds" not in drawn
 
 
+def test_a_log_without_losses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,seconds\n1,3\n")
+    with pytest.raises(DataError, match="holds steps and no losses"):
+        draw_training_curves(tmp_path, tmp_path / "a.svg")
+
+
 def test_a_log_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("step,loss\n1,many\n")
     with pytest.raises(DataError, match="not the log of a training"):

@@ -308,7 +308,10 @@ def narrative(
         from histome.training.narrative.train import NarrativeRecipe, train_narrative
 
         made = data.is_dir()
-        pairs = make_pairs(data, ways=ways, seed=seed) if made else read_pairs(data)
+        pairs, damaged = make_pairs(data, ways=ways, seed=seed) if made else (read_pairs(data), [])
+        if damaged:
+            more = f"; and {len(damaged) - 5} more" if len(damaged) > 5 else ""
+            console.warn(f"profiles left out: {len(damaged)} ({'; '.join(damaged[:5])}{more})")
         recipe = NarrativeRecipe(
             epochs=epochs,
             learning_rate=learning_rate,

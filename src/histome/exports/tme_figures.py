@@ -159,6 +159,8 @@ def draw_training_curves(folder: Path, out: Path) -> None:
     if not logs:
         raise DataError(f"{folder}: no log.csv with steps below it; name the folder of a training")
     names = list(dict.fromkeys(n for log in logs.values() for n in log if n not in ("step", "seconds")))
+    if not names:
+        raise DataError(f"{folder}: its log.csv holds steps and no losses; name the folder of a training")
     figure = _figure(out, (4.5 * len(names), 3.6))
     for panel, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for log_name, log in logs.items():

@@ -5,6 +5,7 @@ alone, so a run that was cut in two equals one that was not.
 """
 
 import csv
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from histome.errors import UsageError
 from histome.threads import ordered_map
 from histome.training.checkpoint import CHECKPOINT, Stateful, load, save
 from histome.training.progress import Pace, say_now
@@ -168,12 +170,16 @@ def run(
     """Update with each batch; every `every` steps and at step `last`, evaluate, log and save.
 
     A row of the log is step, seconds since this call, the mean losses since the last row, and what `evaluate`
-    says; `save_every` saves more often. Between the rows a line now and then says how far it is.
+    says; `save_every` saves more often. Between the rows a line now and then says how far it is. Raises
+    UsageError at the first loss that is no number: the weights are none then either.
     """
     sums, summed, began = dict[str, float](), 0, time.monotonic()
     pace = Pace(trainer.step, last)
     for batch in ready:
         losses = trainer.update(batch)
+        if lost := [name for name, loss in losses.items() if not math.isfinite(loss)]:
+            told = f"{lost[0]} is {losses[lost[0]]} at step {trainer.step}"
+            raise UsageError(f"{trainer.path.parent}: {told}; take a smaller learning rate")
         for name, loss in losses.items():
             sums[name] = sums.get(name, 0.0) + loss
         summed += 1

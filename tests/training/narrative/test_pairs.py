@@ -47,7 +47,7 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_profile_gives_its_slide_and_its_tiles_in_several_ways(profiles: Path) -> None:
-    pairs = make_pairs(profiles, ways=3)
+    pairs = make_pairs(profiles, ways=3).pairs
     kinds = {pair.facts.kind.name for pair in pairs if pair.facts}
     assert len({pair.prompt for pair in pairs}) == 3
     assert kinds == {"slide", "patch"}
@@ -58,7 +58,7 @@ def test_a_profile_gives_its_slide_and_its_tiles_in_several_ways(profiles: Path)
 
 
 def test_every_text_is_supported_and_says_it_in_other_words(profiles: Path) -> None:
-    pairs = make_pairs(profiles, ways=4)
+    pairs = make_pairs(profiles, ways=4).pairs
     other = 0
     for pair in pairs:
         assert pair.facts is not None
@@ -70,7 +70,7 @@ def test_every_text_is_supported_and_says_it_in_other_words(profiles: Path) -> N
 def test_most_rules_give_a_sentence_that_stands(profiles: Path) -> None:
     """A template that the verifier never lets through teaches nothing."""
     alive = set()
-    for facts in {pair.prompt: pair.facts for pair in make_pairs(profiles, ways=1)}.values():
+    for facts in {pair.prompt: pair.facts for pair in make_pairs(profiles, ways=1).pairs}.values():
         for sentence in grounded_sentences(facts):
             for rule in module._rules():
                 ways = list(module._said(rule, sentence.text))
@@ -87,10 +87,33 @@ def test_a_false_way_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_same_seed_gives_the_same_pairs_and_a_file_holds_them(profiles: Path, tmp_path: Path) -> None:
-    first, again, other = (make_pairs(profiles, ways=3, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (make_pairs(profiles, ways=3, seed=seed).pairs for seed in (0, 0, 1))
     assert first == again != other
     write_pairs(first, tmp_path / "pairs.jsonl")
     assert [pair[:2] for pair in read_pairs(tmp_path / "pairs.jsonl")] == [pair[:2] for pair in first]
+
+
+def test_a_profile_that_cannot_be_used_is_named_and_none_is_refused(profiles: Path, monkeypatch) -> None:
+    assert make_pairs(profiles, ways=1).left_out == ["b: not finished"]
+    for path in (profiles / "a").iterdir():
+        path.unlink()
+    with pytest.raises(UsageError, match="none of its 1 profiles can be used, such as b: not finished"):
+        make_pairs(profiles)
+
+
+def test_a_profile_whose_cells_are_damaged_teaches_nothing(profiles: Path, monkeypatch) -> None:
+    """Its slide would be told, and its tiles not: that is half a profile."""
+
+    class Half:
+        metrics = None
+
+        @property
+        def cells(self) -> None:
+            raise OutputError("cells: cannot be loaded")
+
+    monkeypatch.setattr(module, "load_profile", lambda path: Half())
+    with pytest.raises(UsageError, match="none of its 2 profiles can be used, such as a: cells: cannot be"):
+        make_pairs(profiles)
 
 
 def test_a_folder_without_profiles_is_refused(tmp_path: Path) -> None:
@@ -115,8 +138,9 @@ def test_one_command_teaches_a_model_on_profiles(profiles: Path, tmp_path: Path,
     ]
     with pytest.raises(SystemExit, match="0"):
         main(["train", "narrative", str(profiles), *words, "--checked", "1"])
-    told = capsys.readouterr().out
-    assert "taught with 2 pairs" in told
-    assert "of 1 kept back" in told
+    told = capsys.readouterr()
+    assert "taught with 2 pairs" in told.out
+    assert "of 1 kept back" in told.out
+    assert "warning: profiles left out: 1 (b: not finished)" in told.err
     assert (tmp_path / "out" / "model" / "model.safetensors").exists()
     assert len(read_pairs(tmp_path / "out" / "pairs.jsonl")) == 3

@@ -159,6 +159,36 @@ def test_a_model_that_diverged_is_not_written(base: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("rate", [float("nan"), float("inf")])
+def test_a_rate_that_is_no_number_is_told_before_the_model_is_read(tmp_path: Path, rate: float) -> None:
+    with pytest.raises(UsageError, match="--learning-rate"):
+        train_narrative(PAIRS, tmp_path / "none", tmp_path, recipe=replace(QUICK, learning_rate=rate))
+
+
+def test_a_run_that_diverges_ends_at_once(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"loss is (nan|inf) at step \d;"):
+        train_narrative(PAIRS, base, tmp_path, recipe=replace(QUICK, epochs=10_000, learning_rate=1e12))
+
+
+def test_a_tokenizer_of_another_model_is_told(base: Path, tmp_path: Path) -> None:
+    """That of a model with more words gives numbers that this one has no weights of."""
+    text = " ".join(pair.completion for pair in PAIRS)
+    few = write_language_model(tmp_path / "few", ["a"])
+    many = write_language_model(tmp_path / "many", [text] * 3)
+    (few / "tokenizer.json").write_bytes((many / "tokenizer.json").read_bytes())
+    with pytest.raises(ModelError, match=r"few: its tokenizer gives token \d+ of \d+, the model knows 257"):
+        train_narrative(PAIRS, few, tmp_path / "out", recipe=QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_without_an_end_is_told(tmp_path: Path) -> None:
+    folder = write_language_model(tmp_path / "endless", ["a"])
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
+    with pytest.raises(ModelError, match="no token that ends a text"):
+        train_narrative(PAIRS, folder, tmp_path / "out", recipe=QUICK)
+
+
 def test_a_device_that_is_not_there_is_told(base: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--device nosuch"):
         train_narrative(PAIRS, base, tmp_path, recipe=QUICK, device="nosuch")
@@ -178,11 +208,45 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
     assert pairs[2].completion == " ".join(s.text for s in describe_patch(Facts.of_patch(example())))
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "p"}', '{"narrative": "n"}', '{"facts": {}}'])
-def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", ""),
+        ("[]", "no JSON object"),
+        ("[" * 20_000, "recursion"),
+        ('{"prompt": "p"}', "no 'narrative'"),
+        ('{"narrative": "n"}', "no 'prompt'"),
+        ('{"facts": {}}', "no raw_data"),
+        ('{"prompt": null, "narrative": "n"}', "prompt is null, no text"),
+        ('{"prompt": "p", "narrative": null}', "narrative is null, no text"),
+        ('{"prompt": "p", "narrative": 5}', "narrative is 5, no text"),
+        ('{"prompt": "p", "narrative": " "}', 'narrative is " ", no text'),
+        ('{"prompt": "p", "narrative": "\\ud800"}', "surrogate"),
+        ('{"prompt": "p", "narratve": "n"}', "unknown 'narratve'; did you mean 'narrative'"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"prompt": "p", "narrative": "n"}\n' + line)
-    with pytest.raises(UsageError, match="line 2 is no pair"):
+    with pytest.raises(UsageError, match=rf"pairs\.jsonl: line 2 is no pair \(.*{said}") as caught:
+        read_pairs(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given", ['{"prompt": "p", "narrative": "a\u2028b"}', '\ufeff{"prompt": "p", "narrative": "n"}']
+)
+def test_a_line_ends_at_its_end_alone_and_a_mark_before_the_first_is_none(tmp_path: Path, given: str) -> None:
+    (tmp_path / "pairs.jsonl").write_text(f"{given}\r\n", encoding="utf-8")
+    assert [pair.prompt for pair in read_pairs(tmp_path / "pairs.jsonl")] == ["p"]
+
+
+def test_facts_without_a_text_take_the_grounded_one_and_an_empty_one_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"facts": example(), "narrative": None}))
+    assert read_pairs(path)[0].completion.startswith(describe_patch(Facts.of_patch(example()))[0].text)
+    path.write_text(json.dumps({"facts": example(), "narrative": ""}))
+    with pytest.raises(UsageError, match=r'line 1 is no pair \(narrative is "", no text'):
         read_pairs(path)
 
 

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from histome.faces import opened
 
 if TYPE_CHECKING:
-    from histome.training.narrative.pairs import Pair, make_pairs, read_pairs
+    from histome.training.narrative.pairs import MadePairs, Pair, make_pairs, read_pairs
     from histome.training.narrative.train import NarrativeRecipe, train_narrative
 
 __all__ = [
+    "MadePairs",
     "NarrativeRecipe",
     "Pair",
     "make_pairs",

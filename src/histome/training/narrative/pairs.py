@@ -7,6 +7,7 @@ what the verifier supports: they teach the form, and nothing that the grounded w
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +29,10 @@ from histome.phenotype.tiles import tile_phenotypes
 from histome.store.profile import load_profile
 
 _TILE_UM = 250.0
+_NAMES = ("prompt", "facts", "narrative")
+_SHOWN = 40
+# What a line that is no pair raises in json, in `Facts` and here.
+_NO_PAIR = (ValueError, KeyError, TypeError, AttributeError, UsageError, RecursionError)
 _PLACE = {
     "x_um",
     "y_um",
@@ -45,6 +50,13 @@ class Pair(NamedTuple):
     facts: Facts | None = None
 
 
+class MadePairs(NamedTuple):
+    """Pairs of a folder of profiles, and what is wrong with each profile that none were made of."""
+
+    pairs: list[Pair]
+    left_out: list[str]
+
+
 class _Rule(Settings):
     said: str
     ways: tuple[str, ...]
@@ -58,11 +70,12 @@ def read_pairs(path: str | Path) -> list[Pair]:
     """Read pairs from a JSONL file: a line has `prompt` or `facts`, and `narrative` or none.
 
     `facts` is the JSON of `histome tme patch`, or a slide's. Without a narrative the grounded writer's is
-    taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file.
+    taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file where
+    a text is none (null, a number, nothing but spaces) or a name is misspelled.
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read; give a JSONL file of pairs") from error
     pairs = []
@@ -70,27 +83,43 @@ def read_pairs(path: str | Path) -> list[Pair]:
         if line.strip():
             try:
                 pairs.append(_pair(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+            except _NO_PAIR as error:
+                reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
                 raise UsageError(
-                    f"{path}: line {number} is no pair ({error}); give prompt and narrative, or facts"
+                    f"{path}: line {number} is no pair ({reason}); give prompt and narrative, or facts"
                 ) from error
     if not pairs:
         raise UsageError(f"{path}: there is no pair in it")
     return pairs
 
 
-def _pair(line: Mapping[str, Any]) -> Pair:
-    text = line.get("narrative")
+def _pair(line: Any) -> Pair:
+    if not isinstance(line, dict):
+        raise TypeError("no JSON object")
+    for name in line.keys() - _NAMES:
+        if near := get_close_matches(name, _NAMES, n=1):
+            raise ValueError(f"unknown {name!r}; did you mean {near[0]!r}?")
     if line.get("facts") is None:
-        if text is None:
-            raise ValueError("a prompt without a narrative")
-        return Pair(str(line["prompt"]), str(text))
+        return Pair(_text(line, "prompt"), _text(line, "narrative"))
     facts = Facts.from_json(line["facts"])
-    return Pair(prompt_of(facts), str(text or _joined(grounded_sentences(facts))), facts)
+    if line.get("narrative") is None:
+        return Pair(prompt_of(facts), _joined(grounded_sentences(facts)), facts)
+    return Pair(prompt_of(facts), _text(line, "narrative"), facts)
 
 
-def make_pairs(folder: str | Path, *, ways: int = 4, seed: int = 0) -> list[Pair]:
-    """Return pairs of all profiles in a folder: of each slide, and of each of its tiles of 250 um.
+def _text(line: Mapping[str, Any], name: str) -> str:
+    """A text of a line; what is none would be taught as it prints, null as "None"."""
+    text = line[name]
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{name} is {json.dumps(text)[:_SHOWN]}, no text")
+    text.encode()  # half a surrogate pair is no text either: ValueError
+    return text
+
+
+def make_pairs(folder: str | Path, *, ways: int = 4, seed: int = 0) -> MadePairs:
+    """Make pairs of all profiles in a folder: of each slide, and of each of its tiles of 250 um.
+
+    A profile that is damaged or was not finished is left out, and said to be.
 
     Parameters
     ----------
@@ -100,18 +129,24 @@ def make_pairs(folder: str | Path, *, ways: int = 4, seed: int = 0) -> list[Pair
     Raises
     ------
     UsageError
-        There is no profile with metrics in the folder.
+        There is no profile in the folder, or none that can be used.
     """
-    every = [facts for path in sorted(Path(folder).rglob("run.json")) for facts in _facts(path.parent)]
+    every, left_out = list[Facts](), list[str]()
+    for path in sorted(Path(folder).rglob("run.json")):
+        try:
+            every += _facts(path.parent)
+        except HistomeError as error:
+            left_out.append(f"{path.parent.relative_to(folder)}: {error}")
     if not every:
-        raise UsageError(f"{folder}: no profile in it; give a folder that histome profile wrote")
+        told = f"none of its {len(left_out)} profiles can be used, such as {left_out[0]}" if left_out else ""
+        raise UsageError(f"{folder}: {told or 'no profile in it'}; give a folder that histome profile wrote")
     rng = np.random.default_rng(seed)
     pairs = []
     for facts in every:
         grounded = grounded_sentences(facts)
         texts = [_joined(grounded), *(_joined(reworded(grounded, facts, rng)) for _ in range(ways - 1))]
         pairs += [Pair(prompt_of(facts), text, facts) for text in dict.fromkeys(texts)]
-    return pairs
+    return MadePairs(pairs, left_out)
 
 
 def write_pairs(pairs: Sequence[Pair], path: Path) -> None:
@@ -122,20 +157,17 @@ def write_pairs(pairs: Sequence[Pair], path: Path) -> None:
             file.write(json.dumps({**known, "narrative": pair.completion}) + "\n")
 
 
-def _facts(profile: Path) -> Iterator[Facts]:
-    """Yield the facts of a slide and of its tiles with enough cells; none of a run that was not finished."""
-    try:
-        found = load_profile(profile)
-        yield Facts.of_slide(MetricTable(found.metrics), {})
-        tiles = tile_phenotypes(found.cells, _TILE_UM)
-    except HistomeError:
-        return
-    labels = set(phenotypes().axes)
+def _facts(profile: Path) -> list[Facts]:
+    """Return the facts of a slide and of its tiles with enough cells; raises where a part is not whole."""
+    found, labels = load_profile(profile), set(phenotypes().axes)
+    facts = [Facts.of_slide(MetricTable(found.metrics), {})]
+    tiles = tile_phenotypes(found.cells, _TILE_UM)
     for row in tiles.to_pylist():
         if row["total_cell_count"] >= phenotypes().fewest_cells:
             raw = {name: row[name] for name in row if name not in _PLACE | labels}
             raw["undefined"] = {k: v for k, v in json.loads(row["undefined"]).items() if k in raw}
-            yield Facts.of_patch(describe(raw, unit="um"))
+            facts.append(Facts.of_patch(describe(raw, unit="um")))
+    return facts
 
 
 def reworded(sentences: Sequence[Sentence], facts: Facts, rng: np.random.Generator) -> Iterator[Sentence]:

@@ -118,13 +118,19 @@ def train_narrative(
 
     Goes on from `out`/checkpoint.pt where there is one of the same recipe, pairs and base; `out`/log.csv
     gets a line per epoch. Raises ModelError or UsageError for a folder without a model, a model that reads
-    fewer tokens than every pair has, a device that is not there, or a loss that is no number.
+    fewer tokens than every pair has, a tokenizer that is not the model's, a device that is not there, or a
+    learning rate or loss that is no number.
     """
     recipe, out = recipe or NarrativeRecipe(), Path(out)
+    if not math.isfinite(recipe.learning_rate):
+        raise UsageError(f"--learning-rate {recipe.learning_rate}: give a number, such as 2e-5")
     torch.manual_seed(recipe.seed)
     model, tokenizer = load_folder(base)
     kept, facts = _kept_back(pairs, recipe.checked)
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{base}: its tokenizer has no token that ends a text (eos_token); name one there")
     lessons = [lesson(pair, tokenizer) for pair in kept]
+    _refuse_unknown_tokens(lessons, model, tokenizer, str(base))
     fit = _fitting(lessons, model, recipe, str(base))
     try:
         model = _with_lora(model, recipe.lora_rank).to(device)
@@ -138,8 +144,6 @@ def train_narrative(
         teacher = _Teacher(model, fit, recipe, out, pad=_pad(tokenizer), taught=_fingerprint(base, fit))
         teacher.facts, teacher.tokenizer = facts, tokenizer
         loss = teacher.teach()
-        if not math.isfinite(loss):
-            raise UsageError(f"{out}: the loss is {loss}, no model is written; take a smaller learning rate")
         whole = model.merge_and_unload() if recipe.lora_rank else model
         whole.to("cpu").eval().save_pretrained(out / MODEL)
         tokenizer.save_pretrained(out / MODEL)
@@ -183,6 +187,17 @@ def _fitting(lessons: Sequence[Lesson], model: Any, recipe: NarrativeRecipe, bas
             )
         )
     return fit
+
+
+def _refuse_unknown_tokens(lessons: Sequence[Lesson], model: Any, tokenizer: Any, base: str) -> None:
+    """Raise ModelError for a token that the model has no weights of."""
+    known = model.get_input_embeddings().weight.shape[0]
+    largest = max(_pad(tokenizer), *(max(each.tokens) for each in lessons))
+    if largest >= known:
+        raise ModelError(
+            f"{base}: its tokenizer gives token {largest} of {len(tokenizer)}, the model knows {known}; take "
+            "the tokenizer that belongs to these weights"
+        )
 
 
 def _with_lora(model: Any, rank: int) -> Any:
