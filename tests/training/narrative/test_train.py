@@ -189,6 +189,17 @@ def test_a_tokenizer_without_an_end_is_told(tmp_path: Path) -> None:
         train_narrative(PAIRS, folder, tmp_path / "out", recipe=QUICK)
 
 
+def test_a_rank_that_no_matrix_has_is_told(base: Path, tmp_path: Path) -> None:
+    """Matrices of it would fill the memory."""
+    with pytest.raises(UsageError, match="--lora 100000000: the widest matrix of the model has rank 64"):
+        train_narrative(PAIRS, base, tmp_path, recipe=replace(QUICK, lora_rank=100_000_000))
+
+
+def test_nothing_can_be_checked_without_facts(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--checked 2: no pair has facts"):
+        train_narrative(PAIRS, base, tmp_path, recipe=replace(QUICK, checked=2))
+
+
 def test_a_device_that_is_not_there_is_told(base: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--device nosuch"):
         train_narrative(PAIRS, base, tmp_path, recipe=QUICK, device="nosuch")

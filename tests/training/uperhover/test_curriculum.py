@@ -16,7 +16,7 @@ from histome.datasets.fields import FieldId, instance_field
 from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import load_card
 from histome.training.processes import Worker
-from histome.training.uperhover import curriculum
+from histome.training.uperhover import curriculum, prepare
 from histome.training.uperhover.build import make_network
 from histome.training.uperhover.check import check_curriculum
 from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
@@ -220,7 +220,8 @@ def test_what_a_curriculum_would_take_is_told_before_it_starts(data, capsys):
     assert not (data / "out").exists()
 
 
-def test_the_check_counts_what_a_step_does(data):
+def test_the_check_counts_what_a_step_does(data, monkeypatch):
+    monkeypatch.setattr(prepare, "try_export", lambda *_: None)  # 7 s
     config = CurriculumConfig.from_toml(data / "curriculum.toml")
     one, two = (
         check_curriculum(
@@ -237,7 +238,8 @@ def test_the_check_counts_what_a_step_does(data):
     assert frozen.weights_bytes < two.weights_bytes
 
 
-def test_a_crop_that_is_mostly_mirrored_is_told(data):
+def test_a_crop_that_is_mostly_mirrored_is_told(data, monkeypatch):
+    monkeypatch.setattr(prepare, "try_export", lambda *_: None)
     config = CurriculumConfig.from_toml(data / "curriculum.toml")
     wide = config.training.model_copy(update={"crop_px": 96})
     found = check_curriculum(config.model_copy(update={"training": wide}), data / "out")

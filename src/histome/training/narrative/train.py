@@ -163,6 +163,10 @@ def _fingerprint(base: str | Path, lessons: Sequence[Lesson]) -> str:
 def _kept_back(pairs: Sequence[Pair], checked: int) -> tuple[list[Pair], list[Facts]]:
     """Return the pairs to learn from, and the facts to write of: the last ones, without a pair there."""
     prompts = list(dict.fromkeys(pair.prompt for pair in pairs if pair.facts is not None))
+    if checked and not prompts:
+        raise UsageError(
+            f"--checked {checked}: no pair has facts to verify a text by; give facts in place of prompt"
+        )
     apart = set(prompts[max(0, len(prompts) - checked) :]) if checked else set()
     if checked and len(apart) >= len({pair.prompt for pair in pairs}):
         raise UsageError(f"{len(apart)} prompts: none is left to learn from; check fewer than that")
@@ -204,6 +208,9 @@ def _with_lora(model: Any, rank: int) -> Any:
     """Return a model of which low-rank additions are learned, the same where the rank is 0."""
     if not rank:
         return model
+    widest = max(min(part.weight.shape) for part in model.modules() if isinstance(part, nn.Linear))
+    if rank > widest:
+        raise UsageError(f"--lora {rank}: the widest matrix of the model has rank {widest}; 16 is usual")
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:

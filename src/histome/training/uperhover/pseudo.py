@@ -52,7 +52,7 @@ class PoolImage(NamedTuple):
     own_scale: bool
 
 
-class Pool(NamedTuple):
+class ImagePool(NamedTuple):
     """The images below the unlabeled folders, and of those whose header cannot be read what is wrong."""
 
     folders: str
@@ -81,9 +81,9 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def list_images(unlabeled: Sequence[UnlabeledConfig]) -> Pool:
+def list_images(unlabeled: Sequence[UnlabeledConfig]) -> ImagePool:
     """List the images below the folders; their headers are read, not their pixels."""
-    pool = Pool(", ".join(config.folder for config in unlabeled), [], [])
+    pool = ImagePool(", ".join(config.folder for config in unlabeled), [], [])
     for config in unlabeled:
         for path in sorted(Path(config.folder).rglob("*")):
             if path.suffix.lower() not in IMAGE_ENDINGS:
@@ -99,7 +99,7 @@ def list_images(unlabeled: Sequence[UnlabeledConfig]) -> Pool:
     return pool
 
 
-def pieces(pool: Pool, mpps: Sequence[float], side: int) -> list[Piece]:
+def pieces(pool: ImagePool, mpps: Sequence[float], side: int) -> list[Piece]:
     """All squares of at most `side` px (and at least half of it) of the images at each scale."""
     found = [piece for image in pool.images for piece in _of_image(image, mpps, side)]
     if not found:
