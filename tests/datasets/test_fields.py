@@ -68,6 +68,15 @@ def test_what_is_wrong_in_a_table_is_told_with_file_and_line(instances, table, c
     assert str(caught.value).startswith(f"{path}: {said}")
 
 
+@pytest.mark.parametrize("name", ["images/a.png", "instances/a.png"])
+def test_an_image_that_is_cut_short_is_named(instances, name):
+    """Pillow says that a file is truncated, and not which."""
+    path = instances / name
+    path.write_bytes(path.read_bytes()[:60])  # its header alone
+    with pytest.raises(DataError, match=rf"{name}: cannot be read as an image \("):
+        list(load_fields(instances, "consep"))
+
+
 def test_a_point_without_a_place_is_told_with_file_and_line(tmp_path):
     _write(tmp_path / "images/a.png", np.full((100, 100, 3), 200, np.uint8))
     (tmp_path / "images.csv").write_text("image,file,organ,source,mpp\na,images/a.png,colon,a,0.55\n")

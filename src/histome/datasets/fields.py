@@ -7,7 +7,8 @@ training/nuclei/targets.py).
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -117,7 +118,28 @@ def _rows_of(path: Path) -> Iterable[_Row]:
 
 def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
     """RGB pixels at `to_mpp` um/px (area averaging when that is coarser)."""
-    return resize_image(np.asarray(Image.open(path).convert("RGB")), mpp, to_mpp)
+    return resize_image(read_pixels(path), mpp, to_mpp)
+
+
+def read_pixels(path: Path) -> NDArray[np.uint8]:
+    """RGB pixels of an image, or DataError, one line, with its name."""
+    with told_image(path), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def told_image(path: Path) -> Iterator[None]:
+    """Turn what is raised of an image that cannot be read into one line: Pillow itself names no file."""
+    try:
+        yield
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as an image ({reason}); mend it or take it away") from error
+
+
+def _codes(path: Path) -> NDArray[np.int32]:
+    with told_image(path), Image.open(path) as image:
+        return np.asarray(image).astype(np.int32)
 
 
 def resize_image(rgb: NDArray[np.uint8], mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
@@ -200,10 +222,10 @@ def instance_field(
 
 def _instance_field(of: FieldId, image: _Row, nuclei: Sequence[_Row], *, weight: float) -> Field:
     root, row = image.path.parent, image.values
-    labels = np.asarray(Image.open(root / row["instances"])).astype(np.int32)
+    labels = _codes(root / row["instances"])
     known = {n.number("instance", int, what="its number"): n.label_set(of.data_set) for n in nuclei}
     sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
-    rgb = np.asarray(Image.open(root / row["file"]).convert("RGB"))
+    rgb = read_pixels(root / row["file"])
     if rgb.shape[:2] != labels.shape:
         told = " x ".join(map(str, rgb.shape[1::-1])), " x ".join(map(str, labels.shape[::-1]))
         raise DataError(
@@ -220,9 +242,8 @@ def _point_field(of: FieldId, image: _Row, points: Sequence[_Row]) -> Field:
     Where nuclei of some types have no point, what is far from every point is unknown too.
     """
     mpp, file = image.mpp(), image.path.parent / image.values["file"]
-    with Image.open(file) as opened:
-        shape = opened.height, opened.width
-    labels = np.zeros(shape, np.int32)
+    pixels = read_pixels(file)
+    labels = np.zeros(pixels.shape[:2], np.int32)
     centers = np.array([(p.number("x_px"), p.number("y_px")) for p in points], np.float32).reshape(-1, 2)
     for k, (x, y) in enumerate(centers):
         cv2.circle(labels, (int(x), int(y)), round(_POINT_RADIUS_UM / mpp), k + 1, -1)
@@ -231,14 +252,14 @@ def _point_field(of: FieldId, image: _Row, points: Sequence[_Row]) -> Field:
     weight = np.where((labels > 0) | far, 128, 0).astype(np.uint8)
     depth = np.where(labels > 0, 217, 0).astype(np.uint8)
     sets = np.array([0] + [p.label_set(of.data_set) for p in points], np.uint16)
-    rgb = read_image(file, mpp, of.image_mpp)
+    rgb = resize_image(pixels, mpp, of.image_mpp)
     return Field(*of[:3], rgb, labels, depth, weight, mpp, sets, False, centers, of.image_mpp)
 
 
 def _component_field(of: FieldId, image: _Row) -> Field:
     """Semantic components (monusac): they teach the class; nothing is said of the pixels between them."""
     root, row = image.path.parent, image.values
-    classes = np.asarray(Image.open(root / row["classes"]))
+    classes = _codes(root / row["classes"])
     table = declaration_of(of.data_set).labels or {}
     labels = np.zeros(classes.shape, np.int32)
     sets = [0]
@@ -257,7 +278,8 @@ def _component_field(of: FieldId, image: _Row) -> Field:
 def load_fields(root: Path, data_set: str, *, image_mpp: float = IMAGE_MPP) -> Iterable[Field]:
     """Fields of a data set folder: images.csv, nuclei.csv, instances/ or classes/; images at `image_mpp`.
 
-    Raises DataError, one line, for a number or label that is none, with its file and line.
+    Raises DataError, one line, for an image that cannot be read, and for a number or label that is none, with
+    its file and line.
     """
     about = declaration_of(data_set)
     nuclei: dict[str, list[_Row]] = {}

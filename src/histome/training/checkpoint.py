@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -30,6 +31,12 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
     path.with_suffix(".tmp").replace(path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text beside its file, then move it there."""
+    path.with_suffix(".tmp").write_text(text, encoding="utf-8")
+    path.with_suffix(".tmp").replace(path)
+
+
 def save(path: Path, parts: Mapping[str, Stateful], **numbers: Any) -> None:
     """Write the states of the parts, and the numbers beside them."""
     write(path, {name: part.state_dict() for name, part in parts.items()} | numbers)
@@ -46,11 +53,19 @@ def load(path: Path, parts: Mapping[str, Stateful], *, device: str = "cpu", **wa
     Raises
     ------
     UsageError
-        One does not: the checkpoint is of another run.
+        One does not: the checkpoint is of another run; or it is damaged.
     """
     if not path.exists():
         return {}
-    state = torch.load(path, weights_only=True, map_location=device)
+    try:
+        state = torch.load(path, weights_only=True, map_location=device)
+    except torch.OutOfMemoryError:
+        raise  # says nothing against the file
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"{path}: cannot be read ({reason}); if it is damaged remove it to begin anew"
+        ) from error
     if any(state.get(name) != value for name, value in wanted.items()):
         raise UsageError(f"{path}: from another recipe or other data; remove it or give another folder")
     for name, part in parts.items():

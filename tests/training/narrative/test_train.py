@@ -189,6 +189,17 @@ def test_a_tokenizer_without_an_end_is_told(tmp_path: Path) -> None:
         train_narrative(PAIRS, folder, tmp_path / "out", recipe=QUICK)
 
 
+def test_a_model_is_not_written_over_its_own_base(taught: Path) -> None:
+    with pytest.raises(UsageError, match="would be written over"):
+        train_narrative(PAIRS, taught / MODEL, taught, recipe=QUICK)
+
+
+def test_a_checkpoint_that_is_damaged_is_told(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(UsageError, match=r"checkpoint\.pt: cannot be read \(.*remove it to begin anew"):
+        train_narrative(PAIRS, base, tmp_path, recipe=QUICK)
+
+
 def test_a_rank_that_no_matrix_has_is_told(base: Path, tmp_path: Path) -> None:
     """Matrices of it would fill the memory."""
     with pytest.raises(UsageError, match="--lora 100000000: the widest matrix of the model has rank 64"):

@@ -124,6 +124,8 @@ def train_narrative(
     recipe, out = recipe or NarrativeRecipe(), Path(out)
     if not math.isfinite(recipe.learning_rate):
         raise UsageError(f"--learning-rate {recipe.learning_rate}: give a number, such as 2e-5")
+    if Path(base).resolve() == (out / MODEL).resolve():
+        raise UsageError(f"{out}: the taught model would be written over {base}; give another folder")
     torch.manual_seed(recipe.seed)
     model, tokenizer = load_folder(base)
     kept, facts = _kept_back(pairs, recipe.checked)

@@ -21,6 +21,7 @@ from histome.datasets.splits import Split
 from histome.errors import DataError
 from histome.models.card import CARD_NAME
 from histome.store.disk import writing
+from histome.training.checkpoint import write, write_text
 from histome.training.processes import Worker, start, wait
 from histome.training.progress import say_now
 from histome.training.uperhover.build import make_network
@@ -130,7 +131,7 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
             say_now(f"warning: {left_out}")
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
-            (out / SETTINGS).write_text(settings_text(config), encoding="utf-8")
+            write_text(out / SETTINGS, settings_text(config))
     results: list[StageResult] = []
     for number, stage in enumerate(config.stages, start=1):
         path = work.folder(number) / RESULT
@@ -140,9 +141,9 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
             validation = [patch_of(f, recipe.mpp) for f in fields.tuning]
             net = fit(make_network(config), recipe, patches, validation, work.folder(number))
             if work.worker.rank == 0:
-                torch.save(net.state_dict(), work.folder(number) / "network.pt")
+                write(work.folder(number) / "network.pt", net.state_dict())
                 result = _judge(work, net, results, {"filter": filtered, "patches": len(patches)})
-                path.write_text(json.dumps(asdict(result), indent=1))
+                write_text(path, json.dumps(asdict(result), indent=1))
             wait(work.worker)
         results.append(StageResult(**json.loads(path.read_text())))
     if work.worker.rank == 0:

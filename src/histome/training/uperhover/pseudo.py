@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histome.datasets.fields import resize_image
+from histome.datasets.fields import read_pixels, resize_image, told_image
 from histome.errors import DataError
 from histome.threads import available_cpus, ordered_map
+from histome.training.checkpoint import write_text
 from histome.training.processes import Worker, wait
 from histome.training.progress import say_now
 from histome.training.pseudo import surest
@@ -31,16 +31,6 @@ _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0)
 
 # An image and its um/px -> its class probabilities (k, h, w) and instances (h, w).
 Teacher = Callable[[NDArray[np.uint8], float], tuple[NDArray[np.float32], NDArray[np.int32]]]
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what is raised of an image that cannot be read into one line."""
-    try:
-        yield
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read as an image ({reason}); mend it or take it away") from error
 
 
 class PoolImage(NamedTuple):
@@ -70,15 +60,10 @@ class Piece(NamedTuple):
 
     def read(self) -> NDArray[np.uint8]:
         """Pixels (h, w, 3) uint8."""
-        rgb = _pixels(self.path)
+        rgb = read_pixels(self.path)
         scaled = rgb if self.mpp == self.native_mpp else resize_image(rgb, self.native_mpp, self.mpp)
         x0, y0, x1, y1 = self.box
         return np.ascontiguousarray(scaled[y0:y1, x0:x1])
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    with _told(path), Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def list_images(unlabeled: Sequence[UnlabeledConfig]) -> ImagePool:
@@ -91,7 +76,7 @@ def list_images(unlabeled: Sequence[UnlabeledConfig]) -> ImagePool:
             own = config.mpp is None or config.layout == "tcga-ut"
             mpp = _tcga_ut_mpp(path, Path(config.folder)) if own else config.mpp
             try:
-                with _told(path), Image.open(path) as image:
+                with told_image(path), Image.open(path) as image:
                     pool.images.append(PoolImage(path, cast(float, mpp), image.size, own))
             except DataError as error:
                 if not path.is_dir():
@@ -121,7 +106,7 @@ def find_damaged(paths: Iterable[Path]) -> list[str]:
 
     def wrong(path: Path) -> str | None:
         try:
-            _pixels(path)
+            read_pixels(path)
         except DataError as error:
             return str(error)
         return None
@@ -197,7 +182,7 @@ def label_pieces(
     summary = filter_summary(entropies, keep, len(unread))
     if worker.rank == 0:
         _tell_unread(unread, len(chosen), folder)
-        (folder / "labels.json").write_text(json.dumps(summary, indent=1))
+        write_text(folder / "labels.json", json.dumps(summary, indent=1))
     return PatchFiles([folder / f"{k:07d}" for k in np.flatnonzero(keep)]), summary
 
 
