@@ -193,8 +193,8 @@ def _tell_unread(unread: Sequence[Piece], n: int, folder: Path) -> None:
     (folder / "damaged.txt").unlink(missing_ok=True)
     if names:
         (folder / "damaged.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-        told = f"of {len(names):,} images, such as {names[0]}; all are in {folder / 'damaged.txt'}"
-        say_now(f"warning: {len(unread):,} of {n:,} patches cannot be read and are left out: {told}")
+        told = f"such as of {names[0]}; {folder / 'damaged.txt'} names their images"
+        say_now(f"warning: {len(unread):,} of {n:,} patches cannot be read and are left out, {told}")
 
 
 def _label(image: NDArray[np.uint8], mpp: float, teacher: Teacher, stem: Path) -> float:
