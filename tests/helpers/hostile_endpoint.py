@@ -83,7 +83,12 @@ def _cut(handler: Asked) -> None:
     handler.wfile.write(_OK + b"Content-Length: 100\r\n\r\n{")
 
 
+def _say(reply: bytes) -> Callable[[Asked, int], None]:
+    return lambda handler, turn: handler.wfile.write(reply) and None
+
+
 _OK = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 HOSTILE: dict[str, Callable[[Asked, int], None]] = {
     "slow headers": dripped([_OK], b"X-Slow: 1\r\n"),
     "slow body": dripped([_OK, b"Content-Length: 100000\r\n\r\n"], b" "),
@@ -105,5 +110,11 @@ HOSTILE: dict[str, Callable[[Asked, int], None]] = {
     "a list": replies(b"[]"),
     "a number": replies(b'{"choices": [{"message": {"content": 7}}]}'),
     "cut off": lambda handler, turn: _cut(handler),
-    "no HTTP": lambda handler, turn: handler.wfile.write(b"hello\r\n\r\n"),
+    "no HTTP": _say(b"hello\r\n\r\n"),
+    "many headers": _say(_OK + b"X: a\r\n" * 1000 + b"\r\n"),
+    "long header": _say(_OK + b"X: " + b"a" * 100_000 + b"\r\n\r\n"),
+    "no chunk": _say(_CHUNKED + b"ZZZ\r\nabc\r\n"),
+    "endless chunk": dripped([_CHUNKED, b"-1\r\n"], b" " * 65_536, seconds=0.0),
+    "no address": replies("no", status=302, Location="http://["),
+    "hung up": lambda handler, turn: None,
 }

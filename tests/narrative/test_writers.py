@@ -3,14 +3,12 @@
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from helpers.drawn_profiles import facts_of
 from helpers.given_facts import example
 from helpers.hostile_endpoint import HOSTILE, replies, served
-from helpers.tiny_language_model import write_language_model
 
 from histome.config import NarrativeConfig, WriterName
 from histome.errors import UsageError
@@ -207,6 +205,13 @@ def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> N
         ("only thoughts", "it wrote nothing"),
         ("loop", "characters"),
         ("short loop", "no sentence of it can be kept"),
+        ("no HTTP", "not in HTTP that can be read: it does not begin as HTTP does"),
+        ("many headers", "answered, but not in HTTP that can be read: got more than 100 headers"),
+        ("long header", "not in HTTP that can be read: got more than 65536 bytes"),
+        ("no chunk", "not in HTTP that can be read: its end is missing, or a piece of it has no length"),
+        ("endless chunk", "larger than 1000000 bytes"),
+        ("no address", "answered 302"),
+        ("hung up", "closed the connection without an answer"),
     ],
 )
 def test_the_reason_is_the_right_one(how: str, reason: str) -> None:
@@ -261,65 +266,6 @@ def test_wrong_settings_are_told() -> None:
     ):
         with pytest.raises(UsageError, match=match):
             NarrativeConfig().updated(**changes)
-
-
-def test_a_folder_without_a_model_gives_the_grounded_text(tmp_path: Path) -> None:
-    found = write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
-    assert (found.asked, found.writer) == ("transformers", "grounded")
-    assert "no language model here" in found.note
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("weights", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", b"\xff" * 64])
-def test_weights_that_are_none_give_the_grounded_text(tmp_path: Path, weights: bytes) -> None:
-    pytest.importorskip("transformers", reason="needs the [train] extra")
-    (tmp_path / "config.json").write_text(
-        json.dumps({"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": 8})
-    )
-    (tmp_path / "model.safetensors").write_bytes(weights)
-    found = write(EXAMPLE, NarrativeConfig(writer="transformers", model=str(tmp_path)))
-    assert found.writer == "grounded"
-    assert "cannot be loaded" in found.note
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("broken", "reason"),
-    [
-        ("template", "the chat template or tokenizer failed (TemplateError)"),
-        ("layers", "the weights do not match config.json"),
-        ("heads", "cannot be loaded"),
-        ("quantized", "cannot be loaded"),
-        ("tokenizer", "cannot be loaded"),
-        ("device", "cannot run on 'mps'"),
-    ],
-)
-def test_a_broken_folder_gives_the_grounded_text(tmp_path: Path, broken: str, reason: str) -> None:
-    pytest.importorskip("transformers", reason="needs the [train] extra")
-    folder = write_language_model(tmp_path / "model", [prompt_of(EXAMPLE)], positions=8192)
-
-    def edited(name: str, **changes: object) -> None:
-        held = json.loads((folder / name).read_text())
-        (folder / name).write_text(json.dumps(held | changes))
-
-    match broken:
-        case "template":
-            edited("tokenizer_config.json", chat_template="{{ raise_exception('one system turn') }}")
-        case "layers":
-            edited("config.json", num_hidden_layers=5)
-        case "heads":
-            edited("config.json", num_attention_heads=0)
-        case "quantized":
-            edited("config.json", quantization_config={"quant_method": "gptq", "bits": 4})
-        case "tokenizer":
-            held = json.loads((folder / "tokenizer.json").read_text())
-            held["model"]["merges"] = ["a b c d"]
-            (folder / "tokenizer.json").write_text(json.dumps(held))
-    device = "mps" if broken == "device" else "cpu"
-    config = NarrativeConfig(writer="transformers", model=str(folder), device=device, max_tokens=16)
-    found = write(EXAMPLE, config)
-    assert found.writer == "grounded"
-    assert reason in found.note
 
 
 def test_json_and_back() -> None:

@@ -17,7 +17,7 @@ from helpers.tiny_language_model import write_language_model
 from histome.config import NarrativeConfig
 from histome.errors import ModelError, UsageError
 from histome.narrative.facts import Facts
-from histome.narrative.writers.language_models import WriterError, ask_folder, load_folder, prompt_of
+from histome.narrative.writers.language_models import WriterError, ask_model, load_folder, prompt_of
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.verified import write
 from histome.training.narrative.pairs import Pair, read_pairs
@@ -57,8 +57,9 @@ def taught(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_writes_what_it_was_taught(taught: Path) -> None:
+    model, tokenizer = load_folder(taught / MODEL)
     for pair in PAIRS:
-        assert ask_folder([pair.prompt], taught / MODEL) == pair.completion
+        assert ask_model(model, tokenizer, [pair.prompt]) == pair.completion
 
 
 def test_weights_are_safetensors_and_nothing_else(taught: Path) -> None:
@@ -286,7 +287,7 @@ def test_a_model_too_short_for_every_prompt(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="longer than the 8 tokens"):
         train_narrative(PAIRS, folder, tmp_path / "out")
     with pytest.raises(WriterError, match="the model reads 8"):
-        ask_folder([PAIRS[0].prompt], folder)
+        ask_model(*load_folder(folder), [PAIRS[0].prompt])
 
 
 def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:

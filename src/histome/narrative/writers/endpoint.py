@@ -6,9 +6,18 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPSConnection,
+    IncompleteRead,
+    InvalidURL,
+    RemoteDisconnected,
+    UnknownProtocol,
+)
 from queue import Empty, SimpleQueue
-from typing import IO, Any
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -16,7 +25,7 @@ from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Reque
 from histome.narrative.writers.language_models import WriterError, messages
 
 API_KEY = "HISTOME_API_KEY"
-_MOST_BYTES = 1_000_000
+_MOST_BYTES, _PIECE_BYTES = 1_000_000, 65_536
 
 
 def ask_endpoint(
@@ -55,16 +64,44 @@ def ask_endpoint(
         raise WriterError("the endpoint's address is not valid") from None
     try:
         reply = _Call(request, timeout_s).answer()
+    except (HTTPException, OSError, ValueError) as error:
+        raise WriterError(_why(error, timeout_s)) from None
+    try:
         content = json.loads(reply.decode("utf-8"))["choices"][0]["message"]["content"]
-    except HTTPError as error:
-        error.close()
-        raise WriterError(f"the endpoint answered {error.code}") from None
-    except (URLError, HTTPException, TimeoutError, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise WriterError(f"the endpoint cannot be reached ({type(reason).__name__})") from None
     except (ValueError, LookupError, TypeError, RecursionError):
         raise WriterError("the endpoint's answer is not that of an OpenAI-compatible server") from None
     return content.strip() if isinstance(content, str) else ""
+
+
+def _why(error: Exception, timeout_s: float) -> str:
+    """Return why there is no answer in words of ours: a server may repeat the key that it was sent."""
+    match error:
+        case HTTPError():
+            error.close()
+            return f"the endpoint answered {error.code}"
+        case InvalidURL():
+            return "the endpoint's address is not valid"
+        case URLError() if not isinstance(error.reason, TimeoutError):
+            return f"the endpoint cannot be reached ({type(error.reason).__name__})"
+        case RemoteDisconnected():
+            return "the endpoint closed the connection without an answer"
+        case TimeoutError() | URLError():
+            return _late(timeout_s)
+        case OSError():
+            return f"the connection to the endpoint broke ({type(error).__name__})"
+        case IncompleteRead():
+            told = "its end is missing, or a piece of it has no length"
+        case BadStatusLine() | UnknownProtocol():
+            told = "it does not begin as HTTP does"
+        case HTTPException():
+            told = str(error)  # http.client's own words: how many headers, how long a line
+        case _:
+            told = type(error).__name__
+    return f"the endpoint answered, but not in HTTP that can be read: {told}"
+
+
+def _late(timeout_s: float) -> str:
+    return f"the endpoint gave no whole answer in {timeout_s:g} s"
 
 
 class _Call:
@@ -82,7 +119,7 @@ class _Call:
             outcome = self.outcome.get(timeout=self.timeout_s)
         except Empty:
             self._hang_up()
-            raise WriterError(f"the endpoint gave no whole answer in {self.timeout_s:g} s") from None
+            raise WriterError(_late(self.timeout_s)) from None
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -91,10 +128,7 @@ class _Call:
         try:
             opener = build_opener(_NoRedirect(), _Plain(self.connections), _Secure(self.connections))
             with opener.open(self.request, timeout=self.timeout_s) as reply:
-                text = reply.read(_MOST_BYTES + 1)
-            if len(text) > _MOST_BYTES:
-                raise WriterError(f"the endpoint's answer is larger than {_MOST_BYTES} bytes")
-            self.outcome.put(text)
+                self.outcome.put(_read(reply))
         except Exception as error:  # whatever it is, the thread that asked has to know
             self.outcome.put(error)
 
@@ -104,6 +138,16 @@ class _Call:
             if connection.sock is not None:
                 with suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _read(reply: Any) -> bytes:
+    """Return the bytes of a reply, read in small pieces: a chunk of length -1 has no end."""
+    text = bytearray()
+    while piece := reply.read1(_PIECE_BYTES):
+        text += piece
+        if len(text) > _MOST_BYTES:
+            raise WriterError(f"the endpoint's answer is larger than {_MOST_BYTES} bytes")
+    return bytes(text)
 
 
 def _kept(made: Callable[..., HTTPConnection], opened: list[HTTPConnection]) -> Callable[..., HTTPConnection]:
@@ -141,10 +185,9 @@ class _Secure(HTTPSHandler):
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """A redirect is an error: it would carry the key to another host."""
+    """A redirect is an error, its address unread: it would carry the key to another host."""
 
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> None:
+    def http_error_302(self, *reply: Any) -> None:
         """Follow none."""
-        return
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302

@@ -48,52 +48,19 @@ def cleaned(text: str) -> str:
     return text
 
 
-def ask_folder(
-    turns: Sequence[str],
-    folder: str | Path,
-    *,
-    max_tokens: int = 600,
-    timeout_s: float = 600.0,
-    device: str = "cpu",
-    dtype: str = "float32",
-) -> str:
-    """Return what a causal language model on this machine writes, word by likeliest word.
+def ask_model(model: Any, tokenizer: Any, turns: Sequence[str], *, max_tokens: int = 600) -> str:
+    """Return what a loaded model writes, word by likeliest word; a chat template of the tokenizer is used.
 
-    Nothing is downloaded, no code of the folder is run. A chat template of the tokenizer is used.
+    `turns` are the prompt and then, in turn, what the model wrote and what it is answered. Nothing here has a
+    time: a template may loop for ever (see `model_process`).
 
-    Parameters
-    ----------
-    turns : sequence of str
-        The prompt; then, in turn, what the model wrote and what it is answered.
-    folder : str or Path
-        Holds config.json, tokenizer and weights as safetensors.
-
-    Raises
-    ------
-    ModelError
-        There is no language model in the folder, or it cannot be loaded.
-    UsageError
-        The `train` extra is missing.
-    WriterError
-        The prompt is longer than the model reads, or the model fails.
+    Raises WriterError where the prompt is longer than the model reads, and where template or model fail.
     """
-    model, tokenizer = load_folder(folder, dtype=dtype)
-    try:
-        model = model.to(device)
-    except (RuntimeError, AssertionError) as error:  # no such device, or no room there
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{folder}: the language model cannot run on {device!r} ({reason})") from error
-    return ask_model(model, tokenizer, turns, max_tokens=max_tokens, timeout_s=timeout_s)
+    return text_of(model, tokenizer, tokens_of(tokenizer, turns), max_tokens=max_tokens)
 
 
-def ask_model(
-    model: Any, tokenizer: Any, turns: Sequence[str], *, max_tokens: int = 600, timeout_s: float = 600.0
-) -> str:
-    """Return what a loaded model writes; arguments and WriterError as of `ask_folder`."""
-    try:
-        tokens, device = _tokens(tokenizer, turns), model.device
-    except Exception as error:  # a chat template is a program of the folder's
-        raise WriterError(f"the chat template or tokenizer failed ({type(error).__name__})") from error
+def text_of(model: Any, tokenizer: Any, tokens: Any, *, max_tokens: int) -> str:
+    """Return what a loaded model writes after these tokens; raises WriterError as `ask_model`."""
     length = tokens["input_ids"].shape[1]
     room = room_of(model) or length + max_tokens
     if length >= room:
@@ -101,10 +68,9 @@ def ask_model(
     end = tokenizer.eos_token_id
     try:
         out = model.generate(
-            input_ids=tokens["input_ids"].to(device),
-            attention_mask=tokens["attention_mask"].to(device),
+            input_ids=tokens["input_ids"].to(model.device),
+            attention_mask=tokens["attention_mask"].to(model.device),
             max_new_tokens=min(max_tokens, room - length),
-            max_time=timeout_s,
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end,
             return_dict_in_generate=False,
@@ -121,12 +87,18 @@ def room_of(model: Any) -> int | None:
     )
 
 
-def _tokens(tokenizer: Any, turns: Sequence[str]) -> Any:
-    """Return the tokens of a conversation: by the chat template, else one turn after another."""
-    if getattr(tokenizer, "chat_template", None):
+def tokens_of(tokenizer: Any, turns: Sequence[str]) -> Any:
+    """Return the tokens of a conversation: by the chat template, else one turn after another.
+
+    Raises WriterError where template or tokenizer fail: the first is a program of the folder's.
+    """
+    try:
+        if not getattr(tokenizer, "chat_template", None):
+            return tokenizer("\n".join(turns), return_tensors="pt")
         text = tokenizer.apply_chat_template(messages(turns), tokenize=False, add_generation_prompt=True)
         return tokenizer(text, return_tensors="pt", add_special_tokens=False)
-    return tokenizer("\n".join(turns), return_tensors="pt")
+    except Exception as error:
+        raise WriterError(f"the chat template or tokenizer failed ({type(error).__name__})") from error
 
 
 def messages(turns: Sequence[str]) -> list[dict[str, str]]:
@@ -134,13 +106,21 @@ def messages(turns: Sequence[str]) -> list[dict[str, str]]:
     return [{"role": ("user", "assistant")[k % 2], "content": text} for k, text in enumerate(turns)]
 
 
-def load_folder(folder: str | Path, *, dtype: str = "float32") -> tuple[Any, Any]:
-    """Return (model, tokenizer) of a folder; raises as `ask_folder` does."""
-    folder = Path(folder)
-    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+def check_folder(folder: str | Path) -> None:
+    """Raise ModelError where a folder has no language model."""
+    if not (Path(folder) / "config.json").is_file() or not list(Path(folder).glob("*.safetensors")):
         raise ModelError(
             f"{folder}: no language model here; give a folder with config.json, a tokenizer and *.safetensors"
         )
+
+
+def load_folder(folder: str | Path, *, device: str = "cpu", dtype: str = "float32") -> tuple[Any, Any]:
+    """Return (model, tokenizer) of a folder: config.json, tokenizer and weights as safetensors.
+
+    Nothing is downloaded, no code of the folder is run. Raises ModelError where there is no language model in
+    the folder, or it cannot be loaded or run on the device; UsageError without the `train` extra.
+    """
+    check_folder(folder)
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
@@ -161,4 +141,8 @@ def load_folder(folder: str | Path, *, dtype: str = "float32") -> tuple[Any, Any
     if missing := sorted(loaded["missing_keys"]):
         what = f"{len(missing)} tensors are missing, such as {missing[0]}"
         raise ModelError(f"{folder}: the weights do not match config.json ({what})")
-    return getattr(model, _CASTS[dtype])().eval(), tokenizer
+    try:
+        return getattr(model, _CASTS[dtype])().eval().to(device), tokenizer
+    except (RuntimeError, AssertionError) as error:  # no such device, or no room there
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{folder}: the language model cannot run on {device!r} ({reason})") from error

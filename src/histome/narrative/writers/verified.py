@@ -1,7 +1,7 @@
 """One function that writes a narrative, whoever holds the pen, with the verifier in front of every text."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from histome.config import NarrativeConfig
@@ -12,7 +12,7 @@ from histome.narrative.verifier import Checked, Verdict, verify
 from histome.narrative.writers.language_models import WriterError, cleaned, prompt_of
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.slide import describe_slide
-from histome.narrative.writers.table import WRITERS
+from histome.narrative.writers.table import WRITERS, Ask
 
 _MOST_FAULTS = 20  # that a model is told of
 _SHOWN = 300  # characters of a sentence in a note or a list
@@ -29,12 +29,13 @@ def write(facts: Facts, config: NarrativeConfig | None = None) -> Narrative:
     uncertain is always added.
     """
     config = config or NarrativeConfig()
-    grounded, ask = grounded_sentences(facts), WRITERS[config.writer].ask
-    if ask is None:
+    grounded, asked = grounded_sentences(facts), WRITERS[config.writer].asked
+    if asked is None:
         checked = verify_sentences([sentence.text for sentence in grounded], facts)
         return Narrative(tuple(grounded), **_counted(checked))
     try:
-        verdict = _asked(facts, config, ask)
+        with asked(config) as ask:
+            verdict = _verdict(facts, ask, retry=config.retry)
     except (WriterError, ModelError) as error:
         return _fall_back(grounded, config.writer, str(error))
     return review(verdict, facts, grounded, config)
@@ -50,19 +51,17 @@ def verify_sentences(sentences: Sequence[str], facts: Facts) -> Verdict:
     return Verdict(tuple(one for text in sentences for one in verify(text, facts).sentences))
 
 
-def _asked(
-    facts: Facts, config: NarrativeConfig, ask: Callable[[Sequence[str], NarrativeConfig], str]
-) -> Verdict:
+def _verdict(facts: Facts, ask: Ask, *, retry: bool) -> Verdict:
     """Return the verdict on a model's text, or on its second one where that is better."""
     prompt = prompt_of(facts)
-    text = cleaned(ask([prompt], config))
+    text = cleaned(ask([prompt]))
     if not text:
         raise WriterError("it wrote nothing")
     first = _once(verify(text, facts))
-    if not config.retry or not first.unsupported:
+    if not retry or not first.unsupported:
         return first
     try:
-        again = cleaned(ask([prompt, text, _faults(first)], config))
+        again = cleaned(ask([prompt, text, _faults(first)]))
     except (WriterError, ModelError) as error:
         _log.info("narrative: no second text (%s)", error)
         return first

@@ -1,0 +1,236 @@
+"""A language model on this machine as writer: loaded once, in silence, in its time."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.given_facts import example
+from helpers.tiny_language_model import write_language_model
+
+from histome.config import NarrativeConfig
+from histome.errors import ModelError
+from histome.narrative.facts import Facts
+from histome.narrative.writers import model_process
+from histome.narrative.writers.language_models import WriterError, ask_model, load_folder, prompt_of
+from histome.narrative.writers.model_process import model_asked
+from histome.narrative.writers.verified import write
+
+EXAMPLE = Facts.of_patch(example())
+EXTRA = "needs the [train] extra"
+PATIENT_S = 500.0  # other processes may have the machine
+
+
+def asked_of(folder: Path, device: str = "cpu", timeout_s: float = PATIENT_S) -> NarrativeConfig:
+    options = {"device": device, "timeout_s": timeout_s, "max_tokens": 16}
+    return NarrativeConfig(writer="transformers", model=str(folder), **options)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("transformers", reason=EXTRA)
+    folder = tmp_path_factory.mktemp("writer") / "model"
+    return write_language_model(folder, [prompt_of(EXAMPLE)], positions=8192)
+
+
+# The process as it is, with a model that says how often one was loaded; `bare` is no process of ours.
+STAND_IN = """
+import sys, time
+from histome.narrative.writers import model_process as m
+loads = []
+def load_folder(*given, **options):
+    print("Loading weights: 100%")
+    print("a warning", file=sys.stderr)
+    loads.append(1)
+    return "model", "tokenizer"
+def tokens_of(tokenizer, turns):
+    while turns[-1] == "loop": pass
+    return turns
+m.load_folder, m.tokens_of = load_folder, tokens_of
+m.text_of = lambda model, tokenizer, tokens, max_tokens: f"{len(loads)} {tokens} {max_tokens}"
+m._ORPHAN_S = 0.5
+m.main()
+"""
+BARE = """
+import json, os, sys, time
+def say(**reply): print(json.dumps(reply), flush=True)
+"""
+
+
+def plays(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let a script stand for the process of the model."""
+    monkeypatch.setattr(model_process, "_CHILD", (sys.executable, "-c", script))
+    monkeypatch.setattr(model_process, "check_folder", lambda folder: None)
+
+
+def is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_model_is_loaded_once_and_what_it_prints_goes_to_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    plays(monkeypatch, STAND_IN)
+    with model_asked(asked_of(Path("m\u00f6del"))) as ask:
+        assert ask(["a"]) == "1 ['a'] 16"
+        assert ask(["a", "b", "\u00e9"]) == "1 ['a', 'b', '\u00e9'] 16"
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert caplog.text.count("language model: Loading weights: 100%") == 1
+    assert "language model: a warning" in caplog.text
+
+
+def test_a_text_and_its_second_one_are_of_one_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "m.text_of = lambda *given, **options: f'Dead cells make up {39 + len(loads)} % of the cells.'"
+    plays(monkeypatch, STAND_IN.replace("m._ORPHAN_S", f"{told}\nm._ORPHAN_S"))
+    found = write(EXAMPLE, asked_of(Path("model")))
+    assert [dropped.text for dropped in found.dropped] == ["Dead cells make up 40 % of the cells."]
+
+
+def test_where_the_time_was_over_is_told_and_the_process_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays(
+        monkeypatch,
+        BARE + "for _ in 'ab': sys.stdin.readline()\nsay(where='while it was loaded')\n"
+        "say(text=str(os.getpid()))\ntime.sleep(600)",
+    )
+    with model_asked(asked_of(Path("model"), timeout_s=10)) as ask:
+        process = int(ask(["a"]))
+        assert not is_gone(process)
+        with pytest.raises(WriterError, match="no whole text in 10 s: its time was over while it was loaded"):
+            ask(["a", "b", "c"])
+    assert is_gone(process)
+
+
+def test_loading_is_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays(monkeypatch, STAND_IN.replace("loads.append(1)", "time.sleep(600)"))
+    started = time.monotonic()
+    found = write(EXAMPLE, asked_of(Path("model"), timeout_s=3))
+    assert time.monotonic() - started < 60
+    assert (found.writer, found.sentences) == ("grounded", write(EXAMPLE).sentences)
+    assert "gave no whole text in 3 s: its time was over while it " in found.note
+
+
+def test_a_question_that_nobody_reads_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe holds 64 kB: to write more waits."""
+    plays(monkeypatch, "import time; time.sleep(600)")
+    with (
+        model_asked(asked_of(Path("model"), timeout_s=1)) as ask,
+        pytest.raises(WriterError, match="in 1 s: its time was over while it began"),
+    ):
+        ask(["a" * 1_000_000])
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("os.kill(os.getpid(), 9)", r"its process ended while it began \(exit code -9\)"),
+        ("say(where='while it wrote'); os._exit(3)", r"ended while it wrote \(exit code 3\)"),
+        ("print('no JSON')", "ended while it began"),
+        ("say(refused='WriterError', reason='the prompt is long')", "the prompt is long"),
+        ("say(refused='ModelError', reason='the weights do not match')", "the weights do not match"),
+    ],
+)
+def test_a_process_that_ends_is_no_end_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    plays(monkeypatch, BARE + script)
+    with model_asked(asked_of(Path("model"))) as ask, pytest.raises(Exception, match=reason) as ended:
+        ask(["a"])
+    assert isinstance(ended.value, ModelError | WriterError)
+
+
+def test_a_process_that_nobody_ends_ends_itself() -> None:
+    lines = [json.dumps(asked_of(Path("model"), timeout_s=0.5).model_dump(mode="json")), '["loop"]']
+    command = [sys.executable, "-c", STAND_IN]
+    found = subprocess.run(command, input="\n".join(lines), text=True, capture_output=True, timeout=120)
+    assert found.returncode == 1
+    assert "tokens_of" in found.stderr
+
+
+@pytest.mark.slow
+def test_the_real_one_says_nothing(
+    model: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    with model_asked(asked_of(model)) as ask:
+        assert ask(["Prompt."]) == ask_model(*load_folder(model), ["Prompt."], max_tokens=16)
+        capfd.readouterr()  # of the second loading, which is here
+        ask(["Prompt.", "a", "b"])
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert "Loading weights" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_template_that_never_ends_is_ended(model: Path, tmp_path: Path) -> None:
+    loop = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
+    folder = shutil.copytree(model, tmp_path / "loop")
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"chat_template": loop}))
+    found = write(EXAMPLE, asked_of(folder, timeout_s=15))
+    assert found.sentences == write(EXAMPLE).sentences
+    assert "no whole text in 15 s: its time was over " in found.note
+
+
+def test_a_folder_without_a_model_gives_the_grounded_text(tmp_path: Path) -> None:
+    found = write(EXAMPLE, asked_of(tmp_path))
+    assert (found.asked, found.writer) == ("transformers", "grounded")
+    assert "no language model here" in found.note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", b"\xff" * 64])
+def test_weights_that_are_none_are_told(tmp_path: Path, weights: bytes) -> None:
+    pytest.importorskip("transformers", reason=EXTRA)
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": 8})
+    )
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("template", "the chat template or tokenizer failed (TemplateError)"),
+        ("layers", "the weights do not match config.json"),
+        ("heads", "cannot be loaded"),
+        ("quantized", "cannot be loaded"),
+        ("tokenizer", "cannot be loaded"),
+        ("device", "cannot run on 'mps'"),
+    ],
+)
+def test_a_broken_folder_is_told(model: Path, tmp_path: Path, broken: str, reason: str) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+
+    def edited(name: str, **changes: object) -> None:
+        held = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(held | changes))
+
+    match broken:
+        case "template":
+            edited("tokenizer_config.json", chat_template="{{ raise_exception('one system turn') }}")
+        case "layers":
+            edited("config.json", num_hidden_layers=5)
+        case "heads":
+            edited("config.json", num_attention_heads=0)
+        case "quantized":
+            edited("config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+        case "tokenizer":
+            held = json.loads((folder / "tokenizer.json").read_text())
+            held["model"]["merges"] = ["a b c d"]
+            (folder / "tokenizer.json").write_text(json.dumps(held))
+    device = "mps" if broken == "device" else "cpu"
+    with pytest.raises((ModelError, WriterError), match=re.escape(reason)):
+        ask_model(*load_folder(folder, device=device), ["Prompt."], max_tokens=16)
