@@ -120,6 +120,22 @@ def test_a_slide_without_a_limit_of_memory_is_seldom_looked_at(
     assert 2 < len(looks) < 15
 
 
+def test_memory_of_a_process_that_it_began_counts(tmp_path: Path) -> None:
+    """A language model that writes the narrative has a process of its own."""
+    inner = "held = bytes(1) * 300_000_000; print(flush=True); input()"
+    code = (
+        "import json, subprocess as s, sys, time; input(); "
+        f"begun = s.Popen([sys.executable, '-c', {inner!r}], stdin=s.PIPE, stdout=s.PIPE); "
+        "begun.stdout.readline(); time.sleep(20)"
+    )
+    (slide,) = draw_stubs(tmp_path / "slides", "ok")
+    order = Order(slide, str(tmp_path / "out"), {}, [], 1, Cache(tmp_path, 1.0))
+    limits = Limits(minutes=0.3, memory_gb=0.2)
+    ended = supervise.run_order(order, limits, command=(sys.executable, "-c", code))
+    assert "it took more than 0.2 GB of memory" in ended.reason
+    assert ended.memory_gb > 0.2
+
+
 def test_a_killed_process_is_begun_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     slides = draw_stubs(tmp_path / "slides", "ok", "slow", "ok")
     killed: list[int] = []

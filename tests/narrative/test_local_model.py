@@ -103,10 +103,10 @@ def test_where_the_time_was_over_is_told_and_the_process_is_gone(monkeypatch: py
         BARE + "for _ in 'ab': sys.stdin.readline()\nsay(where='while it was loaded')\n"
         "say(text=str(os.getpid()))\ntime.sleep(600)",
     )
-    with model_asked(asked_of(Path("model"), timeout_s=10)) as ask:
+    with model_asked(asked_of(Path("model"), timeout_s=5)) as ask:
         process = int(ask(["a"]))
         assert not is_gone(process)
-        with pytest.raises(WriterError, match="no whole text in 10 s: its time was over while it was loaded"):
+        with pytest.raises(WriterError, match="no whole text in 5 s: its time was over while it was loaded"):
             ask(["a", "b", "c"])
     assert is_gone(process)
 
@@ -133,7 +133,7 @@ def test_a_question_that_nobody_reads_has_a_time(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("os.kill(os.getpid(), 9)", r"its process ended while it began \(exit code -9\)"),
+        ("os.kill(os.getpid(), 9)", r"its process ended while it began \(exit code -9: .* memory is short\)"),
         ("say(where='while it wrote'); os._exit(3)", r"ended while it wrote \(exit code 3\)"),
         ("print('no JSON')", "ended while it began"),
         ("say(refused='WriterError', reason='the prompt is long')", "the prompt is long"),
@@ -147,6 +147,12 @@ def test_a_process_that_ends_is_no_end_of_the_run(
     with model_asked(asked_of(Path("model"))) as ask, pytest.raises(Exception, match=reason) as ended:
         ask(["a"])
     assert isinstance(ended.value, ModelError | WriterError)
+
+
+def test_a_process_that_cannot_be_begun_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays(monkeypatch, "")
+    monkeypatch.setattr(model_process, "_CHILD", ("/no/such/python",))
+    assert "no process can be begun for it" in write(EXAMPLE, asked_of(Path("model"))).note
 
 
 def test_a_process_that_nobody_ends_ends_itself() -> None:

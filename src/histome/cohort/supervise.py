@@ -150,11 +150,28 @@ def _end(child: "subprocess.Popen[str]") -> None:
 
 
 def _most_bytes(process: int) -> int:
-    """Return the most memory that a process has held so far."""
+    """Return the most memory that a process has held so far, with what it began where that is more."""
+    begun = sum(map(_most_bytes, _begun_by(process)))
+    return max(_status_bytes(process, "VmHWM"), begun and begun + _status_bytes(process, "VmRSS"))
+
+
+def _begun_by(process: int) -> list[int]:
+    """Return what a process's first thread began and what still runs: a language model of the narrative.
+
+    To look at all threads took 0.6 ms where there are 24, and this is done ten times a second.
+    """
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:  # it has just ended, or this is no Linux
+        return []
+
+
+def _status_bytes(process: int, name: str) -> int:
+    """Return a size that the system tells of a process; 0 where it is gone, or this is no Linux."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):  # it has just ended, or this is no Linux
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    except (OSError, StopIteration):
         return 0
 
 

@@ -17,7 +17,7 @@ from http.client import (
     UnknownProtocol,
 )
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -187,7 +187,7 @@ class _Secure(HTTPSHandler):
 class _NoRedirect(HTTPRedirectHandler):
     """A redirect is an error, its address unread: it would carry the key to another host."""
 
-    def http_error_302(self, *reply: Any) -> None:
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any) -> None:
         """Follow none."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302

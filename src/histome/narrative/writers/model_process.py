@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from histome.config import NarrativeConfig
-from histome.errors import ModelError, UsageError
+from histome.errors import ModelError, UsageError, disk_reason
 from histome.narrative.writers.language_models import (
     WriterError,
     check_folder,
@@ -31,6 +31,7 @@ from histome.narrative.writers.language_models import (
 _CHILD = (sys.executable, "-P", "-m", "histome.narrative.writers.model_process")
 _REFUSALS = {kind.__name__: kind for kind in (ModelError, UsageError, WriterError)}
 _ORPHAN_S = 10.0  # that a process may outlive its time, where the one that would end it is gone
+_SIGKILL = 9
 _LAST_WORDS_S = 5.0  # read at once, but where a process that the library began still holds the pipe
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,10 @@ def model_asked(config: NarrativeConfig) -> Iterator[Callable[[Sequence[str]], s
     check_folder(config.model or "")
     pipe = subprocess.PIPE
     options = {"text": True, "encoding": "utf-8", "errors": "replace", "env": _quiet()}
-    child = subprocess.Popen(_CHILD, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+    try:
+        child = subprocess.Popen(_CHILD, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+    except OSError as error:
+        raise WriterError(f"no process can be begun for it ({disk_reason(error)})") from error
     talk = _Talk(child, config)
     listener = threading.Thread(target=talk.listen, daemon=True)
     listener.start()
@@ -105,7 +109,9 @@ class _Talk:
                     self._replies.put(reply)
                     return
                 self._where = reply["where"]
-        reason = f"its process ended {self._where} (exit code {self._child.wait()})"
+        code = self._child.wait()
+        short = ": the system kills where memory is short" if code == -_SIGKILL else ""
+        reason = f"its process ended {self._where} (exit code {code}{short})"
         self._replies.put({"refused": WriterError.__name__, "reason": reason})
 
     def _send(self) -> None:
