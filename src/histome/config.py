@@ -270,7 +270,7 @@ class NarrativeConfig(Settings):
         The language model's folder, or its name at the endpoint; the endpoint's base address, such as
         http://localhost:8000/v1, without name, password or query.
     timeout_s : float, s
-        How long a language model is waited for, an answer in all.
+        How long a language model is waited for, a whole answer; of one on this machine with its loading.
     max_tokens, retry : int, bool
         The longest text that is asked for; whether a model is told once which sentences failed, and why.
     device, dtype : str

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 from helpers.given_facts import example
 
-from histome.errors import UsageError
-from histome.validation.narrative import Case, rater_agreement, read_cases, read_ratings, score_narratives
+from histome.errors import DataError, UsageError
+from histome.validation.narrative import (
+    Case,
+    case_doubts,
+    rater_agreement,
+    rating_doubts,
+    read_cases,
+    read_ratings,
+    score_narratives,
+)
 
 pytest.importorskip("sacrebleu", reason="needs the [validate] extra")
 pytest.importorskip("rouge_score", reason="needs the [validate] extra")
@@ -21,7 +29,21 @@ def test_equal_texts_have_full_scores() -> None:
     assert found.bleu_4 == pytest.approx(100.0)
     assert found.rouge_l.value == pytest.approx(1.0)
     assert found.supported is None
-    assert (found.cases, found.sentences) == (3, 0)
+    assert (found.cases, found.sentences, found.with_facts) == (3, 0, 0)
+    assert found.undefined == "no facts were given"
+    assert case_doubts([Case(text, text, None)]) == []
+
+
+def test_an_empty_text_is_no_missing_fact() -> None:
+    empty = Case("a", " ", example(), "cases.jsonl: line 2")
+    found = score_narratives([empty], rng=RNG)
+    assert (found.supported, found.with_facts) == (None, 1)
+    assert found.undefined == "the texts have no sentence to check"
+    doubts = case_doubts([Case("", "There are 5 cells.", None, "cases.jsonl: line 1"), empty])
+    assert [doubt.partition(";")[0] for doubt in doubts] == [
+        "cases.jsonl: line 2: the hypothesis is empty (1 of 2 hypotheses are empty)",
+        "cases.jsonl: line 1: the reference is empty (1 of 2 references are empty)",
+    ]
 
 
 def test_scores_counted_by_hand() -> None:
@@ -42,7 +64,7 @@ def test_the_rates_are_of_all_sentences() -> None:
         Case("a", "No facts here: 12 %.", None),
     ]
     found = score_narratives(cases, rng=RNG)
-    assert found.sentences == 4
+    assert (found.sentences, found.with_facts, found.undefined) == (4, 2, "")
     rates = (found.supported, found.contradicted, found.not_checkable)
     assert [rate and rate.value for rate in rates] == [0.5, 0.25, 0.25]
     assert found.supported is not None
@@ -80,11 +102,33 @@ def test_a_line_that_is_no_case_is_named(tmp_path: Path, line: str) -> None:
 def test_two_raters(tmp_path: Path) -> None:
     path = tmp_path / "raters.csv"
     path.write_text("item,a,b\n1,yes,yes\n2,no,yes\n3,no,no\n4,,no\n")
-    first, second = read_ratings(path)
-    assert (first, second) == (["yes", "no", "no"], ["yes", "yes", "no"])
-    found = rater_agreement(first, second, rng=RNG)
+    ratings = read_ratings(path)
+    assert ratings == (["yes", "no", "no"], ["yes", "yes", "no"], ("a", "b"))
+    assert rating_doubts(ratings) == []
+    found = rater_agreement(ratings.first, ratings.second, rng=RNG)
+    assert found.undefined == ""
     assert found.items == 3
     assert found.agreement == pytest.approx(2 / 3)
+
+
+def test_why_a_kappa_has_no_value() -> None:
+    found = rater_agreement(["yes"] * 3, ["yes"] * 3, rng=RNG)
+    assert np.isnan(found.kappa.value)
+    assert (found.agreement, found.undefined) == (
+        1.0,
+        "both gave every item the label 'yes', as chance would",
+    )
+
+
+def test_columns_that_are_no_two_raters(tmp_path: Path) -> None:
+    path = tmp_path / "raters.csv"
+    path.write_text("a,b,remark\nyes,no,fine\nno,no,good\n")
+    assert rating_doubts(read_ratings(path)) == [
+        "'b' and 'remark' have no label in common: are the last two columns the raters?"
+    ]
+    path.write_text("a,b\nyes,Yes\n")
+    with pytest.raises(DataError, match="'Yes' and 'yes' differ by case alone"):
+        read_ratings(path)
 
 
 @pytest.mark.parametrize("content", ["a\n1\n", "a,b\n1\n", "a,b\n,1\n", ""])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histome.cli import console
+from histome.cli.validation.narrative import narrative
 from histome.cli.validation.pages import compared, print_rows, write_sections
 from histome.cli.validation.positivity import positivity
 from histome.cli.validation.register import register, transfer
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from histome.validation.raters.match import Placed
     from histome.validation.raters.page import Section
     from histome.validation.raters.votes import Answers
-    from histome.validation.resampling import Estimate
 
 _Votes = Annotated[
     Path,
@@ -66,53 +66,14 @@ validate.command(
 )(positivity)
 
 
+validate.command(
+    epilog=console.examples("validate narrative cases.jsonl", "validate narrative --raters labels.csv")
+)(narrative)
+
+
 @validate.callback()
 def validate_group() -> None:
     """Compare results with what people said."""
-
-
-@validate.command(
-    epilog=console.examples("validate narrative cases.jsonl", "validate narrative --raters labels.csv")
-)
-def narrative(
-    cases: Annotated[
-        Path | None,
-        typer.Argument(metavar="[CASES]", help="JSONL: reference, hypothesis and, if any, facts on a line."),
-    ] = None,
-    raters: Annotated[
-        Path | None, typer.Option(help="CSV: the last two columns are two raters' labels, a row an item.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-) -> None:
-    """Score narratives: BLEU-4, ROUGE-L, sentences that facts support; and Cohen's kappa of two raters."""
-    if cases is None and raters is None:
-        raise UsageError("give CASES, --raters or both")
-    with console.extra("validate"):
-        import numpy as np
-
-        from histome.validation import narrative as scores
-
-        if cases is not None:
-            found = scores.score_narratives(scores.read_cases(cases), rng=np.random.default_rng(seed))
-            console.print_result(f"cases               {found.cases}")
-            console.print_result(f"BLEU-4              {found.bleu_4:.2f}  ({found.bleu_signature})")
-            console.print_result(f"ROUGE-L             {_with_interval(found.rouge_l)}")
-            for state in ("supported", "contradicted", "not_checkable"):
-                rate = getattr(found, state)
-                told = "no facts were given" if rate is None else _with_interval(rate)
-                console.print_result(f"{state.replace('_', ' '):<18}  {told}")
-            console.print_result(f"sentences           {found.sentences}")
-        if raters is not None:
-            two = scores.rater_agreement(*scores.read_ratings(raters), rng=np.random.default_rng(seed))
-            kappa = _with_interval(two.kappa)
-            console.print_result(f"Cohen's kappa       {kappa}, agreement {two.agreement:.3f}")
-
-
-def _with_interval(estimate: "Estimate") -> str:
-    value, low, high, n = estimate
-    # Drawn from one, all draws are the same.
-    told = f"95 % {low:.3f} to {high:.3f}" if n > 1 else "no interval"
-    return f"{value:.3f}  ({told}, n = {n})"
 
 
 @validate.command(epilog=console.examples("validate agreement votes.csv -o agreement --units slide"))

@@ -15,6 +15,7 @@ from histome.errors import UsageError
 from histome.narrative.facts import Facts
 from histome.narrative.verifier import Tally, Verdict, verify
 from histome.validation.agreement import cohen_kappa
+from histome.validation.raters.votes import check_case
 from histome.validation.resampling import Estimate, bootstrap, ratio
 
 
@@ -39,7 +40,9 @@ class NarrativeScores(NamedTuple):
     rouge_l : Estimate, 0-1
         Mean F1 of the longest common subsequence.
     supported, contradicted, not_checkable : Estimate or None, 0-1
-        Such sentences / all sentences of the cases with facts; None without.
+        Such sentences / all sentences of the cases with facts; None where there is none.
+    sentences, with_facts : int
+        Of the cases with facts, and how many these are.
     """
 
     cases: int
@@ -50,6 +53,14 @@ class NarrativeScores(NamedTuple):
     contradicted: Estimate | None
     not_checkable: Estimate | None
     sentences: int
+    with_facts: int
+
+    @property
+    def undefined(self) -> str:
+        """Why no share of the sentences has a value; empty where they have."""
+        if self.sentences:
+            return ""
+        return "the texts have no sentence to check" if self.with_facts else "no facts were given"
 
 
 def read_cases(path: str | Path) -> list[Case]:
@@ -108,7 +119,21 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
         contradicted,
         not_checkable,
         sentences,
+        len(verdicts),
     )
+
+
+def case_doubts(cases: Sequence[Case]) -> list[str]:
+    """One line each: texts that are empty, which lowers the scores."""
+    doubts = []
+    for name, plural in (("hypothesis", "hypotheses"), ("reference", "references")):
+        empty = [case for case in cases if not getattr(case, name).strip()]
+        if empty:
+            count = f"{len(empty)} of {len(cases)} {plural} are empty"
+            doubts.append(
+                f"{empty[0].place}: the {name} is empty ({count}); BLEU-4 and ROUGE-L are lower by it"
+            )
+    return doubts
 
 
 def _verdict(case: Case) -> Verdict:
@@ -121,18 +146,31 @@ def _verdict(case: Case) -> Verdict:
         ) from error
 
 
+class Ratings(NamedTuple):
+    """Two raters' labels of the same items, and what their columns are called."""
+
+    first: list[str]
+    second: list[str]
+    names: tuple[str, str]
+
+
 class RaterAgreement(NamedTuple):
-    """Cohen's kappa of two raters with its interval (over items), the share they agree on, and n."""
+    """Cohen's kappa of two raters with its interval (over items), the share they agree on, and n.
+
+    `undefined` says why kappa has no value (NaN); empty where it has.
+    """
 
     kappa: Estimate
     agreement: float
     items: int
+    undefined: str
 
 
-def read_ratings(path: str | Path) -> tuple[list[str], list[str]]:
+def read_ratings(path: str | Path) -> Ratings:
     """Read two raters' labels from a CSV file: the last two columns, one row an item; blanks are left out.
 
-    Raises UsageError, one line, for a file without two columns or without a row that both rated.
+    Raises UsageError, one line, for a file without two columns or without a row that both rated, DataError
+    for labels that differ by case alone.
     """
     path = Path(path)
     try:
@@ -142,12 +180,22 @@ def read_ratings(path: str | Path) -> tuple[list[str], list[str]]:
         raise UsageError(f"{path}: cannot be read; give a CSV file with a column for each rater") from error
     if len(head) < 2 or any(len(row) != len(head) for row in rows):
         raise UsageError(
-            f"{path}: give a CSV file with a column for each rater, every row as long as the head"
+            f"{path}: give a CSV file with a column for each rater and commas between, every row as long as "
+            "the head"
         )
     both = [(row[-2].strip(), row[-1].strip()) for row in rows if row[-2].strip() and row[-1].strip()]
     if not both:
         raise UsageError(f"{path}: no row has a label of both raters")
-    return [a for a, _ in both], [b for _, b in both]
+    check_case(sorted({label for pair in both for label in pair}), "labels", path)
+    return Ratings([a for a, _ in both], [b for _, b in both], (head[-2].strip(), head[-1].strip()))
+
+
+def rating_doubts(ratings: Ratings) -> list[str]:
+    """One line where the raters have no label in common: one column may hold something else."""
+    if {*ratings.first} & {*ratings.second}:
+        return []
+    first, second = ratings.names
+    return [f"{first!r} and {second!r} have no label in common: are the last two columns the raters?"]
 
 
 def rater_agreement(
@@ -155,4 +203,6 @@ def rater_agreement(
 ) -> RaterAgreement:
     """Return how far two raters agree on the same items."""
     same = float(np.mean([a == b for a, b in zip(first, second, strict=True)]))
-    return RaterAgreement(cohen_kappa(first, second, rng=rng), same, len(first))
+    labels = {*first, *second}
+    alone = f"both gave every item the label {first[0]!r}, as chance would" if len(labels) == 1 else ""
+    return RaterAgreement(cohen_kappa(first, second, rng=rng), same, len(first), alone)

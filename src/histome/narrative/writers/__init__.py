@@ -1,6 +1,7 @@
 """Who writes: the fixed rules for a slide and for a patch, language models, and the table of them.
 
-A new writer is a function from a prompt to a text, a line of `WRITERS` and a name of `config.WriterName`.
+A new writer is a context that gives a function from a prompt to a text, a line of `WRITERS` and a name of
+`config.WriterName`.
 """
 
 from typing import TYPE_CHECKING

@@ -73,7 +73,7 @@ def votes_of(table: pa.Table, path: str | Path, *, labels: Sequence[str] | None 
     items, item = np.unique(_text(table, "cell_id")[rows], return_inverse=True)
     raters, rater = np.unique(_text(table, "rater")[rows], return_inverse=True)
     for kind, words in (("labels", names), ("raters", raters.tolist())):
-        _check_case(words, kind, path)
+        check_case(words, kind, path)
     condition = (
         _text(table, "condition")[rows] if "condition" in table.column_names else np.full(len(rows), "all")
     )
@@ -149,7 +149,8 @@ def _coded(
     return names, code
 
 
-def _check_case(words: Sequence[str], kind: str, path: str | Path) -> None:
+def check_case(words: Sequence[str], kind: str, path: str | Path) -> None:
+    """Raise DataError where two words differ by case alone."""
     seen: dict[str, str] = {}
     for word in words:
         if (other := seen.setdefault(word.strip().casefold(), word)) != word:
