@@ -48,6 +48,24 @@ def test_scores_and_raters(cli: Cli, tmp_path: Path) -> None:
     assert "Cohen's kappa       0.400  (95 % " in out
 
 
+def test_what_has_no_value_has_a_reason(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("sacrebleu", reason="needs the [validate] extra")
+    cases, raters = tmp_path / "cases.jsonl", tmp_path / "raters.csv"
+    cases.write_text(json.dumps({"reference": "a", "hypothesis": "", "facts": example()}))
+    raters.write_text("ann,ben\nyes,yes\nyes,yes\n")
+    code, out, err = cli("validate", "narrative", cases, "--raters", raters)
+    assert code == 0
+    assert "nan" not in out
+    assert "not checkable       the texts have no sentence to check" in out
+    assert "sentences           0, of 1 cases with facts" in out
+    assert "raters              ann and ben, 2 items" in out
+    assert "Cohen's kappa       not defined (both gave every item the label 'yes'" in out
+    assert err.count("warning: ") == 1
+    assert f"{cases}: line 1: the hypothesis is empty" in err
+    raters.write_text("ann,ben\nyes,no\n")
+    assert "have no label in common" in cli("validate", "narrative", "--raters", raters)[2]
+
+
 def test_nothing_to_score(cli: Cli) -> None:
     code, _, err = cli("validate", "narrative")
     assert code == 2

@@ -182,6 +182,25 @@ def test_bad_masks_are_refused_in_words(inst_mask: np.ndarray, cls_mask: np.ndar
         patch_features(inst_mask, cls_mask)
 
 
+ONE = np.eye(4, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("inst_mask", "cls_mask", "words"),
+    [
+        (EMPTY, ONE, r"inst_mask: 0 px\) and a class \(cls_mask: 4 px\)"),
+        (ONE, EMPTY, r"inst_mask: 4 px\) and a class \(cls_mask: 0 px\)"),
+        (ONE, 1 - ONE, "no pixel has both a nucleus"),
+    ],
+)
+def test_masks_of_two_patches_are_not_a_patch_without_nuclei(
+    inst_mask: np.ndarray, cls_mask: np.ndarray, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        patch_features(inst_mask, cls_mask)
+    assert patch_features(EMPTY, EMPTY)["total_cell_count"] == 0
+
+
 @pytest.mark.parametrize("mpp", [0.0, -0.25, 25.0, math.nan, math.inf])
 def test_an_implausible_resolution_is_refused(mpp: float) -> None:
     with pytest.raises(UsageError, match="um per px lie between"):

@@ -161,6 +161,13 @@ def test_an_npz_without_both_masks_is_refused(tmp_path: Path) -> None:
         describe_file(path)
 
 
+def test_masks_of_two_patches_are_refused_with_their_file(tmp_path: Path) -> None:
+    inst_mask, cls_mask = MASKS
+    np.savez(tmp_path / "patch.npz", inst_mask=inst_mask, cls_mask=np.zeros_like(cls_mask))
+    with pytest.raises(UsageError, match=r"patch.npz: no pixel has both"):
+        describe_file(tmp_path / "patch.npz", mpp=0.5)
+
+
 def test_arrays_of_objects_are_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "pickled.npz"
     np.savez(path, inst_mask=np.array([{}], object), cls_mask=MASKS[1], allow_pickle=True)

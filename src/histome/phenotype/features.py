@@ -77,8 +77,8 @@ def patch_features(
     Raises
     ------
     UsageError
-        Masks that are not 2-D integers of one shape, negative ids, classes outside 0-5, implausible mpp; the
-        message says what was given and what is wanted.
+        Masks that are not 2-D integers of one shape, negative ids, classes outside 0-5, nuclei or classes but
+        no pixel with both, implausible mpp; the message says what was given and what is wanted.
 
     Examples
     --------
@@ -97,6 +97,8 @@ def patch_features(
     (None, 'there are fewer than 6 cells')
     """
     cells = cells_of_masks(inst_mask, cls_mask)
+    if not len(cells.code):
+        _check_empty(np.asarray(inst_mask), np.asarray(cls_mask))
     if mpp is not None:
         check_coordinates_mpp(mpp)
     if mpp is None or compatible:
@@ -139,6 +141,16 @@ def all_cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> tuple[Patch
     code = np.where(typed, votes[:, 1:].argmax(axis=1) + 1, 0) if len(ids) else np.empty(0, np.int64)
     cells = PatchCells(x, y, area, code)
     return cells.select(typed), cells.select(~typed)
+
+
+def _check_empty(instances: NDArray[Any], classes: NDArray[Any]) -> None:
+    """Refuse masks of which no cell came though one of them is not empty: they are not of one patch."""
+    nuclei, classed = np.count_nonzero(instances), np.count_nonzero(classes)
+    if nuclei or classed:
+        raise UsageError(
+            f"no pixel has both a nucleus (inst_mask: {nuclei:,} px) and a class (cls_mask: {classed:,} px); "
+            "give both masks of one patch, or two that are 0 where it has no nuclei"
+        )
 
 
 def _checked(mask: ArrayLike, name: str) -> NDArray[np.integer]:
