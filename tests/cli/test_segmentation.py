@@ -88,7 +88,7 @@ def test_a_map_of_histome_against_a_painted_one(tmp_path, capsys):
     ("true", "found", "options", "word"),
     [
         ("true.png", "missing.png", (), "give two files or two folders"),
-        ("true.png", "true.csv", (), "not valid JSON"),
+        ("true.png", "true.csv", (), "give a label image"),
         ("true.png", "small.png", (), "sizes differ"),
         ("true.png", "color.png", (), "a label image has one channel"),
         ("true.png", "true.png", ("--maps", "a,b"), "above 2, the number of classes"),

@@ -62,6 +62,13 @@ def folder(tmp_path_factory):
             labels[corner : corner + 10, corner : corner + 10] = 1
         Image.fromarray(labels).save(folder / f"{name}.png")
     Image.fromarray(np.zeros((32, 64), np.uint16)).save(folder / "half.png")
+    Image.fromarray(np.eye(64, dtype=np.uint16)).save(folder / "CAPITALS.PNG")
+    np.save(folder / "void.npy", np.zeros((0, 0), int))
+    np.save(folder / "below.npy", np.full((64, 64), -2))
+    np.savez(folder / "masks.npz", inst_mask=np.eye(4))
+    (folder / "twice").mkdir()
+    for name in ("a.npy", "a.geojson"):
+        (folder / "twice" / name).touch()
     return folder
 
 
@@ -77,6 +84,23 @@ REFUSED = {
     "labels that differ by case": ("agreement case.csv", "'Carcinoma_cell' and 'carcinoma_cell' differ by"),
     "duplicate votes": ("agreement twice.csv", "rows 2 and 362 are votes of one rater on one cell"),
     "units not stated": ("agreement blank.csv --units slide", "20 cells have no slide"),
+    "an image without pixels": (
+        "segmentation void.npy void.npy --mpp 0.5",
+        "void.npy: a label image has one channel of whole numbers, not int64 (0, 0)",
+    ),
+    "numbers below 0": ("segmentation below.npy left.png --mpp 0.5", "below.npy: holds -2"),
+    "a file of no known kind": (
+        "segmentation masks.npz left.png --mpp 0.5",
+        "masks.npz: give a label image",
+    ),
+    "a class map of no known kind": (
+        "segmentation masks.npz left.png --mpp 0.5 --maps a",
+        "masks.npz: a label image ends in .png",
+    ),
+    "two files of one name": (
+        "segmentation twice twice --mpp 0.5",
+        "a.geojson and a.npy are two files of one name",
+    ),
     "images of two sizes": ("segmentation left.png half.png --mpp 0.5", "sizes differ"),
 }
 
@@ -137,12 +161,34 @@ SAID = {
         "pq, all: 0.000",
         "nothing was found in 1 of 1",
     ),
+    "no truth": (
+        "segmentation none.png left.png --mpp 0.5",
+        "pq, all: 0.000 (n = 1)",
+        "only found nuclei, no true one, in 1 of 1, as in none.",
+    ),
+    "an ending in capitals": ("segmentation CAPITALS.PNG CAPITALS.PNG --mpp 2", "pq, all: 1.000", ""),
+    "a class map without a truth": (
+        "segmentation none.png left.png --mpp 0.5 --maps tumor",
+        "Dice, tumor: not known (n = 1)",
+        "the truth knows no class (all 0) in 1 of 1 maps, as in none.",
+    ),
+    "a class map without a class": (
+        "segmentation left.png none.png --mpp 0.5 --maps tumor",
+        "Dice, tumor: 0.000 (n = 1)",
+        "no class was found (all 0) in 1 of 1 maps, as in left.",
+    ),
     "nothing there": (
         "segmentation none.png none.png --mpp 0.5",
         "pq, all: not known (n = 0)",
         "nothing was",
     ),
 }
+
+
+def test_no_class_of_maps_is_wrong_usage(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    words = ("left.png", "left.png", "--mpp", 0.5, "--maps", ",", "-o", tmp_path / "out")
+    Cli(capsys).fails("validate", "segmentation", *words, code=2, word="--maps names no class")
 
 
 @pytest.mark.parametrize("case", SAID)

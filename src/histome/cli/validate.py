@@ -255,20 +255,24 @@ def segmentation(
 ) -> None:
     """Outlines against outlines (Dice, AJI, PQ, detection F1), or class maps against class maps."""
     from histome.cli.validation.segmentation import paired, read_maps, read_pair, read_strata
-    from histome.validation.segmentation import map_sections, segmentation_doubts, segmentation_sections
+    from histome.validation import segmentation as scores
 
     if not 0 < mpp < 100:
         raise UsageError(f"--mpp {mpp:g}: um/px of an image is between 0 and 100")
+    if maps is not None and not _list(maps):
+        raise UsageError("--maps names no class; give those of the values 1, 2 ..., with commas")
     files, names = paired(true, found), _list(maps)
     strata = read_strata(images, list(files), _list(by))
     if names:
         pairs = {name: read_maps(*two, names, mpp) for name, two in files.items()}
-        sections = map_sections(pairs, names, seed=seed, draws=draws, strata=strata)
+        sections = scores.map_sections(pairs, names, seed=seed, draws=draws, strata=strata)
+        doubts = scores.map_doubts(pairs)
     else:
         shown = {name: read_pair(*two) for name, two in files.items()}
-        sections = segmentation_sections(shown, mpp, seed=seed, draws=draws, strata=strata)
-        for doubt in segmentation_doubts(shown, mpp):
-            console.warn(doubt)
+        sections = scores.segmentation_sections(shown, mpp, seed=seed, draws=draws, strata=strata)
+        doubts = scores.segmentation_doubts(shown, mpp)
+    for doubt in doubts:
+        console.warn(doubt)
     _write(out, "Class maps" if names else "Segmentation of nuclei", sections)
 
 
@@ -335,7 +339,8 @@ def _write(out: Path, title: str, sections: "list[Section]") -> None:
             name = ", ".join(
                 str(row[k]) for k in ("judge", "measure", "condition", "stratum", "label") if k in row
             )
-            known = f"95 % {row['low']:.3f} to {row['high']:.3f}, " if row["low"] == row["low"] else ""
+            drawn = row["n"] > 1 and row["low"] == row["low"]  # drawn from one, all draws are the same
+            known = f"95 % {row['low']:.3f} to {row['high']:.3f}, " if drawn else ""
             value = f"{row['value']:.3f}" if row["value"] == row["value"] else "not known"
             console.print_result(f"{name}: {value} ({known}n = {row['n']:,})")
     write_sections(out, title, sections)

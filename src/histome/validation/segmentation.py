@@ -30,7 +30,7 @@ _DIAMETERS_UM = (2.0, 40.0)
 
 
 def segmentation_doubts(images: Mapping[str, tuple[LabelImage, LabelImage]], mpp: float) -> list[str]:
-    """One line each: nuclei of a size that none has at this resolution, no nucleus that meets another.
+    """One line each: nuclei of a size that none has, images without one, no nucleus that meets another.
 
     Of pairs of one size (`segmentation_sections` refuses others).
     """
@@ -43,9 +43,22 @@ def segmentation_doubts(images: Mapping[str, tuple[LabelImage, LabelImage]], mpp
     empty = [name for name, (_, found) in images.items() if not found.labels.any()]
     if empty:
         doubts.append(f"nothing was found in {len(empty)} of {len(images)} images, as in {empty[0]}.")
+    alone = [name for name, (true, found) in images.items() if found.labels.any() and not true.labels.any()]
+    if alone:
+        doubts.append(f"only found nuclei, no true one, in {len(alone)} of {len(images)}, as in {alone[0]}.")
     both = [pair for pair in images.values() if all(each.labels.any() for each in pair)]
     if both and not any(((true.labels > 0) & (found.labels > 0)).any() for true, found in both):
         doubts.append("no true nucleus meets a found one: are both files of the same images?")
+    return doubts
+
+
+def map_doubts(maps: Mapping[str, tuple[Labels, Labels]]) -> list[str]:
+    """One line each: class maps that know nothing anywhere."""
+    doubts = []
+    for place, what in enumerate(("the truth knows no class", "no class was found")):
+        empty = [name for name, pair in maps.items() if not pair[place].any()]
+        if empty:
+            doubts.append(f"{what} (all 0) in {len(empty)} of {len(maps)} maps, as in {empty[0]}.")
     return doubts
 
 

@@ -1,5 +1,6 @@
 """histome validate segmentation: the files, read for `histome.validation.segmentation`."""
 
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,7 @@ def paired(true: Path, found: Path) -> dict[str, tuple[Path, Path]]:
         return {true.stem: (true, found)}
     if not (true.is_dir() and found.is_dir()):
         raise DataError(f"{true} and {found}: give two files or two folders that are there.")
-    ours, theirs = (
-        {p.stem: p for p in sorted(f.iterdir()) if p.suffix in _IMAGES + _SHAPES} for f in (true, found)
-    )
+    ours, theirs = (_by_name(folder) for folder in (true, found))
     missing = sorted(set(ours) - set(theirs))
     if missing or not ours:
         what = f"no file for {missing[0]} ({len(missing)} missing)" if missing else "no files to compare"
@@ -33,10 +32,21 @@ def paired(true: Path, found: Path) -> dict[str, tuple[Path, Path]]:
     return {name: (path, theirs[name]) for name, path in ours.items()}
 
 
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The files of a folder that can be compared, by their names without the ending."""
+    named: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in _IMAGES + _SHAPES:
+            continue
+        if (other := named.setdefault(path.stem, path)) is not path:
+            raise DataError(f"{folder}: {other.name} and {path.name} are two files of one name; keep one.")
+    return named
+
+
 def read_pair(true: Path, found: Path) -> "tuple[LabelImage, LabelImage]":
     """The instances of two files; outlines are painted on the grid of the other's image, or on their own."""
-    shapes = [None if path.suffix in _IMAGES else _outlines(path) for path in (true, found)]
-    images = [read_pixels(path) if path.suffix in _IMAGES else None for path in (true, found)]
+    shapes = [None if path.suffix.lower() in _IMAGES else _outlines(path) for path in (true, found)]
+    images = [read_pixels(path) if path.suffix.lower() in _IMAGES else None for path in (true, found)]
     size = next((image.shape for image in images if image is not None), None) or _extent(shapes)
     return tuple(  # type: ignore[return-value]
         _painted(shape, size) if image is None else _labeled(image, path)
@@ -64,20 +74,34 @@ def read_pixels(path: Path) -> "NDArray[Any]":
     import tifffile
     from PIL import Image
 
+    ending = path.suffix.lower()
+    if ending not in _IMAGES:
+        raise DataError(f"{path}: a label image ends in {', '.join(_IMAGES)}.")
     try:
-        if path.suffix == ".npy":
+        if ending == ".npy":
             pixels = np.load(path, allow_pickle=False)
-        elif path.suffix == ".png":
+        elif ending == ".png":
             with Image.open(path) as image:
                 pixels = np.asarray(image)
         else:
             pixels = tifffile.imread(path)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    # struct.error: a header cut short; RuntimeError: what the decoders of imagecodecs raise.
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        struct.error,
+        tifffile.TiffFileError,
+        Image.DecompressionBombError,
+    ) as error:
         raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())}).") from error
-    if pixels.ndim != 2 or pixels.dtype.kind not in "ui" or pixels.min(initial=0) < 0:
+    if pixels.ndim != 2 or pixels.dtype.kind not in "ui" or not pixels.size:
         raise DataError(
             f"{path}: a label image has one channel of whole numbers, not {pixels.dtype} {pixels.shape}."
         )
+    if pixels.min() < 0:
+        raise DataError(f"{path}: holds {pixels.min()}; a label image has numbers from 0 (background) on.")
     return pixels
 
 
@@ -100,6 +124,10 @@ def _labeled(pixels: "NDArray[Any]", path: Path) -> "LabelImage":
 def _outlines(path: Path) -> Any:
     from histome.interop import read_shapes
 
+    if path.suffix.lower() not in _SHAPES:
+        raise DataError(
+            f"{path}: give a label image ({', '.join(_IMAGES)}) or outlines ({', '.join(_SHAPES)})."
+        )
     shapes = read_shapes(path)
     kinds = {shape.geom_type for shape in shapes.geometry}
     if not kinds <= {"Polygon", "MultiPolygon"}:
@@ -135,7 +163,7 @@ def read_maps(true: Path, found: Path, names: tuple[str, ...], mpp: float) -> "t
     from histome.slide import ClassMap
 
     pixels = read_pixels(true)
-    if found.suffix not in (".tif", ".tiff") or not _is_own(found):
+    if found.suffix.lower() not in (".tif", ".tiff") or not _is_own(found):
         return pixels, read_pixels(found)
     own = ClassMap.load(found)
     unknown = [name for name in names if name not in own.classes]
