@@ -261,6 +261,8 @@ def test_cells_unlike_those_learned_from_are_told_and_the_verifier_knows_the_sen
     def of_share(share: float) -> Facts:
         rows = SLIDES["A"].metrics()
         rows["UNFAMILIAR_FRACTION_ALL"] = rows["ABSTAINED_FRACTION_ALL"]._replace(value=share)
+        rows["ABSTAINED_FRACTION_ALL"] = rows["UNFAMILIAR_FRACTION_ALL"]
+        rows["CONFIDENCE_MEAN_ALL"] = rows["UNFAMILIAR_FRACTION_ALL"]._replace(value=0.73)
         return Facts.of_slide(rows, {})
 
     facts = of_share(0.83)
@@ -268,7 +270,8 @@ def test_cells_unlike_those_learned_from_are_told_and_the_verifier_knows_the_sen
     assert "83" in sentence.text
     assert [checked.state for checked in verify(sentence.text, facts).sentences] == ["supported"]
     assert "unlike those" not in told_of(of_share(0.2))
-    for word in ("purity", "denser", "sparser", "immune-inflamed"):
+    assert "The model was unsure of the type of 20.0 %" in told_of(of_share(0.2))
+    for word in ("purity", "denser", "sparser", "immune-inflamed", "unsure", "confidence"):
         assert word not in told_of(facts)  # it was just said that types are not to be trusted
 
 

@@ -50,7 +50,7 @@ def statements(facts: Facts) -> Iterator[Sentence]:
         text = f"Only {{{name}:n}} {many} tumor, too few for an immune phenotype."
         yield facts.tell(text, "uncertain")
     left_open = facts.get("ABSTAINED_FRACTION_ALL")
-    if left_open is not None and left_open >= _MUCH_OPEN:
+    if left_open is not None and left_open >= _MUCH_OPEN and not untrusted(facts):
         yield facts.tell(
             "The model was unsure of the type of {ABSTAINED_FRACTION_ALL:%} of the cells.", "uncertain"
         )

@@ -62,7 +62,7 @@ def _measured(facts: Facts) -> Iterator[Sentence]:
     many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
     yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
     yield from statements(facts)
-    if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
+    if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL and not untrusted(facts):
         yield from _confidence(facts)
 
 
