@@ -5,6 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -275,3 +276,71 @@ def test_a_sentence_too_long_is_not_read() -> None:
 def test_what_a_tumor_does_and_what_all_of_it_is_are_more_than_its_label(text: str, state: str) -> None:
     (checked,) = verify(text, facts_of("A")).sentences
     assert checked.state == state
+
+
+@pytest.mark.parametrize(
+    "degree", ["hardly", "barely", "scarcely", "rarely", "seldom", "almost", "not quite"]
+)
+def test_a_label_says_nothing_of_a_degree(degree: str) -> None:
+    for sentence in (
+        f"The tumor is {degree} immune-inflamed.",
+        f"The tumor is {degree} stroma-rich.",
+        f"Lymphocytes are {degree} clustered.",
+    ):
+        assert verify(sentence.replace(f" {degree}", ""), facts_of("A")).tally.supported == 1
+        assert verify(sentence, facts_of("A")).tally.supported == 0
+    patch = EXAMPLE
+    assert verify("The infiltrate is excluded.", patch).tally.supported == 1
+    assert verify(f"The infiltrate is {degree} excluded.", patch).tally.supported == 0
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It is immune hot.",
+        "It is not immune hot.",
+        "There is no heavy infiltrate.",
+        "Tumor purity is low.",
+        "The infiltrate is not in direct contact.",
+        "Neoplastic nuclei are not enlarged.",
+    ],
+)
+def test_where_an_axis_has_no_label_nothing_is_so_or_not_so(sentence: str) -> None:
+    assert verify(sentence, EXAMPLE).tally.not_checkable == 0
+    without = replace(EXAMPLE, labels=dict.fromkeys(EXAMPLE.labels), tokens=())
+    assert verify(sentence, without).tally.not_checkable == 1
+
+
+def test_what_denies_a_label_rests_on_the_label_of_its_axis() -> None:
+    (checked,) = verify("The tumor is not immune-excluded.", facts_of("A")).sentences
+    assert (checked.state, checked.claims[0].sources) == ("supported", ("interpretation.immune",))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The tumor is entirely stroma-free.",
+        "The tumor is exclusively immune-excluded.",
+        "No enlarged nuclei were found.",
+        "No bystander immune cells were found.",
+        "The stroma is stroma-free.",
+    ],
+)
+def test_a_label_of_a_mean_or_share_says_nothing_of_all_or_none(sentence: str) -> None:
+    few = replace(EXAMPLE, labels={**EXAMPLE.labels, "morphology": "Small/Monotonous"}, tokens=())
+    assert verify(sentence, EXAMPLE).tally.supported == verify(sentence, few).tally.supported == 0
+
+
+def test_the_tumor_has_no_label_where_the_grounded_text_withholds_it() -> None:
+    def labels(n: int = 40, **values: float) -> dict[str, str | None]:
+        rows = SLIDES["A"].metrics()
+        shown = rows["IMMUNE_INFLAMED_SHARE"]
+        rows |= {name: shown._replace(value=value) for name, value in values.items()}
+        return dict(Facts.of_slide(rows | {"IMMUNE_INFLAMED_SHARE": shown._replace(n=n)}, {}).labels)
+
+    every = labels()
+    assert every["immune"] == "Immune Inflamed"
+    assert labels(n=9) == every | {"immune": None}
+    tumor = dict.fromkeys(("composition", "immune", "stroma"))
+    assert labels(UNFAMILIAR_FRACTION_ALL=0.6) == every | tumor
+    assert labels(CELL_COUNT_CARCINOMA_CELL_CARCINOMA=1000.0) == every | tumor

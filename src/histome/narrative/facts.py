@@ -104,14 +104,15 @@ class Facts:
         """Return the facts of a slide: its metrics by name, labels from them, cards, what is stated of it."""
         rows = {name: metrics[name] for name in narrated_metrics() if name in metrics}
         values = {name: row.value for name, row in rows.items()}
-        labels = dict(slide_labels(values))
+        samples = {name: row.n for name, row in rows.items() if row.n is not None}
+        labels = dict(slide_labels(values, samples))
         return cls(
             SLIDE,
             values,
             labels,
             tuple(label for label in labels.values() if label and label != "Intermediate"),
             {name: row.unit for name, row in rows.items()},
-            {name: row.n for name, row in rows.items() if row.n is not None},
+            samples,
             {name: row.reason or "no value" for name, row in rows.items() if row.value is None},
             {
                 card.name: ModelNotes(support_texts(card_support(card)), card.limits, card.organs)

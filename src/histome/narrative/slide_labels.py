@@ -1,7 +1,8 @@
 """What a narrative of a slide rests on: some hundred metrics, and the labels that follow from them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from histome.caveats import models_disagree
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.metrics.axes import ZONES
 
@@ -16,6 +17,12 @@ PHENOTYPE_SHARES = {
 _EVEN_RATIO = 1.0
 _CLUSTERED_BELOW, _EVEN_ABOVE = 0.9, 1.1  # Clark-Evans; 1 for a random pattern
 _PURITY = (0.30, 0.60)  # as for patches, arXiv:2606.17702
+FEWEST_TILES = 10  # under this nothing is said of a phenotype
+# Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
+_LEAST_CARCINOMA_SHARE, _FEWEST_CELLS = 0.2, 100
+_MOSTLY_UNFAMILIAR = 0.5
+
+Get = Callable[[str], float | None]
 
 
 def narrated_metrics() -> Iterator[str]:
@@ -51,19 +58,45 @@ def narrated_metrics() -> Iterator[str]:
     )
 
 
-def slide_labels(raw: Mapping[str, float | None]) -> Iterator[tuple[str, str | None]]:
-    """Yield each axis with its label, from metrics by name; None where its metric is null."""
-    purity = raw.get("TUMOR_PURITY")
+def untrusted(get: Get) -> bool:
+    """Whether most cells lie in surroundings that the model does not know; `get` gives a metric by name."""
+    unfamiliar = get("UNFAMILIAR_FRACTION_ALL")
+    return unfamiliar is not None and unfamiliar > _MOSTLY_UNFAMILIAR
+
+
+def disagree(get: Get) -> bool:
+    """Whether carcinoma cells lie mostly outside of carcinoma, or carcinoma holds few or more benign ones."""
+    every, inside = get("CELL_COUNT_CARCINOMA_CELL"), get("CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
+    if every is None or inside is None:
+        return False
+    counts = [get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES]
+    benign = get("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA") or 0.0
+    strange = inside < _LEAST_CARCINOMA_SHARE * sum(counts) or inside < benign
+    strange = strange and sum(counts) >= _FEWEST_CELLS
+    return strange or models_disagree(every, inside)
+
+
+def slide_labels(
+    raw: Mapping[str, float | None], samples: Mapping[str, int]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield each axis with its label, from metrics and their n by name; None where its metric is null.
+
+    Nor has the tumor a label where the models disagree on it or types are not to be trusted, nor its immune
+    phenotype on fewer than ten tiles.
+    """
+    placed = not untrusted(raw.get) and not disagree(raw.get)
+    purity = raw.get("TUMOR_PURITY") if placed else None
     low, high = _PURITY
     yield (
         "composition",
         _three(purity, low, high, ("Low Tumour Purity", "Intermediate", "High Tumour Purity")),
     )
     shares = {label: raw.get(name) for label, name in PHENOTYPE_SHARES.items()}
-    known = {label: share for label, share in shares.items() if share is not None}
+    enough = placed and samples.get("IMMUNE_INFLAMED_SHARE", 0) >= FEWEST_TILES
+    known = {label: share for label, share in shares.items() if share is not None and enough}
     leading = max(known, key=lambda label: known[label], default=None)
     yield "immune", leading if leading is None or known[leading] > 0.5 else "Intermediate"
-    ratio = raw.get("TUMOR_STROMA_RATIO")
+    ratio = raw.get("TUMOR_STROMA_RATIO") if placed else None
     yield "stroma", None if not ratio else "Stroma-rich" if ratio < _EVEN_RATIO else "Stroma-poor"
     spread = raw.get("CLARK_EVANS_LYMPHOCYTE")
     words = ("Clustered lymphocytes", "Intermediate", "Evenly spaced lymphocytes")

@@ -5,17 +5,13 @@ Writers print them, and the verifier knows them to the letter: another wording o
 
 from collections.abc import Iterator
 
-from histome.caveats import MANY_NOT_COUNTED, models_disagree
-from histome.classes import CELL_CLASSES
+from histome.caveats import MANY_NOT_COUNTED
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.sentences import Sentence, Source, listed
+from histome.narrative.slide_labels import FEWEST_TILES, disagree, untrusted
 
 _MUCH_OPEN = 0.2  # share of cells the model abstained from that is worth a sentence; each slide has some
 _LITTLE_VALID_PERCENT = 80.0
-# Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
-_LEAST_CARCINOMA_SHARE, _FEWEST_CELLS = 0.2, 100
-_MOSTLY_UNFAMILIAR = 0.5
-FEWEST_TILES = 10  # under this nothing is said of a phenotype
 _FEW_NUCLEI = 200  # under this the 95 % interval of a share is wider than +-7 points
 
 
@@ -26,10 +22,10 @@ def statements(facts: Facts) -> Iterator[Sentence]:
         return
     yield from _stated(facts)
     yield from _never_saw(facts)
-    if untrusted(facts):
+    if untrusted(facts.get):
         text = "The surroundings of {UNFAMILIAR_FRACTION_ALL:%} of the cells are unlike those that the model "
         yield facts.tell(f"{text}learned from: the cell types are not to be trusted.", "uncertain")
-    if disagree(facts):
+    if disagree(facts.get):
         text = "The models of cells and of tissue disagree here: types of cells need a look at the overlay."
         rests = ("CELL_COUNT_CARCINOMA_CELL", "CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
         yield facts.tell(text, "uncertain", [name for name in rests if facts.has(name)])
@@ -45,33 +41,15 @@ def statements(facts: Facts) -> Iterator[Sentence]:
     yield from _few(facts, "CELL_N_TOTAL", ("cell", "cells"))
     name = "IMMUNE_INFLAMED_SHARE"
     tiles = facts.samples.get(name, 0)
-    if facts.has(name) and 0 < tiles < FEWEST_TILES and not disagree(facts) and not untrusted(facts):
+    if facts.has(name) and 0 < tiles < FEWEST_TILES and not disagree(facts.get) and not untrusted(facts.get):
         many = "tile holds" if tiles == 1 else "tiles hold"
         text = f"Only {{{name}:n}} {many} tumor, too few for an immune phenotype."
         yield facts.tell(text, "uncertain")
     left_open = facts.get("ABSTAINED_FRACTION_ALL")
-    if left_open is not None and left_open >= _MUCH_OPEN and not untrusted(facts):
+    if left_open is not None and left_open >= _MUCH_OPEN and not untrusted(facts.get):
         yield facts.tell(
             "The model was unsure of the type of {ABSTAINED_FRACTION_ALL:%} of the cells.", "uncertain"
         )
-
-
-def untrusted(facts: Facts) -> bool:
-    """Whether most cells lie in surroundings that the model does not know."""
-    unfamiliar = facts.get("UNFAMILIAR_FRACTION_ALL")
-    return unfamiliar is not None and unfamiliar > _MOSTLY_UNFAMILIAR
-
-
-def disagree(facts: Facts) -> bool:
-    """Whether carcinoma cells lie mostly outside of carcinoma, or carcinoma holds few or more benign ones."""
-    every, inside = facts.get("CELL_COUNT_CARCINOMA_CELL"), facts.get("CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
-    if every is None or inside is None:
-        return False
-    counts = [facts.get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES]
-    benign = facts.get("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA") or 0.0
-    strange = inside < _LEAST_CARCINOMA_SHARE * sum(counts) or inside < benign
-    strange = strange and sum(counts) >= _FEWEST_CELLS
-    return strange or models_disagree(every, inside)
 
 
 def _stated(facts: Facts) -> Iterator[Sentence]:

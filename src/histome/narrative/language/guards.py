@@ -15,6 +15,7 @@ _THERE = {
 }
 _MEDIAN, _MEAN = re.compile(r"\bmedian\b", re.I), re.compile(r"\b(?:mean|averages?d?|averaging)\b", re.I)
 _TOTAL = re.compile(r"\b(?:total|summed|combined|cumulative)\b", re.I)
+_HALF = 0.5
 _MEDIANS = re.compile(r"DISTANCE_TO_CARCINOMA_MEDIAN")
 _MEANS = re.compile(r"NUCLEUS_AVG_|mean_area_|mean_dist")
 
@@ -31,10 +32,21 @@ def guarded(claims: list[Judged], tokens: Sequence[Token], text: str, context: C
         token.kinds.get("v") == "varies" for token in tokens
     )  # how much it varies, not how much it is
     wrong = wrong or (varies and not all("_CV_" in source for source in sources))
+    if any(
+        "~" in token.kinds or ("O" in token.kinds and token.kinds["O"].holds[1] < _HALF) for token in tokens
+    ):
+        claims = [_of_some_degree(claim) for claim in claims]
     if not lost and not wrong:
         return claims
     reason = "it is not measured of that place" if lost else "it is another statistic"
     return [claim._replace(true=None, reason=reason) if claim.true else claim for claim in claims]
+
+
+def _of_some_degree(claim: Judged) -> Judged:
+    """Return a claim on a label as open: "hardly immune-inflamed", "almost clustered"."""
+    if claim.kind not in ("phenotype", "pattern"):
+        return claim
+    return claim._replace(true=None, reason="a label says nothing of how much")
 
 
 def _is_there(place: str, sources: Iterable[str]) -> bool:

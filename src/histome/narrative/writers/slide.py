@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
-from histome.narrative.slide_labels import PHENOTYPE_SHARES
-from histome.narrative.statements import FEWEST_TILES, disagree, statements, untrusted
+from histome.narrative.slide_labels import FEWEST_TILES, PHENOTYPE_SHARES, disagree, untrusted
+from histome.narrative.statements import statements
 from histome.narrative.writers.words import cell_words, tissue_words
 
 _FEWEST_CELLS, _LEAST_PERCENT = 20, 1.0  # under these nothing is said of a class or a tissue
@@ -54,7 +54,7 @@ def _has_carcinoma(facts: Facts) -> bool:
 
 def _can_place(facts: Facts) -> bool:
     """Whether cells can be said to lie in the carcinoma or not."""
-    return _has_carcinoma(facts) and not disagree(facts) and not untrusted(facts)
+    return _has_carcinoma(facts) and not disagree(facts.get) and not untrusted(facts.get)
 
 
 def _measured(facts: Facts) -> Iterator[Sentence]:
@@ -62,7 +62,7 @@ def _measured(facts: Facts) -> Iterator[Sentence]:
     many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
     yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
     yield from statements(facts)
-    if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL and not untrusted(facts):
+    if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL and not untrusted(facts.get):
         yield from _confidence(facts)
 
 

@@ -1,6 +1,7 @@
 """Clauses that say how things are: clustered, immune-excluded."""
 
 import re
+from functools import cache
 
 from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.judging import (
@@ -10,8 +11,13 @@ from histome.narrative.language.judging import (
 from histome.narrative.language.lexicon import vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured
+from histome.phenotype.axes import phenotypes
 
-_WHOLE = re.compile(r"\b(entire|whole|all of|throughout|uniform|complete|wholly)", re.I)
+_WHOLE = re.compile(
+    r"\b(entire|whole|all of|throughout|uniform|complete|wholly|exclusive|solely|only|purely|fully)", re.I
+)
+_NOT = re.compile(r"\b(not|neither|nor|never)\b|n't\b", re.I)
+_NO_SUCH_PLACE = re.compile(r"(the )?(infiltrate|infiltration|stroma)\b(?!-)", re.I)
 _ALL = 0.995  # of the tiles
 PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
 
@@ -37,13 +43,14 @@ def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
         level = word_amount("levels", "low" if little else "high")
         amounts = [level, m.one("Q")] if m.one("Q") else [level]
         return [judge_amount([c.world.whole(measured.measures[0])], each) for each in amounts]
-    if label is None or not _axis_known(label, c):
+    axis = None if label is None else _axis_path(label, c)
+    if label is None or axis is None:
         return None
     value = c.world.whole(measured.measures[0])
     told = [judge_amount([value], m.one("Q"))] if m.one("Q") else []
     sources = c.world.label_sources(label)
     reason = "" if sources else "no label or token says so"
-    rests = (*sources, *(value.sources if value else ())) if sources else ()
+    rests = (*(sources or (axis,)), *(value.sources if value else ()))
     return [*told, Judged(bool(sources), "phenotype", m.text, rests, reason)]
 
 
@@ -117,6 +124,10 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
         each.name not in _who_may_be(label) for group in m.cells() for each in group if not each.everything
     ):
         return None
+    if label in _OF_MEANS and c.negated and not _NOT.search(m.text):  # "no enlarged nuclei"
+        return [Judged(None, "phenotype", m.text, reason="the label is of their mean, not of each")]
+    if label in ("Stroma-rich", "Stroma-poor", "Stroma-Free") and _NO_SUCH_PLACE.match(m.text):
+        return None
     if label in _TILE_METRICS and any(t.kinds.get("T", "CARCINOMA") != "CARCINOMA" for _, t in m.parts):
         return None
     facts = c.world.facts
@@ -136,13 +147,16 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
     same = [label, *(name for name in also if also[name] == label)]
     if sources := c.world.label_sources(*same):
         share = facts.get(c.tile_metric) if c.tile_metric else None
+        if share is None and _WHOLE.search(m.text):
+            return [Judged(None, "phenotype", m.text, reason="a label does not say of how much of it")]
         if share is not None and share < _ALL and _WHOLE.search(m.text):
             return [Judged(False, "phenotype", m.text, (c.tile_metric or "",), "not all tiles are")]
         value = c.world.whole(own.measures[0]) if own else c.world.named(c.tile_metric)
         return [Judged(True, "phenotype", m.text, (*sources, *(value.sources if value else ())))]
-    if not _axis_known(label, c):
+    axis = _axis_path(label, c)
+    if axis is None:
         return [Judged(None, "phenotype", m.text, reason="the facts hold no such label")]
-    return [Judged(False, "phenotype", m.text, reason="no label or token says so")]
+    return [Judged(False, "phenotype", m.text, (axis,), "no label or token says so")]
 
 
 def _who_may_be(label: str) -> tuple[str, ...]:
@@ -162,6 +176,9 @@ _OF_NUCLEI = (
 )
 
 
+_OF_MEANS = (*_OF_NUCLEI, "Bystander immune cells", "Juxtaposed cells", "Desmoplastic", "Fibrotic barrier")
+
+
 def _measured_by(label: str) -> Measured | None:
     """Return the measure that a label is of: "tumor purity is high, at 0.9"."""
     measures = vocabulary()["phenotype_measures"]
@@ -176,19 +193,33 @@ _TILE_METRICS = {
 }
 
 
-_PATCH_ONLY = (
-    "Solid tumour nest", "Hypercellular", "Immune-dominant", "Lymphocyte-rich", "Stroma-dominant",
-    "Heavy infiltrate", "Pauci-immune", "Patchy infiltrate", "Moderate", "Non-desmoplastic", "Desmoplastic",
-    "Fibrotic barrier", "Stroma-Free", "Lack of fibrosis", "Direct Contact", "Juxtaposed cells",
-    "Restricted to stroma", "Peritumoral", "Proximal", "Bystander immune cells", "Highly Mixed",
-    "Diffuse integration", "Segregated", "Homogeneous", "Compartmentalized", "Large/Pleomorphic",
-    "Nuclear enlargement", "Anisocytosis", "Small/Monotonous", "Small cell morphology", "Immune Hot",
-    "Immune Cold",
-)  # fmt: skip
+@cache
+def _axes() -> dict[str, str]:
+    """Return the axis of each label and token."""
+    known = phenotypes()
+    found = {label: "stroma" for label in ("Stroma-rich", "Stroma-poor")}
+    found |= {label: "immune" for label in _TILE_METRICS if label != "Immune exclusion"}
+    for name, axis in known.axes.items():
+        for level in (axis.low, axis.high, axis.intermediate):
+            found |= {each: name for each in (level.label, *level.tokens) if each != "Intermediate"}
+    found |= {token: "composition" for token in (*known.low_purity.immune, *known.low_purity.stroma)}
+    return found | {token: "interaction" for token in known.bystander.tokens}
 
 
-def _axis_known(label: str, c: Context) -> bool:
-    """Whether facts of this kind could hold a label at all."""
-    if c.world.is_patch:
-        return label not in ("Immune Inflamed", "Stroma-rich", "Stroma-poor")
-    return label not in _PATCH_ONLY
+def _axis_path(label: str, c: Context) -> str | None:
+    """Return the path of the label of the axis that a label is of; None where that axis has none."""
+    axis = _axes().get(label)
+    if label == "Immune exclusion" and not c.world.is_patch:
+        axis = "immune"
+    fits = (label not in _OF_SLIDES_ALONE) if c.world.is_patch else label in _OF_SLIDES
+    return f"interpretation.{axis}" if axis and fits and c.world.facts.labels.get(axis) else None
+
+
+_OF_SLIDES_ALONE = ("Immune Inflamed", "Stroma-rich", "Stroma-poor")
+_OF_SLIDES = (
+    *_OF_SLIDES_ALONE,
+    "High Tumour Purity",
+    "Low Tumour Purity",
+    "Immune exclusion",
+    "Immune Desert",
+)
