@@ -40,6 +40,35 @@ def test_chance_is_told_as_chance():
     assert sum(c.youden.low <= 0 <= c.youden.high for c in found) >= 16
 
 
+def test_noise_on_six_axes_is_seldom_in_use():
+    """Of 40 studies of patients whose tiles are alike; by the intervals of the axes alone 16 have a limit."""
+    ill, names = np.arange(40) % 2 == 0, [f"p{k}" for k in range(40) for _ in range(ROWS)]
+    studies, in_use = 40, 0
+    for seed in range(studies):
+        rng = np.random.default_rng(seed)
+        noise = (rng.normal(size=(6, 40, 1)) + rng.normal(size=(6, 40, ROWS))).reshape(6, -1)
+        values = dict(zip(phenotypes().axes, noise, strict=True))
+        cuts = outcome_cuts(values, np.repeat(ill, ROWS), names, seed=seed)
+        in_use += any(cut.holds for cut in cuts)
+    assert in_use <= 6  # 2 are expected; more than 6 come in 3 of 1,000 such tests
+
+
+def test_p_is_printed_and_counts_the_axes():
+    morphology, composition = outcome_cuts(*study())
+    assert morphology.p == pytest.approx(1 / 1001)
+    assert morphology.p_holm == pytest.approx(2 / 1001)
+    assert morphology.holds
+    assert composition.p_holm == composition.p > 0.05
+    assert not composition.holds
+    assert "p = 0.001, 0.002 with the other axes (Holm)" in morphology.line()
+
+
+def test_an_axis_of_one_value_is_chance():
+    values, outcome, patients = study()
+    flat = outcome_cuts({"immune": np.full_like(values["composition"], 0.3)}, outcome, patients)[0]
+    assert (flat.cut, flat.p, flat.holds) == (0.3, 1.0, False)
+
+
 def test_the_side_is_told():
     values, outcome, patients = study()
     turned = outcome_cuts({"morphology": -values["morphology"]}, outcome, patients)[0]

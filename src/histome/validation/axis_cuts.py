@@ -7,15 +7,19 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numba import njit
 from numpy.typing import NDArray
 from pyarrow import csv
 
 from histome.errors import UsageError
+from histome.metrics.uncertainty import holm
 from histome.phenotype.axes import phenotypes
 from histome.validation.resampling import Estimate, bootstrap
 
 _FOLDS = 5
 _FEWEST_PATIENTS = 10  # of each outcome: under two a fold there is nothing to choose by
+_PERMUTATIONS = 1000
+_SIGNIFICANT = 0.05
 
 
 class OutcomeCut(NamedTuple):
@@ -34,6 +38,9 @@ class OutcomeCut(NamedTuple):
         percentile bootstrap over patients.
     rows : int
         Rows with a value.
+    p, p_holm : float
+        Share of permutations, in which patients change their outcomes, that do as well or better on patients
+        who did not choose; and by Holm over the axes that were tried at once.
     """
 
     axis: str
@@ -41,11 +48,13 @@ class OutcomeCut(NamedTuple):
     high_is_event: bool
     youden: Estimate
     rows: int
+    p: float
+    p_holm: float
 
     @property
     def holds(self) -> bool:
-        """Whether it did better than chance on other patients."""
-        return self.youden.low > 0
+        """Whether it did better than chance on other patients: `p_holm` under 0.05."""
+        return self.p_holm < _SIGNIFICANT
 
     def line(self) -> str:
         """One line for a person."""
@@ -55,7 +64,8 @@ class OutcomeCut(NamedTuple):
         e, n = self.youden, f"{self.youden.units} patients, {self.rows} rows"
         return (
             f"{self.axis}: the outcome goes with {limit}; on other patients sensitivity + specificity - 1: "
-            f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}] ({n})"
+            f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}] ({n}), p = {self.p:.3f}, "
+            f"{self.p_holm:.3f} with the other axes (Holm)"
         )
 
 
@@ -70,6 +80,7 @@ def outcome_cuts(
 
     Patients are dealt into five folds, those with and without the outcome apart; the rows of a fold are tried
     with the limit that the other folds chose, so no patient is tried with a limit that it helped to choose.
+    The same is done 1,000 times with the outcomes and folds of patients exchanged at random, which gives p.
 
     Parameters
     ----------
@@ -103,8 +114,11 @@ def outcome_cuts(
                 f"{axis}: {int(told.sum())} patients have a value of it; {_FEWEST_PATIENTS} with the outcome "
                 f"and {_FEWEST_PATIENTS} without are needed; leave the column out"
             )
-    fold = _dealt(events, np.random.default_rng(seed))[patient]
-    return [_cut(axis, v, outcome, names[patient], fold) for axis, v in values.items()]
+    rng = np.random.default_rng(seed)
+    fold = _dealt(events, rng)
+    cuts = [_cut(axis, v, events > 0, fold, patient, rng) for axis, v in values.items()]
+    every = holm(np.array([cut.p for cut in cuts]))
+    return [cut._replace(p_holm=float(p)) for cut, p in zip(cuts, every, strict=True)]
 
 
 def _dealt(events: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -117,18 +131,27 @@ def _dealt(events: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np
 
 
 def _cut(
-    axis: str, value: NDArray[np.floating], outcome: NDArray[np.bool_], of: NDArray, fold: NDArray[np.int64]
+    axis: str,
+    value: NDArray[np.floating],
+    event: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    patient: NDArray[np.integer],
+    rng: np.random.Generator,
 ) -> OutcomeCut:
-    seen = np.isfinite(value)
-    value, outcome, of, fold = value[seen], outcome[seen], of[seen], fold[seen]
-    said = np.zeros(len(value), bool)
-    for k in range(_FOLDS):
-        cut, over = _best(value[fold != k], outcome[fold != k])
-        said[fold == k] = (value[fold == k] > cut) == over
-    parts = np.stack([outcome & said, outcome, ~outcome & ~said, ~outcome], 1).astype(float)
-    youden = bootstrap(parts, of.tolist(), _youden, rng=np.random.default_rng(0))
-    cut, over = _best(value, outcome)
-    return OutcomeCut(axis, cut, over, youden, len(value))
+    """The limit of one axis; outcome and fold are those of the patients, `patient` is the row's."""
+    seen = np.flatnonzero(np.isfinite(value))
+    rows = seen[np.argsort(value[seen], kind="stable")]
+    value, (those, patient) = value[rows].astype(float), np.unique(patient[rows], return_inverse=True)
+    event, fold = event[those], fold[those]
+    outcome = event[patient]
+    parts = _parts(outcome, _said(value, outcome, fold[patient]))
+    youden = bootstrap(parts, patient.tolist(), _youden, rng=np.random.default_rng(0))
+    orders = np.stack([rng.permutation(len(those)) for _ in range(_PERMUTATIONS)])
+    by_chance = _youden(_permuted(value, patient, event, fold, orders))
+    as_good = np.count_nonzero(by_chance >= _youden(parts.sum(0)))
+    p = (1 + as_good) / (1 + _PERMUTATIONS)
+    cut, over = _best(value, outcome, np.ones(len(value), np.bool_))
+    return OutcomeCut(axis, cut, over, youden, len(value), p, p)
 
 
 def _youden(sums: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -136,16 +159,60 @@ def _youden(sums: NDArray[np.floating]) -> NDArray[np.floating]:
     return hits / np.where(events > 0, events, np.nan) + quiet / np.where(rest > 0, rest, np.nan) - 1
 
 
-def _best(value: NDArray[np.floating], outcome: NDArray[np.bool_]) -> tuple[float, bool]:
-    """The limit between two values with the largest difference of the shares over it, and its side."""
-    order = np.argsort(value, kind="stable")
-    v, y = value[order], outcome[order]
-    under = np.cumsum(y) / max(1, y.sum()) - np.cumsum(~y) / max(1, (~y).sum())
-    places = np.flatnonzero(np.diff(v) > 0)
-    if not len(places):
-        return float(v[0]), True
-    best = places[np.abs(under[places]).argmax()]
-    return float((v[best] + v[best + 1]) / 2), bool(under[best] < 0)
+def _parts(outcome: NDArray[np.bool_], said: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Of each row: a hit, an event, rightly quiet, no event; (n, 4)."""
+    return np.stack([outcome & said, outcome, ~outcome & ~said, ~outcome], 1).astype(float)
+
+
+@njit(cache=True, nogil=True)
+def _best(value, outcome, used):  # pragma: no cover (compiled)
+    """The limit between two values with the largest difference of the shares over it, and its side.
+
+    Of the rows that are used; all are in the order of their values.
+    """
+    all_events, all_rest = 0, 0
+    for i in range(len(value)):
+        all_events += used[i] and outcome[i]
+        all_rest += used[i] and not outcome[i]
+    cut, over, largest, last, events, rest = np.nan, True, -1.0, np.nan, 0, 0
+    for i in range(len(value)):
+        if not used[i]:
+            continue
+        if value[i] > last:
+            under = events / max(1, all_events) - rest / max(1, all_rest)
+            if abs(under) > largest:
+                cut, over, largest = (last + value[i]) / 2, under < 0, abs(under)
+        last = value[i]
+        events += outcome[i]
+        rest += not outcome[i]
+    return (last if largest < 0 else cut), over
+
+
+@njit(cache=True, nogil=True)
+def _said(value, outcome, fold):  # pragma: no cover (compiled)
+    """What the limit of the other folds says of each row."""
+    said = np.zeros(len(value), np.bool_)
+    for k in range(_FOLDS):
+        cut, over = _best(value, outcome, fold != k)
+        for i in range(len(value)):
+            if fold[i] == k:
+                said[i] = (value[i] > cut) == over
+    return said
+
+
+@njit(cache=True, nogil=True)
+def _permuted(value, patient, event, fold, orders):  # pragma: no cover (compiled)
+    """The sums of `_parts` where patients have the outcomes and folds of others, a row an order."""
+    sums = np.zeros((len(orders), 4))
+    for draw in range(len(orders)):
+        outcome = event[orders[draw]][patient]
+        said = _said(value, outcome, fold[orders[draw]][patient])
+        for i in range(len(value)):
+            sums[draw, 0] += outcome[i] and said[i]
+            sums[draw, 1] += outcome[i]
+            sums[draw, 2] += not outcome[i] and not said[i]
+            sums[draw, 3] += not outcome[i]
+    return sums
 
 
 class OutcomeRows(NamedTuple):

@@ -6,7 +6,7 @@ from helpers.scenes import measure_maps, one_tissue, random_cells, two_compartme
 
 from histome.config import MetricsConfig
 from histome.metrics.families.patterns.clustering import morans_i, morans_z
-from histome.metrics.uncertainty.significance import benjamini_hochberg, two_sided, z_of_log2
+from histome.metrics.uncertainty.significance import benjamini_hochberg, holm, two_sided, z_of_log2
 
 
 def test_q_by_hand():
@@ -25,6 +25,12 @@ def test_what_is_no_test_counts_nowhere():
     assert q[[1, 3]] == pytest.approx([0.04, 0.5])
     assert np.isnan(q[[0, 2]]).all()
     assert len(benjamini_hochberg(np.array([]))) == 0
+
+
+def test_holm_by_hand():
+    p = holm(np.array([0.04, 0.01, 0.03, 0.005, 0.9]))
+    assert p == pytest.approx([0.09, 0.04, 0.09, 0.025, 0.9])  # 0.08 is raised to the 0.09 of a smaller p
+    assert len(holm(np.array([]))) == 0
 
 
 def test_p_and_z():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from histome.metrics.uncertainty.bootstrap import Interval, draw_blocks
     from histome.metrics.uncertainty.discoveries import columns_of_tests
     from histome.metrics.uncertainty.intervals import interval_columns, intervals_of, resampling_of
-    from histome.metrics.uncertainty.significance import benjamini_hochberg
+    from histome.metrics.uncertainty.significance import benjamini_hochberg, holm
 
 __all__ = [
     "BlockSums",
@@ -24,6 +24,7 @@ __all__ = [
     "blocks_of",
     "columns_of_tests",
     "draw_blocks",
+    "holm",
     "interval_columns",
     "intervals_of",
     "resampling_of",

@@ -31,3 +31,15 @@ def benjamini_hochberg(p: Floats) -> Floats:
     raw = p[order] * (len(order) / np.arange(1, len(order) + 1))
     q[order] = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1.0)
     return q
+
+
+def holm(p: Floats) -> Floats:
+    """Return p (n,) as they are where n were tried at once: the chance that any test of no effect is below.
+
+    Holm 1979 (jstor.org/stable/4615733): the largest of p (n - rank + 1) over the same and all smaller p.
+    """
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    raw = p[order] * np.arange(len(p), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(raw), 1.0)
+    return adjusted
