@@ -170,6 +170,14 @@ def test_without_counts_all_rows_decide_and_that_is_told(tmp_path):
         ("patient,response,ratio_Neoplastic\np,2,1\n", "must be 0 or 1"),
         ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "a row has no patient"),
         ("patient,response,ratio_Neoplastic\np,1,x\n", "column ratio_Neoplastic holds no numbers"),
+        (
+            "patient,response,ratio_Neoplastic\np,1,40\nq,0,0.5\n",
+            "ratio_Neoplastic is a share, from 0 to 1, not percent; the column holds 0.5 to 40",
+        ),
+        (
+            "patient,response,mean_area_Neoplastic\np,1,40\nq,0,-1\n",
+            "t.csv: mean_area_Neoplastic is never under 0; the column holds -1 to 40",
+        ),
         ("patient,response,ratio_Neoplastic\n", "0 patients with the outcome"),
         (
             "patient,response,ratio_Neoplastic,total_cell_count\np,1,1,many\n",

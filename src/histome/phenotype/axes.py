@@ -51,6 +51,14 @@ class Axis(AxisCuts):
     intermediate: PhenotypeLabel
     high: PhenotypeLabel
 
+    def refused(self, least: float, most: float) -> str:
+        """Return why values or limits of such a range are none of this axis; empty where they may be."""
+        if least < 0.0:
+            return f"{self.value} is never under 0"
+        if self.value.startswith("ratio_") and most > 1.0:
+            return f"{self.value} is a share, from 0 to 1, not percent"
+        return ""
+
     def level(self, value: float, *, paper: bool = False) -> Level:
         """Return where a value lies; with `paper` by the paper's limits, lengths in px."""
         below, above = self.paper if paper else (self.below, self.above)
@@ -127,9 +135,9 @@ def phenotypes_of(cuts: Path | None) -> Phenotypes:
         return phenotypes()
     found = {name: limits for name, limits in read_settings(CutsFile, cuts) if limits is not None}
     for name, limits in found.items():
-        value = phenotypes().axes[name].value
-        if limits.below < 0.0 or limits.above <= 0.0:
-            raise UsageError(f"{cuts}: {name}: {value} is never under 0; give limits from 0 on")
-        if value.startswith("ratio_") and limits.above > 1.0:
-            raise UsageError(f"{cuts}: {name}: {value} is a share; give limits from 0 to 1, not percent")
+        axis = phenotypes().axes[name]
+        if why := axis.refused(limits.below, limits.above):
+            raise UsageError(f"{cuts}: {name}: {why}")
+        if limits.above <= 0.0:
+            raise UsageError(f"{cuts}: {name}: {axis.value} is never under 0; give limits from 0 on")
     return phenotypes().with_cuts(found)

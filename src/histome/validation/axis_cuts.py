@@ -269,12 +269,16 @@ def _enough_cells(table: pa.Table, patient: str, path: Path) -> tuple[NDArray[np
 
 
 def _axis_values(table: pa.Table, path: Path) -> dict[str, NDArray[np.floating]]:
-    """Return the columns of the axes that a table has, NaN for a null."""
+    """Return the columns of the axes that a table has, NaN for a null; UsageError where none can be."""
     axes = phenotypes().axes.items()
     values = {n: _numbers(table, a.value, path) for n, a in axes if a.value in table.column_names}
     if not values:
         wanted = ", ".join(axis.value for axis in phenotypes().axes.values())
         raise UsageError(f"{path}: none of the columns {wanted}")
+    for name, value in values.items():
+        told = value[np.isfinite(value)]
+        if len(told) and (why := phenotypes().axes[name].refused(told.min(), told.max())):
+            raise UsageError(f"{path}: {why}; the column holds {told.min():g} to {told.max():g}")
     return values
 
 
