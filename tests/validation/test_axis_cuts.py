@@ -3,6 +3,8 @@
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from histome.cli import main
@@ -171,6 +173,14 @@ def test_without_counts_all_rows_decide_and_that_is_told(tmp_path):
         ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "a row has no patient"),
         ("patient,response,ratio_Neoplastic\np,1,x\n", "column ratio_Neoplastic holds no numbers"),
         (
+            "patient,response,patient,ratio_Neoplastic\np,1,p,1\n",
+            "the column patient is there more than once",
+        ),
+        (
+            "patient,ratio_Neoplastic,response,ratio_Neoplastic\np,1,1,1\n",
+            "t.csv: the column ratio_Neoplastic is there more",
+        ),
+        (
             "patient,response,ratio_Neoplastic\np,1,40\nq,0,0.5\n",
             "ratio_Neoplastic is a share, from 0 to 1, not percent; the column holds 0.5 to 40",
         ),
@@ -192,3 +202,12 @@ def test_a_table_that_cannot_be_used_is_one_line(tmp_path, capsys, text, said):
         main(["tme", "cuts", str(tmp_path / "t.csv"), *options])
     assert said in capsys.readouterr().err
     assert not (tmp_path / "c.toml").exists()
+
+
+def test_a_doubled_column_of_parquet_is_one_line(tmp_path):
+    columns = [pa.array(["p"]), pa.array([1]), pa.array(["p"]), pa.array([0.5])]
+    pq.write_table(
+        pa.table(columns, ["patient", "response", "patient", "ratio_Neoplastic"]), tmp_path / "t.parquet"
+    )
+    with pytest.raises(UsageError, match=r"t\.parquet: the column patient is there more than once"):
+        read_outcome_table(tmp_path / "t.parquet", outcome="response", patient="patient")

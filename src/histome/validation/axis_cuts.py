@@ -20,6 +20,7 @@ _FOLDS = 5
 _FEWEST_PATIENTS = 10  # of each outcome: under two a fold there is nothing to choose by
 _PERMUTATIONS = 1000
 _SIGNIFICANT = 0.05
+_COUNTS = "total_cell_count"
 
 
 class OutcomeCut(NamedTuple):
@@ -232,11 +233,15 @@ def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows
     Raises UsageError, one line, for another file.
     """
     try:
-        table: pa.Table = csv.read_csv(path) if path.suffix.lower() == ".csv" else pq.read_table(path)
+        # Of a doubled column pq.read_table tells its own columns too.
+        table: pa.Table = csv.read_csv(path) if path.suffix.lower() == ".csv" else pq.ParquetFile(path).read()
     except (OSError, pa.ArrowInvalid) as error:
         raise UsageError(f"{path}: cannot be read as .csv or .parquet ({error})") from error
     if missing := [name for name in (outcome, patient) if name not in table.column_names]:
         raise UsageError(f"{path}: no column {missing[0]}; it has {', '.join(table.column_names)}")
+    used = (outcome, patient, _COUNTS, *(axis.value for axis in phenotypes().axes.values()))
+    if twice := [name for name in used if table.column_names.count(name) > 1]:
+        raise UsageError(f"{path}: the column {twice[0]} is there more than once; keep one")
     told = set(table[outcome].to_pylist())
     if not told <= {0, 1}:
         raise UsageError(f"{path}: the outcome {outcome} must be 0 or 1 in every row")
@@ -255,11 +260,11 @@ def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows
 
 def _enough_cells(table: pa.Table, patient: str, path: Path) -> tuple[NDArray[np.bool_], str]:
     """Return which rows have enough cells for labels, (n,) bool, and what is left out in words."""
-    fewest, counts = phenotypes().fewest_cells, "total_cell_count"
-    if counts not in table.column_names:
-        told = f"no column {counts}: rows of fewer than {fewest} cells could not be left out"
+    fewest = phenotypes().fewest_cells
+    if _COUNTS not in table.column_names:
+        told = f"no column {_COUNTS}: rows of fewer than {fewest} cells could not be left out"
         return np.ones(len(table), bool), told
-    enough = _numbers(table, counts, path) >= fewest
+    enough = _numbers(table, _COUNTS, path) >= fewest
     if enough.all():
         return enough, ""
     rows = f"{np.count_nonzero(~enough):,} of {len(table):,} rows left out: fewer than {fewest} cells"
