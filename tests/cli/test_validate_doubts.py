@@ -1,6 +1,7 @@
 """histome validate on what labs send by mistake: refused in one line, or said; never a number in silence."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -66,6 +67,10 @@ def folder(tmp_path_factory):
     np.save(folder / "void.npy", np.zeros((0, 0), int))
     np.save(folder / "below.npy", np.full((64, 64), -2))
     np.savez(folder / "masks.npz", inst_mask=np.eye(4))
+    for name, images in (("one", "a"), ("two", "abc")):
+        (folder / name).mkdir()
+        for image in images:
+            shutil.copy(folder / "left.png", folder / name / f"{image}.png")
     (folder / "twice").mkdir()
     for name in ("a.npy", "a.geojson"):
         (folder / "twice" / name).touch()
@@ -180,15 +185,30 @@ SAID = {
     "nothing there": (
         "segmentation none.png none.png --mpp 0.5",
         "pq, all: not known (n = 0)",
-        "nothing was",
+        "",
+    ),
+    "a found file without a partner": (
+        "segmentation one two --mpp 0.5",
+        "pq, all: 1.000",
+        "two: not compared, no such name in one: 2, the first b.png.",
     ),
 }
 
 
-def test_no_class_of_maps_is_wrong_usage(folder, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("maps", "word"),
+    [
+        (",", "--maps names no class"),
+        ("tumor,,stroma", "--maps tumor,,stroma: the value 2 has no name"),
+        ("neo, neo,con", "neo is named twice"),
+    ],
+)
+def test_classes_of_maps_without_a_name_of_their_own_are_wrong_usage(
+    maps, word, folder, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(folder)
-    words = ("left.png", "left.png", "--mpp", 0.5, "--maps", ",", "-o", tmp_path / "out")
-    Cli(capsys).fails("validate", "segmentation", *words, code=2, word="--maps names no class")
+    words = ("left.png", "left.png", "--mpp", 0.5, "--maps", maps, "-o", tmp_path / "out")
+    Cli(capsys).fails("validate", "segmentation", *words, code=2, word=word)
 
 
 @pytest.mark.parametrize("case", SAID)

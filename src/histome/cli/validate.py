@@ -259,9 +259,8 @@ def segmentation(
 
     if not 0 < mpp < 100:
         raise UsageError(f"--mpp {mpp:g}: um/px of an image is between 0 and 100")
-    if maps is not None and not _list(maps):
-        raise UsageError("--maps names no class; give those of the values 1, 2 ..., with commas")
-    files, names = paired(true, found), _list(maps)
+    names = _classes_of(maps)
+    files, alone = paired(true, found)
     strata = read_strata(images, list(files), _list(by))
     if names:
         pairs = {name: read_maps(*two, names, mpp) for name, two in files.items()}
@@ -271,9 +270,23 @@ def segmentation(
         shown = {name: read_pair(*two) for name, two in files.items()}
         sections = scores.segmentation_sections(shown, mpp, seed=seed, draws=draws, strata=strata)
         doubts = scores.segmentation_doubts(shown, mpp)
-    for doubt in doubts:
+    for doubt in [*alone, *doubts]:
         console.warn(doubt)
     _write(out, "Class maps" if names else "Segmentation of nuclei", sections)
+
+
+def _classes_of(maps: str | None) -> tuple[str, ...] | None:
+    """The classes of the values 1, 2 ... in their order, each with a name of its own."""
+    if maps is None:
+        return None
+    names = tuple(word.strip() for word in maps.split(","))
+    if not any(names):
+        raise UsageError("--maps names no class; give those of the values 1, 2 ..., with commas")
+    if "" in names:
+        raise UsageError(f"--maps {maps}: the value {names.index('') + 1} has no name; give each one")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"--maps {maps}: {twice[0]} is named twice; give each value a name of its own")
+    return names
 
 
 def _placed(

@@ -40,7 +40,7 @@ def segmentation_doubts(images: Mapping[str, tuple[LabelImage, LabelImage]], mpp
         wide = 2 * float(np.sqrt(np.median(areas[areas > 0]) / np.pi)) * mpp
         if not _DIAMETERS_UM[0] <= wide <= _DIAMETERS_UM[1]:
             doubts.append(f"the true nuclei are {wide:.3g} um wide at {mpp:g} um/px: is --mpp right?")
-    empty = [name for name, (_, found) in images.items() if not found.labels.any()]
+    empty = [name for name, (true, found) in images.items() if true.labels.any() and not found.labels.any()]
     if empty:
         doubts.append(f"nothing was found in {len(empty)} of {len(images)} images, as in {empty[0]}.")
     alone = [name for name, (true, found) in images.items() if found.labels.any() and not true.labels.any()]

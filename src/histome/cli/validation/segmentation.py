@@ -18,10 +18,13 @@ _IMAGES = (".png", ".tif", ".tiff", ".npy")
 _SHAPES = (".geojson", ".json", ".parquet")
 
 
-def paired(true: Path, found: Path) -> dict[str, tuple[Path, Path]]:
-    """Name -> the two files: those given, or of two folders those called alike but for the ending."""
+def paired(true: Path, found: Path) -> tuple[dict[str, tuple[Path, Path]], list[str]]:
+    """Name -> the two files: those given, or of two folders those called alike but for the ending.
+
+    And one line where files of the second folder have no partner.
+    """
     if true.is_file() and found.is_file():
-        return {true.stem: (true, found)}
+        return {true.stem: (true, found)}, []
     if not (true.is_dir() and found.is_dir()):
         raise DataError(f"{true} and {found}: give two files or two folders that are there.")
     ours, theirs = (_by_name(folder) for folder in (true, found))
@@ -29,7 +32,11 @@ def paired(true: Path, found: Path) -> dict[str, tuple[Path, Path]]:
     if missing or not ours:
         what = f"no file for {missing[0]} ({len(missing)} missing)" if missing else "no files to compare"
         raise DataError(f"{found}: {what}; both folders name their files alike.")
-    return {name: (path, theirs[name]) for name, path in ours.items()}
+    extra = [path.name for name, path in theirs.items() if name not in ours]
+    return {name: (path, theirs[name]) for name, path in ours.items()}, [
+        f"{found}: not compared, no such name in {true}: {len(extra)}, the first {name}."
+        for name in extra[:1]
+    ]
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
