@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -161,6 +163,50 @@ def test_a_process_that_nobody_ends_ends_itself() -> None:
     found = subprocess.run(command, input="\n".join(lines), text=True, capture_output=True, timeout=120)
     assert found.returncode == 1
     assert "tokens_of" in found.stderr
+
+
+BEGUN_BY_ANOTHER = """
+import sys
+from pathlib import Path
+from histome.config import NarrativeConfig
+from histome.narrative.writers import model_process as m
+m._CHILD, m.check_folder = (sys.executable, "-c", sys.argv[1]), lambda folder: None
+with m.model_asked(NarrativeConfig(writer="transformers", model="model", timeout_s=500)) as ask:
+    ask(["loop"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes and a parent that changes")
+def test_a_process_whose_run_is_killed_ends_with_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "held")
+    says = f"held = open({str(tmp_path / 'held')!r}, 'w')\nprint(os.getpid(), file=held, flush=True)\n"
+    script = "import os\n" + STAND_IN.replace("def load_folder", f"{says}def load_folder")
+    run = subprocess.Popen([sys.executable, "-c", BEGUN_BY_ANOTHER, script])
+    with (tmp_path / "held").open("rb", buffering=0) as held:  # its end: no process has it open
+        process = int(held.readline())
+        try:
+            assert select.select([held], [], [], 0.5)[0] == []
+            run.kill()
+            run.wait()
+            assert select.select([held], [], [], 60)[0] == [held]
+            assert held.read() == b""
+        except BaseException:
+            os.kill(process, signal.SIGKILL)
+            raise
+
+
+@pytest.mark.slow
+def test_a_process_has_a_thread_for_each_cpu_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason=EXTRA)
+    plays(
+        monkeypatch,
+        BARE + "import torch\nfor _ in 'ab': sys.stdin.readline()\nsay(text=str(torch.get_num_threads()))",
+    )
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # a user's own stay
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(model_process, "available_cpus", lambda: 1)
+    with model_asked(asked_of(Path("model"))) as ask:
+        assert ask(["a"]) == "1"
 
 
 @pytest.mark.slow

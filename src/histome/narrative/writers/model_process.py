@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -26,11 +27,13 @@ from histome.narrative.writers.language_models import (
     text_of,
     tokens_of,
 )
+from histome.threads import available_cpus
 
 # Not the folder where the run began: there may lie a torch.py of the model's.
 _CHILD = (sys.executable, "-P", "-m", "histome.narrative.writers.model_process")
 _REFUSALS = {kind.__name__: kind for kind in (ModelError, UsageError, WriterError)}
-_ORPHAN_S = 10.0  # that a process may outlive its time, where the one that would end it is gone
+_ORPHAN_S = 10.0  # that a process may outlive its time, where a library holds all its threads
+_WATCH_S = 1.0
 _SIGKILL = 9
 _LAST_WORDS_S = 5.0  # read at once, but where a process that the library began still holds the pipe
 _log = logging.getLogger(__name__)
@@ -54,7 +57,7 @@ def model_asked(config: NarrativeConfig) -> Iterator[Callable[[Sequence[str]], s
     """
     check_folder(config.model or "")
     pipe = subprocess.PIPE
-    options = {"text": True, "encoding": "utf-8", "errors": "replace", "env": _quiet()}
+    options = {"text": True, "encoding": "utf-8", "errors": "replace", "env": _environment()}
     try:
         child = subprocess.Popen(_CHILD, stdin=pipe, stdout=pipe, stderr=pipe, **options)
     except OSError as error:
@@ -71,9 +74,12 @@ def model_asked(config: NarrativeConfig) -> Iterator[Callable[[Sequence[str]], s
             pass
 
 
-def _quiet() -> dict[str, str]:
-    """Return the environment of a process that draws no bars."""
-    return {**os.environ, "TQDM_DISABLE": "1"}
+def _environment() -> dict[str, str]:
+    """Return the environment of a process that draws no bars and has a thread for each CPU we may use.
+
+    PyTorch, which knows no quota, takes that number from OpenMP.
+    """
+    return {"OMP_NUM_THREADS": str(available_cpus()), **os.environ, "TQDM_DISABLE": "1"}
 
 
 class _Talk:
@@ -127,8 +133,16 @@ class _Talk:
                 _log.info("language model: %s", line.rstrip())
 
 
+def _end_with(parent: int) -> None:
+    """End this process where the one that began it is gone, as after kill -9."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_S)
+    os._exit(1)
+
+
 def main() -> None:
     """Load the model that the first line of stdin names, and answer every line after it."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
