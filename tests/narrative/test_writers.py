@@ -211,6 +211,7 @@ def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> N
         ("no chunk", "not in HTTP that can be read: its end is missing, or a piece of it has no length"),
         ("endless chunk", "larger than 1000000 bytes"),
         ("no address", "answered 302"),
+        ("cut off", "the endpoint's answer was cut off: 99 bytes of it are missing"),
         ("hung up", "closed the connection without an answer"),
     ],
 )

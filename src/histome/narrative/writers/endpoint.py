@@ -147,6 +147,8 @@ def _read(reply: Any) -> bytes:
         text += piece
         if len(text) > _MOST_BYTES:
             raise WriterError(f"the endpoint's answer is larger than {_MOST_BYTES} bytes")
+    if reply.length:  # what the Content-Length promised and read1 does not miss
+        raise WriterError(f"the endpoint's answer was cut off: {reply.length} bytes of it are missing")
     return bytes(text)
 
 
