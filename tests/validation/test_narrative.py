@@ -91,6 +91,22 @@ def test_facts_that_are_none_are_told_with_their_line(tmp_path: Path, facts: dic
         score_narratives(read_cases(path), rng=np.random.default_rng(0))
 
 
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"units": [1]}, "units is no table of names"),
+        ({"undefined": "all"}, "undefined is no table of names"),
+        ({"models": {"x": 3}}, "models: x has no labels, or they are something else"),
+        ({"models": {"x": {"labels": {}, "limits": [], "organs": 3}}}, "models: x has no organs"),
+    ],
+)
+def test_what_is_wrong_in_facts_is_named(part: dict, said: str) -> None:
+    case = Case("a", "There are 5 cells.", example() | {"subject": "slide"} | part, "cases.jsonl: line 1")
+    with pytest.raises(UsageError) as refused:
+        score_narratives([case], rng=RNG)
+    assert f"cases.jsonl: line 1: the facts cannot be read ({said}" in str(refused.value)
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"reference": "a"}', '{"reference": null, "hypothesis": null}'])
 def test_a_line_that_is_no_case_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "cases.jsonl"

@@ -139,11 +139,24 @@ def case_doubts(cases: Sequence[Case]) -> list[str]:
 def _verdict(case: Case) -> Verdict:
     """Return the verdict on a case; UsageError for facts that are none."""
     try:
+        _check_parts(case.facts)
         return verify(case.hypothesis, Facts.from_json(case.facts or {}))
     except (UsageError, AttributeError, TypeError, KeyError, ValueError, OverflowError) as error:
         raise UsageError(
             f"{case.place}: the facts cannot be read ({error}); give the JSON of histome tme patch"
         ) from error
+
+
+def _check_parts(facts: Any) -> None:
+    """Raise UsageError, which names it, for a part that need not be there but is something else."""
+    given = facts if isinstance(facts, Mapping) else {}
+    for name in ("units", "samples", "undefined", "models", "stated"):
+        if not isinstance(given.get(name, {}), Mapping):
+            raise UsageError(f"{name} is no table of names")
+    for name, about in given.get("models", {}).items():
+        for part, kind in (("labels", Mapping), ("limits", list), ("organs", list)):
+            if not isinstance(about, Mapping) or not isinstance(about.get(part), kind):
+                raise UsageError(f"models: {name} has no {part}, or they are something else")
 
 
 class Ratings(NamedTuple):
