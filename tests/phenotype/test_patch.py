@@ -1,6 +1,8 @@
 """The JSON of a patch: from masks in a file or an image, in three modes; and files that are refused."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +182,17 @@ def test_a_broken_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.npz"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"broken[.]npz: .* an [.]npz"):
+        describe_file(path)
+
+
+def test_masks_that_claim_more_than_there_is_are_refused_with_their_file(tmp_path: Path) -> None:
+    path, header = tmp_path / "p.npz", io.BytesIO()
+    claimed = {"descr": "<i4", "fortran_order": False, "shape": (10**6, 10**6)}  # 4 TB
+    np.lib.format.write_array_header_1_0(header, claimed)
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("inst_mask", "cls_mask"):
+            file.writestr(f"{name}.npy", header.getvalue())
+    with pytest.raises(UsageError, match=r"p\.npz: cannot be read as an \.npz of plain arrays"):
         describe_file(path)
 
 

@@ -227,5 +227,6 @@ def _read_masks(path: Path) -> list[NDArray[Any]]:
                     f"save both with numpy.savez(path, {MASKS[0]}=..., {MASKS[1]}=...)"
                 )
             return [file[name] for name in MASKS]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    # MemoryError: a header may claim any size.
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read as an .npz of plain arrays ({error})") from error
