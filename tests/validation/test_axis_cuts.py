@@ -105,7 +105,7 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
         main(["tme", "cuts", str(tmp_path / "tiles.csv"), *options])
     composition, morphology = capsys.readouterr().out.splitlines()
     assert "the outcome goes with ratio_Neoplastic" in composition
-    assert composition.endswith("; no better than chance, so not in use")
+    assert composition.endswith("; not surely better than chance, so not in use")
     assert re.search(r"goes with mean_area_Neoplastic over [34]\d\.\d+ um2; on other patients", morphology)
     assert "chance" not in morphology
     known = phenotypes_of(tmp_path / "cuts.toml")

@@ -114,7 +114,7 @@ def outcome_limits(
         console.warn(f"{table}: {rows.left_out}")
     found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
     for cut in found:
-        use = "" if cut.holds else "; no better than chance, so not in use"
+        use = "" if cut.holds else "; not surely better than chance, so not in use"
         console.print_result(f"{cut.line()}{use}")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -297,11 +297,11 @@ def _numbers(table: pa.Table, name: str, path: Path) -> NDArray[np.floating]:
 def cuts_to_toml(cuts: Sequence[OutcomeCut]) -> str:
     """Return the limits as TOML that `histome tme patch --cuts` reads: one limit an axis, nothing between.
 
-    Those that did no better than chance on other patients stand in comments: the shipped limits stay.
+    Those that did not surely better than chance on other patients stand in comments: the shipped limits stay.
     """
     tables = []
     for c in cuts:
         lines = [f"[{c.axis}] # {c.line()}", f"below = {c.cut!r}", f"above = {c.cut!r}"]
-        off = ["# no better than chance on other patients, so not in use:", *(f"# {line}" for line in lines)]
+        off = ["# not surely better than chance on other patients, so not in use:", *(f"# {line}" for line in lines)]
         tables.append("\n".join(lines if c.holds else off) + "\n")
     return "# For research use; chosen by an outcome.\n\n" + "\n".join(tables)
