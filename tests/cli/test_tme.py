@@ -13,8 +13,7 @@ from pyarrow import parquet
 @pytest.fixture
 def masks(tmp_path: Path) -> Path:
     path = tmp_path / "patch.npz"
-    far = ((10 * k, 290, 3) for k in range(18))
-    inst_mask, cls_mask = drawn_patch.draw([(0, 0, 1), (40, 0, 2), *far])
+    inst_mask, cls_mask = drawn_patch.draw([(40 * k, 14 * row, k + 1) for row in range(20) for k in (0, 1)])
     np.savez(path, inst_mask=inst_mask, cls_mask=cls_mask)
     return path
 

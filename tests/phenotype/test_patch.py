@@ -61,7 +61,12 @@ def test_the_document_is_plain_json_without_nan(masks: Path) -> None:
 def test_without_a_resolution_labels_are_the_papers(masks: Path) -> None:
     """The limits of compatible mode, told in the document; at the paper's scale as many are engaged."""
     unknown, paper = describe_file(masks), describe_file(masks, compatible=True)
-    assert unknown["interpretation"] == paper["interpretation"]
+    assert unknown["undefined"] == {
+        "interaction": "there are fewer than 20 inflammatory and neoplastic cells",
+        "morphology": "there are fewer than 20 neoplastic cells",
+    }
+    assert unknown["interpretation"] == paper["interpretation"] | dict.fromkeys(unknown["undefined"])
+    assert None not in paper["interpretation"].values()
     assert unknown["cuts"] == paper["cuts"]
     assert unknown["cuts"]["morphology"] == [150, 300]
     known = describe_file(masks, mpp=0.35)
@@ -98,8 +103,10 @@ def test_nuclei_without_a_class_are_told(tmp_path: Path) -> None:
     assert seen.size_px == (300, 300)
 
 
-def test_own_limits_are_in_um_and_refused_for_pixels(masks: Path, tmp_path: Path) -> None:
-    cuts = tmp_path / "cuts.toml"
+def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:
+    cuts, masks = tmp_path / "cuts.toml", tmp_path / "patch.npz"
+    inst_mask, cls_mask = drawn_patch.draw([(20 * (k % 10), 20 * (k // 10), 1) for k in range(20)], side=10)
+    np.savez(masks, inst_mask=inst_mask, cls_mask=cls_mask)
     cuts.write_text("[morphology]\nbelow = 1.0\nabove = 2.0\n")
     found = describe_file(masks, mpp=0.25, cuts=cuts)
     assert (found["cuts"]["morphology"], found["interpretation"]["morphology"]) == (

@@ -85,6 +85,22 @@ def test_few_cells_have_values_but_no_label() -> None:
     assert json.loads(few["undefined"])["composition"] == "there are fewer than 20 cells"
 
 
+def test_a_tile_of_few_carcinoma_cells_has_no_label_of_them() -> None:
+    """19 carcinoma cells among 40 lymphocytes, 20 in the next tile."""
+    lymphocyte = CELL_CLASSES.index("lymphocyte")
+    x = [start + k for start, n in ((0.0, 59), (100.0, 60)) for k in range(n)]
+    codes = [0] * 19 + [lymphocyte] * 40 + [0] * 20 + [lymphocyte] * 40
+    few, enough = tile_phenotypes(
+        cell_table(x, np.zeros(119), codes, area_um2=[50.0] * 119), 100.0
+    ).to_pylist()
+    assert few["mean_area_Neoplastic"] == enough["mean_area_Neoplastic"] == 50.0
+    assert (few["morphology"], enough["morphology"]) == (None, "Large/Pleomorphic")
+    assert few["interaction"] is None
+    assert enough["interaction"] is not None
+    assert few["immune"] == enough["immune"] == "Immune Hot"
+    assert json.loads(few["undefined"])["morphology"] == "there are fewer than 20 neoplastic cells"
+
+
 def test_the_nine_classes_are_five_kinds_and_other_is_none() -> None:
     codes = np.repeat(np.arange(9), 2)
     found, left_out = pannuke_cells(cell_table(np.arange(18), np.zeros(18), codes))

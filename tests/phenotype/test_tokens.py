@@ -28,7 +28,10 @@ TWELVE = {
     "Nuclear enlargement",
     "Anisocytosis",
 }
-EVERYTHING = {axis.value: 0.2 for axis in phenotypes().axes.values()} | {"total_cell_count": 100}
+EVERYTHING = {
+    **{axis.value: 0.2 for axis in phenotypes().axes.values()},
+    **{"total_cell_count": 100, "count_Neoplastic": 40, "count_Inflammatory": 40},
+}
 
 
 def test_the_worked_example_of_the_paper() -> None:
@@ -140,6 +143,30 @@ def test_nothing_is_said_of_an_empty_patch_or_of_too_few_cells() -> None:
         assert found.tokens == []
         assert set(found.undefined) == set(phenotypes().axes)
     assert interpret(EVERYTHING | {"total_cell_count": 20}, fewest_cells=20).undefined == {}
+
+
+@pytest.mark.parametrize(
+    ("neoplastic", "inflammatory", "missing"),
+    [
+        (20, 20, {}),
+        (19, 20, {"interaction": "neoplastic", "morphology": "neoplastic"}),
+        (20, 19, {"interaction": "inflammatory"}),
+        (1, 2, {"interaction": "inflammatory and neoplastic", "morphology": "neoplastic"}),
+    ],
+)
+def test_an_axis_of_few_cells_of_a_class_has_no_label(
+    neoplastic: int, inflammatory: int, missing: dict[str, str]
+) -> None:
+    raw = EVERYTHING | {"count_Neoplastic": neoplastic, "count_Inflammatory": inflammatory}
+    raw |= {"count_engaged_immune": 0, "ratio_Neoplastic": 0.7}
+    found = interpret(raw, fewest_cells=20)
+    assert found.undefined == {
+        axis: f"there are fewer than 20 {kinds} cells" for axis, kinds in missing.items()
+    }
+    assert {axis for axis, label in found.labels.items() if label is None} == set(missing)
+    assert ("Bystander immune cells" in found.tokens) is ("interaction" not in missing)
+    assert ("Small cell morphology" in found.tokens) is ("morphology" not in missing)
+    assert interpret(raw, compatible=True).undefined == {}
 
 
 def test_gaps_are_intermediate_without_a_token() -> None:

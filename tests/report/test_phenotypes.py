@@ -39,6 +39,7 @@ def cells(tiles: dict[tuple[int, int], tuple[str, int]]) -> pa.Table:
 
 
 FEW = {(0, 0): ("carcinoma_cell", 25), (2, 1): ("lymphocyte", 25), (5, 3): ("carcinoma_cell", 19)}
+_MIXED = {"fibroblast": 20, "carcinoma_cell": 19}
 # As many tiles as a map needs.
 OTHERS = {
     (column, row): ("fibroblast", 20) for row in (2, 3) for column in range(5) if (column, row) != (3, 2)
@@ -90,6 +91,22 @@ def test_the_legend_counts_every_tile_once() -> None:
         "25 to 40 µm²",
         "under 25 µm²",
     ]
+
+
+def test_a_tile_with_too_few_of_a_class_counts_as_such() -> None:
+    """Ten tiles of 20 fibroblasts and 19 carcinoma cells: a nuclear size, but no label of it."""
+    places = [(column, row) for row in (0, 1) for column in range(5)]
+    mixed = [cells({place: (name, n) for place in places}) for name, n in _MIXED.items()]
+    found = phenotype_page(pa.concat_tables(mixed), None, 100.0, overview=OVERVIEW)
+    assert found is not None
+    counts = [{entry["label"]: entry["shown"].raw for entry in one["legend"]} for one in found["maps"]]
+    assert counts[0] == {"High Tumour Purity": 0, "Intermediate": 10, "Low Tumour Purity": 0}
+    assert counts[-1] == {
+        "Large/Pleomorphic": 0,
+        "Intermediate": 0,
+        "Small/Monotonous": 0,
+        "Too few cells": 10,
+    }
 
 
 def test_every_axis_has_a_map_of_its_own_labels() -> None:

@@ -41,10 +41,12 @@ class AxisCuts(Settings):
 class Axis(AxisCuts):
     """One axis: which of the raw data decides it, its two limits (`unit`: 1, um or um2), its labels.
 
-    `paper` are the paper's two limits, in px or px2 where the axis is a length or an area.
+    `paper` are the paper's two limits, in px or px2 where the axis is a length or an area; `rests_on` are the
+    classes of whose cells alone the value is a mean.
     """
 
     value: str
+    rests_on: tuple[str, ...] = ()
     unit: Literal["1", "um", "um2"] = "1"
     paper: tuple[float, float]
     low: PhenotypeLabel

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from histome.phenotype.axes import Level, Phenotypes, Unit, phenotypes
+from histome.phenotype.axes import Axis, Level, Phenotypes, Unit, phenotypes
 
 
 class Interpretation(NamedTuple):
@@ -45,7 +45,8 @@ def interpret(
     unit : "um" or "px"
         Of the raw data's lengths; with px (also of compatible mode) all limits are the paper's.
     fewest_cells : int
-        With fewer cells there are neither labels nor tokens.
+        With fewer cells there are neither labels nor tokens, and none of an axis that rests on a class with
+        fewer.
     known : Phenotypes or None
         Limits, labels and tokens, such as `axes.phenotypes_of` gives; None for the shipped ones.
     """
@@ -53,15 +54,11 @@ def interpret(
     paper = compatible or unit == "px"
     undefined: dict[str, str] = {}
     levels = dict[str, Level | None](dict.fromkeys(known.axes))
-    few = fewest_cells > 0 and (raw_data.get("total_cell_count") or 0) < fewest_cells
     for name, axis in known.axes.items():
-        value = raw_data.get(axis.value)
-        if few or value is None:
-            reasons = raw_data.get("undefined", {})
-            why = reasons.get(axis.value, f"the raw data have no {axis.value}")
-            undefined[name] = f"there are fewer than {fewest_cells} cells" if few else why
+        if why := _unlabeled(raw_data, axis, fewest_cells):
+            undefined[name] = why
         else:
-            levels[name] = axis.level(value, paper=paper)
+            levels[name] = axis.level(raw_data[axis.value], paper=paper)
     labels = {
         name: None if (level := levels[name]) is None else axis.at(level).label
         for name, axis in known.axes.items()
@@ -72,6 +69,16 @@ def interpret(
         given = set(labels.values())
         tokens = [token for token in tokens if token not in denied or denied[token] not in given]
     return Interpretation(labels, tokens, levels, undefined)
+
+
+def _unlabeled(raw_data: Mapping[str, Any], axis: Axis, fewest: int) -> str:
+    """Return why an axis has no label; empty where it has one."""
+    if (raw_data.get("total_cell_count") or 0) < fewest:
+        return f"there are fewer than {fewest} cells"
+    if raw_data.get(axis.value) is None:
+        return raw_data.get("undefined", {}).get(axis.value, f"the raw data have no {axis.value}")
+    few = [name.lower() for name in axis.rests_on if (raw_data.get(f"count_{name}") or 0) < fewest]
+    return f"there are fewer than {fewest} {' and '.join(few)} cells" if few else ""
 
 
 def _tokens(levels: Mapping[str, Level | None], raw_data: Mapping[str, Any]) -> Iterator[str]:

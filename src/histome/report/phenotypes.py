@@ -60,7 +60,8 @@ def phenotype_page(
         ends = np.nanpercentile(values, _ENDS).tolist() if np.isfinite(values).any() else [0.0, 0.0]
         picture = tile_picture(tiles, scale_codes(values, *ends), extent_um=extent_um, shape=shape)
         picture[outside] = 0
-        kinds = np.bincount(_codes(axis, tiles[name].to_pylist(), few), minlength=len(_KINDS) + 1)[1:]
+        unlabeled = few | (tiles[name].is_null().to_numpy() & tiles[axis.value].is_valid().to_numpy())
+        kinds = np.bincount(_codes(axis, tiles[name].to_pylist(), unlabeled), minlength=len(_KINDS) + 1)[1:]
         title, measured = _TITLES[name]
         about = {"title": title, "measured": measured, "ends": [_text(axis, end) for end in ends]}
         drawn = png_uri(scale_layer(picture, VEIL_ALPHA))
