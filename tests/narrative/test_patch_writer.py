@@ -1,6 +1,7 @@
 """The patch's paragraph: the worked example, nulls with their reasons, nothing that is not in the JSON."""
 
 import re
+from typing import Any
 
 import pytest
 from helpers.given_facts import example
@@ -87,7 +88,7 @@ def test_how_many_are_engaged_in_words(inflammatory: int, engaged: int, sentence
         **{"count_Inflammatory": inflammatory, "count_engaged_immune": engaged},
         **{f"{least}_dist_Inflammatory_to_Neoplastic": 9.0 for least in ("mean", "min")},
     }
-    facts = Facts.of_patch(describe(raw, unit="um"))
+    facts = Facts.of_patch(describe(raw, unit="px", compatible=True))
     sentences = [one.text for one in describe_patch(facts)]
     assert sentence in sentences
     assert verify("\n".join(sentences), facts).unsupported == []
@@ -95,6 +96,61 @@ def test_how_many_are_engaged_in_words(inflammatory: int, engaged: int, sentence
     true = {0: "No inflammatory cell is engaged.", inflammatory: "The inflammatory cells are engaged."}
     for other in others:
         assert verify(other, facts).tally.supported == (true.get(engaged) == other)
+
+
+def mixed(neoplastic: int, inflammatory: int, connective: int) -> dict[str, Any]:
+    """The raw data of so many cells."""
+    counts = {"Neoplastic": neoplastic, "Inflammatory": inflammatory, "Connective": connective}
+    counts |= {"Dead": 0, "Epithelial": 0}
+    total, both = sum(counts.values()), bool(neoplastic and inflammatory)
+    return {
+        "total_cell_count": total,
+        **{f"count_{name}": n for name, n in counts.items()},
+        **{f"ratio_{name}": n / total for name, n in counts.items()},
+        **{f"mean_area_{name}": 50.0 if n else None for name, n in counts.items()},
+        "tumor_stroma_fraction": neoplastic / (neoplastic + connective),
+        "immune_infiltration_fraction": inflammatory / (neoplastic + inflammatory),
+        **{f"{least}_dist_Inflammatory_to_Neoplastic": 80.0 if both else None for least in ("mean", "min")},
+        "count_engaged_immune": 0,
+        "mean_spatial_entropy": 0.5,
+    }
+
+
+_OF_A_TUMOR = ("purity", "desmoplastic", "fraction", "nuclei measure", "Neoplastic nuclei are")
+_OF_BOTH = ("nearest neoplastic", "engaged", "infiltrate is excluded")
+
+
+@pytest.mark.parametrize(
+    ("neoplastic", "inflammatory", "told"),
+    [
+        (20, 20, (*_OF_A_TUMOR, *_OF_BOTH, "inflammatory nuclei 50")),
+        (20, 19, _OF_A_TUMOR),
+        (19, 20, ()),
+        (1, 60, ()),
+        (0, 60, ()),
+    ],
+)
+def test_of_few_cells_of_a_class_only_their_count_is_told(
+    neoplastic: int, inflammatory: int, told: tuple[str, ...]
+) -> None:
+    raw = mixed(neoplastic, inflammatory, 130)
+    facts = Facts.of_patch(describe(raw, unit="um"))
+    text = " ".join(one.text for one in describe_patch(facts)).replace("\N{NO-BREAK SPACE}", " ")
+    words = (*_OF_A_TUMOR, *_OF_BOTH, "inflammatory nuclei 50")
+    assert {word for word in words if word in text} == set(told)
+    assert "Connective cells are" in text
+    assert verify(text, facts).unsupported == []
+    assert Facts.from_json(facts.to_json()) == facts
+
+
+@pytest.mark.parametrize("neoplastic", [0, 1])
+def test_as_published_every_label_is_told_however_few_the_cells(neoplastic: int) -> None:
+    facts = Facts.of_patch(describe(mixed(neoplastic, 60, 130), unit="px", compatible=True))
+    text = " ".join(one.text for one in describe_patch(facts))
+    of_both = _OF_BOTH if neoplastic else ()
+    for word in ("purity is low", "desmoplastic", "infiltration fraction", *of_both):
+        assert word in text
+    assert Facts.from_json(facts.to_json()) == facts
 
 
 def test_no_cells() -> None:

@@ -55,6 +55,8 @@ PATCH = FactsKind(
     counts={name: f"count_{name}" for name in PANNUKE_CLASSES},
 )
 
+_COMPATIBLE = "compatible"  # the mode of a patch's JSON
+
 
 class ModelNotes(NamedTuple):
     """What a model's card says of its learning: class -> "direct, n = ..." or "indirect"; limits; organs."""
@@ -82,6 +84,8 @@ class Facts:
         What the card of each model, by its name, says of its learning.
     stated : mapping of str to str
         What is stated of the specimen: `organ`, `site`, `specimen`, as far as it is.
+    compatible : bool
+        Whether a patch's labels are to the letter of the published ones, however few cells they rest on.
     """
 
     kind: FactsKind
@@ -93,6 +97,7 @@ class Facts:
     undefined: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, ModelNotes] = field(default_factory=dict)
     stated: Mapping[str, str] = field(default_factory=dict)
+    compatible: bool = False
 
     @classmethod
     def of_slide(
@@ -137,6 +142,7 @@ class Facts:
             tokens,
             _units(values, document.get("units", {})),
             undefined=reasons if isinstance(reasons, Mapping) else {},
+            compatible=document.get("mode") == _COMPATIBLE,
         )
 
     @classmethod
@@ -180,6 +186,7 @@ class Facts:
                 for name, notes in self.models.items()
             },
             "stated": dict(self.stated),
+            **({"mode": _COMPATIBLE} if self.compatible else {}),
         }
 
     def get(self, name: str) -> float | None:

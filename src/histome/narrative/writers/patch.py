@@ -39,10 +39,20 @@ _WORDS = {
 
 
 def describe_patch(facts: Facts) -> list[Sentence]:
-    """Return the sentences on a patch; a value that is null is said to be undefined, with its reason."""
+    """Return the sentences on a patch; a value that is null is said to be undefined, with its reason.
+
+    Of a class of fewer than 20 cells they say counts and shares, and of a tumor nothing with fewer neoplastic
+    cells, but where the labels are to the letter of the published ones.
+    """
     if not facts.get("total_cell_count"):
         return [facts.tell("No nuclei were found in this patch.", "composition", ["total_cell_count"])]
     return [sentence for topic in TOPICS for sentence in topic(facts)]
+
+
+def _few(facts: Facts, *classes: str) -> bool:
+    """Whether one of the classes has too few cells to say more of it than how many."""
+    counts = [facts.get(f"count_{name}") for name in classes]
+    return not facts.compatible and any(n is not None and n < phenotypes().fewest_cells for n in counts)
 
 
 def _words(facts: Facts, axis: str) -> str | None:
@@ -78,7 +88,8 @@ def _composition(facts: Facts) -> Iterator[Sentence]:
     yield facts.tell(
         f"The patch holds {{total_cell_count}} {nuclei}: {listed(parts)}{none}.", "composition", silent
     )
-    if word := _words(facts, "composition"):
+    word = _words(facts, "composition")
+    if word and not _few(facts, "Neoplastic"):
         tokens, sources = _tokens(facts, "composition")
         yield facts.tell(f"Tumor purity is {word}{tokens}.", "composition", ["ratio_Neoplastic", *sources])
 
@@ -91,13 +102,13 @@ def _immune(facts: Facts) -> Iterator[Sentence]:
     tokens, sources = _tokens(facts, "immune")
     text = f"It is {words}{tokens}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells."
     yield facts.tell(text, "immune", sources)
-    if facts.has("immune_infiltration_fraction"):
+    if facts.has("immune_infiltration_fraction") and not _few(facts, "Neoplastic"):
         yield facts.tell("The immune infiltration fraction is {immune_infiltration_fraction:%}.", "immune")
 
 
 def _interaction(facts: Facts) -> Iterator[Sentence]:
     """Yield where the inflammatory cells lie."""
-    if not facts.has(_DISTANCE):
+    if not facts.has(_DISTANCE) or _few(facts, "Inflammatory", "Neoplastic"):
         return
     far = f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell"
     near = "; the closest lies {min_dist_Inflammatory_to_Neoplastic} away"
@@ -125,9 +136,12 @@ def _stroma(facts: Facts) -> Iterator[Sentence]:
     words = _words(facts, "stroma")
     if words is None or not facts.has("ratio_Connective"):
         return
+    text, few = "Connective cells are {ratio_Connective:%} of all cells", _few(facts, "Neoplastic")
+    if few and facts.labels["stroma"] == "Desmoplastic":  # it is a tumor's stroma that is
+        yield facts.tell(f"{text}.", "stroma")
+        return
     tokens, sources = _tokens(facts, "stroma")
-    text = "Connective cells are {ratio_Connective:%} of all cells"
-    if facts.has("tumor_stroma_fraction"):
+    if facts.has("tumor_stroma_fraction") and not few:
         text += ", and the tumor-stroma fraction is {tumor_stroma_fraction:%}"
     yield facts.tell(f"{text}: {words}{tokens}.", "stroma", sources)
 
@@ -143,12 +157,13 @@ def _architecture(facts: Facts) -> Iterator[Sentence]:
 
 def _morphology(facts: Facts) -> Iterator[Sentence]:
     """Yield the size of the nuclei."""
-    if not facts.has("mean_area_Neoplastic"):
+    if not facts.has("mean_area_Neoplastic") or _few(facts, "Neoplastic"):
         return
     label = facts.labels.get("morphology")
     tokens, sources = _tokens(facts, "morphology") if label else ("", [])
     text = "Neoplastic nuclei measure {mean_area_Neoplastic} on average"
-    text += " and inflammatory nuclei {mean_area_Inflammatory}" if facts.has("mean_area_Inflammatory") else ""
+    if facts.has("mean_area_Inflammatory") and not _few(facts, "Inflammatory"):
+        text += " and inflammatory nuclei {mean_area_Inflammatory}"
     yield facts.tell(f"{text}.", "morphology")
     if label and label != "Intermediate":
         yield facts.tell(f"Neoplastic nuclei are {label.lower()}{tokens}.", "morphology", sources)
