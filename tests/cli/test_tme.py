@@ -46,7 +46,10 @@ def test_patch_says_what_was_left_out_and_why_there_are_no_labels(cli, tmp_path:
     assert (code, json.loads(out)["notes"]) == (0, told)
     assert err == "".join(f"warning: {path}: {line}\n" for line in told)
     code, out, err = cli("tme", "patch", path, "--mpp", 0.5, "--narrative")
-    assert (code, out.splitlines()[-2:], err) == (0, told, "")
+    text, note = out.splitlines()
+    assert (code, note, err) == (0, told[1], "")
+    assert "Left out of all numbers is 1 nucleus of none of the five classes." in text
+    assert out.lower().count("left out") == 1
 
 
 def test_a_figure_of_another_ending_is_refused_before_any_work(cli, masks: Path, tmp_path: Path) -> None:

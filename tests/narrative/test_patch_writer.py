@@ -14,6 +14,7 @@ from histome.narrative.facts import Facts
 from histome.narrative.sentences import listed
 from histome.narrative.verifier import verify
 from histome.narrative.writers.patch import describe_patch
+from histome.narrative.writers.verified import write
 from histome.phenotype.patch import describe
 
 
@@ -158,6 +159,33 @@ def test_no_cells() -> None:
     assert [s.text for s in describe_patch(facts)] == ["No nuclei were found in this patch."]
     assert verify("No nuclei were found in this patch.", facts).tally.supported == 1
     assert verify("No nuclei were found.", Facts.of_patch(example())).tally.contradicted == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "sentence"),
+    [
+        (65, "Left out of all numbers are 65 nuclei of none of the five classes."),
+        (1, "Left out of all numbers is 1 nucleus of none of the five classes."),
+    ],
+)
+@pytest.mark.parametrize("compatible", [False, True])
+def test_nuclei_that_are_left_out_are_in_the_text(n: int, sentence: str, compatible: bool) -> None:
+    document = describe(mixed(30, 30, 30), unit="px", compatible=compatible)
+    assert "Left out" not in write(Facts.of_patch(document | {"cells_left_out": 0})).text
+    facts = Facts.of_patch(document | {"cells_left_out": n})
+    text = write(facts).text
+    assert sentence in text
+    assert verify(text, facts).unsupported == []
+    assert verify(sentence.replace(str(n), str(n + 1)), facts).tally.supported == 0
+    assert Facts.from_json(facts.to_json()) == facts
+
+
+@pytest.mark.parametrize(("n", "nuclei"), [(12, "are 12 nuclei"), (1, "is 1 nucleus")])
+def test_a_patch_of_left_out_nuclei_alone_is_not_called_empty(n: int, nuclei: str) -> None:
+    document = describe({"total_cell_count": 0}, unit="um") | {"cells_left_out": n}
+    text = write(Facts.of_patch(document)).text
+    assert text == f"Left out of all numbers {nuclei} of none of the five classes; no others were found."
+    assert verify(text, Facts.of_patch(document)).tally.supported == 1
 
 
 @pytest.mark.parametrize("facts", [{}, {"raw_data": {}}, {"raw_data": 1, "interpretation": {}}, []])

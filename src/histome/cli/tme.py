@@ -53,7 +53,8 @@ def patch(
     warnings, notes = seen.document["warnings"], seen.document["notes"]
     for line in warnings if narrative else [*warnings, *notes]:
         console.warn(f"{file}: {line}")
-    told = [write(Facts.of_patch(seen.document)).text, *notes] if narrative or figure else []
+    own = notes[seen.document["cells_left_out"] > 0 :]  # the text has the first: what was left out
+    told = [write(Facts.of_patch(seen.document)).text, *own] if narrative or figure else []
     if figure:
         draw_patch(file, seen, told, figure)
     console.print_result("\n".join(told)) if narrative else console.print_json(seen.document)

@@ -55,7 +55,7 @@ PATCH = FactsKind(
     counts={name: f"count_{name}" for name in PANNUKE_CLASSES},
 )
 
-_COMPATIBLE = "compatible"  # the mode of a patch's JSON
+_COMPATIBLE, _LEFT_OUT = "compatible", "cells_left_out"  # mode and name in a patch's JSON
 
 
 class ModelNotes(NamedTuple):
@@ -86,6 +86,8 @@ class Facts:
         What is stated of the specimen: `organ`, `site`, `specimen`, as far as it is.
     compatible : bool
         Whether a patch's labels are to the letter of the published ones, however few cells they rest on.
+    left_out : int
+        Nuclei of a patch that no number counts.
     """
 
     kind: FactsKind
@@ -98,6 +100,7 @@ class Facts:
     models: Mapping[str, ModelNotes] = field(default_factory=dict)
     stated: Mapping[str, str] = field(default_factory=dict)
     compatible: bool = False
+    left_out: int = 0
 
     @classmethod
     def of_slide(
@@ -143,6 +146,7 @@ class Facts:
             _units(values, document.get("units", {})),
             undefined=reasons if isinstance(reasons, Mapping) else {},
             compatible=document.get("mode") == _COMPATIBLE,
+            left_out=int(document.get(_LEFT_OUT, 0)),
         )
 
     @classmethod
@@ -187,6 +191,7 @@ class Facts:
             },
             "stated": dict(self.stated),
             **({"mode": _COMPATIBLE} if self.compatible else {}),
+            **({_LEFT_OUT: self.left_out} if self.left_out else {}),
         }
 
     def get(self, name: str) -> float | None:

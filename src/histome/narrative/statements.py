@@ -6,6 +6,7 @@ Writers print them, and the verifier knows them to the letter: another wording o
 from collections.abc import Iterator
 
 from histome.caveats import MANY_NOT_COUNTED
+from histome.metrics.format import format_count
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.slide_labels import FEWEST_TILES, disagree, untrusted
@@ -89,6 +90,8 @@ def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
     """Yield what limits the numbers of a patch."""
     distance = "mean_dist_Inflammatory_to_Neoplastic"
     total = facts.get("total_cell_count")
+    if facts.left_out:
+        yield _left_out(facts.left_out, alone=not total)
     yield from _few(facts, "total_cell_count", ("nucleus", "nuclei"))
     if facts.units.get(distance) == "px" and facts.has(distance):
         text = "Lengths and areas are in pixels: they compare only between patches of one resolution."
@@ -97,3 +100,12 @@ def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
     if total and why and not facts.has(distance):
         text = f"A distance between immune and tumor cells is undefined: {why}."
         yield Sentence(text, (Source(f"raw_data.undefined.{distance}", why),), "interaction")
+
+
+def _left_out(n: int, *, alone: bool) -> Sentence:
+    """Return how many nuclei no number counts; `alone` where no others were found."""
+    number = format_count(n)
+    nuclei = f"is {number} nucleus" if n == 1 else f"are {number} nuclei"
+    others = "; no others were found" if alone else ""
+    text = f"Left out of all numbers {nuclei} of none of the five classes{others}."
+    return Sentence(text, (Source("cells_left_out", n, "cells", number),), "composition")

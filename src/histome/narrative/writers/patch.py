@@ -45,7 +45,8 @@ def describe_patch(facts: Facts) -> list[Sentence]:
     cells, but where the labels are to the letter of the published ones.
     """
     if not facts.get("total_cell_count"):
-        return [facts.tell("No nuclei were found in this patch.", "composition", ["total_cell_count"])]
+        none = facts.tell("No nuclei were found in this patch.", "composition", ["total_cell_count"])
+        return list(statements(facts)) if facts.left_out else [none]
     return [sentence for topic in TOPICS for sentence in topic(facts)]
 
 
