@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import drawn_patch
+from helpers.cells import cell_table
 from helpers.drawn_nuclei import DrawnNetwork, Ellipse, draw
 from helpers.phantoms import break_tile, tiled_tiff
+from helpers.restained import in_dab
 from PIL import Image
 
 from histome.classes import CELL_CLASSES
 from histome.errors import MppError, SlideError, UsageError
 from histome.models import registry
+from histome.phantom.draw import paint_field
 from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image, see_file
+from histome.slide.plain import array_slide
 
 _CONNECTIVE = ((20 * (k % 10), 200 + 20 * (k // 10), 3) for k in range(17))
 MASKS = drawn_patch.draw([(0, 0, 1), (50, 0, 2), (0, 60, 2), *_CONNECTIVE], side=10)
@@ -150,6 +154,30 @@ def test_what_is_known_of_the_file_and_broken_tiles_are_warnings(drawn: str, tmp
     assert found["warnings"] == [
         "--mpp 0.25 replaces 0.5 um/px that the file states",
         "1 broken tile could not be read: counted as no tissue",
+        "no valid tissue found; is it an H&E slide?",
+    ]
+
+
+def test_an_image_that_is_not_h_and_e_is_told(drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A painted field, the same in DAB and in gray, and spots of light on black as fluorescence has them."""
+    none = cell_table([], [], np.zeros(0, int))
+    monkeypatch.setattr("histome.phenotype.patch.find_cells", lambda *_, **__: none)
+    field = paint_field(512, mpp=0.5, rng=np.random.default_rng(0))
+    gray = np.repeat(field.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    spots = np.zeros_like(field)
+    spots[::16, ::16, 2] = 255
+    told = [
+        describe_image(array_slide(rgb, 0.5), model=drawn)["warnings"]
+        for rgb in (field, in_dab(field), gray, spots)
+    ]
+    assert told == [
+        [],
+        ["not H&E (NOT_H_AND_E): by its colors brown; nothing here holds"],
+        ["no valid tissue found; is it an H&E slide?"],
+        [
+            "not H&E (NOT_H_AND_E): its background is dark, as in fluorescence; histome measures brightfield "
+            "H&E only."
+        ],
     ]
 
 

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from histome.cells import find_cells
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES
-from histome.errors import UsageError
+from histome.config import QcConfig
+from histome.errors import NoTissueError, UsageError
 from histome.geotable import TableLike
 from histome.models.registry import find_model, open_model
 from histome.models.tasks import CELL_TASKS
 from histome.phenotype.axes import PANNUKE_CLASSES, Phenotypes, Unit, phenotypes, phenotypes_of
 from histome.phenotype.features import PatchCells, all_cells_of_masks, in_um, measure_cells, patch_features
 from histome.phenotype.tokens import interpret
+from histome.qc import assess
 from histome.slide import Slide, open_slide
 from histome.slide.broken import broken_tiles_line
 from histome.threads import available_cpus
@@ -114,7 +116,8 @@ def see_image(
 ) -> PatchSeen:
     """Return what there is to say of an image, with the nuclei that a model finds anywhere in it.
 
-    `warnings` hold what its reader says of the file, and the tiles that could not be read.
+    `warnings` hold what its reader says of the file, the tiles that could not be read, and whether quality
+    control finds no tissue in it or none of H&E.
     """
     workers = available_cpus()
     network = open_model(find_model(model, task=CELL_TASKS), threads=workers)
@@ -129,9 +132,19 @@ def see_image(
     warnings = [*document["warnings"], *slide.notes]
     if broken := len(slide.broken):
         warnings.append(broken_tiles_line(broken, None))
+    warnings += _unlike_h_and_e(slide, workers)
     told = _left_out(document, len(left_out.code), "of the class other, which is none of the five")
     told |= {"model": network.card.name, "warnings": warnings}
     return PatchSeen(document | told, in_px, others_px, slide.size_px)
+
+
+def _unlike_h_and_e(slide: Slide, workers: int) -> list[str]:
+    """Return in a line why quality control lets nothing of an image be measured, if it does not."""
+    try:
+        looks = assess(slide, QcConfig(), workers=workers).summary()["unlike_h_and_e"]
+    except NoTissueError as error:
+        return [str(error).removeprefix(f"{slide.path.name}: ")]
+    return [f"not H&E (NOT_H_AND_E): by its colors {looks}; nothing here holds"] if looks else []
 
 
 def _left_out(document: Mapping[str, Any], n: int, which: str) -> dict[str, Any]:
