@@ -172,7 +172,7 @@ def test_an_image_that_is_not_h_and_e_is_told(drawn: str, monkeypatch: pytest.Mo
     ]
     assert told == [
         [],
-        ["not H&E (NOT_H_AND_E): by its colors brown; nothing here holds"],
+        ["by its colors (brown) this does not look like H&E (NOT_H_AND_E): of another stain nothing holds"],
         ["no valid tissue found; is it an H&E slide?"],
         [
             "not H&E (NOT_H_AND_E): its background is dark, as in fluorescence; histome measures brightfield "

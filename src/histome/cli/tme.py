@@ -41,7 +41,8 @@ def patch(
     """Print the features, labels and tokens of a patch as JSON, or in words.
 
     Without --mpp the masks of an .npz are measured in pixels, and labels are by the paper's thresholds. Fewer
-    than 20 nuclei get no labels, but with --compatible.
+    than 20 nuclei get no labels, fewer than 20 of a class none of their size or distance, but with
+    --compatible.
     """
     from histome.exports.tme_figures import check_ending, draw_patch
     from histome.narrative import Facts, write

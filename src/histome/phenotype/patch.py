@@ -144,7 +144,10 @@ def _unlike_h_and_e(slide: Slide, workers: int) -> list[str]:
         looks = assess(slide, QcConfig(), workers=workers).summary()["unlike_h_and_e"]
     except NoTissueError as error:
         return [str(error).removeprefix(f"{slide.path.name}: ")]
-    return [f"not H&E (NOT_H_AND_E): by its colors {looks}; nothing here holds"] if looks else []
+    told = (
+        f"by its colors ({looks}) this does not look like H&E (NOT_H_AND_E): of another stain nothing holds"
+    )
+    return [told] if looks else []
 
 
 def _left_out(document: Mapping[str, Any], n: int, which: str) -> dict[str, Any]:
