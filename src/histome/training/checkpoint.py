@@ -33,7 +33,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text beside its file, then move it there."""
-    path.with_suffix(".tmp").write_text(text, encoding="utf-8")
+    path.with_suffix(".tmp").write_text(text, encoding="utf-8", errors="surrogateescape")
     path.with_suffix(".tmp").replace(path)
 
 

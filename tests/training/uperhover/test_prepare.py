@@ -1,5 +1,7 @@
 """What a curriculum refuses at its beginning: the run and its check say the same, before any training."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,10 @@ pytest.importorskip("onnx")
 from histome.cli import main
 from histome.errors import DataError, HistomeError, ModelError, OutputError, UsageError
 from histome.training.processes import Worker
-from histome.training.uperhover import curriculum, prepare
+from histome.training.uperhover import curriculum, prepare, pseudo
 from histome.training.uperhover.check import check_curriculum
 from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
-from histome.training.uperhover.pseudo import label_pieces, list_images, pieces
+from histome.training.uperhover.pseudo import Piece, label_pieces, list_images, pieces, write_pieces
 
 ALONE = Worker(0, 1, "cpu")
 
@@ -43,6 +45,13 @@ def refusals(data: Path, settings: str = SETTINGS) -> list[HistomeError]:
         said.append(caught.value)
     assert not (data / "out").exists()
     return said
+
+
+def drawing(data: Path, patches: int) -> CurriculumConfig:
+    """The settings with so many patches a stage, drawn by lot."""
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    stages = tuple(stage.model_copy(update={"patches": patches}) for stage in config.stages)
+    return config.model_copy(update={"stages": stages})
 
 
 def cut(path: Path) -> None:
@@ -144,16 +153,73 @@ def test_a_pool_of_which_most_is_damaged_is_refused(data: Path) -> None:
     for k in range(4):
         cut(data / "more" / "images" / f"{k}.png")
     for said in refusals(data):
+        assert "16 of 24 patches of stage 2 cannot be read, such as" in str(said)
+        assert ".png" in str(said)
+    for k in range(4):
+        (data / "more" / "images" / f"{k}.png").write_bytes(b"no image")
+    for said in refusals(data):
         assert "4 of 6 unlabeled images cannot be read, such as" in str(said)
         assert "0.png" in str(said)
 
 
+def test_bad_headers_are_counted_among_all_images_not_among_those_drawn(data: Path) -> None:
+    for k in range(3):
+        (data / "more" / "images" / f"{k}.png").write_bytes(b"no image")
+    told = check_curriculum(drawing(data, 1), data / "out").left_out
+    assert told.startswith("3 of 6 unlabeled images cannot be read and are left out: ")
+
+
+def test_another_patch_is_drawn_for_one_that_cannot_be_read(data: Path) -> None:
+    """What the check passes has as many patches as the settings ask for, and all can be read."""
+    config = drawing(data, 3)
+    first = prepare.prepare(config, data / "out").pools
+    cut(first[1][0].path)
+    pools = prepare.prepare(config, data / "out").pools
+    assert [len(pool) for pool in pools] == [0, 3, 3]
+    assert all(piece.read().size for pool in pools for piece in pool)
+    left = [piece for piece in first[1] if piece.path != first[1][0].path]
+    assert set(left) <= set(pools[1])
+
+
+def labels_of(data: Path, stage: int) -> Path:
+    """The folder of a stage's labels."""
+    folder = data / "out" / f"stage{stage}" / "labels"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_where_all_is_labeled_no_unlabeled_image_is_looked_at(data: Path) -> None:
+    for k in range(6):
+        (data / "more" / "images" / f"{k}.png").write_bytes(b"no image")
+    for stage in (2, 3):
+        (labels_of(data, stage) / "labels.json").write_text("{}")
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    assert prepare.prepare(config, data / "out").pools == ([], [], [])
+
+
+def test_a_stage_that_has_begun_goes_on_with_its_list(data: Path) -> None:
+    """Images that came since are not in it; those that went bad count against the whole list."""
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    pools = prepare.prepare(config, data / "out").pools
+    for stage, pool in ((2, pools[1]), (3, pools[2])):
+        write_pieces(labels_of(data, stage), pool)
+    (data / "more" / "images" / "00.png").write_bytes((data / "more" / "images" / "0.png").read_bytes())
+    assert prepare.prepare(config, data / "out").pools == pools
+    (data / "out" / "stage2" / "labels" / "entropy-0.csv").write_text("0,0.5\n1,nan\n")
+    cut(data / "more" / "images" / "5.png")
+    found = prepare.prepare(config, data / "out")
+    assert found.pools[1] == [piece for piece in pools[1][2:] if piece.path.name != "5.png"]
+    assert found.left_out.startswith("1 of 6 unlabeled images cannot be read")
+    for k in range(4):
+        cut(data / "more" / "images" / f"{k}.png")
+    with pytest.raises(DataError, match="18 of 24 patches of stage 2 cannot be read"):
+        prepare.prepare(config, data / "out")
+
+
 def test_only_what_a_stage_will_label_is_decoded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    monkeypatch.setattr(prepare, "find_damaged", lambda paths: decoded.extend(paths) or [])
-    config = CurriculumConfig.from_toml(data / "curriculum.toml")
-    stages = tuple(stage.model_copy(update={"patches": 2}) for stage in config.stages)
-    few = config.model_copy(update={"stages": stages})
+    monkeypatch.setattr(prepare, "find_damaged", lambda paths: decoded.extend(paths) or {})
+    few = drawing(data, 2)
     pools = prepare.prepare(few, data / "out").pools
     assert [len(pool) for pool in pools] == [0, 2, 2]
     assert set(decoded) == {piece.path for pool in pools for piece in pool}
@@ -186,9 +252,78 @@ def test_an_image_that_goes_bad_while_it_is_labeled_is_left_out_counted_and_trie
     assert (tmp_path / "labels" / "damaged.txt").read_text() == f"{tmp_path / 'images' / '3.png'}\n"
     assert "warning: 1 of 6 patches cannot be read and are left out" in capsys.readouterr().out
     (tmp_path / "images" / "3.png").write_bytes(whole)
+    again, same = label_pieces(found, teacher, stage, tmp_path / "labels", ALONE)
+    assert (again.stems, same) == (kept.stems, told)  # a network learns from them already
+    (tmp_path / "labels" / "labels.json").unlink()
     again, told = label_pieces(found, teacher, stage, tmp_path / "labels", ALONE)
     assert (len(again), told["damaged"]) == (6, 0)
     for k in range(4):
         cut(tmp_path / "images" / f"{k}.png")
-    with pytest.raises(DataError, match="4 of 6 patches cannot be read"):
+    with pytest.raises(DataError, match=r"4 of 6 patches of .*other cannot be read"):
         label_pieces(found, teacher, stage, tmp_path / "other", ALONE)
+
+
+def test_labels_go_on_with_their_list_when_the_folder_has_changed(tmp_path: Path) -> None:
+    """Cut off after two of four, and an image that sorts first came: numbers and pixels stay together."""
+    (tmp_path / "images").mkdir()
+    for k in range(1, 5):
+        Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(tmp_path / "images" / f"{k}.png")
+    calls: list[int] = []
+
+    def teacher(image: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
+        if len(calls) == 2:
+            calls.append(0)
+            raise InterruptedError
+        calls.append(image[0, 0, 0])
+        classes = np.zeros((6, 32, 32), np.float32)
+        classes[1] = 1
+        return classes, np.full((32, 32), image[0, 0, 0], np.int32)
+
+    def listed() -> list[Piece]:
+        return pieces(list_images([UnlabeledConfig(folder=str(tmp_path / "images"), mpp=0.5)]), [0.5], 32)
+
+    stage = StageConfig(steps=1, keep=1.0)
+    with pytest.raises(InterruptedError):
+        label_pieces(listed(), teacher, stage, tmp_path / "labels", ALONE)
+    Image.fromarray(np.full((32, 32, 3), 9, np.uint8)).save(tmp_path / "images" / "0.png")
+    kept, told = label_pieces(listed(), teacher, stage, tmp_path / "labels", ALONE)
+    assert (told["total"], calls) == (4, [1, 2, 0, 3, 4])
+    assert [(p.image[0, 0, 0], p.instances[0, 0]) for p in kept] == [(k, k) for k in range(1, 5)]
+
+
+def test_processes_label_the_list_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads as two processes; the second lists nothing, or something else."""
+    for k in range(4):
+        Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(tmp_path / f"{k}.png")
+    found = pieces(list_images([UnlabeledConfig(folder=str(tmp_path), mpp=0.5)]), [0.5], 32)
+    barrier = threading.Barrier(2, timeout=60)
+    monkeypatch.setattr(pseudo, "wait", lambda _: barrier.wait())
+
+    def teacher(image: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
+        classes = np.zeros((6, 32, 32), np.float32)
+        classes[1] = 1
+        return classes, np.ones((32, 32), np.int32)
+
+    def label(rank: int) -> list[int]:
+        pool, worker = found if rank == 0 else found[:1], Worker(rank, 2, "cpu")
+        kept, _ = label_pieces(pool, teacher, StageConfig(steps=1, keep=1.0), tmp_path / "labels", worker)
+        return [int(patch.image[0, 0, 0]) for patch in kept]
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(label, (0, 1))) == [[0, 1, 2, 3]] * 2
+    assert {len(path.read_text().split()) for path in (tmp_path / "labels").glob("entropy-*.csv")} == {2}
+
+
+def test_what_was_kept_stays_and_its_file_is_read_or_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('{"total": 3, "kept": 2, "numbers": [0, 2]}')
+    kept, told = label_pieces([], lambda *_: None, StageConfig(steps=1), tmp_path, ALONE)  # type: ignore[arg-type]
+    assert [stem.name for stem in kept.stems] == ["0000000", "0000002"]
+    assert told == {"total": 3, "kept": 2}
+    for content in ("", "[]", '{"kept": 2}'):
+        (tmp_path / "labels.json").write_text(content)
+        with pytest.raises(UsageError, match=r"labels\.json: does not say what was kept; remove"):
+            label_pieces([], lambda *_: None, StageConfig(steps=1), tmp_path, ALONE)  # type: ignore[arg-type]
+    (tmp_path / "labels.json").unlink()
+    (tmp_path / "pieces.csv").write_text("path,mpp\na,1\n")
+    with pytest.raises(UsageError, match=r"pieces\.csv: is damaged"):
+        label_pieces([], lambda *_: None, StageConfig(steps=1), tmp_path, ALONE)  # type: ignore[arg-type]

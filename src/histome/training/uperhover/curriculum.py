@@ -166,7 +166,9 @@ def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult
     folder = work.folder(len(results) + 1) / LABELS
     patches, filtered = label_pieces(pool, make_teacher(net, config, cuts), stage, folder, work.worker)
     if not len(patches):
-        raise DataError(f"{folder}: stage {best.stage} sees no nucleus in {len(pool)} patches; train longer")
+        raise DataError(
+            f"{folder}: stage {best.stage} sees no nucleus in {filtered['total']} patches; train longer"
+        )
     return patches, filtered
 
 

@@ -4,7 +4,7 @@ Whatever can be refused at the beginning is refused by `prepare`, so that what t
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,18 @@ from histome.training.progress import say_now
 from histome.training.uperhover.build import make_blank, make_network
 from histome.training.uperhover.config import CurriculumConfig, LabeledConfig
 from histome.training.uperhover.export import try_export
-from histome.training.uperhover.pseudo import Piece, find_damaged, left_out, list_images, pieces
+from histome.training.uperhover.pseudo import (
+    LABELED,
+    PIECES,
+    Piece,
+    find_damaged,
+    labeled_numbers,
+    left_out,
+    list_images,
+    pieces,
+    read_pieces,
+    refuse_most,
+)
 
 ALONE = Worker(0, 1, "cpu")
 SETTINGS = "curriculum.json"
@@ -40,7 +51,7 @@ class Prepared(NamedTuple):
     fields : Split
         The labeled fields.
     pools : tuple of lists of Piece
-        What each stage labels; nothing for the first and for those that are finished.
+        What each stage has still to label; nothing where another process looks.
     left_out : str
         Which unlabeled images cannot be read; empty where all can, or another process looks.
     """
@@ -61,7 +72,7 @@ def prepare(config: CurriculumConfig, out: Path, worker: Worker = ALONE) -> Prep
         A setting that does not fit the network, weights that are not the encoder's, a source that is none.
     DataError
         A labeled set has no field to learn from, to tune on, or typed ones to score on; no unlabeled image
-        can be shown at the scales of a stage, or most cannot be read.
+        can be shown at the scales of a stage, or most of its patches cannot be read.
     ModelError
         The network cannot be exported.
     OutputError
@@ -70,7 +81,7 @@ def prepare(config: CurriculumConfig, out: Path, worker: Worker = ALONE) -> Prep
     refuse_other_settings(config, out)
     _refuse_unfit(config)
     fields = split_labeled(config)
-    pools, damaged = _pools(config, out, decode=worker.rank == 0)
+    pools, damaged = _pools(config, out, worker)
     if worker.rank == 0 and not (out / "stage1" / CHECKPOINT).exists():
         try_export(make_network(config), config.training.crop_px)
     return Prepared(fields, pools, damaged)
@@ -136,28 +147,77 @@ def _refuse_unknown(labeled: LabeledConfig, sources: set[str], file: str) -> Non
             )
 
 
-def _pools(config: CurriculumConfig, out: Path, *, decode: bool) -> tuple[tuple[list[Piece], ...], str]:
-    """What each stage that is not finished labels, and which of their images cannot be read."""
-    waiting = [k for k in range(1, len(config.stages)) if not (out / f"stage{k + 1}" / RESULT).exists()]
+def _pools(config: CurriculumConfig, out: Path, worker: Worker) -> tuple[tuple[list[Piece], ...], str]:
+    """What each stage has still to label, and which images cannot be read; the first process alone looks."""
     pools: list[list[Piece]] = [[] for _ in config.stages]
-    if not waiting:
+    folders = {k: out / f"stage{k + 1}" / LABELS for k in range(1, len(config.stages))}
+    waiting = {
+        k: folder
+        for k, folder in folders.items()
+        if not (folder.parent / RESULT).exists() and not (folder / LABELED).exists()
+    }
+    if worker.rank or not waiting:
         return tuple(pools), ""
-    pool = list_images(config.unlabeled)
-    for k in waiting:
-        found = pieces(pool, config.stages[k].mpps, config.training.patch_px)
-        pools[k] = _by_lot(found, config.stages[k].patches, (config.training.seed, k))
-    if not decode:
-        return tuple(pools), ""
-    unlabeled = [k for k in waiting if not (out / f"stage{k + 1}" / LABELS / "labels.json").exists()]
-    paths = dict.fromkeys(piece.path for k in unlabeled for piece in pools[k])
-    if len(paths) > _MANY:
-        say_now(f"{len(paths):,} unlabeled images are decoded once, to find damaged ones before the training")
-    damaged = [*pool.damaged, *find_damaged(paths)]
-    return tuple(pools), left_out(damaged, len(paths) + len(pool.damaged)) if damaged else ""
+    look, images, headers = _Look(), set[Path](), list[str]()
+    begun = [k for k, folder in waiting.items() if (folder / PIECES).exists()]
+    for k in begun:
+        chosen = read_pieces(waiting[k])
+        images.update(piece.path for piece in chosen)
+        pools[k] = _left(chosen, waiting[k], f"patches of stage {k + 1}", look)
+    if len(begun) < len(waiting):
+        pool = list_images(config.unlabeled)
+        headers = pool.damaged
+        images.update(image.path for image in pool.images)
+        refuse_most(len(headers), len(headers) + len(images), "unlabeled images", "".join(headers[:1]))
+        for k in sorted(waiting.keys() - set(begun)):
+            found = pieces(pool, config.stages[k].mpps, config.training.patch_px)
+            most, seed = config.stages[k].patches, (config.training.seed, k)
+            pools[k] = _by_lot(found, most, seed, f"patches of stage {k + 1}", look)
+    damaged = [*headers, *look.damaged.values()]
+    return tuple(pools), left_out(damaged, len(headers) + len(images))
 
 
-def _by_lot(found: list[Piece], most: int | None, seed: Sequence[int]) -> list[Piece]:
-    if most is None or most >= len(found):
-        return found
-    rng = np.random.default_rng(tuple(seed))
-    return [found[k] for k in np.sort(rng.permutation(len(found))[:most])]
+class _Look:
+    """Decodes each image once, however many stages ask for it."""
+
+    def __init__(self) -> None:
+        self.damaged: dict[Path, str] = {}
+        self._seen: set[Path] = set()
+
+    def at(self, chosen: Iterable[Piece]) -> dict[Path, str]:
+        """Decode the images of pieces; returns what is wrong with all that were found damaged so far."""
+        new = dict.fromkeys(piece.path for piece in chosen if piece.path not in self._seen)
+        if len(new) > _MANY:
+            say_now(
+                f"{len(new):,} unlabeled images are decoded once, to find damaged ones before the training"
+            )
+        self._seen.update(new)
+        self.damaged |= find_damaged(new)
+        return self.damaged
+
+
+def _left(chosen: Sequence[Piece], folder: Path, what: str, look: _Look) -> list[Piece]:
+    """Of a stage that has begun to label, the pieces that are neither labeled nor damaged."""
+    done = labeled_numbers(folder)
+    left = [piece for number, piece in enumerate(chosen) if number not in done]
+    damaged = look.at(left)
+    good = [piece for piece in left if piece.path not in damaged]
+    refuse_most(len(left) - len(good), len(chosen), what, next(iter(damaged.values()), ""))
+    return good
+
+
+def _by_lot(
+    found: Sequence[Piece], most: int | None, seed: Sequence[int], what: str, look: _Look
+) -> list[Piece]:
+    """The first `most` of the lots that can be read, in the order in which they were found."""
+    good = lots = np.random.default_rng(tuple(seed)).permutation(len(found)).tolist()
+    most = most or len(found)
+    while True:
+        damaged = look.at(found[k] for k in good[:most])
+        good, before = [k for k in good if found[k].path not in damaged], good
+        if good[:most] == before[:most]:
+            break
+    drawn = good[:most]
+    looked = lots.index(drawn[-1]) + 1 if len(drawn) == most else len(lots)
+    refuse_most(looked - len(drawn), looked, what, next(iter(damaged.values()), ""))
+    return [found[k] for k in sorted(drawn)]

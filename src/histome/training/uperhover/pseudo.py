@@ -1,6 +1,7 @@
 """Pseudo-labels: a teacher labels unlabeled images at several scales, the most confident patches stay."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histome.datasets.fields import read_pixels, resize_image, told_image
-from histome.errors import DataError
+from histome.errors import DataError, UsageError
 from histome.threads import available_cpus, ordered_map
 from histome.training.checkpoint import write_text
 from histome.training.processes import Worker, wait
@@ -27,6 +28,10 @@ _FINEST = 0.8
 # Where most cannot be read it is the disk or the copy, and no labels are made of the rest.
 _MOST_DAMAGED = 0.5
 _NAMED = 5
+# What a stage labels, from when it begins; what it kept, once all is labeled.
+PIECES, LABELED = "pieces.csv", "labels.json"
+_NUMBERS = "numbers"
+_COLUMNS = ("path", "native_mpp", "mpp", "left", "upper", "right", "lower")
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0)
 
 # An image and its um/px -> its class probabilities (k, h, w) and instances (h, w).
@@ -70,11 +75,11 @@ def list_images(unlabeled: Sequence[UnlabeledConfig]) -> ImagePool:
     """List the images below the folders; their headers are read, not their pixels."""
     pool = ImagePool(", ".join(config.folder for config in unlabeled), [], [])
     for config in unlabeled:
-        for path in sorted(Path(config.folder).rglob("*")):
+        for path in sorted(Path(config.folder).absolute().rglob("*")):
             if path.suffix.lower() not in IMAGE_ENDINGS:
                 continue
             own = config.mpp is None or config.layout == "tcga-ut"
-            mpp = _tcga_ut_mpp(path, Path(config.folder)) if own else config.mpp
+            mpp = _tcga_ut_mpp(path, Path(config.folder).absolute()) if own else config.mpp
             try:
                 with told_image(path), Image.open(path) as image:
                     pool.images.append(PoolImage(path, cast(float, mpp), image.size, own))
@@ -101,26 +106,65 @@ def _of_image(image: PoolImage, mpps: Sequence[float], side: int) -> Iterator[Pi
         yield from (Piece(image.path, image.mpp, mpp, box) for box in _boxes(width, height, side))
 
 
-def find_damaged(paths: Iterable[Path]) -> list[str]:
+def find_damaged(paths: Iterable[Path]) -> dict[Path, str]:
     """Decode each image once and return, in their order, what is wrong with those that cannot be read."""
 
-    def wrong(path: Path) -> str | None:
+    def wrong(path: Path) -> tuple[Path, str]:
         try:
             read_pixels(path)
         except DataError as error:
-            return str(error)
-        return None
+            return path, str(error)
+        return path, ""
 
-    return [told for told in ordered_map(wrong, paths, available_cpus()) if told is not None]
+    return {path: told for path, told in ordered_map(wrong, paths, available_cpus()) if told}
+
+
+def refuse_most(damaged: int, n: int, what: str, such: str) -> None:
+    """Raise DataError where more than half of n cannot be read: the same limit before and after training."""
+    if damaged > _MOST_DAMAGED * n:
+        raise DataError(f"{damaged:,} of {n:,} {what} cannot be read, such as {such}")
 
 
 def left_out(damaged: Sequence[str], n: int) -> str:
-    """Return in words which of n images are left out, the first ones by name; raises where it is most."""
-    told = f"{len(damaged):,} of {n:,} unlabeled images cannot be read"
-    if len(damaged) > _MOST_DAMAGED * n:
-        raise DataError(f"{told}, such as {damaged[0]}")
+    """Return in words which of n images are left out, the first ones by name; empty where all can be read."""
+    if not damaged:
+        return ""
     more = f"; and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
-    return f"{told} and are left out: {'; '.join(damaged[:_NAMED])}{more}"
+    told = f"{len(damaged):,} of {n:,} unlabeled images cannot be read and are left out"
+    return f"{told}: {'; '.join(damaged[:_NAMED])}{more}"
+
+
+def write_pieces(folder: Path, chosen: Sequence[Piece]) -> None:
+    """Write what a stage labels, in one move: the numbers of its labels count in this list ever after."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows((p.path, p.native_mpp, p.mpp, *p.box) for p in chosen)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("entropy-*.csv"):
+        stale.unlink()  # of labels that no list belongs to
+    write_text(folder / PIECES, text.getvalue())
+
+
+def read_pieces(folder: Path) -> list[Piece]:
+    """Read what `write_pieces` wrote; raises UsageError where it is damaged."""
+    path = folder / PIECES
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.DictReader(file))
+        return [_piece(row) for row in rows]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UsageError(f"{path}: is damaged ({error}); remove {folder} to label anew") from error
+
+
+def _piece(row: dict[str, str]) -> Piece:
+    left, upper, right, lower = (int(row[name]) for name in _COLUMNS[3:])
+    return Piece(Path(row["path"]), float(row["native_mpp"]), float(row["mpp"]), (left, upper, right, lower))
+
+
+def labeled_numbers(folder: Path) -> set[int]:
+    """The numbers of a stage's pieces that are labeled."""
+    return set(_known(folder))
 
 
 def _tcga_ut_mpp(path: Path, folder: Path) -> float:
@@ -140,13 +184,14 @@ def _boxes(width: int, height: int, side: int) -> Iterator[tuple[int, int, int, 
 
 
 def label_pieces(
-    chosen: Sequence[Piece], teacher: Teacher, stage: StageConfig, folder: Path, worker: Worker
+    pool: Sequence[Piece], teacher: Teacher, stage: StageConfig, folder: Path, worker: Worker
 ) -> tuple[PatchFiles, dict[str, Any]]:
     """Label pieces with the teacher and keep the most confident; resumes in `folder`.
 
-    Writes `<number>.png`, `_sem_map.png` (uint8 codes), `_inst_map.png` of each and labels.json. The
-    processes of torchrun share the work. What cannot be read is left out and told, and damaged.txt names it;
-    the next call tries it again.
+    The first process writes pieces.csv, its `pool`, which all label then and after an interruption, whatever
+    has become of the folders. Writes `<number>.png`, `_sem_map.png` (uint8 codes), `_inst_map.png` of each.
+    What cannot be read is left out and told, and damaged.txt names it; labels.json ends it: what was kept
+    then stays so.
 
     Returns
     -------
@@ -159,11 +204,17 @@ def label_pieces(
     ------
     DataError
         Most of them cannot be read.
+    UsageError
+        pieces.csv or labels.json is damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"entropy-{worker.rank}.csv"
-    done = set(_read_log(log))
-    with log.open("a", newline="", encoding="utf-8") as file:
+    if (folder / LABELED).exists():
+        return _labeled(folder)
+    if worker.rank == 0 and not (folder / PIECES).exists():
+        write_pieces(folder, pool)
+    wait(worker)
+    chosen = read_pieces(folder)
+    done = labeled_numbers(folder)
+    with (folder / f"entropy-{worker.rank}.csv").open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for k in range(worker.rank, len(chosen), worker.processes):
             if k in done:
@@ -175,21 +226,39 @@ def label_pieces(
             writer.writerow([k, _label(image, chosen[k].mpp, teacher, folder / f"{k:07d}")])
             file.flush()
     wait(worker)
-    known = {k: e for path in folder.glob("entropy-*.csv") for k, e in _read_log(path).items()}
+    if worker.rank == 0:
+        _finish(chosen, stage.keep, folder)
+    wait(worker)
+    return _labeled(folder)
+
+
+def _finish(chosen: Sequence[Piece], share: float, folder: Path) -> None:
+    """Write labels.json: what the filter did, and the numbers of the kept ones."""
+    known = _known(folder)
     entropies = np.array([known.get(k, np.nan) for k in range(len(chosen))])
     unread = [piece for k, piece in enumerate(chosen) if k not in known]
-    keep = surest(entropies, stage.keep)
-    summary = filter_summary(entropies, keep, len(unread))
-    if worker.rank == 0:
-        _tell_unread(unread, len(chosen), folder)
-        write_text(folder / "labels.json", json.dumps(summary, indent=1))
-    return PatchFiles([folder / f"{k:07d}" for k in np.flatnonzero(keep)]), summary
+    keep = surest(entropies, share)
+    _tell_unread(unread, len(chosen), folder)
+    content = filter_summary(entropies, keep, len(unread)) | {_NUMBERS: np.flatnonzero(keep).tolist()}
+    write_text(folder / LABELED, json.dumps(content))
+
+
+def _labeled(folder: Path) -> tuple[PatchFiles, dict[str, Any]]:
+    path = folder / LABELED
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        stems = [folder / f"{k:07d}" for k in summary.pop(_NUMBERS)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path}: does not say what was kept; remove {folder} to label anew, and checkpoint.pt and "
+            f"best-*.pt of {folder.parent}, which learned from it"
+        ) from error
+    return PatchFiles(stems), summary
 
 
 def _tell_unread(unread: Sequence[Piece], n: int, folder: Path) -> None:
     names = list(dict.fromkeys(str(piece.path) for piece in unread))
-    if len(unread) > _MOST_DAMAGED * n:
-        raise DataError(f"{folder}: {len(unread):,} of {n:,} patches cannot be read, such as of {names[0]}")
+    refuse_most(len(unread), n, f"patches of {folder}", f"of {names[0]}" if names else "")
     (folder / "damaged.txt").unlink(missing_ok=True)
     if names:
         (folder / "damaged.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
@@ -208,9 +277,12 @@ def _label(image: NDArray[np.uint8], mpp: float, teacher: Teacher, stem: Path) -
     return patch_entropy(probabilities)
 
 
+def _known(folder: Path) -> dict[int, float]:
+    """Entropy of each labeled piece by its number, of all processes that ever labeled."""
+    return {k: e for path in folder.glob("entropy-*.csv") for k, e in _read_log(path).items()}
+
+
 def _read_log(path: Path) -> dict[int, float]:
-    if not path.exists():
-        return {}
     with path.open(newline="", encoding="utf-8") as file:
         return {int(row[0]): float(row[1]) for row in csv.reader(file) if len(row) == 2}
 
