@@ -32,7 +32,7 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text beside its file, then move it there."""
+    """Write a text beside its file, then move it there; names of files keep their bytes that are no UTF-8."""
     path.with_suffix(".tmp").write_text(text, encoding="utf-8", errors="surrogateescape")
     path.with_suffix(".tmp").replace(path)
 

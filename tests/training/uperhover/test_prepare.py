@@ -1,5 +1,6 @@
 """What a curriculum refuses at its beginning: the run and its check say the same, before any training."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -312,6 +313,26 @@ def test_processes_label_the_list_of_the_first(tmp_path: Path, monkeypatch: pyte
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(label, (0, 1))) == [[0, 1, 2, 3]] * 2
     assert {len(path.read_text().split()) for path in (tmp_path / "labels").glob("entropy-*.csv")} == {2}
+
+
+def test_a_damaged_image_whose_name_is_no_utf8_is_told_and_ends_nothing(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (data / "more" / "images" / name).write_bytes(b"no image")
+    told = check_curriculum(drawing(data, 1), data / "out").left_out
+    assert "caf%E9.png: cannot be read" in told
+    (data / "more" / "images" / name).write_bytes((data / "more" / "images" / "0.png").read_bytes())
+    config = [UnlabeledConfig(folder=str(data / "more"), mpp=0.5)]
+    found = pieces(list_images(config), [0.5], 96)
+    cut(data / "more" / "images" / name)
+
+    def teacher(image: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((6, 96, 96), np.float32), np.zeros((96, 96), np.int32)
+
+    label_pieces(found, teacher, StageConfig(steps=1), data / "labels", ALONE)
+    assert "caf%E9.png" in capsys.readouterr().out
+    assert (data / "labels" / "damaged.txt").read_bytes().endswith(b"caf\xe9.png\n")
 
 
 def test_what_was_kept_stays_and_its_file_is_read_or_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from histome.datasets.fields import read_pixels, resize_image, told_image
 from histome.errors import DataError, UsageError
+from histome.names import shown
 from histome.threads import available_cpus, ordered_map
 from histome.training.checkpoint import write_text
 from histome.training.processes import Worker, wait
@@ -122,7 +123,7 @@ def find_damaged(paths: Iterable[Path]) -> dict[Path, str]:
 def refuse_most(damaged: int, n: int, what: str, such: str) -> None:
     """Raise DataError where more than half of n cannot be read: the same limit before and after training."""
     if damaged > _MOST_DAMAGED * n:
-        raise DataError(f"{damaged:,} of {n:,} {what} cannot be read, such as {such}")
+        raise DataError(f"{damaged:,} of {n:,} {what} cannot be read, such as {shown(such)}")
 
 
 def left_out(damaged: Sequence[str], n: int) -> str:
@@ -131,7 +132,7 @@ def left_out(damaged: Sequence[str], n: int) -> str:
         return ""
     more = f"; and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
     told = f"{len(damaged):,} of {n:,} unlabeled images cannot be read and are left out"
-    return f"{told}: {'; '.join(damaged[:_NAMED])}{more}"
+    return f"{told}: {'; '.join(map(shown, damaged[:_NAMED]))}{more}"
 
 
 def write_pieces(folder: Path, chosen: Sequence[Piece]) -> None:
@@ -261,8 +262,8 @@ def _tell_unread(unread: Sequence[Piece], n: int, folder: Path) -> None:
     refuse_most(len(unread), n, f"patches of {folder}", f"of {names[0]}" if names else "")
     (folder / "damaged.txt").unlink(missing_ok=True)
     if names:
-        (folder / "damaged.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-        told = f"such as of {names[0]}; {folder / 'damaged.txt'} names their images"
+        write_text(folder / "damaged.txt", "\n".join(names) + "\n")
+        told = f"such as of {shown(names[0])}; {folder / 'damaged.txt'} names their images"
         say_now(f"warning: {len(unread):,} of {n:,} patches cannot be read and are left out, {told}")
 
 
