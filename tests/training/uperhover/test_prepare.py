@@ -1,5 +1,6 @@
 """What a curriculum refuses at its beginning: the run and its check say the same, before any training."""
 
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -333,6 +334,30 @@ def test_a_damaged_image_whose_name_is_no_utf8_is_told_and_ends_nothing(
     label_pieces(found, teacher, StageConfig(steps=1), data / "labels", ALONE)
     assert "caf%E9.png" in capsys.readouterr().out
     assert (data / "labels" / "damaged.txt").read_bytes().endswith(b"caf\xe9.png\n")
+
+
+@pytest.mark.parametrize("last", ["2,0.", "2,", "2", "x,y\n2,"])
+def test_a_row_that_was_cut_off_is_labeled_again(tmp_path: Path, last: str) -> None:
+    """The next row begins a line of its own; rows that are no numbers are none."""
+    for k in range(5):
+        Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(tmp_path / f"{k}.png")
+    calls = []
+
+    def teacher(image: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
+        calls.append(int(image[0, 0, 0]))
+        classes = np.zeros((6, 32, 32), np.float32)
+        classes[1] = 1
+        return classes, np.ones((32, 32), np.int32)
+
+    folder = tmp_path / "labels"
+    found = pieces(list_images([UnlabeledConfig(folder=str(tmp_path), mpp=0.5)]), [0.5], 32)
+    write_pieces(folder, found)
+    (folder / "entropy-0.csv").write_text(f"0,0.5\n1,0.25\n{last}")
+    label_pieces(found, teacher, StageConfig(steps=1), folder, ALONE)
+    assert calls == [2, 3, 4]
+    rows = [row for row in (folder / "entropy-0.csv").read_text().split() if row != "x,y"]
+    assert [row.split(",")[0] for row in rows] == list("01234")
+    assert json.loads((folder / "labels.json").read_text())["damaged"] == 0
 
 
 def test_what_was_kept_stays_and_its_file_is_read_or_named(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -215,7 +217,10 @@ def label_pieces(
     wait(worker)
     chosen = read_pieces(folder)
     done = labeled_numbers(folder)
-    with (folder / f"entropy-{worker.rank}.csv").open("a", newline="", encoding="utf-8") as file:
+    log = folder / f"entropy-{worker.rank}.csv"
+    if log.exists():
+        os.truncate(log, len(_whole_rows(log)))
+    with log.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         for k in range(worker.rank, len(chosen), worker.processes):
             if k in done:
@@ -284,8 +289,19 @@ def _known(folder: Path) -> dict[int, float]:
 
 
 def _read_log(path: Path) -> dict[int, float]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return {int(row[0]): float(row[1]) for row in csv.reader(file) if len(row) == 2}
+    """Entropies of a log by the number of their piece; of a last row that was cut off nothing is known."""
+    found: dict[int, float] = {}
+    for row in csv.reader(_whole_rows(path).decode("utf-8", "replace").splitlines()):
+        with suppress(ValueError):
+            number, value = row
+            found[int(number)] = float(value)
+    return found
+
+
+def _whole_rows(path: Path) -> bytes:
+    """What a log holds up to its last end of a line."""
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def filter_summary(
