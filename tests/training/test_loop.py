@@ -1,5 +1,7 @@
 """The loop and the checkpoint that all trainings share."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,15 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     Slope(tmp_path, settings={"seed": 1}).save()
     with pytest.raises(UsageError, match="another recipe or other data"):
         Slope(tmp_path, settings={"seed": 2})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_full_disk_is_an_error_of_the_disk(tmp_path):
+    """torch itself raises RuntimeError, which reads as a fault of histome's."""
+    (tmp_path / "checkpoint.tmp").symlink_to("/dev/full")
+    trainer = Slope(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.save()
 
 
 def test_an_averaged_network_is_read_back_by_its_own_names(tmp_path):

@@ -27,7 +27,8 @@ class Stateful(Protocol):
 
 def write(path: Path, state: Mapping[str, Any]) -> None:
     """Write a state beside its file, then move it there."""
-    torch.save(dict(state), path.with_suffix(".tmp"))
+    with path.with_suffix(".tmp").open("wb") as file:  # of a name torch tells a full disk as its own fault
+        torch.save(dict(state), file)
     path.with_suffix(".tmp").replace(path)
 
 

@@ -1,5 +1,6 @@
 """What a curriculum refuses at its beginning: the run and its check say the same, before any training."""
 
+import errno
 import json
 import os
 import threading
@@ -20,6 +21,7 @@ from histome.training.processes import Worker
 from histome.training.uperhover import curriculum, prepare, pseudo
 from histome.training.uperhover.check import check_curriculum
 from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
+from histome.training.uperhover.patches import PatchFiles
 from histome.training.uperhover.pseudo import Piece, label_pieces, list_images, pieces, write_pieces
 
 ALONE = Worker(0, 1, "cpu")
@@ -358,6 +360,21 @@ def test_a_row_that_was_cut_off_is_labeled_again(tmp_path: Path, last: str) -> N
     rows = [row for row in (folder / "entropy-0.csv").read_text().split() if row != "x,y"]
     assert [row.split(",")[0] for row in rows] == list("01234")
     assert json.loads((folder / "labels.json").read_text())["damaged"] == 0
+
+
+def test_a_pseudo_label_that_is_damaged_is_no_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "0000000.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"0000000\.png: cannot be read as an image"):
+        PatchFiles([tmp_path / "0000000"])[0]
+
+
+def test_a_full_disk_is_one_line(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(curriculum, "fit", fit)
+    with pytest.raises(OutputError, match=r"out: cannot be written \(No space left on device\); make room"):
+        curriculum.run_curriculum(CurriculumConfig.from_toml(data / "curriculum.toml"), data / "out")
 
 
 def test_what_was_kept_stays_and_its_file_is_read_or_named(tmp_path: Path) -> None:

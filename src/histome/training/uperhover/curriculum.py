@@ -120,18 +120,24 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     """Run all stages that are not finished in `out`; start it again to resume.
 
     Under torchrun the processes share the work; the first one scores and writes. Raises what `prepare` does,
-    before the training; DataError where the teacher sees no nucleus, or most of a stage's images went bad.
+    before the training; DataError where the teacher sees no nucleus, or most of a stage's images went bad;
+    OutputError where the disk is full.
     """
     worker = start(config.training.timeout_s)
     fields, pools, left_out = prepare(config, out, worker)
     work = Curriculum(config, out, fields, worker)
     wait(worker)  # all have looked at the folder
-    if worker.rank == 0:
-        if left_out:
-            say_now(f"warning: {left_out}")
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-            write_text(out / SETTINGS, settings_text(config))
+    if worker.rank == 0 and left_out:
+        say_now(f"warning: {left_out}")
+    with writing(out):
+        return _run(work, pools)
+
+
+def _run(work: Curriculum, pools: Sequence[Sequence[Piece]]) -> list[StageResult]:
+    config, out, fields = work.config, work.out, work.fields
+    if work.worker.rank == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / SETTINGS, settings_text(config))
     results: list[StageResult] = []
     for number, stage in enumerate(config.stages, start=1):
         path = work.folder(number) / RESULT

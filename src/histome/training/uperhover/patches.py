@@ -11,7 +11,7 @@ from PIL import Image
 
 from histome.classes import PANNUKE_CLASSES
 from histome.datasets.declared import declaration_of
-from histome.datasets.fields import IMAGE_MPP, Field, resize_image
+from histome.datasets.fields import IMAGE_MPP, Field, resize_image, told_image
 from histome.datasets.labelsets import LEUKOCYTES, label_set
 from histome.training.augment import appearance
 from histome.training.pseudo import entropy
@@ -108,6 +108,11 @@ def patch_of(field: Field, mpp: float = IMAGE_MPP) -> Patch:
     return Patch(image, classes, labels if field.shapes else np.zeros_like(labels))
 
 
+def _pixels(path: Path) -> NDArray[Any]:
+    with told_image(path), Image.open(path) as image:
+        return np.asarray(image)
+
+
 class PatchFiles(Sequence[Patch]):
     """Pseudo-labeled patches on disk, read when they are asked for: `<stem>.png`, `<stem>_sem_map.png`."""
 
@@ -118,12 +123,10 @@ class PatchFiles(Sequence[Patch]):
         return len(self.stems)
 
     def __getitem__(self, index: int) -> Patch:  # type: ignore[override]
-        """Read one patch."""
+        """Read one patch; raises DataError for one that is damaged."""
         stem = self.stems[index]
-        image, classes, instances = (
-            np.asarray(Image.open(stem.with_name(stem.name + end)))
-            for end in (".png", "_sem_map.png", "_inst_map.png")
-        )
+        paths = (stem.with_name(stem.name + end) for end in (".png", "_sem_map.png", "_inst_map.png"))
+        image, classes, instances = map(_pixels, paths)
         return Patch(image, classes.astype(np.uint8), instances.astype(np.int32))
 
 
