@@ -86,6 +86,36 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
         Slope(tmp_path, settings={"seed": 2})
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"abc", b"PK\x03\x04 cut short", {"net": {}}, {"net": 1, "optimizer": 2}, [1], {}]
+)
+def test_a_checkpoint_that_is_damaged_is_named(tmp_path, content):
+    """Bytes, no state, a state without a part or with another's."""
+    path = tmp_path / "checkpoint.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(
+        UsageError, match=r"checkpoint\.pt: cannot be read \(.*remove it to begin anew"
+    ) as caught:
+        Slope(tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"checkpoint\.pt: cannot be read \(.*remove it to begin anew"):
+        checkpoint.load_average(tmp_path)
+
+
+def test_lost_weights_are_not_saved(tmp_path):
+    """The gradient is no number, the loss before it is."""
+    trainer = Slope(tmp_path)
+    trainer.set_rate(1e38)
+    with pytest.raises(
+        UsageError, match="weight is no number, or too large, after step 1; take a smaller learning rate"
+    ):
+        run(trainer, [1e3], 1, every=1)
+    assert not trainer.path.exists()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
 def test_a_full_disk_is_an_error_of_the_disk(tmp_path):
     """torch itself raises RuntimeError, which reads as a fault of histome's."""

@@ -1,8 +1,8 @@
 """Checkpoints of training runs: written in one move, so that an interruption never leaves half of one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -58,25 +58,40 @@ def load(path: Path, parts: Mapping[str, Stateful], *, device: str = "cpu", **wa
     """
     if not path.exists():
         return {}
-    try:
-        state = torch.load(path, weights_only=True, map_location=device)
-    except torch.OutOfMemoryError:
-        raise  # says nothing against the file
-    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UsageError(
-            f"{path}: cannot be read ({reason}); if it is damaged remove it to begin anew"
-        ) from error
+    state = read_state(path, device)
     if any(state.get(name) != value for name, value in wanted.items()):
         raise UsageError(f"{path}: from another recipe or other data; remove it or give another folder")
-    for name, part in parts.items():
-        part.load_state_dict(state.pop(name))
+    with told_damaged(path):
+        for name, part in parts.items():
+            part.load_state_dict(state.pop(name))
     return state
+
+
+def read_state(path: Path, device: str = "cpu", *, remedy: str = "remove it to begin anew") -> dict[str, Any]:
+    """Read what `write` wrote; raises UsageError, one line, for a file that is missing or damaged."""
+    with told_damaged(path, remedy):
+        state = torch.load(path, weights_only=True, map_location=device)
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds {type(state).__name__}, no state")
+    return state
+
+
+@contextmanager
+def told_damaged(path: Path, remedy: str = "remove it to begin anew") -> Iterator[None]:
+    """Turn whatever is raised of a damaged file of a run into UsageError, one line: its name, what to do."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, UsageError):
+        raise  # says nothing against the file, or all of it
+    except Exception as error:  # bytes that are no file of torch's end it in any way
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UsageError(f"{path}: cannot be read ({reason}); if it is damaged {remedy}") from error
 
 
 def load_average(folder: Path) -> dict[str, Tensor]:
     """State of a run's averaged network, to start another run from or to export."""
-    state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["average"]
+    with told_damaged(folder / CHECKPOINT):
+        state = read_state(folder / CHECKPOINT)["average"]
     return {name.removeprefix("module."): v for name, v in state.items() if name != "n_averaged"}
 
 

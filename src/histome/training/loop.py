@@ -157,6 +157,19 @@ class Trainer(ABC):
         """One optimizer step; returns the losses."""
 
 
+def refuse_lost(net: nn.Module, folder: Path, step: int) -> None:
+    """Raise UsageError where a parameter is no number or its square is none, which norms then make 0 of.
+
+    One step may lose them all, and its loss is that of the weights before.
+    """
+    for name, parameter in net.named_parameters():
+        if not parameter.detach().float().square().sum().isfinite():
+            raise UsageError(
+                f"{folder}: {name} is no number, or too large, after step {step}; take a smaller "
+                f"learning rate, and remove {CHECKPOINT} there if it is from before"
+            )
+
+
 def run(
     trainer: Trainer,
     ready: Iterable[Any],
@@ -171,7 +184,8 @@ def run(
 
     A row of the log is step, seconds since this call, the mean losses since the last row, and what `evaluate`
     says; `save_every` saves more often. Between the rows a line now and then says how far it is. Raises
-    UsageError at the first loss that is no number: the weights are none then either.
+    UsageError at the first loss that is no number, for the weights are none then either, and for weights that
+    are none before they are saved.
     """
     sums, summed, began = dict[str, float](), 0, time.monotonic()
     pace = Pace(trainer.step, last)
@@ -184,14 +198,18 @@ def run(
             sums[name] = sums.get(name, 0.0) + loss
         summed += 1
         pace.step(trainer.step, losses)
-        if trainer.step % every == 0 or trainer.step == last:
+        due = trainer.step % every == 0 or trainer.step == last
+        between = save_every is not None and trainer.step % save_every == 0
+        if due or between:
+            refuse_lost(trainer.net, trainer.path.parent, trainer.step)
+        if due:
             row = {"step": trainer.step, "seconds": round(time.monotonic() - began)}
             row |= {name: round(total / summed, 4) for name, total in sums.items()} | dict(evaluate())
             if log is not None:
                 log_row(log, row)
             trainer.save()
             sums, summed = {}, 0
-        elif save_every is not None and trainer.step % save_every == 0:
+        elif between:
             trainer.save()
 
 

@@ -1,6 +1,7 @@
 """Teaching a tiny language model: it learns completions only, resumes, generates, and is verified."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,7 +161,46 @@ def test_a_model_that_diverged_is_not_written(base: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("rate", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("rate", "said"), [(1e30, "is no number, or too large,"), (1e12, "the loss is (nan|inf)")]
+)
+def test_weights_that_one_step_lost_are_not_written(
+    base: Path, tmp_path: Path, rate: float, said: str
+) -> None:
+    """The loss of the only step is that of the weights before it."""
+    recipe = NarrativeRecipe(epochs=1, batch=4, learning_rate=rate)
+    with pytest.raises(UsageError, match=rf"{said} after step 1; take a smaller learning rate"):
+        train_narrative(PAIRS, base, tmp_path, recipe=recipe)
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_without_weights_is_damaged(base: Path, tmp_path: Path) -> None:
+    """LoRA's are a part of the model's, so a lack was taken for the others."""
+    pytest.importorskip("peft")
+    recipe = NarrativeRecipe(epochs=1, batch=4, lora_rank=2)
+    train_narrative(PAIRS, base, tmp_path, recipe=recipe)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**state, "net": {}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(UsageError, match=r"checkpoint\.pt: cannot be read \(.*not those that are learned"):
+        train_narrative(PAIRS, base, tmp_path, recipe=recipe)
+
+
+def test_a_lost_checkpoint_becomes_no_model(base: Path, tmp_path: Path) -> None:
+    recipe = NarrativeRecipe(epochs=1, batch=4)
+    train_narrative(PAIRS, base, tmp_path, recipe=recipe)
+    shutil.rmtree(tmp_path / "model")
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    next(iter(state["net"].values())).fill_(float("nan"))
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(
+        UsageError, match=r"is no number, or too large, after step 1; .* remove checkpoint\.pt"
+    ):
+        train_narrative(PAIRS, base, tmp_path, recipe=recipe)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), float("-inf"), 1e38])
 def test_a_rate_that_is_no_number_is_told_before_the_model_is_read(tmp_path: Path, rate: float) -> None:
     with pytest.raises(UsageError, match="--learning-rate"):
         train_narrative(PAIRS, tmp_path / "none", tmp_path, recipe=replace(QUICK, learning_rate=rate))

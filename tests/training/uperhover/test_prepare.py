@@ -19,10 +19,13 @@ from histome.cli import main
 from histome.errors import DataError, HistomeError, ModelError, OutputError, UsageError
 from histome.training.processes import Worker
 from histome.training.uperhover import curriculum, prepare, pseudo
+from histome.training.uperhover.build import make_network
 from histome.training.uperhover.check import check_curriculum
 from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
 from histome.training.uperhover.patches import PatchFiles
 from histome.training.uperhover.pseudo import Piece, label_pieces, list_images, pieces, write_pieces
+from histome.training.uperhover.result import read_maps
+from histome.training.uperhover.train import take_best
 
 ALONE = Worker(0, 1, "cpu")
 
@@ -375,6 +378,35 @@ def test_a_full_disk_is_one_line(data: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(curriculum, "fit", fit)
     with pytest.raises(OutputError, match=r"out: cannot be written \(No space left on device\); make room"):
         curriculum.run_curriculum(CurriculumConfig.from_toml(data / "curriculum.toml"), data / "out")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "abc"])
+def test_a_result_that_is_damaged_is_named_by_check_and_run(data: Path, content: str) -> None:
+    (data / "out" / "stage1").mkdir(parents=True)
+    (data / "out" / "stage1" / "result.json").write_text(content)
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    for begin in (check_curriculum, curriculum.run_curriculum):
+        with pytest.raises(UsageError, match=r"stage1/result\.json: cannot be read .* score the stage again"):
+            begin(config, data / "out")
+
+
+def test_networks_and_maps_that_are_damaged_are_named(data: Path) -> None:
+    config = CurriculumConfig.from_toml(data / "curriculum.toml")
+    work = curriculum.Curriculum(config, data, prepare.split_labeled(config), ALONE)
+    (data / "stage1").mkdir()
+    for name, read in (
+        ("network.pt", lambda: work.network(1)),
+        ("held_out.npz", lambda: read_maps(data / "stage1")),
+    ):
+        for content in (b"", b"abc", b"PK\x03\x04"):
+            (data / "stage1" / name).write_bytes(content)
+            with pytest.raises(UsageError, match=rf"{name}: cannot be read .* remove result\.json beside it"):
+                read()
+    for content in (b"", b"abc"):
+        (data / "stage1" / "best-1.pt").write_bytes(content)
+        torch.save({"best": [(0.5, 1)]}, data / "stage1" / "checkpoint.pt")
+        with pytest.raises(UsageError, match=r"best-1\.pt: cannot be read .* remove it and checkpoint\.pt"):
+            take_best(make_network(config), data / "stage1", "cpu")
 
 
 def test_what_was_kept_stays_and_its_file_is_read_or_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from histome.encoders.vit import timm_encoder
 from histome.encoders.weights import file_sha256
 from histome.errors import UsageError
 from histome.threads import available_cpus
-from histome.training.checkpoint import CHECKPOINT, Stateful
+from histome.training.checkpoint import CHECKPOINT, Stateful, read_state
 from histome.training.encoders.dino import (
     Branch,
     Losses,
@@ -216,7 +216,7 @@ def pretrain(
 
 def load_encoder(folder: Path) -> tuple[Any, PretrainRecipe]:
     """Return the teacher of a run's last checkpoint, a transformer of timm, and how it was trained."""
-    state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+    state = read_state(folder / CHECKPOINT)
     if not isinstance(state.get("teacher"), dict):
         raise UsageError(f"{folder}: no run of `histome train encoder`")
     recipe, prefix = PretrainRecipe(**state["recipe"]), "backbone.vit."
@@ -229,7 +229,7 @@ def load_encoder(folder: Path) -> tuple[Any, PretrainRecipe]:
 def export_pretrained(folder: Path) -> Path:
     """Write the teacher of a run's last checkpoint, trained to the end or not, as an encoder of tiles."""
     encoder, recipe = load_encoder(folder)
-    state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+    state = read_state(folder / CHECKPOINT)
     about = (
         f"{recipe.model} pretrained with {recipe.method} for {state['step']:,} of {recipe.steps:,} steps on "
         f"tiles of {state['sources']:,} slides and fields, {recipe.mpp[0]:g} to {recipe.mpp[1]:g} um/px; its "

@@ -12,7 +12,7 @@ from histome.encoders import EncoderCard, find_encoder, open_encoder
 from histome.encoders.card import IMAGENET_MEAN, IMAGENET_STD
 from histome.errors import UsageError
 from histome.models.onnx_export import LARGEST_INLINE_BYTES
-from histome.training.checkpoint import CHECKPOINT
+from histome.training.checkpoint import CHECKPOINT, read_state
 from histome.training.encoders.network import PlainEncoder, load_student
 from histome.training.encoders.pretraining import load_encoder
 from histome.training.networks import scale_pixels, strided_maps
@@ -103,7 +103,7 @@ def open_maps(name: str, weights: Path | None = None) -> FrozenMaps:
 
 
 def _of_run(folder: Path) -> FrozenMaps:
-    state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+    state = read_state(folder / CHECKPOINT)
     called, recipe = folder.resolve().name, state.get("recipe", {})
     if isinstance(state.get("teacher"), dict):
         network = load_encoder(folder)[0]

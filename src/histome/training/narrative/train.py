@@ -20,12 +20,13 @@ from histome.narrative.facts import Facts
 from histome.narrative.writers.language_models import load_folder, room_of
 from histome.store.disk import writing
 from histome.training.checkpoint import Stateful
-from histome.training.loop import Trainer, run
+from histome.training.loop import Trainer, refuse_lost, run
 from histome.training.narrative.evaluate import verified_tally
 from histome.training.narrative.pairs import Pair
 
 IGNORED = -100  # the label of a token that is not learned: torch's cross-entropy leaves it out
 MODEL = "model"
+_LARGEST_RATE = 1e30  # more is no number of 32 bits after the optimizer's corrections
 _HEAD_BYTES = 4_000_000  # of each file of weights
 
 
@@ -122,7 +123,7 @@ def train_narrative(
     learning rate or loss that is no number.
     """
     recipe, out = recipe or NarrativeRecipe(), Path(out)
-    if not math.isfinite(recipe.learning_rate):
+    if not abs(recipe.learning_rate) <= _LARGEST_RATE:
         raise UsageError(f"--learning-rate {recipe.learning_rate}: give a number, such as 2e-5")
     if Path(base).resolve() == (out / MODEL).resolve():
         raise UsageError(f"{out}: the taught model would be written over {base}; give another folder")
@@ -238,7 +239,11 @@ class _Learned:
         return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def load_state_dict(self, state: Any, /) -> Any:
-        """Take them up; the others stay."""
+        """Take them up; the others stay. Raises KeyError where they are not these."""
+        if differing := state.keys() ^ self.state_dict().keys():
+            raise KeyError(
+                f"{len(differing)} weights, such as {min(differing)}, are not those that are learned"
+            )
         return self.model.load_state_dict(state, strict=False)
 
 
@@ -308,13 +313,26 @@ class _Teacher(Trainer):
         self.net.train()
 
         def evaluate() -> dict[str, float]:
+            self._refuse_speechless()
             self.shares = self._checked()
             return {"loss": round(self._mean(), 5)} | self.shares
 
         often, log = self.recipe.save_every, self.out / "log.csv"
         every = self.per_epoch
         run(self, self._batches(), self.total, every=every, evaluate=evaluate, save_every=often, log=log)
+        self._refuse_speechless()
         return self._mean()
+
+    def _refuse_speechless(self) -> None:
+        """Raise UsageError where the weights are no numbers, or too large for any answer."""
+        refuse_lost(self.net, self.out, self.step)
+        batch = collate(self.lessons[:1], self.pad)
+        with torch.no_grad():
+            loss = self.net(**{name: part.to(self.device) for name, part in batch.items()}).loss
+        if not loss.isfinite():
+            raise UsageError(
+                f"{self.out}: the loss is {loss.item()} after step {self.step}; take a smaller learning rate"
+            )
 
     def _checked(self) -> dict[str, float]:
         """Shares of what the model writes of the facts kept back, by the verifier; 0 of nothing."""

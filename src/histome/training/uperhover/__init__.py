@@ -6,9 +6,10 @@ from histome.faces import opened
 
 if TYPE_CHECKING:
     from histome.training.uperhover.config import CurriculumConfig
-    from histome.training.uperhover.curriculum import StageResult, run_curriculum
+    from histome.training.uperhover.curriculum import run_curriculum
     from histome.training.uperhover.export import export_hover
     from histome.training.uperhover.network import UperHoVer
+    from histome.training.uperhover.result import StageResult
     from histome.training.uperhover.train import HoverRecipe, fit
 
 __all__ = [

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from histome.datasets.declared import declaration_of
@@ -21,7 +20,7 @@ from histome.datasets.splits import Split
 from histome.errors import DataError
 from histome.models.card import CARD_NAME
 from histome.store.disk import writing
-from histome.training.checkpoint import write, write_text
+from histome.training.checkpoint import read_state, told_damaged, write, write_text
 from histome.training.processes import Worker, start, wait
 from histome.training.progress import say_now
 from histome.training.uperhover.build import make_network
@@ -29,8 +28,9 @@ from histome.training.uperhover.config import CurriculumConfig, StageConfig
 from histome.training.uperhover.export import export_hover, support_of
 from histome.training.uperhover.network import UperHoVer
 from histome.training.uperhover.patches import patch_of
-from histome.training.uperhover.prepare import LABELS, RESULT, SETTINGS, prepare, settings_text
+from histome.training.uperhover.prepare import LABELS, SETTINGS, prepare, settings_text
 from histome.training.uperhover.pseudo import Piece, Teacher, label_pieces
+from histome.training.uperhover.result import MAPS, REMEDY, RESULT, StageResult, read_maps, read_result
 from histome.training.uperhover.scores import (
     Cuts,
     FieldOutputs,
@@ -44,55 +44,6 @@ from histome.training.uperhover.scores import (
     summary,
 )
 from histome.training.uperhover.train import HoverRecipe, fit, predict
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What one stage came to; `result.json` of its folder.
-
-    Attributes
-    ----------
-    stage, steps : int
-        Number from 1, optimizer steps.
-    teacher : int or None
-        Stage whose network labeled the patches; None for human labels.
-    patches : int
-        Patches that it learned from: fields, or the kept of `filter`.
-    filter : dict[str, Any] or None
-        total, without_foreground, kept and entropy quantiles (nats) of the pseudo-labels.
-    cuts : dict[str, float]
-        Thresholds, chosen on the tuning fields.
-    scores : dict[str, Any]
-        Of the held-out fields: `pixels`, at other scales too, and, by data set, nuclei; each with interval
-        and number of sources.
-    gain : dict[str, float] or None
-        Mean IoU less that of the best stage before, resampled together, and its p; None for the first.
-    agreement : float or None
-        Share of the held-out pixels with the class of the stage before; None for the first.
-    promoted : bool
-        Whether its mean IoU is above that of the best stage before.
-    """
-
-    stage: int
-    steps: int
-    teacher: int | None
-    patches: int
-    filter: dict[str, Any] | None
-    cuts: dict[str, float]
-    scores: dict[str, Any]
-    gain: dict[str, float] | None
-    agreement: float | None
-    promoted: bool
-
-    def verdict(self) -> str:
-        """One line: promoted or not, and by how much."""
-        miou = self.scores["pixels"]["miou"]["value"]
-        if self.gain is None:
-            return f"stage {self.stage}: mIoU {miou:.3f} on the held-out fields"
-        gain = f"{self.gain['value']:+.3f} [{self.gain['low']:+.3f}, {self.gain['high']:+.3f}]"
-        gain += f", p {self.gain['p']:.4f}"
-        word = "promoted" if self.promoted else "not promoted: not better than the best stage before"
-        return f"stage {self.stage}: mIoU {miou:.3f}, {gain}; {word}"
 
 
 @dataclass(frozen=True)
@@ -111,8 +62,9 @@ class Curriculum:
     def network(self, stage: int) -> UperHoVer:
         """The finished network of a stage."""
         net = make_network(self.config)
-        state = torch.load(self.folder(stage) / "network.pt", weights_only=True, map_location="cpu")
-        net.load_state_dict(state)
+        path = self.folder(stage) / "network.pt"
+        with told_damaged(path, REMEDY):
+            net.load_state_dict(read_state(path, remedy=REMEDY))
         return net.to(self.worker.device).eval()
 
 
@@ -151,7 +103,7 @@ def _run(work: Curriculum, pools: Sequence[Sequence[Piece]]) -> list[StageResult
                 result = _judge(work, net, results, {"filter": filtered, "patches": len(patches)})
                 write_text(path, json.dumps(asdict(result), indent=1))
             wait(work.worker)
-        results.append(StageResult(**json.loads(path.read_text())))
+        results.append(read_result(path))
     if work.worker.rank == 0:
         _export(work, best_stage(results))
     return results
@@ -205,9 +157,9 @@ def _judge(
     gain = agreement = None
     if results:
         best = best_stage(results)
-        before = np.load(work.folder(best.stage) / "held_out.npz")["pixels"]
+        before = list(read_maps(work.folder(best.stage))["pixels"])
         gain = miou_gain(before, scores, np.random.default_rng(0))
-        last = np.load(work.folder(number - 1) / "held_out.npz")
+        last = read_maps(work.folder(number - 1))
         same = [(s.found_map == last[f"map{k}"]).ravel() for k, s in enumerate(scores)]
         agreement = round(float(np.concatenate(same).mean()), 4)
     return StageResult(
@@ -266,7 +218,7 @@ def score_held_out(
 def _keep_maps(folder: Path, scores: Sequence[HoverScore]) -> None:
     maps: dict[str, Any] = {f"map{k}": s.found_map for k, s in enumerate(scores)}
     pixels = np.stack([s.pixels for s in scores if s.pixels is not None])
-    np.savez_compressed(folder / "held_out.npz", pixels=pixels, **maps)
+    np.savez_compressed(folder / MAPS, pixels=pixels, **maps)
 
 
 def table(results: Sequence[StageResult]) -> str:

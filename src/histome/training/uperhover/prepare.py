@@ -33,10 +33,11 @@ from histome.training.uperhover.pseudo import (
     read_pieces,
     refuse_most,
 )
+from histome.training.uperhover.result import RESULT, read_result
 
 ALONE = Worker(0, 1, "cpu")
 SETTINGS = "curriculum.json"
-RESULT, LABELS = "result.json", "labels"
+LABELS = "labels"
 _NAMED = 5
 _MANY = 10_000
 # How long processes wait for each other, and what is computed twice, changes no number.
@@ -69,7 +70,8 @@ def prepare(config: CurriculumConfig, out: Path, worker: Worker = ALONE) -> Prep
     Raises
     ------
     UsageError
-        A setting that does not fit the network, weights that are not the encoder's, a source that is none.
+        A setting that does not fit the network, weights that are not the encoder's, a source that is none;
+        a file of the run that is damaged.
     DataError
         A labeled set has no field to learn from, to tune on, or typed ones to score on; no unlabeled image
         can be shown at the scales of a stage, or most of its patches cannot be read.
@@ -81,6 +83,8 @@ def prepare(config: CurriculumConfig, out: Path, worker: Worker = ALONE) -> Prep
     refuse_other_settings(config, out)
     _refuse_unfit(config)
     fields = split_labeled(config)
+    for path in sorted(out.glob(f"stage*/{RESULT}")):
+        read_result(path)
     pools, damaged = _pools(config, out, worker)
     if worker.rank == 0 and not (out / "stage1" / CHECKPOINT).exists():
         try_export(make_network(config), config.training.crop_px)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histome.datasets.fields import IMAGE_MPP
-from histome.training.checkpoint import CHECKPOINT, write
+from histome.training.checkpoint import CHECKPOINT, read_state, told_damaged, write
 from histome.training.loop import Trainer, batches, flushed_subnormals, run
 from histome.training.networks import on_device
 from histome.training.processes import Worker, start, wait
@@ -153,13 +153,21 @@ def fit(
     log = folder / "log.csv" if worker.rank == 0 else None
     run(trainer, ready, recipe.steps, every=recipe.every, evaluate=evaluate, log=log)
     wait(worker)
-    best = max((path for path in folder.glob("best-*.pt")), key=_rank_of(folder))
-    net.load_state_dict(torch.load(best, weights_only=True, map_location=worker.device))
+    take_best(net, folder, worker.device)
     return net.eval()
 
 
+def take_best(net: UperHoVer, folder: Path, device: str) -> None:
+    """Give a network its best weights; raises UsageError, one line, where their file is damaged."""
+    best = max(folder.glob("best-*.pt"), key=_rank_of(folder), default=folder / "best-*.pt")
+    remedy = f"remove it and {CHECKPOINT} to train the stage anew"
+    with told_damaged(best, remedy):
+        net.load_state_dict(read_state(best, device, remedy=remedy))
+
+
 def _rank_of(folder: Path) -> Callable[[Path], float]:
-    best = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")["best"]
+    with told_damaged(folder / CHECKPOINT):
+        best = read_state(folder / CHECKPOINT)["best"]
     scores = {f"best-{step}.pt": score for score, step in best}
     return lambda path: scores.get(path.name, -1.0)
 
