@@ -161,7 +161,7 @@ def test_ones_own_folder_is_read_whatever_its_name(tmp_path):
         list(load_labeled("mine", tmp_path))
     save_png(tmp_path / "images/a.png", pink(40, 40))
     (tmp_path / "images.csv").write_text("image,file,instances,source\na,images/a.png,instances/a.png,p\n")
-    with pytest.raises(DataError, match="'mpp'"):
+    with pytest.raises(DataError, match="no column mpp"):
         list(load_labeled("mine", tmp_path))
 
 

@@ -7,7 +7,7 @@ training/nuclei/targets.py).
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +68,22 @@ class Field:
     image_mpp: float = IMAGE_MPP
 
 
+class _Values(dict[str, str]):
+    """A row by its columns; one that the table lacks is told with its file and the columns that it has."""
+
+    def __init__(self, path: Path, row: Mapping[str, str]) -> None:
+        super().__init__(row)
+        self._path = path
+
+    def __missing__(self, column: str) -> str:
+        there = ", ".join(filter(None, self)) or "none"
+        raise DataError(f"{self._path}: has no column {column}; its columns are {there}")
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    """Rows of a CSV file with a header; a column that is not there raises DataError when it is asked for."""
+    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before the first name
+        return [_Values(path, row) for row in csv.DictReader(file)]
 
 
 class _Row(NamedTuple):
@@ -100,8 +112,9 @@ class _Row(NamedTuple):
 
     def label_set(self, data_set: str) -> int:
         """The label set of a nucleus."""
+        label = self.values["label"]
         try:
-            return set_of(data_set, self.values["label"])
+            return set_of(data_set, label)
         except DataError as error:
             raise self._wrong(str(error)) from error
 
@@ -110,10 +123,10 @@ class _Row(NamedTuple):
 
 
 def _rows_of(path: Path) -> Iterable[_Row]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         for row in rows:
-            yield _Row(path, rows.line_num, row)
+            yield _Row(path, rows.line_num, _Values(path, row))
 
 
 def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:

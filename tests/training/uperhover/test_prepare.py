@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from histome.cli import main
+from histome.datasets.fields import load_fields, read_rows
 from histome.errors import DataError, HistomeError, ModelError, OutputError, UsageError
 from histome.training.processes import Worker
 from histome.training.uperhover import curriculum, prepare, pseudo
@@ -123,6 +124,30 @@ def test_a_number_that_is_none_is_told_with_file_line_and_column(data: Path) -> 
     for said in refusals(data):
         assert isinstance(said, DataError)
         assert str(said) == f"{table}: line 3: mpp is ''; give the image's um/px there"
+
+
+def test_tables_that_a_spreadsheet_wrote_are_read(data: Path) -> None:
+    """Excel's CSV UTF-8 begins with a mark of three bytes."""
+    before = list(load_fields(data / "labeled", "drawn"))
+    for name in ("images.csv", "nuclei.csv"):
+        table = data / "labeled" / name
+        table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    after = list(load_fields(data / "labeled", "drawn"))
+    assert [f.name for f in after] == [f.name for f in before]
+    assert [f.sets.tolist() for f in after] == [f.sets.tolist() for f in before]
+    assert read_rows(data / "labeled" / "images.csv")[0]["image"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("images.csv", "mpp"), ("nuclei.csv", "label"), ("nuclei.csv", "image")]
+)
+def test_a_column_that_is_not_there_is_told_with_those_that_are(data: Path, table: str, column: str) -> None:
+    path = data / "labeled" / table
+    path.write_text(path.read_text().replace(column, "wrong", 1))
+    for said in refusals(data):
+        assert isinstance(said, DataError)
+        assert str(said).startswith(f"{path}: has no column {column}; its columns are ")
+        assert "wrong" in str(said)
 
 
 def test_a_folder_of_another_curriculum_is_refused_by_the_check(data: Path) -> None:
