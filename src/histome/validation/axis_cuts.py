@@ -302,6 +302,9 @@ def cuts_to_toml(cuts: Sequence[OutcomeCut]) -> str:
     tables = []
     for c in cuts:
         lines = [f"[{c.axis}] # {c.line()}", f"below = {c.cut!r}", f"above = {c.cut!r}"]
-        off = ["# not surely better than chance on other patients, so not in use:", *(f"# {line}" for line in lines)]
+        off = [
+            "# not surely better than chance on other patients, so not in use:",
+            *(f"# {line}" for line in lines),
+        ]
         tables.append("\n".join(lines if c.holds else off) + "\n")
     return "# For research use; chosen by an outcome.\n\n" + "\n".join(tables)
