@@ -57,6 +57,19 @@ def test_a_figure_of_another_ending_is_refused_before_any_work(cli, masks: Path,
     cli.fails("tme", "map", tmp_path, "-o", "a.jpg", code=2, word="ends in .svg")
 
 
+def test_a_figure_that_cannot_be_written_costs_no_numbers(cli, masks: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").touch()
+    code, out, err = cli("tme", "patch", masks, "--mpp", 0.5, "--figure", tmp_path / "file" / "a.svg")
+    assert (code, json.loads(out)["mode"]) == (1, "physical")
+    assert err.startswith("histome: error:")
+    assert err.count("\n") == 1
+
+
+def test_masks_take_no_model(cli, masks: Path) -> None:
+    cli.fails("tme", "patch", masks, "--cells-model", "nuclei", code=2, word="its masks are the nuclei")
+
+
 def test_compatible_is_asked_for_and_not_warned_of(cli, masks: Path) -> None:
     code, out, err = cli("tme", "patch", masks, "--compatible")
     assert (code, err, json.loads(out)["mode"]) == (0, "", "compatible")

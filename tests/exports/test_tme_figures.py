@@ -133,6 +133,15 @@ def test_a_patch_without_nuclei_is_drawn(tmp_path: Path, drawn: list[Drawn]) -> 
     assert not drawn[0].figure.legends
 
 
+def test_a_value_beyond_its_bar_has_an_arrow(masks: Path, tmp_path: Path, drawn: list[Drawn]) -> None:
+    """Nuclei of 100 px: 25 um2 at 0.5 um/px, 400 at 2, where the bar ends at 80; distances ten times shorter."""
+    for mpp in (0.5, 2.0):
+        draw_patch(masks, see_file(masks, mpp=mpp), ["none"], tmp_path / "patch.svg")
+    morphology = list(phenotypes().axes).index("morphology")
+    arrows = [[line.get_ydata()[0] for line in one.figure.axes[-2].lines] for one in drawn]
+    assert arrows == [[], [pytest.approx(morphology + 0.2)]]
+
+
 def test_a_long_text_makes_a_higher_figure(masks: Path, tmp_path: Path, drawn: list[Drawn]) -> None:
     draw_patch(masks, see_file(masks, mpp=0.25), ["many words " * 500], tmp_path / "patch.svg")
     assert drawn[0].outside() == []

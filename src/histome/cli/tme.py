@@ -30,8 +30,9 @@ def patch(
         bool, typer.Option("--compatible", help="Pixels, labels and tokens exactly as SegTME-UNI2 has them.")
     ] = False,
     cells_model: Annotated[
-        str, typer.Option(help="Model that finds the nuclei of an image: a name, or a card or its folder.")
-    ] = "nuclei",
+        str | None,
+        typer.Option(help="Model that finds the nuclei of an image: a name, or a card or its folder."),
+    ] = None,
     cuts: _Cuts = None,
     narrative: Annotated[bool, typer.Option("--narrative", help="Print the text in place of JSON.")] = False,
     figure: Annotated[
@@ -56,9 +57,9 @@ def patch(
         console.warn(f"{file}: {line}")
     own = notes[seen.document["cells_left_out"] > 0 :]  # the text has the first: what was left out
     told = [write(Facts.of_patch(seen.document)).text, *own] if narrative or figure else []
+    console.print_result("\n".join(told)) if narrative else console.print_json(seen.document)
     if figure:
         draw_patch(file, seen, told, figure)
-    console.print_result("\n".join(told)) if narrative else console.print_json(seen.document)
 
 
 @tme.command(epilog=console.examples("tme tiles out/slide --tiles 500um -o tiles.parquet"))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from histome.errors import DataError, UsageError
 from histome.exports.extra import needed
+from histome.metrics.format import format_count
 from histome.narrative.units import print_feature
 from histome.phenotype.axes import PANNUKE_CLASSES, Level, phenotypes
 from histome.phenotype.patch import PatchSeen
@@ -133,7 +134,7 @@ def _map_labels(panel: "Axes", tiles: pa.Table, name: str) -> None:
     colors = _listed_colors(tuple(_LEVELS.values()))
     _draw_lattice(panel, tiles, codes, cmap=colors, vmin=-0.5, vmax=2.5)
     for word, color in zip(words, _LEVELS.values(), strict=True):
-        panel.plot([], [], "s", color=color, label=f"{word} ({labels.count(word):,})")
+        panel.plot([], [], "s", color=color, label=f"{word} ({format_count(labels.count(word))})")
     panel.set_title(f"labels of {name}", fontsize=8)
     _tell_reasons(panel, tiles, name, np.isnan(codes), "no label")
 
@@ -142,7 +143,7 @@ def _tell_reasons(panel: "Axes", tiles: pa.Table, name: str, without: NDArray[np
     """Put into a map's legend why tiles are gray, the most frequent reason first."""
     told = tiles.filter(pa.array(without))["undefined"].to_pylist()
     for why, n in Counter(json.loads(each).get(name, "") for each in told).most_common():
-        line = textwrap.fill(f"{what} ({n:,}): {why}", _REASON)
+        line = textwrap.fill(f"{what} ({format_count(n)}): {why}", _REASON)
         panel.plot([], [], "s", color=_NO_VALUE_COLOR, label=line)
 
 
@@ -223,17 +224,22 @@ def _draw_discs(panel: "Axes", seen: PatchSeen) -> None:
             collections.PatchCollection(discs, facecolor="none", edgecolor=color, linewidth=0.7)
         )
         if len(discs):
-            panel.plot([], [], "o", mfc="none", color=color, label=f"{name} ({len(discs):,})")
+            panel.plot([], [], "o", mfc="none", color=color, label=f"{name} ({format_count(len(discs))})")
 
 
 def _draw_values(panel: "Axes", document: Mapping[str, Any]) -> None:
-    """A bar an axis: where the value lies between nothing and twice the upper limit, and both limits."""
+    """A bar an axis: where the value lies between nothing and twice the upper limit, and both limits.
+
+    What goes beyond has an arrow at its end.
+    """
     raw, cuts, labels = document["raw_data"], document["cuts"], document["interpretation"]
     for k, (name, axis) in enumerate(phenotypes().axes.items()):
         value, (below, above) = raw.get(axis.value), cuts[name]
         top = 2 * above
         if value is not None:
             panel.barh(k + 0.2, min(1.0, value / top), height=0.3, color="#9ecae1")
+            if value > top:
+                panel.plot(0.985, k + 0.2, marker=">", markersize=4, color="0.2")
         panel.vlines([below / top, above / top], k, k + 0.4, color="0.3", linestyle=":")
         unit = document["units"].get(axis.value, "")
         told = "undefined" if value is None else print_feature(axis.value, value, unit)

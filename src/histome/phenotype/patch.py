@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from histome.cells import find_cells
 from histome.cells.table import class_codes
 from histome.classes import CELL_CLASSES
-from histome.config import QcConfig
+from histome.config import CellsConfig, QcConfig
 from histome.errors import NoTissueError, UsageError
 from histome.geotable import TableLike
 from histome.models.registry import find_model, open_model
@@ -63,7 +63,7 @@ def see_file(
     *,
     mpp: float | None = None,
     compatible: bool = False,
-    model: str = "nuclei",
+    model: str | None = None,
     cuts: Path | None = None,
 ) -> PatchSeen:
     """Return what there is to say of a patch, and its cells.
@@ -74,15 +74,15 @@ def see_file(
         An .npz with the arrays `inst_mask` and `cls_mask` (see `features.patch_features`), or an image.
     mpp : float or None, um per px
         An image needs it unless its file says.
-    model : str
-        Finds the nuclei of an image, as in `CellsConfig`.
+    model : str or None
+        Finds the nuclei of an image, as in `CellsConfig`; None is its own.
     cuts : Path or None
         A user's TOML of limits in um, see `axes.CutsFile`.
 
     Raises
     ------
     UsageError
-        Masks that are refused; limits in um for a patch in pixels.
+        Masks that are refused, or given with a model; limits in um for a patch in pixels.
     SlideError, MppError, ModelError
         For an image.
     """
@@ -92,6 +92,8 @@ def see_file(
             f"{cuts}: its limits are in um and this patch is measured in pixels; give --mpp alone"
         )
     if _is_npz(path):
+        if model is not None:
+            raise UsageError(f"{path}: its masks are the nuclei, and {model} would find others; give no model")
         inst_mask, cls_mask = _read_masks(path)
         try:
             raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
@@ -112,7 +114,7 @@ def describe_image(slide: Slide, **options: Any) -> dict[str, Any]:
 
 
 def see_image(
-    slide: Slide, *, model: str = "nuclei", compatible: bool = False, known: Phenotypes | None = None
+    slide: Slide, *, model: str | None = None, compatible: bool = False, known: Phenotypes | None = None
 ) -> PatchSeen:
     """Return what there is to say of an image, with the nuclei that a model finds anywhere in it.
 
@@ -120,7 +122,7 @@ def see_image(
     control finds no tissue in it or none of H&E.
     """
     workers = available_cpus()
-    network = open_model(find_model(model, task=CELL_TASKS), threads=workers)
+    network = open_model(find_model(model or CellsConfig().model, task=CELL_TASKS), threads=workers)
     table = find_cells(slide, None, network, workers=workers)
     cells, left_out = pannuke_cells(table)
     mpp = slide.mpp
