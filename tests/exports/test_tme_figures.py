@@ -134,7 +134,7 @@ def test_a_patch_without_nuclei_is_drawn(tmp_path: Path, drawn: list[Drawn]) -> 
 
 
 def test_a_value_beyond_its_bar_has_an_arrow(masks: Path, tmp_path: Path, drawn: list[Drawn]) -> None:
-    """Nuclei of 100 px: 25 um2 at 0.5 um/px, 400 at 2, where the bar ends at 80; distances ten times shorter."""
+    """Nuclei of 100 px: 25 um2 at 0.5 um/px, 400 at 2, where the bar ends at 80."""
     for mpp in (0.5, 2.0):
         draw_patch(masks, see_file(masks, mpp=mpp), ["none"], tmp_path / "patch.svg")
     morphology = list(phenotypes().axes).index("morphology")

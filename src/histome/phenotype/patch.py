@@ -93,7 +93,7 @@ def see_file(
         )
     if _is_npz(path):
         if model is not None:
-            raise UsageError(f"{path}: its masks are the nuclei, and {model} would find others; give no model")
+            raise UsageError(f"{path}: its masks are the nuclei, {model} would find others; give no model")
         inst_mask, cls_mask = _read_masks(path)
         try:
             raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
