@@ -2,11 +2,12 @@
 
     python runs/evaluate_tokens.py --data ../shared/data --out runs/out/tokens
 
-The true cells of the fields of consep and pannuke_figures that have at least 50; what differs is what the
-same cells give after the change. Paler stain: the density of both stains less 5, 10, 20 %, the cells those that
-the shipped model finds, against those it finds in the unchanged image. A label that goes for want of cells
-has changed; an axis without a label in any field has no share. Printed: the share of the labels of each axis,
-and of the tokens, that change, with a 95 % interval over fields; `tokens.svg`: curves.
+The true cells of the fields of consep and pannuke_figures that have at least 50; what differs is what
+the same cells give after the change. Paler stain: the density of both stains less 5, 10, 20 %, the cells
+those that the shipped model finds, against those it finds in the unchanged image. A label that goes for
+want of cells has changed; an axis without a label in any field has no share. Printed: the share of the
+labels of each axis, and of the tokens, that change, with a 95 % interval over fields; `tokens.svg`:
+curves.
 """
 
 import argparse
