@@ -112,11 +112,15 @@ def _sign(lexeme: Lexeme) -> Token:
 def _brackets(tokens: list[Token]) -> list[Token]:
     """Return tokens without brackets: numbers go to what stands before, other words between commas."""
     found: list[Token] = []
+    behind_clause: list[Token] = []  # "a few (20 of 400) lie in the carcinoma": of those that lie there
     at = 0
     while at < len(tokens):
         if "(" not in tokens[at].kinds:
             if ")" in tokens[at].kinds:
                 raise Unread("a bracket is not closed")
+            if tokens[at].has(","):
+                found += behind_clause
+                behind_clause = []
             found.append(tokens[at])
             at += 1
             continue
@@ -132,11 +136,20 @@ def _brackets(tokens: list[Token]) -> list[Token]:
                 notes[0] = in_unit_of(notes[1], notes[0])
             if first is not None:
                 first.notes.append(notes.pop(0))
-        behind = next((t for t in reversed(found) if t.has("ETLMHQAWJ!")), None)
+        behind = next((t for t in reversed(found) if t.has("ETLMHQAWJ!c")), None)
+        comma = Token({",": ",", "_": ""}, tokens[at].start, tokens[at].end)
         if plain and notes and behind is not None:
             behind.notes.extend(notes)
+        elif _is_part(inner) and not behind_clause:
+            behind_clause = [comma, *inner]
         else:
-            comma = Token({",": ",", "_": ""}, tokens[at].start, tokens[at].end)
             found += [comma, *inner, replace(comma, start=tokens[end].start, end=tokens[end].end)]
         at = end + 1
-    return found
+    return found + behind_clause
+
+
+def _is_part(inner: list[Token]) -> bool:
+    """Whether it is "20 of 400" or "20 of 400 cells"."""
+    told = [token for token in inner if not set(token.kinds) <= {"_"}]
+    part = len(told) >= 3 and told[0].has("Q") and told[1].has("o") and told[2].has("Q")
+    return part and all(token.has("WE") for token in told[3:])

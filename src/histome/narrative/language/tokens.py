@@ -33,6 +33,7 @@ _UNITS: tuple[tuple[str, str, float], ...] = (
     (rf"cm{_SQUARE}|square centi\w+", "area", 1e8),
     (rf"(?:px|pixels?){_SQUARE}|(?:square|sq\.?) ?(?:pixels?|px)|(?:pixels?|px) squared", "pixel area", 1.0),
     (rf"{_MICRO}\b|micro(?:n|meter|metre)s?\b", "length", 1.0),
+    (r"nm\b|nanomet(?:er|re)s?\b", "length", 1e-3),
     (r"mm\b|milli(?:meter|metre)s?\b", "length", 1e3),
     (r"cm\b|centi(?:meter|metre)s?\b", "length", 1e4),
     (r"px\b|pixels?\b", "pixel length", 1.0),

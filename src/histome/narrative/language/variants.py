@@ -39,6 +39,8 @@ def variants(tokens: list[Token], context: Context) -> list[tuple[list[Token], C
         deniers = [k for k, token in enumerate(kept) if token.has("N")]
         if len(deniers) == 1 and len(kept) > 1:
             at = deniers[0]
+            if any(token.has("Z") for token in kept[:at]):  # "is absent, with no area in this class"
+                continue
             if at and kept[at - 1].has("O") and not kept[at].has("v"):  # "wholly without", "mostly without"
                 if kept[at - 1].kinds["O"].holds[0] < 0.97:
                     continue

@@ -2,7 +2,7 @@
 
 from histome.narrative.language.clauses.comparisons import compared, directions, is_little
 from histome.narrative.language.clauses.measuring import measure_options
-from histome.narrative.language.judging import Judged, cells_options, judge_amount, union
+from histome.narrative.language.judging import Judged, cells_options, judge_amount, judge_ratio, union
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured, Token
 
@@ -49,6 +49,38 @@ def _compared_with(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     c.beside = m.cells()[0]
     return []
+
+
+@rule("[a=] T")
+def _unlike_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "there is no a in the carcinoma, in contrast to the stroma, where 290 were found"."""
+    there = m.tissues()[0]
+    if len(c.cells) != 1 or c.cells[0].place or len(c.place) != 1 or len(there) != 1 or there == c.place:
+        return None
+    here = c.world.count(c.cells[0].at(c.place[0]))
+    if here is None or here.amount:
+        return None
+    c.beside = c.cells
+    return []
+
+
+@rule("Q")
+def _so_many_there(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    if not c.beside or not c.fronted or len(c.place) != 1 or m.one("Q").dimension:
+        return None
+    who, c.beside = c.beside, ()
+    return [judge_amount([c.world.count(each.at(c.place[0]))], m.one("Q")) for each in who]
+
+
+@rule("m Y f E")
+def _smaller_shares_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "carcinoma cells dominate, with smaller contributions from b and c": each of them is fewer."""
+    measured: Measured = m.one("Y")
+    if len(c.cells) != 1 or c.cells[0].everything or measured.cells or "share" not in measured.measures:
+        return None
+    sign = directions(m.one("m"))[1]
+    before = c.world.count(c.cells[0])
+    return [judge_ratio(c.world.count(each), before, None, sign, m.text) for each in m.cells()[0]]
 
 
 @rule("[EY] y? m K?", "m E", "E F s? [qA] s?")

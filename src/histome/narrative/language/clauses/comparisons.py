@@ -165,7 +165,8 @@ def _outnumber(m: ClauseMatch, c: Context) -> list[Judged] | None:
         second = likened(second, measured)
     if not first.has("Y") or first.kinds["Y"].cells or first.kinds["Y"].tissues:
         c.cells = first.kinds.get("E+") or ((first.kinds["E"],) if "E" in first.kinds else ())
-    return compared(first, second, ("count", "size"), sign, None, c, m.text)
+    by_size = c.ranked_by == "size" and not _IN_NUMBER.search(m.text)  # "the largest nuclei, exceeding a"
+    return compared(first, second, ("size",) if by_size else ("count", "size"), sign, None, c, m.text)
 
 
 def likened(thing: Token, measured: Measured) -> Token:
@@ -212,6 +213,7 @@ def _outnumber_others(m: ClauseMatch, c: Context) -> list[Judged] | None:
 @rule(
     "E x E g? [QF] W?",
     "E x F g? E",
+    "E x E y",
     "E x g? E g? [QF] W?",
     "E y x E",
     "T x T g? [QF]",

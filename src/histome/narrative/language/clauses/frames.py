@@ -10,6 +10,7 @@ from histome.narrative.language.amounts import Amount
 from histome.narrative.language.clauses.measures import measured_amount
 from histome.narrative.language.clauses.values import (
     COVERS,
+    OF_THEM,
     apart,
     cells_amount,
     placed_amount,
@@ -88,6 +89,9 @@ def valued(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | Non
         return None
     if max(map(len, (parts.tissues, parts.places, parts.measures, parts.units))) > 1:
         return None
+    if OF_THEM.search(text) and parts.tissues and not parts.cells:  # "most of them reside in the stroma"
+        them = c.cells and not c.tissues and parts.amounts and parts.amounts[0].dimension == "share"
+        return placed_amount(c.cells, parts.tissues[0], parts.amounts[0], c) if them else None
     found = [
         judge_amount(_whole(parts, c) if each.dimension is None else [c.world.area(None)], each)
         for each in parts.counted

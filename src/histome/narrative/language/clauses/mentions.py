@@ -3,7 +3,13 @@
 import re
 
 from histome.narrative.language.clauses.measuring import measure_options, quotient
-from histome.narrative.language.clauses.values import cells_amount, part_checked, tissue_amount
+from histome.narrative.language.clauses.values import (
+    OF_THEM,
+    cells_amount,
+    part_checked,
+    placed_amount,
+    tissue_amount,
+)
 from histome.narrative.language.judging import (
     Judged,
     judge_amount,
@@ -15,6 +21,7 @@ from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
 from histome.narrative.language.quantities import ZONES
 
+_THIS = re.compile(r"\b(?:this|that) (?:tissue )?(?:class|category|compartment|type)\b", re.I)
 ALL_OF_IT = re.compile(r"\b(?:consist|compos|made up of|built of|built from)", re.I)
 
 
@@ -23,7 +30,8 @@ def _abstained(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "257 of the inflammatory cells are engaged"."""
     measured: Measured = m.one("Y")
     named = m.cells()[0] if m.cells() else (c.within,) if c.within else c.cells or measured.cells
-    if (
+    alone = not named and "engaged" in measured.measures  # "257 engaged cells were counted"
+    if alone or (
         named == (ALL_CELLS,) and m.one("Q") and m.one("Q").dimension is None
     ):  # "of 400 cells, 24 are engaged"
         named = (CellGroup(("Inflammatory",), "Inflammatory"),)
@@ -36,6 +44,35 @@ def _abstained(m: ClauseMatch, c: Context) -> list[Judged] | None:
     c.measured = Measured(("engaged",))
     stated = part_checked(part, c) if m.one("o") else []
     return [*stated, judge_amount([value], part.amount)]
+
+
+@rule("Q o Q", "R")
+def _so_many_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "very few lie in the carcinoma: 40 of 1,800", of those spoken of and where."""
+    part: Ratioed | None = m.one("R")
+    few, every = (part.amount, part.checked) if part else m.all("Q")
+    everything = part is None or (len(part.cells) == 1 and part.cells[0].everything)
+    if not everything or every is None or few.dimension or every.dimension or few.worded:
+        return None
+    if c.measured == Measured(("engaged",)):  # "only a few are engaged (257 of 3,133)"
+        counts = [c.world.whole("engaged"), c.world.named("count_Inflammatory")]
+        return [judge_amount([value], told) for value, told in zip(counts, (few, every), strict=True)]
+    if len(c.cells) != 1 or c.cells[0].place or c.cells[0].everything or len(c.place) > 1:
+        return None
+    mine, whole = c.cells[0], c.cells[0] if c.place else c.within or ALL_CELLS
+    told = judge_amount([c.world.count(mine.at(c.place[0]) if c.place else mine)], few)
+    return [told] if part else [told, judge_amount([c.world.count(whole)], every)]
+
+
+@rule("Q Q [LT]")
+def _all_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "...; all 200 are stromal"."""
+    every, count = m.all("Q")
+    if not every.worded or every.holds[0] < 0.99 or count.dimension or len(c.cells) != 1:
+        return None
+    told = judge_amount([c.world.count(c.cells[0].at(None))], count)
+    where = m.places() or m.tissues()[0]
+    return [told, *placed_amount((c.cells[0].at(None),), where, every, c)]
 
 
 @rule("E Y")
@@ -157,6 +194,8 @@ def _tissue_adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
             return None  # "epithelium takes 1.5 mm2, half of what the stroma does"
         return [judge_amount([c.world.area_share(part.tissues[0])], part.amount)]
     amount = m.one("A")
+    if OF_THEM.search(m.text):
+        return None
     # A seventh of the area is little for a tissue, where a fifth of the cells is much for a class.
     wide = amount if amount.holds[0] > 1e-3 else amount.scaled(2.5, "share")
     return tissue_amount(m.tissues()[0], wide, c)
@@ -193,6 +232,23 @@ def _that_is(m: ClauseMatch, c: Context) -> list[Judged] | None:
     same = same or ("L" in kinds and kinds["L"] == c.place)
     same = same or ("Y" in kinds and c.measured is not None and kinds["Y"].measures == c.measured.measures)
     return [] if same else None
+
+
+@rule("Y A")
+def _their_number(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "..., although their number is low": of those spoken of."""
+    measured: Measured = m.one("Y")
+    if "count" not in measured.measures or measured.cells or measured.tissues or len(c.cells) != 1:
+        return None
+    return cells_amount(c.cells, m.one("A"), c)
+
+
+@rule("S K")
+def _none_of_the_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "necrosis is absent, with no area assigned to this class"."""
+    if not c.negated or len(c.tissues) != 1 or c.cells or not _THIS.search(m.text):
+        return None
+    return [judge_presence(c.world.area(c.tissues[0]), m.text, "finding")]
 
 
 @rule("W E", "Q W E")

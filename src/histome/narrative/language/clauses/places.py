@@ -41,7 +41,7 @@ def _all_but(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([every._replace(amount=left, sources=(*inside.sources, *every.sources))], amount)]
 
 
-@rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L", "E O t? T O")
+@rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L", "E q O L", "E O t? T O")
 def _mostly(m: ClauseMatch, c: Context) -> list[Judged] | None:
     places = m.places() or (m.tissues()[0] if m.tissues() else ())
     if m.all("O")[-1].holds[0] < 0.97 and len(m.all("O")) > 1:

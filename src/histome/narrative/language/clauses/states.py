@@ -30,21 +30,25 @@ _LEVELS = {
 }
 
 
-@rule("Y [qA]", "[qA] Y", "[qA] Y o? Q", "Y o S [qA]")
+@rule("Y [qA]", "[qA] Y", "[qA] Y o? Q", "Y o S [qA]", "[ST] [qA] Y")
 def _level(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "tumor purity is high" and "a low entropy of 0.27": as the label of the measure says."""
     measured: Measured = m.one("Y")
     little = m.one("A") is not None and m.one("A").holds[1] < 0.5
-    if len(measured.measures) != 1 or measured.cells or not (little or "high" in (m.one("q") or ())):
+    told = m.one("A") is not None or "high" in (m.one("q") or ())
+    whose = m.tissues() in ([], [("CARCINOMA",)])
+    if len(measured.measures) != 1 or measured.cells or not told or not whose:
         return None
     label = _LEVELS.get((measured.measures[0], not little))
     c.measured = measured
     if measured.measures[0] in ("immune_share", "infiltration"):
         level = word_amount("levels", "low" if little else "high")
+        if m.one("A") is not None and not little:  # "substantial immune infiltration"
+            level = m.one("A")
         amounts = [level, m.one("Q")] if m.one("Q") else [level]
         return [judge_amount([c.world.whole(measured.measures[0])], each) for each in amounts]
     axis = None if label is None else _axis_path(label, c)
-    if label is None or axis is None:
+    if label is None or axis is None or (m.one("A") is not None and not little):
         return None
     value = c.world.whole(measured.measures[0])
     told = [judge_amount([value], m.one("Q"))] if m.one("Q") else []
@@ -60,6 +64,19 @@ def _rather(m: ClauseMatch, c: Context) -> list[Judged] | None:
     first, second = m.all("c")
     mine = _pattern(ClauseMatch((m.parts[0], ("c", m.tokens("c")[0])), m.text), c)
     return mine if first != second else None
+
+
+@rule("A? Y c o E")
+def _index_says(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the low Clark-Evans index points to clustering of the lymphocytes": under 1."""
+    low = m.one("A")
+    if m.one("Y").measures != ("clark_evans",) or (low is not None and low.holds[1] > 0.5):
+        return None
+    under = Amount((0.0, 0.9), (0.0, 1.0), None, m.text)
+    parts = (("E", m.tokens("E")[0]), ("c", m.tokens("c")[0]))
+    mine = _pattern(ClauseMatch(parts, m.text), c)
+    c.measured = m.one("Y")
+    return mine and [*mine, judge_amount([c.world.whole("clark_evans")], under)] if low else mine
 
 
 @rule(

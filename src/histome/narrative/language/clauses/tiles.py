@@ -30,6 +30,8 @@ def _told(tokens: Sequence[Token], c: Context) -> _Told | None:
         kinds = token.kinds
         if "!" in kinds:
             found.metrics.append(kinds["!"])
+        elif "Y" in kinds and not {"share", "count"} & set(kinds["Y"].measures):
+            return None  # "a low immune fraction and a desert phenotype"
         elif "R" in kinds:
             part: Ratioed = kinds["R"]
             if not (part.tiles or part.tissues == ("CARCINOMA",)):

@@ -92,6 +92,8 @@ def notes_on(token: Token, c: Context) -> list[Judged]:
             options.append(c.world.named(c.tile_metric))
         elif "!" in token.kinds and c.world.named(token.kinds["!"]):
             options.append(c.world.named(token.kinds["!"]))
+        elif "c" in token.kinds and "E" not in token.kinds:
+            options.append(c.world.whole("clark_evans"))
         elif "H" in token.kinds and "E" not in token.kinds:
             options += _labeled(token.kinds["H"], c)
         elif note.dimension == "ratio" and len(c.cells) == len(c.against) == 1:
@@ -217,6 +219,7 @@ def apart(part: Ratioed, cells: tuple[CellGroup, ...]) -> bool:
     return bool(whole) and not any(each.everything or whole & set(each.members) for each in cells)
 
 
+OF_THEM = re.compile(r"\bof (?:them|these|those|which|whom)\b", re.I)
 COVERS = re.compile(r"\b(?:cover|occup|take[sn]? up|took up|taking up|extend|span|fill|blanket)", re.I)
 _ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
 
@@ -275,32 +278,6 @@ def _shares_lie(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not all(part.cells for part in parts) or len(m.places()) != 1 or m.one("O"):
         return None
     return [claim for part in parts for claim in placed_amount(part.cells, m.places(), part.amount, c)]
-
-
-@rule("Q o Q", "R")
-def _so_many_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "very few lie in the carcinoma: 40 of 1,800", of those spoken of and where."""
-    part: Ratioed | None = m.one("R")
-    few, every = (part.amount, part.checked) if part else m.all("Q")
-    everything = part is None or (len(part.cells) == 1 and part.cells[0].everything)
-    if not everything or every is None or few.dimension or every.dimension or few.worded:
-        return None
-    if len(c.cells) != 1 or c.cells[0].place or len(c.place) != 1:
-        return None
-    mine = c.cells[0]
-    told = judge_amount([c.world.count(mine.at(c.place[0]))], few)
-    return [told] if part else [told, judge_amount([c.world.count(mine)], every)]
-
-
-@rule("Q Q [LT]")
-def _all_of_them(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "...; all 200 are stromal"."""
-    every, count = m.all("Q")
-    if not every.worded or every.holds[0] < 0.99 or count.dimension or len(c.cells) != 1:
-        return None
-    told = judge_amount([c.world.count(c.cells[0].at(None))], count)
-    where = m.places() or m.tissues()[0]
-    return [told, *placed_amount((c.cells[0].at(None),), where, every, c)]
 
 
 @rule("Q L", "Q O? L", "Q o Q L")
@@ -392,7 +369,7 @@ def _tissue_of_tissues(m: ClauseMatch, c: Context) -> list[Judged] | None:
 @rule("Q T", "S Q T", "R T")
 def _share_is_tissue(m: ClauseMatch, c: Context) -> list[Judged] | None:
     part: Ratioed | None = m.one("R")
-    if part and not part.whole:
+    if (part and not part.whole) or OF_THEM.search(m.text):
         return None
     amount = part.amount if part else m.one("Q")
     if amount.dimension not in ("share", "area"):
