@@ -20,6 +20,12 @@ _MEDIANS = re.compile(r"DISTANCE_TO_CARCINOMA_MEDIAN")
 _MEANS = re.compile(r"NUCLEUS_AVG_|mean_area_|mean_dist")
 
 
+_EXTREME = re.compile(r"\b(?:extreme|exceeding|excessive|utter|overwhelming)ly\b", re.I)
+_THIS_GROUP = re.compile(
+    r"\bof (?:this|that) (?:compartment|population|group|infiltrate|fraction|subset|pool|component)\b", re.I
+)
+
+
 def guarded(claims: list[Judged], tokens: Sequence[Token], text: str, context: Context) -> list[Judged]:
     """Return the claims of a clause, open where they leave out its place or rest on another statistic."""
     sources = {source for claim in claims for source in claim.sources}
@@ -32,10 +38,18 @@ def guarded(claims: list[Judged], tokens: Sequence[Token], text: str, context: C
         token.kinds.get("v") == "varies" for token in tokens
     )  # how much it varies, not how much it is
     wrong = wrong or (varies and not all("_CV_" in source for source in sources))
+    random = any(token.kinds.get("c") == "random" for token in tokens)  # "more or less at random": about 1
     if any(
-        "~" in token.kinds or ("O" in token.kinds and token.kinds["O"].holds[1] < _HALF) for token in tokens
+        ("~" in token.kinds and not random) or ("O" in token.kinds and token.kinds["O"].holds[1] < _HALF)
+        for token in tokens
     ):
         claims = [_of_some_degree(claim) for claim in claims]
+    if _EXTREME.search(text):  # of tiles there is a share: "overwhelmingly an immune desert"
+        shared = any(source.endswith("_SHARE") for source in sources)
+        claims = claims if shared else [_of_some_degree(claim) for claim in claims]
+    if _THIS_GROUP.search(text):  # "immune cells ..., with lymphocytes forming the bulk of this compartment"
+        reason = "of whom it is a part is not clear"
+        claims = [claim._replace(true=None, reason=reason) for claim in claims]
     if not lost and not wrong:
         return claims
     reason = "it is not measured of that place" if lost else "it is another statistic"

@@ -201,7 +201,8 @@ def _one_in(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> P
     if end + 1 >= len(tokens):
         return "Q", None, at
     words = sentence[tokens[end].start : tokens[end].end].lower()
-    end += set(tokens[end + 1].kinds) <= {"_"} and end + 2 < len(tokens)
+    every = sentence[tokens[end + 1].start : tokens[end + 1].end].lower() == "every"  # "one in every forty"
+    end += (every or set(tokens[end + 1].kinds) <= {"_"}) and end + 2 < len(tokens)
     second = _value(tokens[end + 1])
     if second is None and "^" in tokens[end + 1].kinds:  # "three in a hundred"
         second = (tokens[end + 1].kinds["^"], 0.5, None, 1.0)

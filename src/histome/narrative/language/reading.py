@@ -131,11 +131,19 @@ def _brackets(tokens: list[Token]) -> list[Token]:
         notes = [token.kinds["Q"] for token in inner if "Q" in token.kinds]
         plain = all(token.has("Qa_") or (token.has("v") and len(notes) == 1) for token in inner)
         if plain and len(notes) == 2 and any(token.has("a") for token in inner):
-            first = next((t for t in found if t.has("ETL")), None)
-            if first is not None and notes[0].dimension is None and notes[1].dimension:
+            if notes[0].dimension is None and notes[1].dimension:
                 notes[0] = in_unit_of(notes[1], notes[0])
-            if first is not None:
-                first.notes.append(notes.pop(0))
+            cells, places, any_ = ([t for t in found if t.has(kinds)] for kinds in ("E", "TL", "ETL"))
+            both = next((named[-2:] for named in (cells, places) if len(named) > 1), any_[:1])
+            if found[0].has("p"):  # "for every a, two b (800 versus 400)"
+                both.reverse()
+            for thing in both[: None if len(both) > 1 else 0]:
+                thing.notes.append(notes.pop(0))
+            if both and notes:
+                both[0].notes.append(notes.pop(0))
+            if not notes:
+                at = end + 1
+                continue
         behind = next((t for t in reversed(found) if t.has("ETLMHQAWJ!c")), None)
         comma = Token({",": ",", "_": ""}, tokens[at].start, tokens[at].end)
         if plain and notes and behind is not None:

@@ -248,7 +248,7 @@ def more_by(
 
 
 @rule(
-    "[ETY] y? m S? a g? [ETY]",
+    "[ETY] y? m o? S? a g? [ETY]",
     "Y y? m i E a i? E",
     "y? m [ET] a [ET]",
     "m [ET] a [ET]",

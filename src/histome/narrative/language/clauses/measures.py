@@ -194,18 +194,26 @@ def _for_another(m: ClauseMatch, c: Context) -> list[Judged] | None:
 @rule(
     "[ET] Y o? Q L?",
     "[ET] Q o? Y L?",
-    "[ET] i Y o Q L?",
-    "[ET] w Y o Q L?",
+    "[ET] i Y o? Q L?",
+    "[ET] w Y o? Q L?",
     "E Y Q",
-    "E w Y o Q L?",
-    "E i Y o Q L?",
+    "E w Y o? Q L?",
+    "E i Y o? Q L?",
 )
 def _has_measure(m: ClauseMatch, c: Context) -> list[Judged] | None:
     measured: Measured = m.one("Y")
     if set(measured.measures) & {"regions", "aggregates"}:
         return None
-    if measured.tissues or (measured.cells and not measured.cells[0].everything):
+    if measured.tissues:
         return None
+    if measured.cells and not measured.cells[0].everything:  # "the carcinoma has a lymphocyte density of 20"
+        there = m.tissues()[0] if m.tissues() and not m.places() else ()
+        if len(there) != 1 or measured.place or "density" not in measured.measures:
+            return None
+        who = tuple(each.at(there[0]) for each in measured.cells)
+        return (
+            None if measured.cells[0].place else measured_amount(measured._replace(cells=who), m.one("Q"), c)
+        )
     c.place = m.places() or c.place
     thing = m.cells()[0] if m.cells() else ()
     tissues = m.tissues()[0] if m.tissues() else ()
@@ -258,7 +266,7 @@ def _tiles_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([c.world.named(m.one("!"))], part.amount)]
 
 
-@rule("E i? Y o Q f? [TE]?", "E i? Y o Q t T", "Y o Q E f [TE]")
+@rule("E i? Y o? Q f? [TE]?", "E i? Y o? Q t [TE]", "Y o Q E f [TE]")
 def _at_a_distance(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocytes keep a median distance of 85 um from the carcinoma"."""
     measured: Measured = m.one("Y")

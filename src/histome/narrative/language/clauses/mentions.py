@@ -21,6 +21,7 @@ from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
 from histome.narrative.language.quantities import ZONES
 
+_LEAVING = re.compile(r"leav(?:ing|es)\b", re.I)
 _THIS = re.compile(r"\b(?:this|that) (?:tissue )?(?:class|category|compartment|type)\b", re.I)
 ALL_OF_IT = re.compile(r"\b(?:consist|compos|made up of|built of|built from)", re.I)
 
@@ -57,7 +58,7 @@ def _so_many_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if c.measured == Measured(("engaged",)):  # "only a few are engaged (257 of 3,133)"
         counts = [c.world.whole("engaged"), c.world.named("count_Inflammatory")]
         return [judge_amount([value], told) for value, told in zip(counts, (few, every), strict=True)]
-    if len(c.cells) != 1 or c.cells[0].place or c.cells[0].everything or len(c.place) > 1:
+    if len(c.cells) != 1 or c.cells[0].place or c.cells[0].everything or len(c.place) > 1 or c.outside:
         return None
     mine, whole = c.cells[0], c.cells[0] if c.place else c.within or ALL_CELLS
     told = judge_amount([c.world.count(mine.at(c.place[0]) if c.place else mine)], few)
@@ -265,7 +266,21 @@ def _no_cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _none_at_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "no nuclei were found"."""
     every = m.one("W").everything and m.one("W").place is None
-    return [judge_presence(c.world.count(ALL_CELLS), m.text)] if c.negated and m.said and every else None
+    if not (c.negated and m.said and every):
+        return None
+    there = judge_presence(c.world.count(ALL_CELLS), m.text)
+    others = c.world.facts.left_out or c.world.facts.get("CELL_N_NOT_COUNTED")
+    if others and not there.true:
+        return [there._replace(true=None, reason="others were found that no number counts")]
+    return [there]
+
+
+@rule("T")
+def _left_without(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "all plasma cells lie in the stroma, leaving the carcinoma without any": of those spoken of."""
+    if not c.negated or len(c.cells) != 1 or not _LEAVING.match(m.text):
+        return None
+    return [judge_presence(c.world.count(c.cells[0].at(place)), place) for place in m.tissues()[0]]
 
 
 @rule("[ETY]", "T", "S [ETY]", "[ETY] L", "[ET]", "[ET] L?")

@@ -46,8 +46,9 @@ class _Ranking:
 def _ranking(tokens: Sequence[Token]) -> _Ranking | None:
     """Return the parts of a clause that ranks; None where it holds anything else."""
     found = _Ranking()
-    if any(t.has("S") and not t.has("KT") for t in tokens) and any(t.has("LT") for t in tokens):
-        return None
+    slides = [k for k, t in enumerate(tokens) if t.has("S") and not t.has("KT")]
+    if any(not is_at(tokens, k - 1, "o") for k in slides) and any(t.has("LT") for t in tokens):
+        return None  # "of the slide" is no place
     for k, token in enumerate(tokens):
         kinds = token.kinds
         if kinds.get("U") == "second" and not found.ranks:

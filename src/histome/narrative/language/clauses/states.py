@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 from histome.narrative.language.amounts import Amount, word_amount
+from histome.narrative.language.clauses.tiles import TILE_METRICS
 from histome.narrative.language.judging import (
     Judged,
     judge_amount,
@@ -14,9 +15,10 @@ from histome.narrative.language.pieces import Measured
 from histome.phenotype.axes import phenotypes
 
 _WHOLE = re.compile(
-    r"\b(entire|whole|all of|throughout|uniform|complete|wholly|exclusive|solely|only|purely|fully)", re.I
+    r"\b(entire|whole|all\b|each\b|every\b|always|throughout|uniform|complete|wholly|exclusive|solely|only|purely|fully)",
+    re.I,
 )
-_NOT = re.compile(r"\b(not|neither|nor|never)\b|n't\b", re.I)
+_NOT = re.compile(r"\b(not|neither|nor)\b|n't\b", re.I)
 _NO_SUCH_PLACE = re.compile(r"(the )?(infiltrate|infiltration|stroma)\b(?!-)", re.I)
 _ALL = 0.995  # of the tiles
 PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
@@ -137,18 +139,23 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
         label = {"IMMUNE_INFLAMED_SHARE": "Immune Inflamed", "IMMUNE_DESERT_SHARE": "Immune Desert"}.get(
             m.one("!"), "Immune exclusion"
         )
-    if any(
-        each.name not in _who_may_be(label) for group in m.cells() for each in group if not each.everything
-    ):
+    tokens = [token for _, token in m.parts]
+    named = [
+        token.kinds.get("E+") or (token.kinds["E"],) for token in tokens if token.has("E") or token.is_joined
+    ]
+    may_be = _who_may_be(label)  # of "immune and tumor cells" one of them
+    if not all(any(each.everything or each.name in may_be for each in group) for group in named if group):
         return None
     if label in _OF_MEANS and c.negated and not _NOT.search(m.text):  # "no enlarged nuclei"
         return [Judged(None, "phenotype", m.text, reason="the label is of their mean, not of each")]
     if label in ("Stroma-rich", "Stroma-poor", "Stroma-Free") and _NO_SUCH_PLACE.match(m.text):
         return None
-    if label in _TILE_METRICS and any(t.kinds.get("T", "CARCINOMA") != "CARCINOMA" for _, t in m.parts):
-        return None
+    own_tissue = ("STROMA",) if _axes().get(label) == "stroma" else ("CARCINOMA",)
+    tissues = (tissue for token in tokens for tissue in token.kinds.get("T+") or (token.kinds.get("T"),))
+    if any(tissue not in (None, "CARCINOMA", *own_tissue) for tissue in tissues):
+        return None  # "the stroma is immune cold"
     facts = c.world.facts
-    c.tile_metric = _TILE_METRICS.get(label)
+    c.tile_metric = TILE_METRICS.get(label)
     own = _measured_by(label)
     c.measured = own or c.measured
     if ":" in label:
@@ -181,9 +188,11 @@ def _who_may_be(label: str) -> tuple[str, ...]:
     if label in _OF_NUCLEI:
         return ("carcinoma_cell", "Neoplastic")
     both = ("immune", "Inflammatory")
-    return both if "infiltrate" in label or label == "Moderate" else (*both, "carcinoma_cell", "Neoplastic")
+    of_both = label != "Immune exclusion" and _axes().get(label) in _OF_BOTH
+    return (*both, "carcinoma_cell", "Neoplastic") if of_both else both
 
 
+_OF_BOTH = ("interaction", "architecture", "composition")
 _OF_NUCLEI = (
     "Large/Pleomorphic",
     "Nuclear enlargement",
@@ -203,19 +212,12 @@ def _measured_by(label: str) -> Measured | None:
     return Measured((name,)) if name else None
 
 
-_TILE_METRICS = {
-    "Immune Inflamed": "IMMUNE_INFLAMED_SHARE",
-    "Immune exclusion": "IMMUNE_EXCLUDED_SHARE",
-    "Immune Desert": "IMMUNE_DESERT_SHARE",
-}
-
-
 @cache
 def _axes() -> dict[str, str]:
     """Return the axis of each label and token."""
     known = phenotypes()
     found = {label: "stroma" for label in ("Stroma-rich", "Stroma-poor")}
-    found |= {label: "immune" for label in _TILE_METRICS if label != "Immune exclusion"}
+    found |= {label: "immune" for label in TILE_METRICS if label != "Immune exclusion"}
     for name, axis in known.axes.items():
         for level in (axis.low, axis.high, axis.intermediate):
             found |= {each: name for each in (level.label, *level.tokens) if each != "Intermediate"}

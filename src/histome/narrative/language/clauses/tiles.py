@@ -10,6 +10,11 @@ from histome.narrative.language.patterns import ClauseMatch, Context, is_silent,
 from histome.narrative.language.pieces import Ratioed, Token, first_of
 
 _METRICS = ("IMMUNE_INFLAMED_SHARE", "IMMUNE_EXCLUDED_SHARE", "IMMUNE_DESERT_SHARE")
+TILE_METRICS = {
+    "Immune Inflamed": "IMMUNE_INFLAMED_SHARE",
+    "Immune exclusion": "IMMUNE_EXCLUDED_SHARE",
+    "Immune Desert": "IMMUNE_DESERT_SHARE",
+}
 _JOINING = "PSIKMiowgursytp"
 
 
@@ -96,6 +101,16 @@ def _that_many_tiles(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     told = part.amount if part else m.one("Q")
     return [judge_amount([*c.pair] or [c.world.named(c.tile_metric)], told)]
+
+
+@rule("[SPT]? D H", "H d")
+def _tiles_dominate(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the immune landscape is dominated by an excluded phenotype": most tiles have it."""
+    metric = TILE_METRICS.get(m.one("H"))
+    if metric is None or c.world.named(metric) is None or m.tissues() not in ([], [("CARCINOMA",)]):
+        return None
+    c.tile_metric, c.cells, c.tissues = metric, (), ()
+    return [judge_rank({name: c.world.named(name) for name in _METRICS}, metric, 1, m.text)]
 
 
 @rule("! r? [k1] U !")
