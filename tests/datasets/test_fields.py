@@ -54,8 +54,29 @@ def test_an_image_of_another_size_than_its_labels_is_named(instances):
     ("table", "change", "said"),
     [
         ("images.csv", (",0.25,", ",,"), "line 2: mpp is ''; give the image's um/px there"),
-        ("images.csv", (",0.25,", ",0,"), "line 2: mpp is '0', no number above 0; give"),
-        ("images.csv", (",0.25,", ",nan,"), "line 2: mpp is 'nan', no number above 0; give"),
+        ("images.csv", (",0.25,", ",0,"), "line 2: mpp is '0', not from 0.05 to 5; give"),
+        ("images.csv", (",0.25,", ",nan,"), "line 2: mpp is 'nan', not from 0.05 to 5; give"),
+        ("images.csv", (",0.25,", ",250,"), "line 2: mpp is '250', not from 0.05 to 5; give"),
+        (
+            "nuclei.csv",
+            ("\na,1,", "\nb,1,"),
+            "line 2: images.csv has no image 'b'; 1 of 1 nuclei are of images",
+        ),
+        (
+            "nuclei.csv",
+            ("a,1,", "a,3,"),
+            "line 2: instance 3 has no pixel in instances/a.png; 1 of the 1 nuclei",
+        ),
+        (
+            "nuclei.csv",
+            ("a,1,", "a,0,"),
+            "line 2: instance 0 has no pixel in instances/a.png; 1 of the 1 nuclei",
+        ),
+        (
+            "nuclei.csv",
+            ("\na", "\na,1,0,0,healthy epithelial\na"),
+            "line 3: instance 1 of 'a' is named twice; leave one line",
+        ),
         ("nuclei.csv", ("a,1,", "a,one,"), "line 2: instance is 'one'; give its number there"),
         ("nuclei.csv", ("healthy", "hale"), "line 2: consep: unknown label 'hale epithelial'; known are"),
     ],
@@ -66,6 +87,29 @@ def test_what_is_wrong_in_a_table_is_told_with_file_and_line(instances, table, c
     with pytest.raises(DataError) as caught:
         list(load_fields(instances, "consep"))
     assert str(caught.value).startswith(f"{path}: {said}")
+
+
+def test_nuclei_that_have_no_pixel_are_counted(instances):
+    """One lies below another: the rest of its image teaches, and it is no reason to refuse it."""
+    with (instances / "nuclei.csv").open("a") as file:
+        file.write("a,2,90,65,healthy epithelial\na,3,90,65,healthy epithelial\n")
+    (field,) = load_fields(instances, "consep")
+    assert field.unseen == 1
+    assert field.sets.tolist() == [0, label_set("epithelial_cell"), label_set("epithelial_cell")]
+
+
+@pytest.mark.parametrize("wrong", ["colors", "nan", "below", "above"])
+def test_instances_that_are_no_numbers_are_named(instances, wrong):
+    labels = np.asarray(Image.open(instances / "instances/a.png")).astype(np.float32)
+    labels[0, 0] = {"nan": np.nan, "below": -3, "above": 2e9}.get(wrong, 0)
+    path = (instances / "instances/a.png").with_suffix(".tif")
+    _write(path, np.stack([labels] * 3, 2).astype(np.uint8) if wrong == "colors" else labels)
+    table = instances / "images.csv"
+    table.write_text(table.read_text().replace("instances/a.png", "instances/a.tif"))
+    with pytest.raises(
+        DataError, match=r"instances/a\.tif: is no label image; give one channel of whole numb"
+    ):
+        list(load_fields(instances, "consep"))
 
 
 @pytest.mark.parametrize("name", ["images/a.png", "instances/a.png"])
@@ -85,6 +129,19 @@ def test_a_point_without_a_place_is_told_with_file_and_line(tmp_path):
     )
     with pytest.raises(DataError, match=r"nuclei\.csv: line 3: x_px is ''; give a number there"):
         list(load_fields(tmp_path, "crchistophenotypes"))
+
+
+@pytest.mark.parametrize("x", ["nan", "inf", "1e30", "-1", "101"])
+def test_a_point_outside_of_its_image_is_told_with_file_and_line(tmp_path, x):
+    _write(tmp_path / "images/a.png", np.full((100, 100, 3), 200, np.uint8))
+    (tmp_path / "images.csv").write_text("image,file,organ,source,mpp\na,images/a.png,colon,a,0.55\n")
+    (tmp_path / "nuclei.csv").write_text(f"image,instance,x_px,y_px,label\na,1,{x},5,inflammatory\n")
+    with pytest.raises(DataError) as caught:
+        list(load_fields(tmp_path, "crchistophenotypes"))
+    told = (
+        f"{tmp_path}/nuclei.csv: line 2: ({x}, 5) is outside of {tmp_path}/images/a.png with its 100 x 100 px"
+    )
+    assert str(caught.value).startswith(told)
 
 
 def test_points_are_sure_near_and_far_and_unknown_between(tmp_path):

@@ -6,10 +6,9 @@ training/nuclei/targets.py).
 """
 
 import csv
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from PIL import Image
 
 from histome.datasets.declared import declaration_of, set_of
 from histome.errors import DataError
+from histome.slide.mpp import PLAUSIBLE_UM
 
 IMAGE_MPP = 0.5
 _POINT_RADIUS_UM = 1.6
@@ -52,6 +52,8 @@ class Field:
         x, y of the instances' centers.
     image_mpp : float, um/px
         Resolution of `image`.
+    unseen : int
+        Nuclei of the table that have no pixel in `labels`: nothing is learned of them.
     """
 
     data_set: str
@@ -66,67 +68,61 @@ class Field:
     shapes: bool
     points_px: NDArray[np.float32]
     image_mpp: float = IMAGE_MPP
+    unseen: int = 0
 
 
-class _Values(dict[str, str]):
-    """A row by its columns; one that the table lacks is told with its file and the columns that it has."""
+class TableRow(dict[str, str]):
+    """A row of a table by its columns; what is missing or wrong in it is told with its file.
 
-    def __init__(self, path: Path, row: Mapping[str, str]) -> None:
+    Attributes
+    ----------
+    path, line : Path, int
+        Where it stands.
+    """
+
+    def __init__(self, path: Path, line: int, row: Mapping[str, str]) -> None:
         super().__init__(row)
-        self._path = path
+        self.path, self.line = path, line
 
     def __missing__(self, column: str) -> str:
         there = ", ".join(filter(None, self)) or "none"
-        raise DataError(f"{self._path}: has no column {column}; its columns are {there}")
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header; a column that is not there raises DataError when it is asked for."""
-    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before the first name
-        return [_Values(path, row) for row in csv.DictReader(file)]
-
-
-class _Row(NamedTuple):
-    """A row of a table, with its file and line for what is wrong in it."""
-
-    path: Path
-    line: int
-    values: dict[str, str]
+        raise DataError(f"{self.path}: has no column {column}; its columns are {there}")
 
     def number(self, column: str, kind: type[float] = float, *, what: str = "a number") -> float:
         """The number in a column; raises DataError, one line, where there is none."""
-        text = self.values[column]
+        text = self[column]
         try:
             return kind(text)
         except (TypeError, ValueError) as error:
-            raise self._wrong(f"{column} is {text!r}; give {what} there") from error
+            raise self.wrong(f"{column} is {text!r}; give {what} there") from error
 
     def mpp(self) -> float:
-        """The um/px of an image."""
-        found = self.number("mpp", what="the image's um/px")
-        if not 0 < found < math.inf:
-            raise self._wrong(
-                f"mpp is {self.values['mpp']!r}, no number above 0; give the image's um/px there"
+        """The um/px of an image; raises DataError, one line, for one that no image has."""
+        found, (low, high) = self.number("mpp", what="the image's um/px"), PLAUSIBLE_UM
+        if not low <= found <= high:
+            raise self.wrong(
+                f"mpp is {self['mpp']!r}, not from {low:g} to {high:g}; give the image's um/px there"
             )
         return found
 
     def label_set(self, data_set: str) -> int:
-        """The label set of a nucleus."""
-        label = self.values["label"]
+        """The label set of a nucleus; raises DataError, one line, for a label that is none."""
+        label = self["label"]
         try:
             return set_of(data_set, label)
         except DataError as error:
-            raise self._wrong(str(error)) from error
+            raise self.wrong(str(error)) from error
 
-    def _wrong(self, what: str) -> DataError:
+    def wrong(self, what: str) -> DataError:
+        """Return the error that says what is wrong in this row."""
         return DataError(f"{self.path}: line {self.line}: {what}")
 
 
-def _rows_of(path: Path) -> Iterable[_Row]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+def read_rows(path: Path) -> list[TableRow]:
+    """Rows of a CSV file with a header; a column that is not there raises DataError when it is asked for."""
+    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before the first name
         rows = csv.DictReader(file)
-        for row in rows:
-            yield _Row(path, rows.line_num, _Values(path, row))
+        return [TableRow(path, rows.line_num, row) for row in rows]
 
 
 def read_image(path: Path, mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
@@ -151,8 +147,17 @@ def told_image(path: Path) -> Iterator[None]:
 
 
 def _codes(path: Path) -> NDArray[np.int32]:
+    """The numbers of a label image, or DataError, one line, for colors and for what numbers nothing."""
     with told_image(path), Image.open(path) as image:
-        return np.asarray(image).astype(np.int32)
+        pixels = np.asarray(image)
+    with np.errstate(invalid="ignore"):  # of NaN, which is told
+        codes = pixels.astype(np.int32)
+    if pixels.ndim > 2 or (codes != pixels).any() or codes.min() < 0 or codes.max() > codes.size:
+        raise DataError(
+            f"{path}: is no label image; give one channel of whole numbers: 0 is background, and the others "
+            "count from 1 on"
+        )
+    return codes
 
 
 def resize_image(rgb: NDArray[np.uint8], mpp: float, to_mpp: float = IMAGE_MPP) -> NDArray[np.uint8]:
@@ -233,31 +238,53 @@ def instance_field(
     return Field(*of[:3], image, labels, depth, full, mpp, sets, shapes, centers, of.image_mpp)
 
 
-def _instance_field(of: FieldId, image: _Row, nuclei: Sequence[_Row], *, weight: float) -> Field:
-    root, row = image.path.parent, image.values
-    labels = _codes(root / row["instances"])
-    known = {n.number("instance", int, what="its number"): n.label_set(of.data_set) for n in nuclei}
+def _instance_field(of: FieldId, image: TableRow, nuclei: Sequence[TableRow], *, weight: float) -> Field:
+    root = image.path.parent
+    labels = _codes(root / image["instances"])
+    known, unseen = _sets_of(of.data_set, nuclei, labels)
     sets = np.array([known.get(i, 0) for i in range(labels.max() + 1)], np.uint16)
-    rgb = read_pixels(root / row["file"])
+    if 2 * len(unseen) > len(nuclei):
+        raise unseen[0].wrong(
+            f"instance {unseen[0]['instance']} has no pixel in {image['instances']}; {len(unseen)} of the "
+            f"{len(nuclei)} nuclei of {of.name!r} have none: give the numbers that they have there"
+        )
+    rgb = read_pixels(root / image["file"])
     if rgb.shape[:2] != labels.shape:
         told = " x ".join(map(str, rgb.shape[1::-1])), " x ".join(map(str, labels.shape[::-1]))
         raise DataError(
-            f"{root / row['file']}: has {told[0]} px and its instances, {row['instances']}, {told[1]} px; "
-            "give both at the same pixels"
+            f"{root / image['file']}: has {told[0]} px and its instances, {image['instances']}, {told[1]} "
+            "px; give both at the same pixels"
         )
     full = np.full(labels.shape, round(255 * weight), np.uint8)
-    return instance_field(of, rgb, labels, sets, mpp=image.mpp(), weight=full)
+    field = instance_field(of, rgb, labels, sets, mpp=image.mpp(), weight=full)
+    return replace(field, unseen=len(unseen))
 
 
-def _point_field(of: FieldId, image: _Row, points: Sequence[_Row]) -> Field:
+def _sets_of(
+    data_set: str, nuclei: Sequence[TableRow], labels: NDArray[np.int32]
+) -> tuple[dict[int, int], list[TableRow]]:
+    """Label set of each instance, and the rows whose instance has no pixel; one named twice is refused."""
+    known, unseen, there = dict[int, int](), list[TableRow](), {*np.unique(labels).tolist()} - {0}
+    for nucleus in nuclei:
+        instance = int(nucleus.number("instance", int, what="its number"))
+        if instance in known:
+            raise nucleus.wrong(f"instance {instance} of {nucleus['image']!r} is named twice; leave one line")
+        known[instance] = nucleus.label_set(data_set)
+        if instance not in there:
+            unseen.append(nucleus)
+    return known, unseen
+
+
+def _point_field(of: FieldId, image: TableRow, points: Sequence[TableRow]) -> Field:
     """Points: a small disc is nucleus, far from every point is background, between is unknown.
 
     Where nuclei of some types have no point, what is far from every point is unknown too.
     """
-    mpp, file = image.mpp(), image.path.parent / image.values["file"]
+    mpp, file = image.mpp(), image.path.parent / image["file"]
     pixels = read_pixels(file)
     labels = np.zeros(pixels.shape[:2], np.int32)
-    centers = np.array([(p.number("x_px"), p.number("y_px")) for p in points], np.float32).reshape(-1, 2)
+    places = [_place(p, file, pixels.shape[1::-1]) for p in points]
+    centers = np.array(places, np.float32).reshape(-1, 2)
     for k, (x, y) in enumerate(centers):
         cv2.circle(labels, (int(x), int(y)), round(_POINT_RADIUS_UM / mpp), k + 1, -1)
     far = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 5) * mpp > _POINT_BACKGROUND_UM
@@ -269,10 +296,21 @@ def _point_field(of: FieldId, image: _Row, points: Sequence[_Row]) -> Field:
     return Field(*of[:3], rgb, labels, depth, weight, mpp, sets, False, centers, of.image_mpp)
 
 
-def _component_field(of: FieldId, image: _Row) -> Field:
+def _place(point: TableRow, file: Path, size_px: tuple[int, ...]) -> tuple[float, float]:
+    """x, y of a point; raises DataError, one line, where it lies outside of its image."""
+    x, y = point.number("x_px"), point.number("y_px")
+    if not (0 <= x <= size_px[0] and 0 <= y <= size_px[1]):
+        raise point.wrong(
+            f"({point['x_px']}, {point['y_px']}) is outside of {file} with its {size_px[0]} x {size_px[1]} "
+            "px; give the place in its pixels, or take the line away"
+        )
+    return x, y
+
+
+def _component_field(of: FieldId, image: TableRow) -> Field:
     """Semantic components (monusac): they teach the class; nothing is said of the pixels between them."""
-    root, row = image.path.parent, image.values
-    classes = _codes(root / row["classes"])
+    root = image.path.parent
+    classes = _codes(root / image["classes"])
     table = declaration_of(of.data_set).labels or {}
     labels = np.zeros(classes.shape, np.int32)
     sets = [0]
@@ -282,7 +320,7 @@ def _component_field(of: FieldId, image: _Row) -> Field:
         sets += [mask] * (n - 1)
     empty = np.zeros(labels.shape, np.uint8)
     mpp = image.mpp()
-    rgb = read_image(root / row["file"], mpp, of.image_mpp)
+    rgb = read_image(root / image["file"], mpp, of.image_mpp)
     depth, of_label = (labels > 0).astype(np.uint8) * 255, np.array(sets, np.uint16)
     centers = _centers(labels)
     return Field(*of[:3], rgb, labels, depth, empty, mpp, of_label, False, centers, of.image_mpp)
@@ -291,21 +329,32 @@ def _component_field(of: FieldId, image: _Row) -> Field:
 def load_fields(root: Path, data_set: str, *, image_mpp: float = IMAGE_MPP) -> Iterable[Field]:
     """Fields of a data set folder: images.csv, nuclei.csv, instances/ or classes/; images at `image_mpp`.
 
-    Raises DataError, one line, for an image that cannot be read, and for a number or label that is none, with
-    its file and line.
+    Raises DataError, one line, for an image that cannot be read, a number, place or label that is none, and
+    a nucleus of an image that images.csv does not name, with file and line.
     """
     about = declaration_of(data_set)
-    nuclei: dict[str, list[_Row]] = {}
-    if (root / "nuclei.csv").exists():
-        for nucleus in _rows_of(root / "nuclei.csv"):
-            nuclei.setdefault(nucleus.values["image"], []).append(nucleus)
-    for place, image in enumerate(_rows_of(root / "images.csv")):
-        row = image.values
-        of = FieldId(data_set, row["image"], about.source_of(row), image_mpp)
-        mine = nuclei.get(row["image"], [])
-        if row.get("instances"):
+    images, nuclei = read_rows(root / "images.csv"), _nuclei_of(root / "nuclei.csv")
+    names = {image["image"] for image in images}
+    if strange := [row for name, rows in nuclei.items() if name not in names for row in rows]:
+        n = sum(map(len, nuclei.values()))
+        raise strange[0].wrong(
+            f"images.csv has no image {strange[0]['image']!r}; {len(strange)} of {n} nuclei are of images "
+            "that it does not name: name them there, or take their lines away"
+        )
+    for place, image in enumerate(images):
+        of = FieldId(data_set, image["image"], about.source_of(image), image_mpp)
+        mine = nuclei.get(image["image"], [])
+        if image.get("instances"):
             yield _instance_field(of, image, mine, weight=about.outline_weight(place))
-        elif row.get("classes"):
+        elif image.get("classes"):
             yield _component_field(of, image)
         else:
             yield _point_field(of, image, mine)
+
+
+def _nuclei_of(path: Path) -> dict[str, list[TableRow]]:
+    """The rows of nuclei.csv, where there is one, by their image."""
+    nuclei: dict[str, list[TableRow]] = {}
+    for nucleus in read_rows(path) if path.exists() else ():
+        nuclei.setdefault(nucleus["image"], []).append(nucleus)
+    return nuclei

@@ -1,13 +1,25 @@
 """What a person sees while a network learns: a line now and then with step, losses and the time left."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+
+from histome.datasets.fields import Field
 
 Say = Callable[[str], object]
 # The first line after some steps, then a line in half a minute.
 _SOON_STEPS, _EVERY_S = 5, 30.0
 say_now: Say = partial(print, flush=True)
+
+
+def tell_unseen(fields: Sequence[Field]) -> None:
+    """Say how many nuclei of the tables teach nothing, for they have no pixel."""
+    if some := [field for field in fields if field.unseen]:
+        n = sum(field.unseen for field in some)
+        say_now(
+            f"warning: {n:,} labeled nuclei have no pixel in the instances of their image, such as "
+            f"{some[0].unseen:,} of {some[0].name} of {some[0].data_set}; nothing is learned of them"
+        )
 
 
 class Pace:

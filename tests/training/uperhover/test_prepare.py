@@ -150,6 +150,13 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(data: Path, tabl
         assert "wrong" in str(said)
 
 
+def test_nuclei_without_a_pixel_are_told_with_their_number(data: Path, capsys) -> None:
+    with (data / "labeled" / "nuclei.csv").open("a") as file:
+        file.write("0,9,0,0,lymphocyte\n1,9,0,0,lymphocyte\n")
+    prepare.split_labeled(CurriculumConfig.from_toml(data / "curriculum.toml"))
+    assert "warning: 2 labeled nuclei have no pixel" in capsys.readouterr().out
+
+
 def test_a_folder_of_another_curriculum_is_refused_by_the_check(data: Path) -> None:
     (data / "out").mkdir()
     (data / "out" / "curriculum.json").write_text("{}")

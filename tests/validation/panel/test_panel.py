@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import shapely
 
+from histome.datasets.fields import load_fields
 from histome.errors import UsageError
 from histome.slide.plain import array_slide
 from histome.slide.stain import DAB_RGB_OD, HEMATOXYLIN_RGB_OD, unmixing
 from histome.validation.panel import MarkerReading, Panel, call_classes, measure_markers, read_panel
 from histome.validation.panel.calls import panel_sections
 from histome.validation.panel.declared import CHROMOGENS
+from histome.validation.panel.written import write_training_fields
 
 MPP = 0.5
 PANEL = """
@@ -144,3 +146,14 @@ def test_stains_in_the_order_of_the_file(panel):
     assert isinstance(panel, Panel)
     assert panel.stains == ("first", "second")
     assert list(panel.of_stain("second")) == ["CD138", "PAX"]
+
+
+def test_a_nucleus_without_a_pixel_in_a_field_is_not_in_its_table(tmp_path):
+    """One touches the field's border, one lies below another."""
+    slide = array_slide(np.full((600, 600, 3), 230, np.uint8), mpp=MPP)
+    discs = shapely.buffer(shapely.points([(100.0, 100.0), (260.0, 50.0), (200.0, 200.0), (200.0, 200.0)]), 4)
+    labels = np.array(["lymphocyte"] * 4)
+    assert write_training_fields(tmp_path, slide, discs, labels, fields=1) == 1
+    (field,) = load_fields(tmp_path, "mine")
+    assert field.unseen == 0
+    assert (field.sets > 0).sum() == 2

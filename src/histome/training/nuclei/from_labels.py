@@ -23,6 +23,7 @@ from histome.training.checkpoint import CHECKPOINT, load_average, write_average
 from histome.training.nuclei.from_onnx import network_of
 from histome.training.nuclei.ship import ship, support_of, trained_network
 from histome.training.nuclei.train import Recipe, train
+from histome.training.progress import tell_unseen
 
 _SETTINGS = "settings.json"
 _STREAM_FIELDS = 16
@@ -115,7 +116,9 @@ def finished_model(out: Path) -> Card | None:
 
 def own_split(data: Sequence[tuple[str, Path]], plan: Plan, *, outlines_known: bool) -> Split:
     """Labeled folders split by source; raises DataError where a part or what is to be learned is missing."""
-    split = split_labeled([f for name, folder in data for f in load_labeled(name, folder)], plan.seed)
+    found = [f for name, folder in data for f in load_labeled(name, folder)]
+    tell_unseen(found)
+    split = split_labeled(found, plan.seed)
     for name in dict.fromkeys(name for name, _ in data):
         mine = [field for field in split.train if field.data_set == name]
         if not sum(len(field.points_px) for field in mine):

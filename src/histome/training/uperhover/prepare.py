@@ -17,7 +17,7 @@ from histome.datasets.splits import Split
 from histome.errors import DataError, OutputError, UsageError
 from histome.training.checkpoint import CHECKPOINT
 from histome.training.processes import Worker
-from histome.training.progress import say_now
+from histome.training.progress import say_now, tell_unseen
 from histome.training.uperhover.build import make_blank, make_network
 from histome.training.uperhover.config import CurriculumConfig, LabeledConfig
 from histome.training.uperhover.export import try_export
@@ -134,6 +134,7 @@ def split_labeled(config: CurriculumConfig) -> Split:
             kept = 2 if field.source in about.held_out else 1 if field.source in about.tuning else 0
             parts[kept].append(field)
         _refuse_unknown(labeled, sources, config.file)
+    tell_unseen([field for part in parts for field in part])
     names = ", ".join(labeled.data_set for labeled in config.labeled)
     for fields, use in zip(parts, ("learn from", "tune on", "score on"), strict=True):
         if not any((field.sets > 0).any() for field in fields):

@@ -71,9 +71,9 @@ def write_training_fields(
         mpp, centers = _write_field(out / name, slide, (x, y), outlines_um[near])
         row = {"image": name, "file": f"{name}.png", "instances": f"{name}_instances.png"}
         images.append(row | {"source": slide.id, "mpp": mpp})
-        for instance, ((cx, cy), i) in enumerate(zip(centers, near.tolist(), strict=True), start=1):
+        for instance, (cx, cy) in centers.items():
             place = {"image": name, "instance": instance, "x_px": f"{cx:.2f}", "y_px": f"{cy:.2f}"}
-            nuclei.append(place | {"label": labels[i]})
+            nuclei.append(place | {"label": labels[near[instance - 1]]})
     _write_csv(out / "images.csv", ("image", "file", "instances", "source", "mpp"), images)
     _write_csv(out / "nuclei.csv", ("image", "instance", "x_px", "y_px", "label"), nuclei)
     return len(chosen)
@@ -81,8 +81,8 @@ def write_training_fields(
 
 def _write_field(
     path: Path, slide: Slide, corner_um: tuple[float, float], outlines_um: NDArray[np.object_]
-) -> tuple[float, list[list[float]]]:
-    """Write pixels and instances; return um/px of both and the nuclei's centers in px."""
+) -> tuple[float, dict[int, list[float]]]:
+    """Write pixels and instances; return um/px of both, and the centers in px of those that have a pixel."""
     mpp = max(_FINEST_MPP, slide.mpp.x, slide.mpp.y)
     side = round(FIELD_UM / mpp)
     x, y = corner_um
@@ -92,7 +92,8 @@ def _write_field(
     paint_polygons(instances, moved, np.arange(1, len(moved) + 1, dtype=np.int32))
     Image.fromarray(rgb).save(path.with_name(f"{path.name}.png"))
     Image.fromarray(instances.astype(np.uint16)).save(path.with_name(f"{path.name}_instances.png"))
-    return mpp, shapely.get_coordinates(shapely.centroid(moved)).tolist()
+    centers = shapely.get_coordinates(shapely.centroid(moved)).tolist()
+    return mpp, {k: centers[k - 1] for k in np.unique(instances).tolist() if k}
 
 
 def _write_csv(path: Path, names: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
