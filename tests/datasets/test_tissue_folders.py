@@ -9,7 +9,7 @@ from PIL import Image
 from histome.classes import TISSUE_CLASSES
 from histome.datasets.tissue_folders import load_labeled_maps
 from histome.datasets.tissue_labels import LABEL_SETS, QUALITY_LABELS, TISSUE_LABELS
-from histome.errors import DataError
+from histome.errors import DataError, UsageError
 
 
 def save(path, pixels):
@@ -98,6 +98,24 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     table(tmp_path / "masks", "mask", "0.5,m.png")
     save(tmp_path / "masks/m.png", np.full((40, 60), 8, np.uint8))
     refused("must be one channel of 0", name="masks")
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-1", "0", "250", "abc"])
+def test_a_resolution_that_no_image_has_is_told_with_file_and_line(tmp_path, said):
+    folder = table(tmp_path / "mine", "label", "0.5,STROMA", "0.5,STROMA")
+    path = folder / "images.csv"
+    path.write_text(path.read_text().replace("0.5,STROMA\n", f"{said},STROMA\n").replace(said, "0.5", 1))
+    with pytest.raises(DataError) as caught:
+        list(load_labeled_maps("mine", folder, TISSUE_LABELS))
+    assert str(caught.value).startswith(f"{path}: line 3: mpp is '{said}'")
+    assert "give the image's um/px there" in str(caught.value)
+
+
+@pytest.mark.parametrize("mpp", [float("nan"), -1.0, 0.0, 250.0])
+def test_a_resolution_given_that_no_image_has_is_refused(tmp_path, mpp):
+    save(tmp_path / "STROMA/a.png", np.full((8, 8, 3), 90, np.uint8))
+    with pytest.raises(UsageError, match=r"--mpp .* is implausible: give micrometers per pixel"):
+        list(load_labeled_maps("mine", tmp_path, TISSUE_LABELS, mpp))
 
 
 def test_every_set_of_classes_is_a_label_and_none_moves_another():

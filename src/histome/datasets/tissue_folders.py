@@ -14,6 +14,7 @@ from histome.datasets.tissue_fields import FIELD_MPP, Codes, TissueField
 from histome.datasets.tissue_labels import Vocabulary
 from histome.errors import DataError
 from histome.geometry.raster import paint_polygons
+from histome.slide.mpp import check_given_mpp
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -38,6 +39,8 @@ def load_labeled_maps(
     ------
     DataError
         No such folder, no labels, a label or resolution that is not known, a file that cannot be read.
+    UsageError
+        A `mpp` that no image has.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
@@ -54,7 +57,7 @@ def load_labeled_maps(
 
 def _of_table(name: str, folder: Path, vocabulary: Vocabulary, mpp: float | None) -> Iterator[TissueField]:
     for row in read_rows(folder / "images.csv"):
-        from_mpp = float(row.get("mpp") or 0) or _resolution(name, folder, mpp)
+        from_mpp = row.mpp() if row.get("mpp") else _resolution(name, folder, mpp)
         image = read_image(folder / row["file"], from_mpp, FIELD_MPP)
         shape, label = image.shape[:2], row.get("label", "")
         if row.get("mask"):
@@ -85,9 +88,10 @@ def _of_tiles(name: str, folder: Path, vocabulary: Vocabulary, mpp: float | None
 
 def _resolution(name: str, folder: Path, mpp: float | None) -> float:
     about = declaration_of(name).tissue
-    found = mpp or (about.tile_mpp if about else None)
+    found = mpp if mpp is not None else about.tile_mpp if about else None
     if found is None:
         raise DataError(f"{folder}: the um/px of its images is not known; pass --mpp, or give a column mpp")
+    check_given_mpp(found)
     return found
 
 

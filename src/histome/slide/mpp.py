@@ -77,6 +77,12 @@ class MppHints(NamedTuple):
     objective_power: float | None = None
 
 
+def check_given_mpp(mpp: float) -> None:
+    """Refuse a resolution stated for an image that no image has; raises UsageError."""
+    if not is_plausible((mpp, mpp)):
+        raise UsageError(f"--mpp {mpp:g} is implausible: give micrometers per pixel, from 0.05 to 5.")
+
+
 def check_coordinates_mpp(mpp: float) -> None:
     """Refuse a resolution stated for coordinates that no microscope has; raises UsageError."""
     low, high = COORDINATES_UM
@@ -125,8 +131,7 @@ def _ratio(a: float, b: float) -> float:
 
 
 def _overridden(hints: MppHints, override: float) -> Mpp:
-    if not is_plausible((override, override)):
-        raise UsageError(f"--mpp {override:g} is implausible: give micrometers per pixel, from 0.05 to 5.")
+    check_given_mpp(override)
     stated = hints.own or hints.standard or hints.resolution
     if stated is None or not is_plausible(stated):
         notes = _objective_note((override, override), hints)

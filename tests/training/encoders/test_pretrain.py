@@ -19,7 +19,7 @@ from helpers.resumed import assert_went_on, kept
 
 from histome.cli import app
 from histome.encoders import open_encoder
-from histome.errors import UsageError
+from histome.errors import DataError, UsageError
 from histome.slide import open_slide
 from histome.training import encoders
 from histome.training.encoders.dino import Branch, Losses, Said, likeness
@@ -89,6 +89,15 @@ def test_sources_are_files_and_what_a_folder_lists(fields, tmp_path):
         find_sources([tmp_path / "none.svs"])
     with pytest.raises(UsageError, match="no slides and no fields"):
         find_sources([])
+
+
+@pytest.mark.parametrize("said", ["nan", "abc", "-1"])
+def test_a_resolution_that_no_field_has_is_told_with_file_and_line(tmp_path, said):
+    (tmp_path / "images.csv").write_text(f"image,file,mpp\n0,0.png,\n1,1.png,{said}\n")
+    with pytest.raises(
+        DataError, match=rf"images\.csv: line 3: mpp is '{said}'.*give the image's um/px there"
+    ):
+        find_sources([tmp_path])
 
 
 def test_a_folder_is_drawn_by_the_root_of_its_number(tmp_path):

@@ -47,11 +47,15 @@ def find_sources(paths: Sequence[Path], mpp: float | None = None) -> list[TileSo
 
 
 def listed_sources(folder: Path, mpp: float | None = None) -> list[TileSource]:
-    """Return the images of a folder's images.csv (file and, where it is known, mpp); `mpp` of the others."""
+    """Return the images of a folder's images.csv (file and, where it is known, mpp); `mpp` of the others.
+
+    Raises DataError, one line, for a resolution that no image has, with file and line.
+    """
     if not (folder / "images.csv").is_file():
         raise UsageError(f"{folder}: no images.csv; give the files of slides themselves")
     rows = read_rows(folder / "images.csv")
-    return [TileSource(folder / row["file"], float(row.get("mpp") or 0) or mpp, str(folder)) for row in rows]
+    known = (row.mpp() if row.get("mpp") else mpp for row in rows)
+    return [TileSource(folder / row["file"], um, str(folder)) for row, um in zip(rows, known, strict=True)]
 
 
 class TissueTiles:
