@@ -166,6 +166,41 @@ def test_a_folder_of_another_curriculum_is_refused_by_the_check(data: Path) -> N
             begin(config, data / "out")
 
 
+def test_settings_are_the_same_from_whatever_folder_they_are_given(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they stand as they were given, as they were written once."""
+    (data / "w.pt").write_bytes(b"")
+    (data / "curriculum.toml").write_text(SETTINGS.replace("[encoder]", '[encoder]\nweights = "w.pt"'))
+    whole = CurriculumConfig.from_toml(data / "curriculum.toml")
+    monkeypatch.chdir(data)
+    given = CurriculumConfig.from_toml(Path("curriculum.toml"))
+    assert given.labeled != whole.labeled
+    assert prepare.settings_text(given) == prepare.settings_text(whole)
+    (data / "out").mkdir()
+    (data / "out" / "curriculum.json").write_text(given.model_dump_json(exclude=prepare._FREE))
+    prepare.refuse_other_settings(whole, data / "out")
+    (data / "out" / "curriculum.json").write_text(prepare.settings_text(given))
+    (data / "elsewhere").mkdir()
+    monkeypatch.chdir(data / "elsewhere")
+    prepare.refuse_other_settings(CurriculumConfig.from_toml(Path("..", "curriculum.toml")), data / "out")
+    other = whole.model_copy(update={"unlabeled": (UnlabeledConfig(folder=str(data), mpp=0.5),)})
+    with pytest.raises(OutputError, match="other settings"):
+        prepare.refuse_other_settings(other, data / "out")
+
+
+def test_linked_folders_are_read_each_once(data: Path) -> None:
+    (data / "others").mkdir()
+    Image.fromarray(np.zeros((96, 96, 3), np.uint8)).save(data / "others" / "linked.png")
+    (data / "others" / "back").symlink_to(data / "more")
+    for name in ("once", "twice"):
+        (data / "more" / name).symlink_to(data / "others")
+    found = list_images([UnlabeledConfig(folder=str(data / "more"), mpp=0.5)])
+    names = [image.path.relative_to(data / "more").as_posix() for image in found.images]
+    assert names == [*(f"images/{k}.png" for k in range(6)), "once/linked.png"]
+    assert found.damaged == []
+
+
 def test_a_folder_that_cannot_be_is_refused_by_the_check(data: Path) -> None:
     (data / "file").write_text("")
     config = CurriculumConfig.from_toml(data / "curriculum.toml")

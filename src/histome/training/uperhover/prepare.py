@@ -3,10 +3,11 @@
 Whatever can be refused at the beginning is refused by `prepare`, so that what the check passes the run takes.
 """
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,15 +93,31 @@ def prepare(config: CurriculumConfig, out: Path, worker: Worker = ALONE) -> Prep
 
 
 def settings_text(config: CurriculumConfig) -> str:
-    """The settings that decide a result, as they stand beside it."""
-    return config.model_dump_json(indent=1, exclude=_FREE)
+    """The settings that decide a result, as they stand beside it, with whole paths."""
+    return json.dumps(_with_whole_paths(config.model_dump(mode="json", exclude=_FREE)), indent=1)
+
+
+def _with_whole_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that are the same in whatever folder the run was begun; raises for what are none."""
+    for each in (*settings["labeled"], *settings["unlabeled"]):
+        each["folder"] = str(Path(each["folder"]).resolve())
+    if settings["encoder"]["weights"] is not None:
+        settings["encoder"]["weights"] = str(Path(settings["encoder"]["weights"]).resolve())
+    return settings
+
+
+def _same_settings(text: str, config: CurriculumConfig) -> bool:
+    try:
+        return _with_whole_paths(json.loads(text)) == json.loads(settings_text(config))
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def refuse_other_settings(config: CurriculumConfig, out: Path) -> None:
     """Raise OutputError for a folder that cannot be written or holds the results of other settings."""
     path = out / SETTINGS
     try:
-        if path.exists() and path.read_text(encoding="utf-8") != settings_text(config):
+        if path.exists() and not _same_settings(path.read_text(encoding="utf-8"), config):
             raise OutputError(f"{out}: holds the results of other settings; give another folder")
     except (OSError, UnicodeDecodeError) as error:
         raise OutputError(f"{path}: cannot be read; give another folder") from error

@@ -78,18 +78,28 @@ def list_images(unlabeled: Sequence[UnlabeledConfig]) -> ImagePool:
     """List the images below the folders; their headers are read, not their pixels."""
     pool = ImagePool(", ".join(config.folder for config in unlabeled), [], [])
     for config in unlabeled:
-        for path in sorted(Path(config.folder).absolute().rglob("*")):
-            if path.suffix.lower() not in IMAGE_ENDINGS:
-                continue
+        for path in _images_below(Path(config.folder).absolute()):
             own = config.mpp is None or config.layout == "tcga-ut"
             mpp = _tcga_ut_mpp(path, Path(config.folder).absolute()) if own else config.mpp
             try:
                 with told_image(path), Image.open(path) as image:
                     pool.images.append(PoolImage(path, cast(float, mpp), image.size, own))
             except DataError as error:
-                if not path.is_dir():
-                    pool.damaged.append(str(error))
+                pool.damaged.append(str(error))
     return pool
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """The images below a folder and the folders that are linked there, each folder once, in their order."""
+    seen, found = set[str](), list[Path]()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(root) in seen:
+            folders.clear()  # a second link, or one that leads back
+            continue
+        seen.add(os.path.realpath(root))
+        folders.sort()
+        found += [Path(root, name) for name in names if Path(name).suffix.lower() in IMAGE_ENDINGS]
+    return sorted(found)
 
 
 def pieces(pool: ImagePool, mpps: Sequence[float], side: int) -> list[Piece]:
