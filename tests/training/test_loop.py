@@ -67,6 +67,28 @@ def test_a_row_holds_the_mean_losses_since_the_last_one(tmp_path):
     assert [(row[0], float(row[2])) for row in rows] == [("2", -0.05), ("3", -0.2)]
 
 
+def test_a_run_that_was_killed_between_row_and_checkpoint_has_each_step_once(tmp_path, monkeypatch):
+    log = tmp_path / "log.csv"
+    first = Slope(tmp_path)
+    run(first, [1.0] * 2, 6, every=2, log=log)
+
+    def killed() -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(first, "save", killed)
+    with pytest.raises(InterruptedError):
+        run(first, [1.0] * 2, 6, every=2, log=log)
+    with log.open("a") as file:
+        file.write("6,0,-0.")  # and cut off
+    second = Slope(tmp_path)
+    assert second.step == 2
+    run(second, [1.0] * 4, 6, every=2, log=log)
+    head, *rows = log.read_text().splitlines()
+    assert head == "step,seconds,loss"
+    assert [row.split(",")[0] for row in rows] == ["2", "4", "6"]
+    assert float(rows[-1].split(",")[2]) == -0.45
+
+
 def test_it_is_saved_between_the_rows(tmp_path):
     run(Slope(tmp_path), [1.0] * 5, 10, every=10, save_every=2)
     assert Slope(tmp_path).step == 4

@@ -5,6 +5,7 @@ alone, so a run that was cut in two equals one that was not.
 """
 
 import csv
+import io
 import math
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from histome.errors import UsageError
 from histome.threads import ordered_map
-from histome.training.checkpoint import CHECKPOINT, Stateful, load, save
+from histome.training.checkpoint import CHECKPOINT, Stateful, load, save, write_text
 from histome.training.progress import Pace, say_now
 
 Batch = TypeVar("Batch", covariant=True)
@@ -227,11 +228,22 @@ def flushed_subnormals() -> Iterator[None]:
 
 
 def log_row(path: Path, row: Mapping[str, float]) -> None:
-    """Append a row to the training log, a CSV file that gets its header first, and print it."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    """Add a row to the training log, a CSV file that gets its header first, and print it.
+
+    A row of this step or a later one is of a run that was killed before its checkpoint: it is taken out.
+    """
+    before, text = _rows_before(path, row["step"]), io.StringIO()
+    writer = csv.DictWriter(text, list(row), lineterminator="\n")
+    if not before:
+        writer.writeheader()
+    writer.writerow(row)
+    write_text(path, "".join(before) + text.getvalue())
     say_now(", ".join(f"{name} {value}" for name, value in row.items()))
+
+
+def _rows_before(path: Path, step: float) -> list[str]:
+    """The header of a log and its rows before a step; no row that was cut off."""
+    text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
+    rows = [row for row in text.splitlines(keepends=True) if row.endswith("\n")]
+    steps = (row.partition(",")[0] for row in rows)
+    return [row for row, at in zip(rows, steps, strict=True) if not (at.isdecimal() and int(at) >= step)]
