@@ -23,6 +23,9 @@ from histome.classes import find_organ
 from histome.errors import HistomeError, UsageError
 from histome.names import shown
 
+# Of a training: torch takes 64 bits, of which numbers made of seed and step need more than half.
+LARGEST_SEED = 2**32 - 1
+
 S = TypeVar("S", bound=BaseModel)
 
 

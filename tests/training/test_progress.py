@@ -1,6 +1,8 @@
 """What is said while a network learns."""
 
-from histome.training.progress import Pace, duration
+import pytest
+
+from histome.training.progress import Pace, duration, hush, say_now
 
 
 def test_lines_come_now_and_then_with_step_losses_and_time_left():
@@ -17,3 +19,19 @@ def test_lines_come_now_and_then_with_step_losses_and_time_left():
 
 def test_durations_in_words():
     assert [duration(s) for s in (20, 600, 9000)] == ["20 s", "10 min", "2.5 h"]
+
+
+def test_the_first_process_speaks_for_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        say_now(f"of {rank}")
+    assert capsys.readouterr().out == "of 0\n"
+
+
+def test_it_is_quiet_when_asked_to_be(capsys: pytest.CaptureFixture[str]):
+    for quiet in (True, False):
+        hush(quiet)
+        say_now(f"quiet: {quiet}")
+    assert capsys.readouterr().out == "quiet: False\n"

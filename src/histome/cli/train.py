@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from histome.cli import console
+from histome.config import LARGEST_SEED
 from histome.datasets.declared import PUBLISHED
 from histome.errors import UsageError
+from histome.store.disk import writing
+from histome.training.progress import hush, is_first
 
 if TYPE_CHECKING:
     from histome.training.tissue.from_labels import MapKind
 
 train = typer.Typer(help="Train models on your own data (needs the `train` extra).")
 
+_Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the split by source, and of training.")]
+
 
 @train.callback()
 def train_group() -> None:
     """Train models on your own data (needs the `train` extra)."""
+    hush(console.is_quiet())
 
 
 @train.command(epilog=console.examples("train nuclei --from nuclei --data mine=my-labels -o my-nuclei"))
@@ -38,7 +44,7 @@ def nuclei(
     recipe: Annotated[
         Path | None, typer.Option(help="TOML file with widths, mix, steps, rates ..., in place of --steps.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    seed: _Seed = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
 ) -> None:
     """Train a nuclei model on your labels: split by source, train, choose thresholds, score, write the card.
@@ -80,7 +86,7 @@ def cells(
     start: Annotated[str, typer.Option("--from", help="The cells model that makes the outlines.")] = "nuclei",
     lora: _Lora = 0,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 0.5 um/px.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    seed: _Seed = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
 ) -> None:
     """Train a cell classifier on an encoder's features; the outlines are those of another cells model.
@@ -119,7 +125,7 @@ def tissue(
     lora: _Lora = 0,
     mpp: _Mpp = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 1 um/px.")] = 3000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    seed: _Seed = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
 ) -> None:
     """Train a tissue model on masks, polygons or labeled tiles: split by source, train, score, write a card.
@@ -139,7 +145,7 @@ def qc(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and the model.")],
     mpp: _Mpp = None,
     steps: Annotated[int, typer.Option(min=1, help="Batches of 8 crops of 256 px at 1 um/px.")] = 3000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split by source, and of training.")] = 0,
+    seed: _Seed = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
 ) -> None:
     """Train a quality model on masks, polygons or labeled tiles; it excludes besides what the rules do.
@@ -187,9 +193,10 @@ def curriculum(
                 console.print_result(line)
             return
         results = run_curriculum(CurriculumConfig.from_toml(config), out)
-    for result in results:
-        console.print_result(result.verdict())
-    console.print_result(table(results))
+    if is_first():
+        for result in results:
+            console.print_result(result.verdict())
+        console.print_result(table(results))
 
 
 @train.command(
@@ -216,7 +223,7 @@ def encoder(
     mpp: Annotated[
         float | None, typer.Option(help="um/px of the files given; overrides what they say.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, tiles and views.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of weights, tiles and views.")] = 1,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one.")] = None,
 ) -> None:
     """Pretrain an encoder without labels on tiles of your slides, by DINO or DINOv2.
@@ -230,7 +237,8 @@ def encoder(
         shown = {"model": model, "batch": batch, "mpp": (finest, coarsest)}
         recipe = PretrainRecipe(steps=steps, method=method, seed=seed, **shown)
         card = pretrain(find_sources(sources, mpp), out, recipe, weights=weights, device=device)
-    console.say(str(card))
+    if is_first():
+        console.say(str(card))
 
 
 @train.command(
@@ -295,7 +303,9 @@ def narrative(
     ways: Annotated[
         int, typer.Option(min=1, help="Texts of each slide and tile, of a folder of profiles.")
     ] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of the pairs and of dropout.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Of the order of the pairs and of dropout.")
+    ] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Teach a language model to write narratives; a line without one takes the grounded writer's.
@@ -322,7 +332,8 @@ def narrative(
         )
         taught = train_narrative(pairs, model, out, recipe=recipe, device=device)
         if made:
-            write_pairs(pairs, out / "pairs.jsonl")
+            with writing(out):
+                write_pairs(pairs, out / "pairs.jsonl")
     console.say(f"{taught.folder}: taught with {taught.pairs} pairs, last loss {taught.loss:.4f}")
     if taught.left_out:
         console.warn(

@@ -1,18 +1,37 @@
 """What a person sees while a network learns: a line now and then with step, losses and the time left."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from typing import TYPE_CHECKING
 
-from histome.datasets.fields import Field
+if TYPE_CHECKING:
+    from histome.datasets.fields import Field
 
 Say = Callable[[str], object]
 # The first line after some steps, then a line in half a minute.
 _SOON_STEPS, _EVERY_S = 5, 30.0
-say_now: Say = partial(print, flush=True)
+_hushed = False
 
 
-def tell_unseen(fields: Sequence[Field]) -> None:
+def hush(quiet: bool) -> None:
+    """Say nothing from now on, or, where not `quiet`, again."""
+    global _hushed
+    _hushed = quiet
+
+
+def is_first() -> bool:
+    """Whether this process is alone or the first of torchrun's, which speaks for all of them."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say_now(line: str) -> None:
+    """Print a line at once, unless all is to be quiet or another process says it."""
+    if is_first() and not _hushed:
+        print(line, flush=True)
+
+
+def tell_unseen(fields: "Sequence[Field]") -> None:
     """Say how many nuclei of the tables teach nothing, for they have no pixel."""
     if some := [field for field in fields if field.unseen]:
         n = sum(field.unseen for field in some)

@@ -321,6 +321,7 @@ def test_torchrun_trains_one_encoder_in_two_processes(fields, tmp_path):
     done = subprocess.run([*torchrun, str(script)], env=os.environ | {"OMP_NUM_THREADS": "1"}, **told)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len((tmp_path / "out" / "log.csv").read_text().splitlines()) == 2  # written once
+    assert done.stdout.count("step 2 of 2") == 1  # and told once
 
 
 def test_the_command_pretrains(fields, tmp_path, monkeypatch):

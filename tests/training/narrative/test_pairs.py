@@ -19,6 +19,7 @@ from histome.narrative import verify
 from histome.narrative.facts import Facts
 from histome.narrative.writers.verified import grounded_sentences
 from histome.training.narrative import pairs as module
+from histome.training.narrative import train
 from histome.training.narrative.pairs import make_pairs, read_pairs, reworded, write_pairs
 
 
@@ -119,6 +120,25 @@ def test_a_profile_whose_cells_are_damaged_teaches_nothing(profiles: Path, monke
 def test_a_folder_without_profiles_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no profile in it"):
         make_pairs(tmp_path)
+
+
+def test_pairs_that_cannot_be_written_are_one_line(
+    profiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taught" / "pairs.jsonl").mkdir(parents=True)
+    monkeypatch.setattr(train, "train_narrative", lambda *_, **__: train.Taught(tmp_path, 0.0, 1))
+    words = ["train", "narrative", str(profiles), "--model", "none", "-o", str(tmp_path / "taught")]
+    with pytest.raises(SystemExit, match="1"):
+        main(words)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"histome: error: {tmp_path / 'taught'}: cannot be written (")
+
+
+def test_a_seed_that_torch_cannot_take_is_refused(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "narrative", str(profiles), "--model", "none", "-o", "none", "--seed", str(2**63)]
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "--seed" in capsys.readouterr().err
 
 
 def test_one_command_teaches_a_model_on_profiles(profiles: Path, tmp_path: Path, capsys) -> None:

@@ -78,6 +78,8 @@ def cut(path: Path) -> None:
         (('tuning = ["p2"]', "tuning = []"), "no typed field to tune on"),
         (('tuning = ["p2"]', 'tuning = ["p1", "p2"]'), "no typed field to learn from"),
         (("mpps = [0.5, 1.0]", "mpps = [0.1]"), r"more: no image that can be shown at 0\.1 um/px"),
+        (("mpps = [0.5, 1.0]", "mpps = []"), r"stages\.2\.mpps"),
+        (("every = 10", f"every = 10\nseed = {2**64}"), r"training\.seed"),
     ],
 )
 def test_the_check_and_the_run_refuse_the_same(data: Path, change: tuple[str, str], said: str) -> None:
@@ -155,6 +157,28 @@ def test_nuclei_without_a_pixel_are_told_with_their_number(data: Path, capsys) -
         file.write("0,9,0,0,lymphocyte\n1,9,0,0,lymphocyte\n")
     prepare.split_labeled(CurriculumConfig.from_toml(data / "curriculum.toml"))
     assert "warning: 2 labeled nuclei have no pixel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_quiet_command_prints_nothing_but_results(data: Path, capsys, quiet: bool) -> None:
+    with (data / "labeled" / "nuclei.csv").open("a") as file:
+        file.write("0,9,0,0,lymphocyte\n")
+    words = ["train", "curriculum", "-c", str(data / "curriculum.toml"), "-o", str(data / "out"), "--check"]
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--quiet"] if quiet else words)
+    told = capsys.readouterr().out
+    assert "parameters: " in told
+    assert ("1 labeled nuclei have no pixel" in told) is not quiet
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_first_process_prints_the_results(data: Path, monkeypatch, capsys, rank: str) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(curriculum, "run_curriculum", lambda *_: [])
+    monkeypatch.setattr(curriculum, "table", lambda _: "all the figures")
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "curriculum", "-c", str(data / "curriculum.toml"), "-o", str(data / "out")])
+    assert capsys.readouterr().out == ("all the figures\n" if rank == "0" else "")
 
 
 def test_a_folder_of_another_curriculum_is_refused_by_the_check(data: Path) -> None:

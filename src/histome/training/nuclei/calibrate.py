@@ -27,6 +27,7 @@ from histome.models.onnx_export import export_onnx
 from histome.models.runtime import Outputs, Predictor, weights_sha256
 from histome.training.networks import StardistExport
 from histome.training.nuclei.train import Recipe, Sampler
+from histome.training.progress import say_now
 from histome.validation.matching import detection_counts, instance_scores, match_centers
 
 COVERAGE = 0.9
@@ -96,7 +97,7 @@ def choose_thresholds(card: Card, outputs: Sequence[tuple[Field, Outputs]]) -> d
             score = float(np.mean([np.mean(of_set) for of_set in scores.values()]))
             if score > best:
                 best, chosen = score, {"prob": float(prob), "nms": float(nms)}
-    print("tuning: thresholds", chosen, "mean of F1 and AJI", round(best, 4), flush=True)
+    say_now(f"tuning: thresholds {chosen}, mean of F1 and AJI {best:.4f}")
     return chosen
 
 
@@ -148,8 +149,10 @@ def calibrate(
     grid = [(s, t) for s in np.arange(0, 1.01, 0.1).round(1) for t in np.arange(0.4, 2.01, 0.02).round(2)]
     share, temperature = min(grid, key=lambda point: loss(*point))
     confidence = class_probabilities(np.concatenate(everything) - share * log_weights, temperature).max(1)
-    print("tuning: share of the logit adjustment", share, "temperature", temperature, "typed nuclei", len(x))
-    print("tuning: log-loss", loss(0.0, 1.0), "->", loss(share, temperature), flush=True)
+    say_now(
+        f"tuning: share of the logit adjustment {share}, temperature {temperature}, {len(x):,} typed nuclei"
+    )
+    say_now(f"tuning: log-loss {loss(0.0, 1.0):.4f} -> {loss(share, temperature):.4f}")
     return float(share), float(temperature), round(float(np.quantile(confidence, 1 - COVERAGE)), 3)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from histome.config import Settings, read_settings
+from histome.config import LARGEST_SEED, Settings, read_settings
 from histome.errors import UsageError
 from histome.training.uperhover.train import HoverRecipe
 
@@ -121,7 +121,7 @@ class StageConfig(Settings):
 
     steps: _Positive
     accumulate: _Positive = 1
-    mpps: tuple[_Mpp, ...] = (0.5,)
+    mpps: Annotated[tuple[_Mpp, ...], Field(min_length=1)] = (0.5,)
     keep: _Share = 0.7
     patches: _Positive | None = None
 
@@ -147,7 +147,7 @@ class TrainingConfig(Settings):
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     every: _Positive = 500
     compile: bool = False
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 1
     scored_mpps: tuple[_Mpp, ...] = ()
     timeout_s: Annotated[float, Field(gt=0.0)] = 10_800.0
 
