@@ -21,7 +21,7 @@ from scipy.ndimage import distance_transform_edt
 from histome.datasets.declaration import TissueLabels, TissueLayout
 from histome.datasets.declared import declaration_of, of_row
 from histome.datasets.density import augmentation_od
-from histome.datasets.fields import read_image, read_rows
+from histome.datasets.fields import TableRow, read_image, read_rows
 from histome.datasets.splits import PartName, part_of
 from histome.datasets.tissue_labels import CODES
 from histome.errors import DataError
@@ -202,7 +202,7 @@ def _nuclei(image: _Image, labels: TissueLabels) -> _Labeled:
 
 
 @lru_cache(maxsize=1)
-def _nuclei_rows(path: Path) -> list[dict[str, str]]:
+def _nuclei_rows(path: Path) -> list[TableRow]:
     return read_rows(path)
 
 
