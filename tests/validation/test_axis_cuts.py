@@ -10,7 +10,7 @@ import pytest
 from histome.cli import main
 from histome.errors import UsageError
 from histome.phenotype.axes import phenotypes, phenotypes_of
-from histome.validation.axis_cuts import cuts_to_toml, outcome_cuts, read_outcome_table
+from histome.validation.axis_cuts import cut_doubts, cuts_to_toml, outcome_cuts, read_outcome_table
 
 PATIENTS = 60
 ROWS = 5
@@ -53,6 +53,51 @@ def test_noise_on_six_axes_is_seldom_in_use():
         cuts = outcome_cuts(values, np.repeat(ill, ROWS), names, seed=seed)
         in_use += any(cut.holds for cut in cuts)
     assert in_use <= 6  # 2 are expected; more than 6 come in 3 of 1,000 such tests
+
+
+def uneven(seed):
+    """Noise: ten patients of forty are ill and have one or two rows, the others 1 to 61."""
+    rng = np.random.default_rng(seed)
+    ill = np.arange(40) % 4 == 0
+    rows = np.where(ill, rng.integers(1, 3, 40), 1 + rng.integers(1, 61, 40) ** 2 // 60)
+    patient = np.repeat(np.arange(40), rows)
+    noise = 10 + rng.normal(size=40)[patient] / 3 + rng.normal(size=len(patient))
+    return {"morphology": noise}, ill[patient], patient.astype(str)
+
+
+def test_an_outcome_that_goes_with_the_number_of_rows_is_seldom_told():
+    """In 100 studies of noise; where all patients exchange outcomes p is under 0.05 in 20."""
+    found = [outcome_cuts(*uneven(seed), seed=seed)[0].p for seed in range(100)]
+    assert sum(p < 0.05 for p in found) <= 11  # 5 are expected; more than 11 come in 4 of 1,000 such tests
+
+
+def test_patients_exchange_with_those_of_a_like_number_of_rows():
+    """With 4 to 7 rows all are alike; of 4 of 40 patients with a row each, all ill, the outcome stays."""
+    values, outcome, patients = study()
+    assert outcome_cuts(values, outcome, patients)[0].fixed == 0
+    left = np.flatnonzero(np.isin(patients, ["p00", "p02", "p04", "p06"]))
+    gone = np.setdiff1d(left, left[::ROWS])
+    cuts = outcome_cuts(
+        {k: np.delete(v, gone) for k, v in values.items()},
+        np.delete(outcome, gone),
+        np.delete(patients, gone),
+    )
+    assert [cut.fixed for cut in cuts] == [4, 4]
+    assert cuts[0].holds
+    assert cut_doubts(cuts) == []
+
+
+def test_where_nothing_can_be_exchanged_there_is_no_p_and_that_is_told():
+    """One row of each ill patient, eight of each other: the outcome is the number of rows."""
+    ill = np.arange(40) < 20
+    patient = np.repeat(np.arange(40), np.where(ill, 1, 8))
+    values = {"morphology": 30.0 + 20 * ill[patient] + np.arange(len(patient)) % 7}
+    cuts = outcome_cuts(values, ill[patient], patient.astype(str))
+    assert (cuts[0].youden.value, cuts[0].p, cuts[0].fixed) == (1.0, 1.0, 40)
+    (doubt,) = cut_doubts(cuts)
+    assert doubt.startswith(
+        "morphology: more than half of the patients have no patient with the other outcome"
+    )
 
 
 def test_p_is_printed_and_counts_the_axes():
@@ -118,11 +163,18 @@ def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):
     assert cuts_to_toml(found) == (tmp_path / "cuts.toml").read_text()
 
 
-def written(path, values, outcome, patients, counts):
-    """The rows as `tme tiles` writes them, with a count of cells each."""
-    lines = ["patient,response,total_cell_count,mean_area_Neoplastic"]
-    rows = zip(patients, outcome, counts, values["morphology"], strict=True)
-    path.write_text("\n".join([*lines, *(f"{p},{int(y)},{n},{area}" for p, y, n, area in rows)]))
+def written(path, values, outcome, patients, counts, neoplastic=20):
+    """The rows as `tme tiles` writes them, with a count of cells each, and of neoplastic ones."""
+    lines = ["patient,response,total_cell_count,count_Neoplastic,mean_area_Neoplastic"]
+    rows = zip(
+        patients,
+        outcome,
+        counts,
+        np.broadcast_to(neoplastic, len(patients)),
+        values["morphology"],
+        strict=True,
+    )
+    path.write_text("\n".join([*lines, *(f"{p},{int(y)},{n},{m},{area}" for p, y, n, m, area in rows)]))
     return path
 
 
@@ -159,9 +211,45 @@ def test_without_counts_all_rows_decide_and_that_is_told(tmp_path):
     path.write_text(path.read_text().replace("total_cell_count", "n"))
     rows = read_outcome_table(path, outcome="response", patient="patient")
     assert len(rows.patients) == len(patients)
-    assert rows.left_out == "no column total_cell_count: rows of fewer than 20 cells could not be left out"
+    assert rows.left_out == ["no column total_cell_count: rows of fewer than 20 cells could not be left out"]
     enough = written(path, values, outcome, patients, [20] * len(patients))
-    assert read_outcome_table(enough, outcome="response", patient="patient").left_out == ""
+    assert read_outcome_table(enough, outcome="response", patient="patient").left_out == []
+
+
+def test_rows_of_few_cells_of_its_class_choose_no_limit_of_an_axis_and_are_told(tmp_path, capsys):
+    """As many turned rows with 19 neoplastic cells, or an unknown number, as true ones with 20."""
+    values, outcome, patients = study()
+    turned = [*values["morphology"], *(80 - values["morphology"])]
+    few = [20] * len(patients) + [19] * (len(patients) - 1) + [""]
+    path = written(
+        tmp_path / "t.csv", {"morphology": turned}, [*outcome] * 2, [*patients] * 2, [50] * len(few), few
+    )
+    rows = read_outcome_table(path, outcome="response", patient="patient")
+    assert len(rows.patients) == 2 * len(patients)
+    expected = [*values["morphology"], *[np.nan] * len(patients)]
+    np.testing.assert_allclose(rows.values["morphology"], expected)
+    options = ["--outcome", "response", "--patient", "patient", "-o", str(tmp_path / "cuts.toml")]
+    with pytest.raises(SystemExit, match="0"):
+        main(["tme", "cuts", str(path), *options])
+    out, err = capsys.readouterr()
+    assert "(60 patients, 300 rows)" in out
+    assert "t.csv: morphology: 300 of 600 rows left out: fewer than 20 Neoplastic cells\n" in err
+
+
+def test_without_counts_of_its_classes_all_rows_choose_an_axis_and_that_is_told(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "patient,response,total_cell_count,count_Neoplastic,mean_dist_Inflammatory_to_Neoplastic,"
+        "ratio_Neoplastic\np,1,50,20,7,0.5\nq,0,50,19,8,0.5\n"
+    )
+    rows = read_outcome_table(path, outcome="response", patient="patient")
+    cells = "fewer than 20 Inflammatory or Neoplastic cells"
+    assert rows.left_out == [
+        f"interaction: no column count_Inflammatory: rows of {cells} could not be left out",
+        f"interaction: 1 of 2 rows left out: {cells}",
+    ]
+    np.testing.assert_equal(rows.values["interaction"], [7, np.nan])
+    np.testing.assert_equal(rows.values["composition"], [0.5, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +258,13 @@ def test_without_counts_all_rows_decide_and_that_is_told(tmp_path):
         ("patient,response\np,1\n", "none of the columns"),
         ("patient,ratio_Neoplastic\np,1\n", "no column response"),
         ("patient,response,ratio_Neoplastic\np,2,1\n", "must be 0 or 1"),
-        ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "a row has no patient"),
+        ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "row 2 below the head has no patient ('')"),
+        (
+            "patient,response,ratio_Neoplastic\np,1,1\np,1,1\nNA,0,1\n",
+            "row 3 below the head has no patient ('NA')",
+        ),
+        ("patient,response,ratio_Neoplastic\n NaN,1,1\n", "row 1 below the head has no patient"),
+        ("patient,response,ratio_Neoplastic\n1,1,1\n,0,1\n", "row 2 below the head has no patient (empty)"),
         ("patient,response,ratio_Neoplastic\np,1,x\n", "column ratio_Neoplastic holds no numbers"),
         (
             "patient,response,patient,ratio_Neoplastic\np,1,p,1\n",
@@ -202,6 +296,26 @@ def test_a_table_that_cannot_be_used_is_one_line(tmp_path, capsys, text, said):
         main(["tme", "cuts", str(tmp_path / "t.csv"), *options])
     assert said in capsys.readouterr().err
     assert not (tmp_path / "c.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["patient,response,ratio_Neoplastic,Größe\np,1,1,2\n", "patient,response,ratio_Neoplastic\nMüller,1,1\n"],
+)
+def test_a_table_in_another_encoding_is_one_line(tmp_path, capsys, text):
+    (tmp_path / "t.csv").write_text(text, encoding="latin-1")
+    options = ["--outcome", "response", "--patient", "patient", "-o", str(tmp_path / "c.toml")]
+    with pytest.raises(SystemExit, match="2"):
+        main(["tme", "cuts", str(tmp_path / "t.csv"), *options])
+    assert "t.csv: its text is not UTF-8; save it as CSV UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", [float("nan"), None])
+def test_a_patient_that_parquet_does_not_know_is_refused(tmp_path, missing):
+    columns = {"patient": [1.0, missing], "response": [0, 1], "ratio_Neoplastic": [0.5, 0.5]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(UsageError, match=r"t\.parquet: row 2 below the head has no patient"):
+        read_outcome_table(tmp_path / "t.parquet", outcome="response", patient="patient")
 
 
 def test_a_doubled_column_of_parquet_is_one_line(tmp_path):

@@ -110,12 +110,14 @@ def outcome_limits(
 ) -> None:
     """Choose a limit for each axis by an outcome: on some patients, tested on others. Research use only."""
     from histome.store.disk import writing
-    from histome.validation.axis_cuts import cuts_to_toml, outcome_cuts, read_outcome_table
+    from histome.validation.axis_cuts import cut_doubts, cuts_to_toml, outcome_cuts, read_outcome_table
 
     rows = read_outcome_table(table, outcome=outcome, patient=patient)
-    if rows.left_out:
-        console.warn(f"{table}: {rows.left_out}")
+    for line in rows.left_out:
+        console.warn(f"{table}: {line}")
     found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
+    for line in cut_doubts(found):
+        console.warn(f"{table}: {line}")
     for cut in found:
         use = "" if cut.holds else "; not surely better than chance, so not in use"
         console.print_result(f"{cut.line()}{use}")

@@ -21,6 +21,8 @@ _FEWEST_PATIENTS = 10  # of each outcome: under two a fold there is nothing to c
 _PERMUTATIONS = 1000
 _SIGNIFICANT = 0.05
 _COUNTS = "total_cell_count"
+_MISSING = frozenset(csv.ConvertOptions().null_values)  # as in a column of numbers: "", NA, NaN, null ...
+_NO_UTF8 = "its text is not UTF-8; save it as CSV UTF-8, as spreadsheets call it, or as .parquet"
 
 
 class OutcomeCut(NamedTuple):
@@ -40,8 +42,10 @@ class OutcomeCut(NamedTuple):
     rows : int
         Rows with a value.
     p, p_holm : float
-        Share of permutations, in which patients change their outcomes, that do as well or better on patients
-        who did not choose; and by Holm over the axes that were tried at once.
+        Share of permutations, in which patients of a like number of rows change their outcomes, that do as
+        well or better on patients who did not choose; and by Holm over the axes that were tried at once.
+    fixed : int
+        Patients of whose number of rows none has the other outcome, so that theirs never changes.
     """
 
     axis: str
@@ -51,6 +55,7 @@ class OutcomeCut(NamedTuple):
     rows: int
     p: float
     p_holm: float
+    fixed: int
 
     @property
     def holds(self) -> bool:
@@ -81,7 +86,8 @@ def outcome_cuts(
 
     Patients are dealt into five folds, those with and without the outcome apart; the rows of a fold are tried
     with the limit that the other folds chose, so no patient is tried with a limit that it helped to choose.
-    The same is done 1,000 times with the outcomes and folds of patients exchanged at random, which gives p.
+    The same is done 1,000 times with outcomes and folds exchanged at random, which gives p: among patients
+    with 1, 2 to 3, 4 to 7, 8 to 15 ... rows, as who has many rows pulls the limit more than who has few.
 
     Parameters
     ----------
@@ -147,12 +153,37 @@ def _cut(
     outcome = event[patient]
     parts = _parts(outcome, _said(value, outcome, fold[patient]))
     youden = bootstrap(parts, patient.tolist(), _youden, rng=np.random.default_rng(0))
-    orders = np.stack([rng.permutation(len(those)) for _ in range(_PERMUTATIONS)])
+    strata = _strata(np.bincount(patient), event)
+    orders = np.tile(np.arange(len(those)), (_PERMUTATIONS, 1))
+    for order in orders:
+        for mine in strata:
+            order[mine] = rng.permutation(mine)
     by_chance = _youden(_permuted(value, patient, event, fold, orders))
     as_good = np.count_nonzero(by_chance >= _youden(parts.sum(0)))
     p = (1 + as_good) / (1 + _PERMUTATIONS)
     cut, over = _best(value, outcome, np.ones(len(value), np.bool_))
-    return OutcomeCut(axis, cut, over, youden, len(value), p, p)
+    return OutcomeCut(axis, cut, over, youden, len(value), p, p, len(those) - sum(map(len, strata)))
+
+
+def _strata(rows: NDArray[np.integer], event: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """The patients with 1, 2 to 3, 4 to 7 ... rows each, where they have both outcomes.
+
+    Among all patients p is wrong where the outcome goes with the number of rows.
+    """
+    doublings = np.frexp(rows)[1]
+    alike = (np.flatnonzero(doublings == k) for k in np.unique(doublings))
+    return [mine for mine in alike if event[mine].any() and not event[mine].all()]
+
+
+def cut_doubts(cuts: Sequence[OutcomeCut]) -> list[str]:
+    """One line where the outcomes of most patients could not be exchanged."""
+    axes = [cut.axis for cut in cuts if 2 * cut.fixed > cut.youden.units]
+    if not axes:
+        return []
+    return [
+        f"{', '.join(axes)}: more than half of the patients have no patient with the other outcome and a "
+        "like number of rows, so p rests on the others (1 without any); take about as many rows of each"
+    ]
 
 
 def _youden(sums: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -217,60 +248,104 @@ def _permuted(value, patient, event, fold, orders):  # pragma: no cover (compile
 
 
 class OutcomeRows(NamedTuple):
-    """The arguments of `outcome_cuts`, and what was left out of them, in words; empty for nothing."""
+    """The arguments of `outcome_cuts`, and what was left out of them, in lines; none for nothing."""
 
     values: dict[str, NDArray[np.floating]]
     outcome: NDArray[np.bool_]
     patients: list[str]
-    left_out: str
+    left_out: list[str]
 
 
 def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows:
     """Return the rows of a .parquet or .csv file, a row a tile or slide, that have 20 cells or more.
 
-    Its columns are the values of the axes and total_cell_count as `histome tme tiles` writes them, the
-    patient, and the outcome, 0 or 1. Without total_cell_count all rows are kept, and `left_out` says so.
-    Raises UsageError, one line, for another file.
+    Its columns are the values of the axes and the counts of cells as `histome tme tiles` writes them, the
+    patient, and the outcome, 0 or 1. A row with fewer than 20 cells of a class that an axis rests on has no
+    value of it. Without a column of counts the rows are kept, and `left_out` says so. Raises UsageError, one
+    line, for another file.
     """
-    try:
-        # Of a doubled column pq.read_table tells its own columns too.
-        table: pa.Table = csv.read_csv(path) if path.suffix.lower() == ".csv" else pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"{path}: cannot be read as .csv or .parquet ({error})") from error
+    table = _table(path, patient)
     if missing := [name for name in (outcome, patient) if name not in table.column_names]:
         raise UsageError(f"{path}: no column {missing[0]}; it has {', '.join(table.column_names)}")
-    used = (outcome, patient, _COUNTS, *(axis.value for axis in phenotypes().axes.values()))
+    axes = phenotypes().axes.values()
+    counts = dict.fromkeys(_count(kind) for axis in axes for kind in axis.rests_on)
+    used = (outcome, patient, _COUNTS, *counts, *(axis.value for axis in axes))
     if twice := [name for name in used if table.column_names.count(name) > 1]:
         raise UsageError(f"{path}: the column {twice[0]} is there more than once; keep one")
     told = set(table[outcome].to_pylist())
     if not told <= {0, 1}:
         raise UsageError(f"{path}: the outcome {outcome} must be 0 or 1 in every row")
-    if any(one in (None, "") for one in table[patient].to_pylist()):
-        raise UsageError(f"{path}: a row has no {patient}; give each row its patient")
+    for row, one in enumerate(table[patient].to_pylist(), start=1):
+        if one is None or str(one).strip() in _MISSING:
+            held = "empty" if one is None else repr(str(one))
+            raise UsageError(
+                f"{path}: row {row} below the head has no {patient} ({held}); give each row its patient"
+            )
     values = _axis_values(table, path)
     enough, left_out = _enough_cells(table, patient, path)
     if len(table) and not enough.any():
-        raise UsageError(f"{path}: {left_out}")
+        raise UsageError(f"{path}: {left_out[0]}")
+    table = table.filter(pa.array(enough))
+    values, few = _labeled({axis: v[enough] for axis, v in values.items()}, table, path)
     outcomes = np.array(table[outcome].to_pylist(), bool)
-    patients = np.array(list(map(str, table[patient].to_pylist())))
-    return OutcomeRows(
-        {axis: v[enough] for axis, v in values.items()}, outcomes[enough], patients[enough].tolist(), left_out
-    )
+    return OutcomeRows(values, outcomes, list(map(str, table[patient].to_pylist())), [*left_out, *few])
 
 
-def _enough_cells(table: pa.Table, patient: str, path: Path) -> tuple[NDArray[np.bool_], str]:
+def _table(path: Path, patient: str) -> pa.Table:
+    is_csv = path.suffix.lower() == ".csv"
+    try:
+        # Of a doubled column pq.read_table tells its own columns too.
+        table: pa.Table = csv.read_csv(path) if is_csv else pq.ParquetFile(path).read()
+        kinds = dict(zip(table.column_names, table.schema.types, strict=True))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: {_NO_UTF8}") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{path}: cannot be read as .csv or .parquet ({error})") from error
+    if is_csv and patient in kinds and pa.types.is_binary(kinds[patient]):
+        raise UsageError(f"{path}: {_NO_UTF8}")
+    return table
+
+
+def _count(kind: str) -> str:
+    return f"count_{kind}"
+
+
+def _enough_cells(table: pa.Table, patient: str, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
     """Return which rows have enough cells for labels, (n,) bool, and what is left out in words."""
     fewest = phenotypes().fewest_cells
     if _COUNTS not in table.column_names:
         told = f"no column {_COUNTS}: rows of fewer than {fewest} cells could not be left out"
-        return np.ones(len(table), bool), told
+        return np.ones(len(table), bool), [told]
     enough = _numbers(table, _COUNTS, path) >= fewest
     if enough.all():
-        return enough, ""
+        return enough, []
     rows = f"{np.count_nonzero(~enough):,} of {len(table):,} rows left out: fewer than {fewest} cells"
     lost = len(set(table[patient].to_pylist()) - set(table.filter(pa.array(enough))[patient].to_pylist()))
     patients = f"{lost:,} {'patient has' if lost == 1 else 'patients have'} no other"
-    return enough, f"{rows}; {patients}" if lost else rows
+    return enough, [f"{rows}; {patients}" if lost else rows]
+
+
+def _labeled(
+    values: dict[str, NDArray[np.floating]], table: pa.Table, path: Path
+) -> tuple[dict[str, NDArray[np.floating]], list[str]]:
+    """Return the values that get a label, NaN for others, and which those are in words.
+
+    An axis has none where a class that it rests on has too few cells.
+    """
+    labeled, told, fewest = dict(values), list[str](), phenotypes().fewest_cells
+    for name, value in values.items():
+        kinds = phenotypes().axes[name].rests_on
+        missing = [_count(kind) for kind in kinds if _count(kind) not in table.column_names]
+        there = [_count(kind) for kind in kinds if _count(kind) in table.column_names]
+        enough = np.all([_numbers(table, count, path) >= fewest for count in there], axis=0)
+        labeled[name] = np.where(enough, value, np.nan)
+        few = np.count_nonzero(np.isfinite(value) & ~enough)
+        cells = f"fewer than {fewest} {' or '.join(kinds)} cells"
+        if missing:
+            told.append(f"{name}: no column {', '.join(missing)}: rows of {cells} could not be left out")
+        if few:
+            told.append(f"{name}: {few:,} of {len(table):,} rows left out: {cells}")
+    return labeled, told
 
 
 def _axis_values(table: pa.Table, path: Path) -> dict[str, NDArray[np.floating]]:
