@@ -165,19 +165,47 @@ def test_a_process_that_nobody_ends_ends_itself() -> None:
     assert "tokens_of" in found.stderr
 
 
+HELPED = """
+import json, subprocess, sys
+helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(90)"], start_new_session=OWN)
+for _ in 'ab': sys.stdin.readline()
+print(json.dumps({"text": str(helper.pid)}), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there only the process itself is ended")
+@pytest.mark.parametrize("own_session", [False, True])
+def test_a_helper_that_holds_the_pipes_does_not_hold_the_run(
+    monkeypatch: pytest.MonkeyPatch, own_session: bool
+) -> None:
+    """One of the same group ends too, with the pipes; one that left it stays, and nobody waits for it."""
+    plays(monkeypatch, HELPED.replace("OWN", str(own_session)))
+    monkeypatch.setattr(model_process, "_LAST_WORDS_S", 1.0 if own_session else PATIENT_S)
+    with model_asked(asked_of(Path("model"))) as ask:
+        helper = int(ask(["a"]))
+        started = time.monotonic()
+    took_s = time.monotonic() - started
+    if own_session:
+        os.kill(helper, signal.SIGKILL)
+    assert took_s < 60
+
+
 BEGUN_BY_ANOTHER = """
-import sys
+import signal, sys
 from pathlib import Path
 from histome.config import NarrativeConfig
 from histome.narrative.writers import model_process as m
 m._CHILD, m.check_folder = (sys.executable, "-c", sys.argv[1]), lambda folder: None
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where we were begun
 with m.model_asked(NarrativeConfig(writer="transformers", model="model", timeout_s=500)) as ask:
     ask(["loop"])
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes and a parent that changes")
-def test_a_process_whose_run_is_killed_ends_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, "kill -9"])
+def test_a_process_whose_run_is_ended_ends_with_it(tmp_path: Path, how: signal.Signals | str) -> None:
     os.mkfifo(tmp_path / "held")
     says = f"held = open({str(tmp_path / 'held')!r}, 'w')\nprint(os.getpid(), file=held, flush=True)\n"
     script = "import os\n" + STAND_IN.replace("def load_folder", f"{says}def load_folder")
@@ -186,7 +214,7 @@ def test_a_process_whose_run_is_killed_ends_with_it(tmp_path: Path) -> None:
         process = int(held.readline())
         try:
             assert select.select([held], [], [], 0.5)[0] == []
-            run.kill()
+            run.kill() if how == "kill -9" else run.send_signal(how)
             run.wait()
             assert select.select([held], [], [], 60)[0] == [held]
             assert held.read() == b""

@@ -35,7 +35,7 @@ _REFUSALS = {kind.__name__: kind for kind in (ModelError, UsageError, WriterErro
 _ORPHAN_S = 10.0  # that a process may outlive its time, where a library holds all its threads
 _WATCH_S = 1.0
 _SIGKILL = 9
-_LAST_WORDS_S = 5.0  # read at once, but where a process that the library began still holds the pipe
+_LAST_WORDS_S = 5.0  # read at once, but where a process that a library began outlives it
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +58,7 @@ def model_asked(config: NarrativeConfig) -> Iterator[Callable[[Sequence[str]], s
     check_folder(config.model or "")
     pipe = subprocess.PIPE
     options = {"text": True, "encoding": "utf-8", "errors": "replace", "env": _environment()}
+    options |= {"start_new_session": True}  # a group of its own, to be ended with all that it begins
     try:
         child = subprocess.Popen(_CHILD, stdin=pipe, stdout=pipe, stderr=pipe, **options)
     except OSError as error:
@@ -68,10 +69,27 @@ def model_asked(config: NarrativeConfig) -> Iterator[Callable[[Sequence[str]], s
     try:
         yield talk.ask
     finally:
+        _kill(child)
+        # A thread: to close a pipe that is read waits for those who hold it, such as what left the group.
+        closing = threading.Thread(target=_close, args=(child, listener), daemon=True)
+        closing.start()
+        closing.join(_LAST_WORDS_S)
+
+
+def _close(child: "subprocess.Popen[str]", listener: threading.Thread) -> None:
+    """Wait for the last words, close the pipes and wait for the end."""
+    listener.join()
+    with suppress(BrokenPipeError), child:
+        pass
+
+
+def _kill(child: "subprocess.Popen[str]") -> None:
+    """Kill a child and, but on Windows, what it has begun, which may hold its pipes."""
+    if sys.platform == "win32":
         child.kill()
-        listener.join(_LAST_WORDS_S)
-        with suppress(BrokenPipeError), child:  # closes its pipes and waits for its end
-            pass
+        return
+    with suppress(OSError):  # all have ended
+        os.killpg(child.pid, _SIGKILL)
 
 
 def _environment() -> dict[str, str]:
