@@ -18,6 +18,7 @@ from histome.classes import CELL_CLASSES
 from histome.errors import MppError, SlideError, UsageError
 from histome.models import registry
 from histome.phantom.draw import paint_field
+from histome.phenotype import features, patch
 from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image, see_file
 from histome.slide.plain import array_slide
 
@@ -105,6 +106,21 @@ def test_nuclei_without_a_class_are_told(tmp_path: Path) -> None:
     assert seen.document["notes"][0] == "2 nuclei without a class in cls_mask: left out of all numbers."
     assert (seen.left_out.x.tolist(), seen.left_out.code.tolist()) == ([1.5, 21.5], [0, 0])
     assert seen.size_px == (300, 300)
+
+
+def test_nuclei_are_made_of_masks_once(masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, all_cells = [], features.all_cells_of_masks
+
+    def counted(*given: np.ndarray) -> tuple[features.PatchCells, features.PatchCells]:
+        made.append(all_cells(*given))
+        return made[-1]
+
+    for module in (features, patch):
+        monkeypatch.setattr(module, "all_cells_of_masks", counted)
+    seen = see_file(masks, mpp=0.25)
+    assert seen.document["raw_data"]["total_cell_count"] == 20
+    assert (seen.cells, seen.left_out) == made[0]
+    assert len(made) == 1
 
 
 def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:

@@ -96,9 +96,11 @@ def patch_features(
     >>> raw["mean_spatial_entropy"], raw["undefined"]["mean_spatial_entropy"]
     (None, 'there are fewer than 6 cells')
     """
-    cells = cells_of_masks(inst_mask, cls_mask)
-    if not len(cells.code):
-        _check_empty(np.asarray(inst_mask), np.asarray(cls_mask))
+    return measure_px(cells_of_masks(inst_mask, cls_mask), mpp=mpp, compatible=compatible)
+
+
+def measure_px(cells: PatchCells, *, mpp: float | None, compatible: bool) -> dict[str, Any]:
+    """Return the `raw_data` of cells in px; arguments and errors as of `patch_features`."""
     if mpp is not None:
         check_coordinates_mpp(mpp)
     if mpp is None or compatible:
@@ -138,6 +140,8 @@ def all_cells_of_masks(inst_mask: ArrayLike, cls_mask: ArrayLike) -> tuple[Patch
     # The center of pixel (0, 0) is (0.5, 0.5).
     x, y = (np.bincount(cell, weights=at + 0.5, minlength=len(ids)) / area for at in (columns, rows))
     typed = votes[:, 1:].sum(axis=1) > 0
+    if not typed.any():
+        _check_empty(instances, classes)
     code = np.where(typed, votes[:, 1:].argmax(axis=1) + 1, 0) if len(ids) else np.empty(0, np.int64)
     cells = PatchCells(x, y, area, code)
     return cells.select(typed), cells.select(~typed)

@@ -18,7 +18,7 @@ from histome.geotable import TableLike
 from histome.models.registry import find_model, open_model
 from histome.models.tasks import CELL_TASKS
 from histome.phenotype.axes import PANNUKE_CLASSES, Phenotypes, Unit, phenotypes, phenotypes_of
-from histome.phenotype.features import PatchCells, all_cells_of_masks, in_um, measure_cells, patch_features
+from histome.phenotype.features import PatchCells, all_cells_of_masks, in_um, measure_cells, measure_px
 from histome.phenotype.tokens import interpret
 from histome.qc import assess
 from histome.slide import Slide, open_slide
@@ -96,12 +96,12 @@ def see_file(
             raise UsageError(f"{path}: its masks are the nuclei, {model} would find others; give no model")
         inst_mask, cls_mask = _read_masks(path)
         try:
-            raw_data = patch_features(inst_mask, cls_mask, mpp=mpp, compatible=compatible)
+            cells, left_out = all_cells_of_masks(inst_mask, cls_mask)
+            raw_data = measure_px(cells, mpp=mpp, compatible=compatible)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from error
         unit: Unit = "px" if mpp is None or compatible else "um"
         document = describe(raw_data, unit=unit, mpp=mpp, compatible=compatible, known=known)
-        cells, left_out = all_cells_of_masks(inst_mask, cls_mask)
         told = _left_out(document, len(left_out.code), "without a class in cls_mask")
         return PatchSeen(document | told, cells, left_out, inst_mask.shape[::-1])
     with open_slide(path, mpp=mpp) as slide:
