@@ -119,8 +119,8 @@ def test_nuclei_are_made_of_masks_once(masks: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(module, "all_cells_of_masks", counted)
     seen = see_file(masks, mpp=0.25)
     assert seen.document["raw_data"]["total_cell_count"] == 20
-    assert (seen.cells, seen.left_out) == made[0]
     assert len(made) == 1
+    assert (seen.cells, seen.left_out) == made[0]
 
 
 def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_what_is_wrong_in_facts_is_named(part: dict, said: str) -> None:
 def test_a_line_that_is_no_case_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text('{"reference": "a", "hypothesis": "b"}\n' + line)
-    with pytest.raises(UsageError, match="line 2"):
+    with pytest.raises(UsageError, match=r"line 2 is no case \(.+\); give reference and hypothesis"):
         read_cases(path)
 
 

@@ -5,7 +5,7 @@ BLEU: Papineni et al. 2002 (doi:10.3115/1073083.1073135), by sacrebleu; ROUGE-L:
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ from histome.narrative.verifier import Tally, Verdict, verify
 from histome.validation.agreement import cohen_kappa
 from histome.validation.raters.votes import check_case
 from histome.validation.resampling import Estimate, bootstrap, ratio
+
+# What a line that is none raises in json, in `Facts` and where something is made of it.
+_NO_LINE = (ValueError, KeyError, TypeError, AttributeError, UsageError, RecursionError)
 
 
 class Case(NamedTuple):
@@ -68,27 +71,39 @@ def read_cases(path: str | Path) -> list[Case]:
 
     Raises UsageError, one line, naming the line of the file.
     """
-    path, cases = Path(path), []
+    return read_json_lines(path, _case, thing="case", give="reference and hypothesis")
+
+
+def _case(line: Mapping[str, Any], place: str) -> Case:
+    texts = line["reference"], line["hypothesis"]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("they are no texts")
+    return Case(*texts, line.get("facts"), place)
+
+
+def read_json_lines(
+    path: str | Path, made: Callable[[dict[str, Any], str], Any], *, thing: str, give: str
+) -> list[Any]:
+    """Return what is made of the object of each line of a JSONL file and of its place, in words.
+
+    Raises UsageError, one line, for another file or line; it says of what `thing` and what to `give`.
+    """
+    path, found = Path(path), []
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read; give a JSONL file") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+        raise UsageError(f"{path}: cannot be read; give a JSONL file of {thing}s") from error
+    for place, line in ((f"{path}: line {n}", line) for n, line in enumerate(lines, start=1) if line.strip()):
         try:
-            one = json.loads(line)
-            texts = one["reference"], one["hypothesis"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(f"{path}: line {number} has no reference and hypothesis; give both") from error
-        if not all(isinstance(text, str) for text in texts):
-            raise UsageError(
-                f"{path}: reference and hypothesis of line {number} are no texts; give two texts"
-            )
-        cases.append(Case(*texts, one.get("facts"), f"{path}: line {number}"))
-    if not cases:
-        raise UsageError(f"{path}: there is no case in it")
-    return cases
+            if not isinstance(one := json.loads(line), dict):
+                raise TypeError("no JSON object")
+            found.append(made(one, place))
+        except _NO_LINE as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            raise UsageError(f"{place} is no {thing} ({reason}); give {give}") from error
+    if not found:
+        raise UsageError(f"{path}: there is no {thing} in it")
+    return found
 
 
 def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> NarrativeScores:

@@ -263,11 +263,15 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
         {"prompt": "p", "narrative": "n"},
         {"facts": example(), "narrative": "by a person"},
         {"facts": example()},
+        {"prompt": "p", "narrative": "n", "prompt_id": 1, "narrative_1": "m"},
+        {"facts": example(), "narrative": "n", "prompt_id": 1},
     ]
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
     pairs = read_pairs(path)
     assert pairs[0] == Pair("p", "n")
     assert pairs[1] == Pair(prompt_of(Facts.of_patch(example())), "by a person", Facts.of_patch(example()))
+    assert pairs[3] == pairs[0]  # names that are near one that is there, or not wanted, are the file's own
+    assert pairs[4] == pairs[1]._replace(completion="n")
     assert pairs[2].completion == " ".join(s.text for s in describe_patch(Facts.of_patch(example())))
 
 
@@ -286,6 +290,8 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
         ('{"prompt": "p", "narrative": " "}', 'narrative is " ", no text'),
         ('{"prompt": "p", "narrative": "\\ud800"}', "surrogate"),
         ('{"prompt": "p", "narratve": "n"}', "unknown 'narratve'; did you mean 'narrative'"),
+        (json.dumps({"facts": example(), "narratve": "n"}), "unknown 'narratve'; did you mean 'narrative'"),
+        ('{"prompt": "p", "narrative": "n", "fact": {}}', "unknown 'fact'; did you mean 'facts'"),
     ],
 )
 def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str, said: str) -> None:

@@ -27,12 +27,11 @@ from histome.phenotype.axes import phenotypes
 from histome.phenotype.patch import describe
 from histome.phenotype.tiles import tile_phenotypes
 from histome.store.profile import load_profile
+from histome.validation.narrative import read_json_lines
 
 _TILE_UM = 250.0
 _NAMES = ("prompt", "facts", "narrative")
 _SHOWN = 40
-# What a line that is no pair raises in json, in `Facts` and here.
-_NO_PAIR = (ValueError, KeyError, TypeError, AttributeError, UsageError, RecursionError)
 _PLACE = {
     "x_um",
     "y_um",
@@ -73,33 +72,17 @@ def read_pairs(path: str | Path) -> list[Pair]:
     taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file where
     a text is none (null, a number, nothing but spaces) or a name is misspelled.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read; give a JSONL file of pairs") from error
-    pairs = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                pairs.append(_pair(json.loads(line)))
-            except _NO_PAIR as error:
-                reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-                raise UsageError(
-                    f"{path}: line {number} is no pair ({reason}); give prompt and narrative, or facts"
-                ) from error
-    if not pairs:
-        raise UsageError(f"{path}: there is no pair in it")
-    return pairs
+    give = "prompt and narrative, or facts"
+    return read_json_lines(path, lambda line, _: _pair(line), thing="pair", give=give)
 
 
-def _pair(line: Any) -> Pair:
-    if not isinstance(line, dict):
-        raise TypeError("no JSON object")
+def _pair(line: Mapping[str, Any]) -> Pair:
+    bare = line.get("facts") is None
+    missing = [name for name in _NAMES if name not in line and (bare or name != "prompt")]
     for name in line.keys() - _NAMES:
-        if near := get_close_matches(name, _NAMES, n=1):
+        if near := get_close_matches(name, missing, n=1):
             raise ValueError(f"unknown {name!r}; did you mean {near[0]!r}?")
-    if line.get("facts") is None:
+    if bare:
         return Pair(_text(line, "prompt"), _text(line, "narrative"))
     facts = Facts.from_json(line["facts"])
     if line.get("narrative") is None:
