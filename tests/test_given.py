@@ -13,7 +13,10 @@ from helpers.cli import Cli
 from helpers.phantoms import small_phantom
 from helpers.tiny_models import dark_detector, segmenter_model
 
+from histome import profile
 from histome.cli.profile import summary
+from histome.config import Config
+from histome.errors import UsageError
 from histome.store.profile import load_profile
 
 FAMILIES = ["total-area", "qc-areas", "tissue-areas", "all-cells", "cells-per-class", "nuclei-per-class"]
@@ -213,3 +216,21 @@ def test_a_wrong_file_is_one_line_and_leaves_nothing(
     assert told in err
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("choice", ["include", "exclude"])
+def test_a_choice_in_settings_needs_a_file_which_the_line_may_name(
+    cli: Cli, room: Path, tmp_path: Path, choice: str
+) -> None:
+    config, out = tmp_path / "choice.toml", tmp_path / "out"
+    config.write_text((room / "settings.toml").read_text() + f'[roi]\n{choice} = ["A"]\n')
+    (tmp_path / "manifest.csv").write_text(f"slide,path\nph,{room / 'ph.tif'}\n")
+    words = ("--config", config, "-o", out)
+    for command in (["profile", room / "ph.tif"], ["cohort", "run", tmp_path / "manifest.csv"]):
+        cli.fails(*command, *words, code=2, word=f"[roi] {choice} needs file")
+        assert not out.exists()
+    with pytest.raises(UsageError, match="needs --roi FILE"):
+        profile(room / "ph.tif", out, config=Config.from_toml(config))
+    assert cli("profile", room / "ph.tif", *words, "--roi", room / "roi.geojson", "--stages", "qc")[0] == 0
+    measured = {"include": ["A"], "exclude": ["B"]}[choice]
+    assert [region["name"] for region in load_profile(out / "ph").run["roi"]["regions"]] == measured

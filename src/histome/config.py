@@ -151,6 +151,12 @@ class RoiConfig(Settings):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
+    def check(self) -> None:
+        """Raise UsageError where regions are chosen of no file; options may still add one to a settings file."""
+        chosen = [name for name in ("include", "exclude") if getattr(self, name)]
+        if chosen and self.file is None:
+            raise UsageError(f"--roi-{chosen[0]} needs --roi FILE; in settings, [roi] {chosen[0]} needs file")
+
 
 class QcConfig(Settings):
     """Quality control.

@@ -332,6 +332,7 @@ class _Work:
 def _settings(config: Config | None, allow_estimated_mpp: bool) -> Config:
     """Return the settings; what the call allows is allowed."""
     config = config or Config()
+    config.roi.check()
     slide = config.slide.updated(allow_estimated_mpp=True)
     return config.updated(slide=slide) if allow_estimated_mpp else config
 

@@ -144,6 +144,8 @@ def test_sixteen_bits_are_one_line(cli: Cli, tmp_path: Path, settings: Path) -> 
         (["profile", "a.svs", "-o", "out", "--organ", "kidny"], "did you mean kidney"),
         (["profile", "a.svs", "-o", "out", "--site", "somewhere"], "'primary' or 'metastasis'"),
         (["profile", "a.svs", "-o", "out", "--specimen", "smear"], "cytology"),
+        (["profile", "a.svs", "b.svs", "-o", "out", "--roi-include", "Tumor"], "include needs --roi FILE"),
+        (["profile", "a.svs", "-o", "out", "--roi-exclude", "Fold"], "--roi-exclude needs --roi FILE"),
         (["models"], "command"),
         (["models", "show"], "name"),
         (["metrics", "explain", "CELL_COUNT"], "CELL_COUNT"),

@@ -38,12 +38,14 @@ def profile_slides(
     """Profile slides one after the other and yield how each ended; one that fails does not end the others.
 
     `options` are those of `profile`; `watch` makes the progress of one slide. Raises UsageError where two
-    slides would share a folder, or regions of interest or nuclei.
+    slides would share a folder, or regions of interest or nuclei, and where regions are chosen of no file.
     """
     paths = [Path(path) for path in slide_paths]
+    config = options.get("config") or Config()
     _refuse_shared_folders(paths)
-    if len(paths) > 1 and options.get("config") is not None:
-        _refuse_shared_files(options["config"])
+    config.roi.check()
+    if len(paths) > 1:
+        _refuse_shared_files(config)
     for path in paths:
         progress = watch(path) if watch else None
         try:

@@ -99,6 +99,7 @@ def run_cohort(
         It cannot be written; what the options name is wrong or not there.
     """
     out, options = Path(out).absolute(), options or CohortOptions()
+    options.config.roi.check()
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with FolderLock(out):
