@@ -152,7 +152,7 @@ class RoiConfig(Settings):
     exclude: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise UsageError where regions are chosen of no file; options may still add one to a settings file."""
+        """Raise UsageError where regions are chosen of no file: it may be named apart from the choice."""
         chosen = [name for name in ("include", "exclude") if getattr(self, name)]
         if chosen and self.file is None:
             raise UsageError(f"--roi-{chosen[0]} needs --roi FILE; in settings, [roi] {chosen[0]} needs file")

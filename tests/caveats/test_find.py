@@ -80,6 +80,7 @@ CASES: list[tuple[dict[str, Any], dict[str, object], str]] = [
     ({"slide": {"mpp": {**MPP, "notes": ["pixels are 0.25 x 0.3 um"]}}}, {}, "RESOLUTION_NOTE"),
     ({"slide": {"broken_tiles": {"count": 3}}}, {}, "BROKEN_TILES"),
     ({"slide": {"notes": ["palette colors were converted to RGB"]}}, {}, "FILE_NOTE"),
+    ({"slide": {"pages": 3}}, {}, "PAGES_NOT_READ"),
     ({"stages": {"cells": {"warnings": ["no GPU; running on the CPU"]}}}, {}, "RUN_NOTE"),
     ({"roi": {**ROI, "not_measured": []}}, {}, "REGIONS_OF_INTEREST"),
     ({"roi": {**ROI, "not_measured": ["off, which lies off the slide"]}}, {}, "REGIONS_NOT_MEASURED"),

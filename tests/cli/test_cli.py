@@ -533,3 +533,21 @@ def test_bars_say_which_of_the_slides_it_is(monkeypatch: pytest.MonkeyPatch) -> 
             for name in ("a.svs", "b.svs")[:slides]:
                 watch(Path(name))("qc", 0, 0)
     assert told == ["a.svs: qc", "a.svs (slide 1 of 2): qc", "b.svs (slide 2 of 2): qc"]
+
+
+def test_what_is_not_read_of_a_stack_is_told_everywhere(cli: Cli, tmp_path: Path, settings: Path) -> None:
+    pixels = np.full((256, 256, 3), (200, 120, 180), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "stack.tif") as writer:
+        for _ in range(3):
+            writer.write(pixels, photometric="rgb", metadata=None)
+    told = "1 of 3 pages is read"
+    assert told in cli("info", tmp_path / "stack.tif", "--mpp", 0.5)[1]
+    assert told in json.loads(cli("info", tmp_path / "stack.tif", "--mpp", 0.5, "--json")[1])["notes"][0]
+    words = ("--mpp", 0.5, "--config", settings, "--stages", "qc", "-o", tmp_path / "out")
+    code, out, err = cli("profile", tmp_path / "stack.tif", *words)
+    assert code == 0
+    assert f"warning: stack.tif: PAGES_NOT_READ: One page of the file was read. {told}" in err
+    assert "PAGES_NOT_READ" in out
+    run = load_profile(tmp_path / "out" / "stack").run
+    assert run["slide"]["pages"] == 3
+    assert any(told in warning["text"] for warning in run["warnings"])

@@ -23,6 +23,7 @@ class ArrayReader:
 
     format = "array"
     notes = ()
+    pages = 1
     properties = {}  # noqa: RUF012
     mpp_hints = MppHints()
     layout = b""

@@ -41,7 +41,9 @@ class FakeSlide:
         self.path = Path(path)
         self.mpp = Mpp(0.5, 0.5, "given")
         self.size_px = (1000, 800)
-        self.reader = SimpleNamespace(format="fake", properties={"vendor": "none"}, notes=("a note",))
+        self.reader = SimpleNamespace(
+            format="fake", properties={"vendor": "none"}, notes=("a note",), pages=1
+        )
         self.broken = SimpleNamespace(boxes=tuple(boxes))
         self._content = content
 

@@ -294,3 +294,41 @@ def test_closed_without_a_warning_when_forgotten(tmp_path: Path) -> None:
     assert slide.size_px == (64, 64)
     del slide
     gc.collect()
+
+
+def stack(path: Path, *, pages: int, tiled: bool, more: list[dict[str, object]] | None = None) -> Path:
+    """Write equal pages, and `more` of the same size or less that are no pages of a stack."""
+    options = {"photometric": "rgb", "metadata": None, "tile": (32, 32) if tiled else None}
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(pages):
+            writer.write(np.full((64, 64, 3), 40 * number, np.uint8), **options)
+        for each in more or []:
+            writer.write(**{"data": np.zeros((64, 64, 3), np.uint8), **options, **each})
+    return path
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_further_pages_of_a_stack_are_told(tmp_path: Path, tiled: bool) -> None:
+    for pages in (2, 3):
+        with open_slide(stack(tmp_path / "x.tif", pages=pages, tiled=tiled), mpp=0.5) as slide:
+            assert slide.reader.pages == pages
+            assert [note.split(",")[0] for note in slide.notes] == [f"1 of {pages} pages is read"]
+            assert slide.read(0, 0, size=(64, 64)).max() == 0  # the first
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_levels_thumbnails_labels_and_masks_are_no_stack(tmp_path: Path, tiled: bool) -> None:
+    smaller = {"data": np.zeros((32, 32, 3), np.uint8)}
+    other = {"tile": None if tiled else (32, 32)}
+    label, macro = {"subfiletype": 1}, {"subfiletype": 9}
+    mask = {"data": np.zeros((64, 64), np.uint8).astype(bool), "subfiletype": 4, "photometric": "mask"}
+    gray = {"data": np.zeros((64, 64), np.uint8), "photometric": "minisblack"}
+    more = [smaller, smaller, other, label, macro, mask, gray]
+    with open_slide(stack(tmp_path / "x.tif", pages=1, tiled=tiled, more=more), mpp=0.5) as slide:
+        assert (slide.reader.pages, slide.notes) == (1, ())
+
+
+@pytest.mark.parametrize("name", [*REAL, "HE_example_0.5mpp.tif", "colon_section.tif"])
+def test_real_slides_are_no_stacks(data_dir, name: str) -> None:
+    with open_slide(data_dir(f"slides/{name}"), mpp=0.5) as slide:
+        assert slide.reader.pages == 1

@@ -68,6 +68,12 @@ CODES: dict[str, Code] = {
         ("tiles", "tissue_share"),
     ),
     "FILE_NOTE": Code("note", "About the file", "Colors were converted while the file was read.", ()),
+    "PAGES_NOT_READ": Code(
+        "caution",
+        "One page of the file was read",
+        "A TIFF has further pages of the same size and kind, as of a stack; the first was measured.",
+        ("pages",),
+    ),
     "RUN_NOTE": Code("caution", "From the run", "What a stage had to tell while it ran.", ("stage",)),
     "REGIONS_OF_INTEREST": Code(
         "note",

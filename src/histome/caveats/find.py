@@ -11,6 +11,7 @@ from histome.models.card import Card
 from histome.models.label_support import card_support, support_texts, weakly_supported
 from histome.models.tasks import CELL_TASKS
 from histome.slide.broken import broken_tiles_line
+from histome.slide.reader import pages_line
 from histome.store.caveat import Caveat
 
 # With fewer carcinoma cells than this their place says nothing.
@@ -150,6 +151,8 @@ def _file(observed: Observed) -> Iterator[Caveat]:
         share = broken.get("tissue_share")
         yield caveat("BROKEN_TILES", f"{broken_tiles_line(tiles, share)}.", tiles=tiles, tissue_share=share)
     yield from (caveat("FILE_NOTE", f"{note}.") for note in slide.get("notes", ()))
+    if (pages := slide.get("pages", 1)) > 1:
+        yield caveat("PAGES_NOT_READ", f"{pages_line(pages)}.", pages=pages)
     for name, stage in observed.part("stages").items():
         yield from (caveat("RUN_NOTE", line, stage=name) for line in stage.get("warnings", ()))
 

@@ -35,6 +35,7 @@ class OpenSlideReader:
         self._handle = _open(path)
         self.broken = BrokenTiles()
         self.notes: tuple[str, ...] = ()
+        self.pages = 1
         raw = dict(self._handle.properties)
         self.format = raw.get("openslide.vendor", "unknown")
         self.properties = allowed(raw)

@@ -56,6 +56,7 @@ class PlainReader:
         format: str,
         hints: MppHints,
         notes: tuple[str, ...] = (),
+        pages: int = 1,
     ) -> None:
         """Take what decodes the image, without doing it; raises SlideError for an empty image."""
         width, height = size_px
@@ -70,6 +71,7 @@ class PlainReader:
         self.layout = b""
         self.broken = BrokenTiles()
         self.notes = notes
+        self.pages = pages
 
     def read(self, level: int, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
         """Return (h, w, 3) RGB from (x, y), white outside; `level` is 0.

@@ -50,11 +50,13 @@ class Level(NamedTuple):
 class Reader(Protocol):
     """Pixels of one file. `read` is thread-safe, white outside the image and where a tile is broken.
 
-    `layout` says where its tiles lie and how long they are, as bytes; empty where that is not known.
+    `layout` says where its tiles lie and how long they are, as bytes; empty where that is not known. `pages`
+    are the file's images of the size and kind of the one that is read, itself included.
     """
 
     format: str
     layout: bytes
+    pages: int
     levels: tuple[Level, ...]
     mpp_hints: MppHints
     broken: BrokenTiles
@@ -83,6 +85,11 @@ def check_levels(path: Path, levels: tuple[Level, ...]) -> tuple[Level, ...]:
                 f"{path.name} claims {level.width} x {level.height} px; it is damaged or no slide."
             )
     return levels
+
+
+def pages_line(pages: int) -> str:
+    """Return in words that of so many pages one is read."""
+    return f"1 of {pages} pages is read, the first; to measure the others save each as a file of its own"
 
 
 class Slide:
@@ -121,8 +128,9 @@ class Slide:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the results should know: converted colors, an estimated or oblong pixel size."""
-        return (*self.reader.notes, *self.mpp.notes)
+        """What a reader of the results should know: converted colors, unread pages, an odd pixel size."""
+        unread = [pages_line(self.reader.pages)] if self.reader.pages > 1 else []
+        return (*self.reader.notes, *unread, *self.mpp.notes)
 
     @property
     def extent_um(self) -> tuple[float, float]:

@@ -34,6 +34,7 @@ class _NoPixels:
         self.format: str = facts["format"]
         self.properties: Mapping[str, str] = facts["properties"]
         self.notes = tuple(facts["notes"])
+        self.pages: int = facts.get("pages", 1)
         self.mpp_hints: Any = None
         self.broken = BrokenTiles()
         self._path = path

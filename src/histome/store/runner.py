@@ -356,6 +356,7 @@ def _slide_facts(slide: "Slide", before: Mapping[str, Any]) -> dict[str, Any]:
             "notes": list(slide.mpp.notes),
         },
         "notes": list(slide.reader.notes),
+        "pages": slide.reader.pages,
         "properties": dict(slide.reader.properties),
     }
 

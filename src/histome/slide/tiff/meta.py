@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from tifffile import TiffFile, TiffPage
+from tifffile import FILETYPE, TiffFile, TiffPage
 
 from histome.slide.mpp import MppHints, PixelSize, resolution_um
 from histome.slide.reader import Level
@@ -25,6 +25,15 @@ def pyramid_pages(tiff: TiffFile) -> list[TiffPage]:
         if isinstance(page, TiffPage) and _is_level_of(first, chosen[-1], page):
             chosen.append(page)
     return chosen
+
+
+def equal_pages(tiff: TiffFile) -> int:
+    """Return how many pages have the first one's size and kind, itself included: those of a stack.
+
+    Levels, thumbnails, labels and masks are none: smaller, marked so, of other colors or not tiled alike.
+    """
+    first, others = tiff.pages.first, tiff.pages[1:]
+    return 1 + sum(isinstance(page, TiffPage) and _kind(page) == _kind(first) for page in others)
 
 
 def levels(pages: list[TiffPage]) -> Iterator[Level]:
@@ -49,6 +58,11 @@ def read(tiff: TiffFile, vendor: str) -> tuple[dict[str, str], MppHints]:
         return raw, MppHints(own=_imagej(page))
     standard, power = _ome(tiff.ome_metadata or "")
     return raw, MppHints(standard=standard, resolution=resolution, objective_power=power)
+
+
+def _kind(page: TiffPage) -> tuple[object, ...]:
+    is_less = bool(page.subfiletype & FILETYPE.REDUCEDIMAGE)  # so labels and macro images are marked, too
+    return page.shape, page.dtype, page.photometric, page.is_tiled, is_less
 
 
 def _is_level_of(first: TiffPage, last: TiffPage, page: TiffPage) -> bool:

@@ -60,8 +60,8 @@ def _plain(path: Path, tiff: TiffFile, page: TiffPage, vendor: str) -> PlainRead
     check_page(path, page)
     check_whole(path, [page])
     pixels = partial(_load, path, Pieces.of(page), (size[1], size[0], page.samplesperpixel))
-    hints = meta.read(tiff, vendor)[1]
-    return PlainReader(path, size, pixels, format=vendor, hints=hints, notes=notes_of(page))
+    hints, pages = meta.read(tiff, vendor)[1], meta.equal_pages(tiff)
+    return PlainReader(path, size, pixels, format=vendor, hints=hints, notes=notes_of(page), pages=pages)
 
 
 def _load(path: Path, strips: Pieces, shape: tuple[int, int, int]) -> Crop:

@@ -47,6 +47,7 @@ class TiffReader:
         self.properties = allowed({"openslide.vendor": vendor, **raw})
         self.broken = BrokenTiles()
         self.notes = notes_of(pages[0])
+        self.pages = meta.equal_pages(tiff)
         self._file = SourceFile(path)
         self.close = self._file.close
         self._needs_end = False
