@@ -551,3 +551,13 @@ def test_what_is_not_read_of_a_stack_is_told_everywhere(cli: Cli, tmp_path: Path
     run = load_profile(tmp_path / "out" / "stack").run
     assert run["slide"]["pages"] == 3
     assert any(told in warning["text"] for warning in run["warnings"])
+
+
+@pytest.mark.parametrize("address", ["https://example.com/a.svs", "s3://bucket/folder/a.svs?versionId=1"])
+def test_an_address_is_told_as_it_was_given_with_what_reads_it(
+    cli: Cli, tmp_path: Path, address: str
+) -> None:
+    told = f"{address} is an address, which `cohort run` alone reads: download it first"
+    cli.fails("info", address, code=1, word=told)
+    cli.fails("profile", address, "-o", tmp_path / "out", code=1, word=told)
+    assert not (tmp_path / "out").exists()

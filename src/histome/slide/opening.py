@@ -1,5 +1,6 @@
 """Open a slide: which reader takes a file is decided by its first bytes."""
 
+import re
 from pathlib import Path
 
 from histome.errors import HistomeError, SlideError
@@ -14,6 +15,8 @@ from histome.slide.tiff import check_directories, open_tiff
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # OpenSlide's formats whose tiles lie in plain TIFF order: read here, several times faster.
 OWN_TIFF_VENDORS = (None, "aperio", "generic-tiff")
+# https, s3, gs, ...: as a path an address has one slash of its two. Drives of Windows have one letter.
+_ADDRESS = re.compile(r"(?!file:)([A-Za-z][A-Za-z0-9+.-]+):/+(.+)")
 
 
 def open_slide(path: Path | str, *, mpp: float | None = None, allow_estimated_mpp: bool = False) -> Slide:
@@ -72,6 +75,10 @@ def _reader(path: Path) -> Reader:
 
 def _head(path: Path) -> bytes:
     if not path.exists():
+        if address := _ADDRESS.fullmatch(path.as_posix()):
+            raise SlideError(
+                f"{address[1]}://{address[2]} is an address, which `cohort run` alone reads: download it first."
+            )
         raise SlideError(f"{path} does not exist.")
     if path.is_dir():
         way_out = conversion(path, b"") or "is a folder, not a slide; name a file in it"
