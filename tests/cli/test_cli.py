@@ -120,6 +120,17 @@ def test_a_slide_without_tissue_is_refused(
     cli.fails(*words, code=3, word="no valid tissue")
 
 
+def test_of_a_refused_profile_the_reason_is_told_and_no_way_that_leads_there_again(
+    cli: Cli, tmp_path: Path, settings: Path
+) -> None:
+    path, out = white(tmp_path / "white.png"), tmp_path / "out"
+    cli("profile", path, "-o", out, "--mpp", 0.5, "--config", settings)
+    why = "its run was refused: white.png: no valid tissue found; is it an H&E slide?"
+    told = cli.fails("narrative", out / "white", code=1, word=f"no narrative results; {why}\n")
+    told += cli.fails("export", out / "white", "--to", "csv", code=1, word=f"no cells results; {why}\n")
+    assert "again" not in told
+
+
 def test_sixteen_bits_are_one_line(cli: Cli, tmp_path: Path, settings: Path) -> None:
     path = tmp_path / "deep.tif"
     tifffile.imwrite(path, np.full((64, 64, 3), 65535, np.uint16), photometric="rgb")
@@ -166,10 +177,12 @@ def test_an_unknown_model_is_one_line(cli: Cli) -> None:
 
 
 def test_an_output_below_a_file_is_one_line(cli: Cli, tmp_path: Path, settings: Path) -> None:
-    (tmp_path / "file").touch()
+    file = empty(tmp_path)
     path = white(tmp_path / "field.png")
-    out = tmp_path / "file" / "out"
-    cli.fails("profile", path, "-o", out, "--mpp", 0.5, "--config", settings, code=1, word="Not a directory")
+    for out in (file, file / "out"):
+        words = ("profile", path, "-o", out, "--mpp", 0.5, "--config", settings)
+        cli.fails(*words, code=1, word=f"{file} is a file; name a folder")
+    assert file.read_bytes() == b""
 
 
 def test_a_log_that_cannot_be_written_is_one_line(cli: Cli, tmp_path: Path) -> None:

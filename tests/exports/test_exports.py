@@ -284,6 +284,15 @@ def test_an_export_that_fails_leaves_nothing(kept, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_files_is_not_written_over_a_file(kept, tmp_path):
+    (tmp_path / "he.png").write_bytes(b"mine")
+    for out in (tmp_path / "he.png", tmp_path / "he.png" / "csv"):
+        with pytest.raises(OutputError, match=r"he\.png is a file; name a folder$"):
+            export_profile(kept.path, "csv", out)
+    assert (tmp_path / "he.png").read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["he.png"]
+
+
 def test_damaged_cells_are_not_exported(tmp_path):
     profile = keep_profile(tmp_path / "drawn")
     with (profile.path / "cells" / "cells.parquet").open("ab") as file:

@@ -17,6 +17,10 @@ def writing(path: Path) -> Iterator[None]:
     """Turn an OSError of the block into OutputError, one line: which folder, what is wrong, what to do."""
     try:
         yield
+    except (NotADirectoryError, FileExistsError) as error:
+        file = next((each for each in (path, *path.parents) if each.is_file()), None)
+        told = f"{file} is a file; name a folder" if file else f"{path}: cannot be written ({error.strerror})"
+        raise OutputError(told) from error
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written ({disk_reason(error)}); make room or permit writing there, or give "

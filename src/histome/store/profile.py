@@ -177,9 +177,10 @@ class Profile:
     def _load(self, stage: str, load: Callable[[Path], T]) -> T:
         folder = self.path / stage
         if not folder.is_dir():
-            raise MissingPartError(
-                f"{self.path}: no {stage} results (its run is {self.run.get('state')}); profile it again"
-            )
+            state, error = self.run.get("state"), self.run.get("error")
+            refused = state == "refused" and error  # it would be again
+            why = f"its run was refused: {error}" if refused else f"its run is {state}; profile it again"
+            raise MissingPartError(f"{self.path}: no {stage} results; {why}")
         if damage := find_damage(folder):
             raise OutputError(f"{folder}: {damage}; profile the slide again")
         return load_part(load, folder)
