@@ -117,8 +117,12 @@ def test_it_is_a_paragraph_in_order(profile: str) -> None:
             {"organ": "liver", "site": "metastasis", "specimen": "biopsy"},
             "Stated by the user: biopsy of a metastasis in the liver.",
         ),
-        ({"organ": "skin"}, "Stated by the user: specimen of the skin."),
-        ({"site": "primary"}, "Stated by the user: specimen of a primary tumor."),
+        ({"organ": "colorectum"}, "Stated by the user: organ colorectum."),
+        ({"organ": "colorectum", "specimen": "biopsy"}, "Stated by the user: biopsy of the colorectum."),
+        ({"organ": "skin", "site": "metastasis"}, "Stated by the user: metastasis in the skin."),
+        ({"site": "primary"}, "Stated by the user: primary tumor."),
+        ({"site": "primary", "specimen": "biopsy"}, "Stated by the user: biopsy of a primary tumor."),
+        ({"specimen": "resection"}, "Stated by the user: resection."),
     ],
 )
 def test_what_was_stated_is_said_and_known(stated: dict[str, str], sentence: str) -> None:
@@ -208,6 +212,14 @@ def test_confidence_is_told_where_there_is_room_for_it() -> None:
     facts = changed("C", CONFIDENCE_MEAN_ALL=0.71)
     assert "The mean confidence of the cell types is 0.710." in told_of(facts)
     assert verify("The mean confidence of the cell types is 0.710.", facts).tally.supported == 1
+
+
+def test_all_that_was_measured_comes_before_the_doubts() -> None:
+    facts = changed("C", CONFIDENCE_MEAN_ALL=0.71, ABSTAINED_FRACTION_ALL=0.3)
+    sentences = describe_slide(replace(facts, stated={"organ": "skin"}))
+    first = ("The section", "Stated by", "The mean confidence", "The model was unsure")
+    assert [one.text.startswith(words) for one, words in zip(sentences, first, strict=False)] == [True] * 4
+    assert [one.topic for one in sentences].count("measured") == 3
 
 
 def told_of(facts: Facts) -> str:

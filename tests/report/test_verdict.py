@@ -41,6 +41,20 @@ def test_a_note_is_never_on_top() -> None:
     assert told_apart([caveat("ORGAN_NOT_STATED", "State it.")])["on_top"] == []
 
 
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        (("ORGAN_NOT_STATED",), "1 note"),
+        (("ORGAN_NOT_STATED", "TYPES_UNDECIDED"), "2 notes"),
+        (("LOW_CONFIDENCE", "ORGAN_NOT_STATED"), "1 note"),
+        ((*TOLD[:4], "SMALL_SAMPLE"), "2 further warnings"),
+        (("LOW_CONFIDENCE", *OF_MODELS), ""),
+    ],
+)
+def test_what_is_folded_is_called_what_it_is(codes: tuple[str, ...], words: str) -> None:
+    assert told_apart([caveat(code, f"{code} here.") for code in codes])["folded"] == words
+
+
 def test_those_of_one_code_are_one() -> None:
     both = [caveat("STAIN_OUTSIDE_TRAINING", f"Of the model {name}.") for name in "ab"]
     (one,) = told_apart(both)["on_top"]
@@ -105,7 +119,7 @@ def test_the_page_begins_with_them(slide: Slide) -> None:
     verdict = text[text.index('class="verdict"') : text.index('class="tiles"')]
     assert "Do not believe" in verdict
     assert verdict.count('<li class="alarm"') + verdict.count('<li class="caution"') == 4
-    folded = verdict.index("2 further warnings")
+    folded = verdict.index("<summary>1 further warning, 1 note</summary>")
     assert verdict.index("MODELS_DISAGREE") < folded < verdict.index("MANY_ABSTAINED")
     assert "MODEL_LIMITS" not in verdict
     assert text.index('id="provenance"') < text.index("MODEL_LIMITS")

@@ -57,9 +57,10 @@ def _stated(facts: Facts) -> Iterator[Sentence]:
     """Yield what the user said of the specimen."""
     if facts.stated:
         specimen, site, organ = (facts.stated.get(name) for name in ("specimen", "site", "organ"))
-        of = {"primary": " of a primary tumor", "metastasis": " of a metastasis"}.get(str(site), "")
-        place = f" {'in' if of else 'of'} the {organ}" if organ else ""
-        text = f"Stated by the user: {specimen or 'specimen'}{of}{place}."
+        tumor = {"primary": "primary tumor", "metastasis": "metastasis"}.get(str(site))
+        what = " of a ".join(filter(None, (specimen, tumor)))
+        place = f" {'in' if tumor else 'of'} the {organ}" if organ else ""
+        text = f"Stated by the user: {what}{place}." if what else f"Stated by the user: organ {organ}."
         yield Sentence(
             text, tuple(Source(f"stated: {name}", value) for name, value in facts.stated.items()), "measured"
         )

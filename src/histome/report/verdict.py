@@ -85,17 +85,22 @@ def doubts(warnings: Sequence[Caveat]) -> list[Doubt]:
     return list(found.values())[:MOST_ON_TOP]
 
 
-def told_apart(warnings: Sequence[Caveat]) -> dict[str, list[Caveat]]:
+def told_apart(warnings: Sequence[Caveat]) -> dict[str, Any]:
     """Return the warnings as the page tells them: on top, further ones, and those of the models.
 
-    The gravest three are on top, never a note. Those of one code are one warning.
+    The gravest three are on top, never a note. Those of one code are one warning. `folded` are the further
+    ones in words, warnings and notes apart.
     """
     warnings = [warning._replace(text=in_signs(warning.text)) for warning in warnings]
     of_slide = _merged([warning for warning in warnings if warning.code not in OF_MODELS])
     top = [warning for warning in of_slide if warning.severity != "note"][:MOST_ON_TOP]
+    further = [warning for warning in of_slide if warning not in top]
+    notes = sum(warning.severity == "note" for warning in further)
+    counts = {"further warning": len(further) - notes, "note": notes}
     return {
         "on_top": top,
-        "further": [warning for warning in of_slide if warning not in top],
+        "further": further,
+        "folded": ", ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n),
         "of_models": [warning for warning in warnings if warning.code in OF_MODELS],
     }
 

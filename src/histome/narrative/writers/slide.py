@@ -61,9 +61,10 @@ def _measured(facts: Facts) -> Iterator[Sentence]:
     """Yield what was measured, what was stated, and what is doubtful."""
     many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
     yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
-    yield from statements(facts)
+    told = [*statements(facts)]
     if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL and not untrusted(facts.get):
-        yield from _confidence(facts)
+        told += _confidence(facts)
+    yield from sorted(told, key=lambda one: one.topic == "uncertain")
 
 
 def _confidence(facts: Facts) -> Iterator[Sentence]:
