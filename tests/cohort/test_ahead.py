@@ -40,3 +40,20 @@ def test_slides_that_are_done_are_looked_through_by_all_workers(
     ahead = look_ahead(draw_stubs(tmp_path / "slides", *["ok"] * 8), tmp_path)
     assert (ahead.slides, ahead.hours, ahead.workers) == (0, 0.0, 4)
     assert ahead.line().startswith("every slide has a profile")
+
+
+@pytest.mark.parametrize(
+    ("areas", "workers", "measured_s", "told"),
+    [
+        # docs/performance.md: CPU-seconds of one core, seconds of two idle ones.
+        (Areas(2.36, 2.36), 1, 13.06, "about 10 seconds and"),
+        (Areas(101.5, 40.4), 2, 76.9, "about 90 seconds and"),
+        (Areas(1015.0, 404.0), 2, 1000.0, "about 14 minutes and"),
+    ],
+)
+def test_a_guess_is_told_as_closely_as_it_holds(
+    areas: Areas, workers: int, measured_s: float, told: str
+) -> None:
+    cost = cost_of(areas, workers)
+    assert 0.5 <= 60 * cost.minutes / measured_s <= 2.0
+    assert cost.line().startswith(told)

@@ -47,10 +47,11 @@ class Cost(NamedTuple):
 
     def line(self) -> str:
         """Return it in words."""
-        minutes = f"{self.minutes:.0f} minutes" if self.minutes >= 1.5 else "a minute"
+        seconds = f"{10 * max(1, round(6 * self.minutes))} seconds"
+        time = f"{self.minutes:.0f} minutes" if self.minutes >= 2 else seconds
         many = "threads" if self.workers > 1 else "thread"
         return (
-            f"about {minutes} and {self.memory_gb:.1f} GB with {self.workers} {many}, for "
+            f"about {time} and {self.memory_gb:.1f} GB with {self.workers} {many}, for "
             f"{self.tissue_mm2:.3g} mm2 of tissue"
         )
 
