@@ -139,8 +139,7 @@ class RoiConfig(Settings):
     Attributes
     ----------
     file : str or None
-        GeoJSON (QuPath), GeoParquet, or XML (Aperio, ASAP), in px of level 0; or a folder with a file a
-        slide, each called like it.
+        GeoJSON (QuPath), GeoParquet, XML (Aperio, ASAP), px of level 0; or a folder of one for each slide.
     include : tuple of str
         Names or classes of regions, or globs; empty for all that are not left out.
     exclude : tuple of str
@@ -366,8 +365,7 @@ class WarningsConfig(Settings):
     few_cells : int
         Number of cells under which `SMALL_SAMPLE` is told.
     high_unfamiliar_percent : float, %
-        Share of the cells in surroundings unlike any that the model learned from, over which
-        `TYPES_UNFAMILIAR` is told.
+        Share of the cells in surroundings unlike all in training, over which `TYPES_UNFAMILIAR` is told.
     """
 
     low_valid_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 80.0

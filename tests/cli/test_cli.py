@@ -570,7 +570,7 @@ def test_what_is_not_read_of_a_stack_is_told_everywhere(cli: Cli, tmp_path: Path
 def test_an_address_is_told_as_it_was_given_with_what_reads_it(
     cli: Cli, tmp_path: Path, address: str
 ) -> None:
-    told = f"{address} is an address, which `cohort run` alone reads: download it first"
+    told = f"{address} is an address, which only `cohort run` reads: download it"
     cli.fails("info", address, code=1, word=told)
     cli.fails("profile", address, "-o", tmp_path / "out", code=1, word=told)
     assert not (tmp_path / "out").exists()

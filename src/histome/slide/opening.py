@@ -77,7 +77,7 @@ def _head(path: Path) -> bytes:
     if not path.exists():
         if address := _ADDRESS.fullmatch(path.as_posix()):
             raise SlideError(
-                f"{address[1]}://{address[2]} is an address, which `cohort run` alone reads: download it first."
+                f"{address[1]}://{address[2]} is an address, which only `cohort run` reads: download it."
             )
         raise SlideError(f"{path} does not exist.")
     if path.is_dir():
