@@ -490,7 +490,7 @@ with fakes.make_run(Path(sys.argv[1])) as run:
 
 def test_an_output_that_cannot_be_a_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(OutputError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="file is a file; name a folder") as caught:
         run_texts(tmp_path / "file" / "p")
     assert "\n" not in str(caught.value)
 
