@@ -14,7 +14,9 @@ import zarr
 from helpers.cells import cell_table
 from helpers.cli import Cli
 from helpers.kept_profiles import MPP, keep_profile
+from helpers.profiles import table_of
 
+from histome.caveats.enough import EnoughTable
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.colors import TISSUE_COLORS, rgb
 from histome.errors import OutputError, UsageError
@@ -196,6 +198,35 @@ def test_the_thirty_numbers_have_n_interval_and_definition(kept, tmp_path):
     assert found["CELL_DENSITY_LYMPHOCYTE_STROMA"]["Unit"] == "cells/mm2"
 
 
+def test_the_workbook_withholds_what_the_report_withholds(kept, tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    few = {
+        "IMMUNE_INFLAMED_SHARE": (5 / 6, 6),
+        "CELL_DENSITY_LYMPHOCYTE_CARCINOMA": (0.0, 0),
+        "ABSOLUTE_AREA_CARCINOMA": (180_000.0, 9),
+        "CELL_N_TOTAL": (3.0, 3),
+    }
+    monkeypatch.setitem(kept.__dict__, "metrics", table_of(few))
+    book = openpyxl.load_workbook(export_profile(kept, "xlsx", tmp_path / "core.xlsx"))
+    head, *rows = list(book["Numbers"].values)
+    found = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    report = EnoughTable(kept.metrics)
+    assert found["IMMUNE_INFLAMED_SHARE"]["No value because"] == "needs 10 tiles, has 6"
+    for name in ("IMMUNE_INFLAMED_SHARE", "CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "CELL_N_TOTAL"):
+        row = found[name]
+        assert (row["No value because"] or "") == report.formatted(name).reason
+        assert (row["Value"] is None) == (report.formatted(name).raw is None)
+        assert row["Value as in metrics.parquet"] == few[name][0]
+    assert found["CELL_N_TOTAL"]["Value"] == 3
+
+
+@pytest.mark.parametrize(("to", "name"), [("xlsx", "x.csv"), ("qupath", "cells.xlsx"), ("anndata", "cells")])
+def test_a_file_of_another_ending_is_refused(kept, tmp_path, to, name):
+    with pytest.raises(UsageError, match=rf"{name}: name a file that ends in \."):
+        export_profile(kept, to, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("unit", ["px", "um"])
 def test_geopandas_joins_cells_with_tissue(kept, unit):
     geopandas = pytest.importorskip("geopandas")
@@ -242,12 +273,13 @@ def test_hostile_names_do_no_harm(kept, tmp_path, name, monkeypatch):
     slide = kept.run["slide"] | {"id": name, "file": name}
     monkeypatch.setitem(kept.__dict__, "run", kept.run | {"slide": slide})
     before = set(tmp_path.parent.iterdir())
-    for to in (*LIGHT, "xlsx"):
-        out = export_profile(kept, to, tmp_path / f"{to}.out")
+    names = {to: f"{to}.out" for to in LIGHT} | {"qupath": "qupath.geojson", "xlsx": "core.xlsx"}
+    for to, file in names.items():
+        out = export_profile(kept, to, tmp_path / file)
         assert out.parent == tmp_path
     assert set(tmp_path.parent.iterdir()) == before
-    assert {path.name for path in tmp_path.iterdir()} == {f"{to}.out" for to in (*LIGHT, "xlsx")}
-    assert json.loads((tmp_path / "qupath.out").read_bytes())["histome"]["slide"] == name
+    assert {path.name for path in tmp_path.iterdir()} == set(names.values())
+    assert json.loads((tmp_path / "qupath.geojson").read_bytes())["histome"]["slide"] == name
     readouts = tmp_path / "atlas.out" / "readout_generation" / "slide_readouts.csv"
     with readouts.open(newline="") as file:
         row = next(csv.DictReader(line for line in file if not line.startswith("#")))
@@ -256,7 +288,7 @@ def test_hostile_names_do_no_harm(kept, tmp_path, name, monkeypatch):
     openpyxl = pytest.importorskip("openpyxl")
     cells = [
         cell
-        for row in openpyxl.load_workbook(BytesIO((tmp_path / "xlsx.out").read_bytes()))["Slide"]
+        for row in openpyxl.load_workbook(BytesIO((tmp_path / "core.xlsx").read_bytes()))["Slide"]
         for cell in row
     ]
     assert all(cell.data_type in ("s", "n") for cell in cells)

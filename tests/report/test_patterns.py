@@ -5,8 +5,8 @@ import re
 import pytest
 from helpers import profiles
 
+from histome.caveats.enough import EnoughTable
 from histome.metrics.axes import BORDER_BANDS_UM, CELL_NAMES
-from histome.report.enough import EnoughTable
 from histome.report.patterns import infiltration, neighbors
 
 

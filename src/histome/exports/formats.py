@@ -14,12 +14,16 @@ FOLDER = "exports"
 
 
 class Export(NamedTuple):
-    """A format: what writes it (module and function here), its default name, what it is for, in words."""
+    """A format: what writes it (module and function here), its default name, what it is for, in words.
+
+    `endings` are those that a file of it may have; empty for a folder.
+    """
 
     module: str
     function: str
     name: str
     about: str
+    endings: tuple[str, ...] = ()
 
     @property
     def write(self) -> Callable[[Profile, Path], None]:
@@ -28,13 +32,18 @@ class Export(NamedTuple):
 
 
 EXPORTS: Mapping[str, Export] = {
-    "qupath": Export("qupath", "write_qupath", "qupath.zip", "QuPath: cells, tissue, quality"),
+    "qupath": Export(
+        *("qupath", "write_qupath", "qupath.zip", "QuPath: cells, tissue, quality"),
+        endings=(".zip", ".geojson", ".json", ".gz"),
+    ),
     "atlas": Export("atlas", "write_atlas", "atlas", "the twelve files of the published readouts"),
-    "anndata": Export("scverse", "write_anndata", "cells.h5ad", "scanpy, squidpy"),
+    "anndata": Export("scverse", "write_anndata", "cells.h5ad", "scanpy, squidpy", (".h5ad",)),
     "spatialdata": Export("scverse", "write_spatialdata", "spatialdata.zarr", "squidpy, napari-spatialdata"),
     "ome-zarr": Export("ome_zarr", "write_ome_zarr", "tissue.ome.zarr", "tissue probabilities, OME-NGFF 0.5"),
     "csv": Export("frames", "write_csv", "csv", "R, Excel: every table, with units"),
-    "xlsx": Export("workbook", "write_workbook", "core.xlsx", "Excel: thirty numbers with intervals"),
+    "xlsx": Export(
+        "workbook", "write_workbook", "core.xlsx", "Excel: thirty numbers with intervals", (".xlsx",)
+    ),
     "geoparquet": Export("frames", "write_geoparquet", "geoparquet", "geopandas, QGIS, DuckDB"),
     "graph": Export(
         "graph", "write_graph", "graph", "networkx, igraph, torch-geometric: who lies beside whom"
@@ -58,12 +67,15 @@ def export_profile(profile: Profile | str | Path, to: str, out: str | Path | Non
     Raises
     ------
     UsageError
-        No such format, or a library of an extra that is not installed.
+        No such format, a file whose ending is none of it, or a library of an extra that is not installed.
     OutputError
         Parts that are missing or damaged, a folder that is there, a disk that takes nothing.
     """
     if to not in EXPORTS:
         raise UsageError(f"no format {to!r}; choose from {', '.join(EXPORTS)}")
+    endings = EXPORTS[to].endings
+    if out is not None and endings and Path(out).suffix.lower() not in endings:
+        raise UsageError(f"{out}: name a file that ends in {', '.join(endings)}")
     opened = profile if isinstance(profile, Profile) else load_profile(profile)
     path = Path(out) if out is not None else opened.path / FOLDER / EXPORTS[to].name
     with writing(path):

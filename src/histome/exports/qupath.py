@@ -64,7 +64,7 @@ def write_features(path: Path, place: Place, notes: list[dict[str, Any]], cells:
     """Write features, then those of the cells of a cells table."""
     head = json.dumps({"type": "FeatureCollection", "histome": place.told()})[:-1] + ', "features": [\n'
     text = [json.dumps(feature, ensure_ascii=False) for feature in notes]
-    pack = _gzip if path.suffix == ".gz" else bytes
+    pack = _gzip if path.suffix.lower() == ".gz" else bytes
     with _opened(path) as file:
         file.write(pack((head + ",\n".join(text)).encode()))
         separator = b",\n" if notes else b""
@@ -78,7 +78,7 @@ def write_features(path: Path, place: Place, notes: list[dict[str, Any]], cells:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing, or the one entry of an archive."""
-    if path.suffix != ".zip":
+    if path.suffix.lower() != ".zip":
         with path.open("wb") as file:
             yield file
         return

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from histome.caveats.enough import EnoughTable
 from histome.errors import UsageError
 from histome.exports.extra import needed
 from histome.exports.place import place_of
 from histome.metrics.catalogue import find_metric
-from histome.metrics.format import MetricTable, MetricValue, format_metric
+from histome.metrics.format import Formatted, MetricValue
 from histome.names import shown
 from histome.store.profile import Profile
 
@@ -41,13 +42,14 @@ _DOUBTS = {"Severity": 12, "Code": 26, "Title": 40, "In this slide": 80}
 def write_workbook(profile: Profile, path: Path) -> None:
     """Write a workbook of three sheets: the numbers, what is doubtful, what was measured how.
 
-    Values are numbers, in mm2 and per mm2 where that reads well; texts that a spreadsheet would take as a
+    Values are numbers, in mm2 and per mm2 where that reads well; what rests on too little has the report's
+    reason instead, and stands as measured in a column of its own. Texts that a spreadsheet would take as a
     formula are kept as texts.
     """
     openpyxl: Any = needed("openpyxl", "exports")
     book = openpyxl.Workbook()
-    metrics = MetricTable(profile.metrics)
-    rows = [_row(metrics[name]) for name in CORE_NUMBERS if name in metrics]
+    metrics = EnoughTable(profile.metrics)
+    rows = [_row(metrics[name], metrics.formatted(name)) for name in CORE_NUMBERS if name in metrics]
     bold = openpyxl.styles.Font(bold=True)
     _fill(book.active, "Numbers", _HEAD, rows, font=bold)
     warnings = [(each.severity, each.code, each.title, each.text) for each in profile.warnings]
@@ -60,11 +62,10 @@ def write_workbook(profile: Profile, path: Path) -> None:
     book.save(path)
 
 
-def _row(metric: MetricValue) -> tuple[Any, ...]:
-    text = format_metric(metric)
+def _row(metric: MetricValue, shown_as: Formatted) -> tuple[Any, ...]:
     factor, unit = _reading(metric)
-    scaled = [None if end is None else end * factor for end in (metric.value, metric.low, metric.high)]
-    reason = None if metric.value is not None else metric.reason
+    ends = [None] * 3 if shown_as.reason else [metric.value, metric.low, metric.high]
+    scaled = [None if end is None else end * factor for end in ends]
     definition = _definition(metric.name)
     return (
         metric.name,
@@ -72,8 +73,8 @@ def _row(metric: MetricValue) -> tuple[Any, ...]:
         unit,
         *scaled[1:],
         metric.n,
-        reason,
-        text.mark,
+        shown_as.reason or None,
+        shown_as.mark,
         definition,
         metric.value,
         metric.unit,

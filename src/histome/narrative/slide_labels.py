@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from histome.caveats import models_disagree
+from histome.caveats.enough import FEWEST_TILES
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.metrics.axes import ZONES
 
@@ -17,7 +18,6 @@ PHENOTYPE_SHARES = {
 _EVEN_RATIO = 1.0
 _CLUSTERED_BELOW, _EVEN_ABOVE = 0.9, 1.1  # Clark-Evans; 1 for a random pattern
 _PURITY = (0.30, 0.60)  # as for patches, arXiv:2606.17702
-FEWEST_TILES = 10  # under this nothing is said of a phenotype
 # Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
 _LEAST_CARCINOMA_SHARE, _FEWEST_CELLS = 0.2, 100
 _MOSTLY_UNFAMILIAR = 0.5

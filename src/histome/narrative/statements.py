@@ -6,10 +6,11 @@ Writers print them, and the verifier knows them to the letter: another wording o
 from collections.abc import Iterator
 
 from histome.caveats import MANY_NOT_COUNTED
+from histome.caveats.enough import FEWEST_TILES
 from histome.metrics.format import format_count
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.sentences import Sentence, Source, listed
-from histome.narrative.slide_labels import FEWEST_TILES, disagree, untrusted
+from histome.narrative.slide_labels import disagree, untrusted
 
 _MUCH_OPEN = 0.2  # share of cells the model abstained from that is worth a sentence; each slide has some
 _LITTLE_VALID_PERCENT = 80.0

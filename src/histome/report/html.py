@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import histome
+from histome.caveats.enough import EnoughTable
 from histome.cells.table import read_cells, read_outlines
 from histome.config import ReportConfig
 from histome.errors import MissingPartError
@@ -28,7 +29,6 @@ from histome.models.tasks import CELL_TASKS
 from histome.render import palette
 from histome.report import tables, verdict
 from histome.report.deep import deep_tiles
-from histome.report.enough import EnoughTable
 from histome.report.held_out import held_out_errors
 from histome.report.narrative import narrative_page
 from histome.report.patterns import infiltration, neighbors

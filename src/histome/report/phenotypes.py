@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from histome.caveats.enough import FEWEST_TILES
 from histome.geotable import TableLike
 from histome.metrics.format import format_cell_number
 from histome.phenotype.axes import Axis, phenotypes
 from histome.phenotype.tiles import tile_phenotypes
 from histome.render.layers import VEIL_ALPHA, png_uri, shrink_map
 from histome.render.scale import scale_codes, scale_layer
-from histome.report.enough import FEWEST_TILES
 from histome.report.pictures import Overview, picture_bar
 from histome.slide.maps import ClassMap
 

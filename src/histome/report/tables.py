@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from histome.caveats.enough import EnoughTable
 from histome.classes import CELL_CLASSES, NUCLEATED_TISSUES
 from histome.errors import UsageError
 from histome.metrics.catalogue import FAMILIES, find_metric
 from histome.metrics.format import Formatted, MetricTable, MetricValue, format_cell_number, format_count
 from histome.render import palette
 from histome.report.charts import Bar, bars, histogram, shade, stacked
-from histome.report.enough import EnoughTable
 from histome.report.reference import ReferenceRanges
 from histome.report.verdict import in_doubt
 from histome.report.views import CellArrays

@@ -213,7 +213,7 @@ def test_a_report_says_where_a_number_lies(ranges):
 def test_the_key_numbers_of_a_report_show_ranges(ranges):
     from helpers.profiles import make_metrics
 
-    from histome.report.enough import EnoughTable
+    from histome.caveats.enough import EnoughTable
     from histome.report.tables import key_table
 
     _, path, _ = ranges

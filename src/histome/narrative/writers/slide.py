@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from histome.caveats.enough import FEWEST_TILES
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
-from histome.narrative.slide_labels import FEWEST_TILES, PHENOTYPE_SHARES, disagree, untrusted
+from histome.narrative.slide_labels import PHENOTYPE_SHARES, disagree, untrusted
 from histome.narrative.statements import statements
 from histome.narrative.writers.words import cell_words, tissue_words
 

@@ -3,7 +3,7 @@
 import pytest
 from helpers import profiles
 
-from histome.report.enough import EnoughTable
+from histome.caveats.enough import EnoughTable
 
 MM2 = 1e6  # um2
 
