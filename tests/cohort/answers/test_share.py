@@ -147,7 +147,7 @@ def test_what_cannot_be_published_is_one_line(cohort, published, tmp_path):
         publish_cohort(cohort, published, **options)
     with pytest.raises(UsageError, match="column 'path' is not published"):
         publish_cohort(cohort, tmp_path / "x", **options, columns=["path"])
-    with pytest.raises(UsageError, match=r"no license 'MIT'; choose from CC0-1.0"):
+    with pytest.raises(UsageError, match=r"no license 'MIT'; give CC0-1.0 or CC-BY-4.0 or"):
         publish_cohort(cohort, tmp_path / "x", license_id="MIT", title="t")
 
 
@@ -161,6 +161,13 @@ def test_a_license_that_allows_more_than_the_weights_is_refused(tmp_path):
     check_license("CC-BY-NC-SA-4.0", given)
     with pytest.raises(UsageError, match=r"give CC-BY-NC-4.0 or CC-BY-NC-SA-4.0$"):
         check_license("CC0-1.0", [ModelTerms("a", "1", "CC BY-NC 4.0")])
+
+    with pytest.raises(UsageError, match=r"^no license 'MIT'; give CC-BY-NC-SA-4.0$"):
+        check_license("MIT", given)
+    # What is offered fits every model, not the first alone.
+    both = [ModelTerms("a", "1", "CC BY-NC 4.0"), ModelTerms("b", "1", "CC BY-SA 4.0")]
+    with pytest.raises(UsageError, match=r"the weights of a 1 .*; give CC-BY-NC-SA-4.0$"):
+        check_license("CC0-1.0", both)
 
     keep_profile(tmp_path / "out" / "s1", "s1")
     (tmp_path / "out" / "manifest.csv").write_text("path,slide\ns1.svs,s1\n")

@@ -44,15 +44,16 @@ def check_license(license_id: str, models: Sequence[ModelTerms]) -> None:
 
     Of weights for no commercial use (NC), or to be shared alike (SA), numbers go out on these terms, too.
     """
+    asked = {model: {"NC", "SA"} & set(re.findall(r"\w+", model.license)) for model in models}
+    every = set().union(*asked.values())
+    fitting = " or ".join(each for each in LICENSES if every <= set(each.split("-")))
     if license_id not in LICENSES:
-        raise UsageError(f"no license {license_id!r}; choose from {', '.join(LICENSES)}")
-    for model in models:
-        asked = {"NC", "SA"} & set(re.findall(r"\w+", model.license))
-        fitting = [each for each in LICENSES if asked <= set(each.split("-"))]
-        if license_id not in fitting:
+        raise UsageError(f"no license {license_id!r}; give {fitting}")
+    for model, terms in asked.items():
+        if not terms <= set(license_id.split("-")):
             raise UsageError(
                 f"--license {license_id} allows what the weights of {model.name} {model.version} do not "
-                f"({model.license}); give {' or '.join(fitting)}"
+                f"({model.license}); give {fitting}"
             )
 
 
