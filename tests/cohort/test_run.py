@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from helpers.cohort_stub import STUB, children_of, draw_stubs, run_stubs, tables
+from PIL import Image
 
 from histome.cohort import Limits, read_status, supervise
-from histome.cohort.child import Order
+from histome.cohort.child import Order, work
+from histome.cohort.manifest import CohortSlide
 from histome.cohort.remote import Cache
 from histome.errors import HeldError, OutputError
 from histome.store.lock import FolderLock
@@ -118,6 +120,15 @@ def test_a_slide_without_a_limit_of_memory_is_seldom_looked_at(
     assert (ended.exit_code, ended.reason) == (0, "")
     assert 0.3 < ended.memory_gb < 0.4
     assert 2 < len(looks) < 15
+
+
+def test_a_slide_of_unknown_resolution_says_what_a_cohort_takes(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "field.png")
+    slide = CohortSlide(str(tmp_path / "field.png"), "field")
+    told = work(Order(slide, str(tmp_path / "out"), {}, ["qc"], 1, Cache(tmp_path, 1.0)))
+    assert told["exit_code"] == 1
+    assert "pass it with the column mpp of a manifest (a CSV with columns path and mpp)" in told["reason"]
+    assert "--" not in told["reason"]
 
 
 def test_memory_of_a_process_that_it_began_counts(tmp_path: Path) -> None:

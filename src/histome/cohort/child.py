@@ -22,12 +22,17 @@ from histome.cohort.local import profile_slides
 from histome.cohort.manifest import CohortSlide
 from histome.cohort.remote import Cache, is_address, local_copy
 from histome.config import Config
-from histome.errors import HeldError, HistomeError, Interrupted, error_line
+from histome.errors import HeldError, HistomeError, Interrupted, MppError, error_line
 from histome.store.profile import Profile, read_run
 
 THUMBNAILS, THUMBNAIL_PX = "thumbnails", 256
 _PAUSE_S = 2.0
 _PR_SET_PDEATHSIG = 1
+# What a message of one slide names -> what a cohort has instead.
+_INSTEAD = {
+    "--allow-estimated-mpp": "[slide] allow_estimated_mpp in --config",
+    "--mpp": "the column mpp of a manifest (a CSV with columns path and mpp)",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -138,10 +143,17 @@ def _profiled(order: Order, path: Path, stages: list[str]) -> dict[str, Any]:
             break
         time.sleep(_PAUSE_S)
     if outcome.error is not None:
-        return {"exit_code": outcome.exit_code, "reason": error_line(outcome.error)}
+        return {"exit_code": outcome.exit_code, "reason": _reason(outcome.error)}
     assert outcome.profile is not None
     _keep_thumbnail(path, order)
     return {"exit_code": 0, "warnings": _codes(outcome.profile)}
+
+
+def _reason(error: Exception) -> str:
+    line = error_line(error)
+    for option, instead in _INSTEAD.items() if isinstance(error, MppError) else ():
+        line = line.replace(option, instead)
+    return line
 
 
 def _codes(profile: Profile) -> list[str]:
