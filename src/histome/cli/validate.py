@@ -349,8 +349,9 @@ def _drawing(
 def _write(out: Path, title: str, sections: "list[Section]") -> None:
     for section in sections:
         for row in section.rows if section.figure == "intervals" else ():
+            said = row if "truth" not in row else {**row, "judge": f"{row['judge']} against {row['truth']}"}
             name = ", ".join(
-                str(row[k]) for k in ("judge", "measure", "condition", "stratum", "label") if k in row
+                str(said[k]) for k in ("judge", "measure", "condition", "stratum", "label") if k in row
             )
             drawn = row["n"] > 1 and row["low"] == row["low"]  # drawn from one, all draws are the same
             known = f"95 % {row['low']:.3f} to {row['high']:.3f}, " if drawn else ""

@@ -1,5 +1,7 @@
 """A model and raters with known confusion against a consensus: what was planted comes out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from histome.validation.raters.abstention import calibration_rows, coverage_rows
 from histome.validation.raters.accuracy import (
     Drawing,
     Judge,
+    Truth,
     answers_of_model,
     compare,
     confusions,
@@ -18,6 +21,7 @@ from histome.validation.raters.accuracy import (
     score_study,
 )
 from histome.validation.raters.consensus import consensus_of
+from histome.validation.raters.sections import abstention_sections, score_sections
 from histome.validation.raters.strata import spread, stratum_of, stratum_rows
 from histome.validation.raters.votes import MISSING, UNSURE, Votes
 
@@ -76,6 +80,81 @@ def test_a_rater_scored_in_their_own_condition_does_not_vote_on_the_truth():
         )
     )
     assert own["eve"] > alone["eve"] + 0.02
+
+
+def sparse_study(seed=12, raters=2):
+    """Votes in two conditions and a model that each lack other cells."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 3, 300)
+    names = ("ann", "ben", "eve")[:raters]
+    codes = {name: np.stack([noisy(rng, true, 0.7) for _ in names], axis=1) for name in ("HE", "HE_IHC")}
+    for k in range(raters):
+        codes["HE"][rng.random(300) < 0.2, k] = MISSING
+    model = Judge("model", noisy(rng, true, 0.8), rng.random(300) < 0.9, rng.random(300))
+    return Votes(np.array([f"{k:03d}" for k in range(300)]), names, LABELS, codes), model
+
+
+@pytest.mark.parametrize(("truth", "raters"), [("HE", 2), ("HE", 3), ("HE_IHC", 2)])
+def test_a_difference_is_that_of_two_rows_of_the_same_truth(truth, raters):
+    votes, model = sparse_study(raters=raters)
+    rows = score_study(votes, model, drawn(), truth=truth, rated="HE")
+    keys = ("judge", "truth", "measure", "label")
+    found = {tuple(row[key] for key in keys): row for row in rows}
+    assert len(found) == len(rows)
+    between = [row for row in rows if " - " in row["judge"]]
+    assert len(between) == raters * 4
+    for row in between:
+        pair = [found[(name, *(row[key] for key in keys[1:]))] for name in row["judge"].split(" - ")]
+        assert row["value"] == pytest.approx(pair[0]["value"] - pair[1]["value"])
+        assert row["n"] == pair[0]["n"] == pair[1]["n"]
+
+
+def test_where_all_judged_the_same_cells_of_another_truth_the_model_stands_once():
+    votes, _ = sparse_study()
+    votes = replace(votes, codes={"HE": votes.codes["HE_IHC"], "HE_IHC": votes.codes["HE_IHC"]})
+    rows = score_study(votes, judge(votes.codes["HE"][:, 0]), drawn(), truth="HE_IHC", rated="HE")
+    assert [row["truth"] for row in rows if row["judge"] == "model" and row["label"] == "all"] == [
+        "HE_IHC"
+    ] * 2
+
+
+def test_cells_without_a_consensus_are_told_where_it_is_the_truth():
+    votes, model = sparse_study()
+    ties = int((consensus_of(votes, "HE").codes < 0).sum())
+    line = f" {ties} cells have no consensus of HE and are left out where that is the truth."
+    with_model, alone = (
+        score_sections(votes, each, drawn(), truth="HE", rated="HE")[0] for each in (model, None)
+    )
+    assert with_model.text.endswith(line)
+    assert "no consensus" not in alone.text
+    assert {row["truth"] for row in alone.rows} == {"HE without ann", "HE without ben"}
+
+
+def test_a_rater_beside_an_abstaining_model_does_not_vote_on_the_truth():
+    votes, model = sparse_study()
+    matched = {section.name: section for section in abstention(votes, model)}["matched"]
+    scored = score_study(votes, model, drawn(), truth="HE", rated="HE")
+    for name in votes.raters:
+        own, other = (
+            next(row for row in rows if (row["judge"], row["truth"]) == (name, f"HE without {name}"))
+            for rows in (matched.rows, scored)
+        )
+        assert (own["value"], own["n"]) == (other["value"], other["n"])
+        assert own["value"] < 1
+        beside = next(row for row in matched.rows if row["judge"] == f"model, as many as {name}")
+        assert (beside["truth"], beside["n"]) == (own["truth"], own["n"])
+
+
+def test_a_rater_alone_has_no_truth_and_no_number():
+    votes, model = sparse_study(raters=1)
+    matched = {section.name: section for section in abstention(votes, model)}["matched"]
+    assert [(row["judge"], row["n"]) for row in matched.rows] == [("ann", 0)]
+    assert np.isnan([matched.rows[0][key] for key in ("value", "low", "high", "coverage")]).all()
+    assert matched.text.endswith("No number of ann: nobody else says what their cells are.")
+
+
+def abstention(votes, model):
+    return abstention_sections(votes, model, drawn(draws=50), truth="HE", rated="HE")
 
 
 def test_a_study_with_known_confusion():
@@ -180,7 +259,7 @@ def test_at_matched_coverage_the_model_answers_as_many_cells_as_the_rater():
     codes[:250] = UNSURE
     rater = Judge("ann", np.where(codes >= 0, codes, MISSING).astype(np.int16), np.ones(1000, bool))
     model = judge(noisy(rng, truth, 0.8), confidence=rng.random(1000))
-    own, matched = matched_rows(model, [rater], truth, LABELS, drawn(draws=100))
+    own, matched = matched_rows(model, rater, Truth("all", truth), LABELS, drawn(draws=100))
     assert own["coverage"] == matched["coverage"] == 0.75
     assert own["n"] == matched["n"] == 750
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from histome.errors import DataError
 from histome.validation.confidence import BINS, bin_of, expected_calibration_error
-from histome.validation.raters.accuracy import Drawing, Judge, confusions, mean_f1
+from histome.validation.raters.accuracy import Drawing, Judge, Truth, confusions, mean_f1
+from histome.validation.raters.votes import MISSING
 from histome.validation.resampling import interval
 
 STEPS = 20
@@ -31,27 +32,26 @@ def coverage_rows(
 
 def matched_rows(
     model: Judge,
-    raters: Sequence[Judge],
-    truth: NDArray[np.integer],
+    rater: Judge,
+    truth: Truth,
     labels: Sequence[str],
     drawing: Drawing,
 ) -> list[dict[str, Any]]:
-    """Each rater's macro F1 on what they answered, and the model's on as many of its surest cells.
+    """A rater's macro F1 on what they answered, and the model's on as many of its surest cells.
 
-    Both on the cells that both were given. A rater answers all but the cells called `unsure`.
+    Both on the cells that both were given. A rater answers all but the cells called `unsure`; one without a
+    truth has no value.
     """
-    rows = []
-    for rater in raters:
-        shared = np.where(rater.given, truth, -1)
+    shared = np.where(rater.given, truth.codes, MISSING)
+    known = (shared >= 0) & model.given
+    said = np.flatnonzero(known & (rater.codes >= 0))
+    share = len(said) / known.sum() if known.any() else np.nan
+    rows = [_row(rater, shared, labels, drawing, said, share)]
+    if len(said):
         order = _by_confidence(model, shared)
-        known = (shared >= 0) & model.given
-        said = np.flatnonzero(known & (rater.codes >= 0))
-        share = len(said) / max(known.sum(), 1)
-        rows.append(_row(rater, shared, labels, drawing, said, share))
-        if len(said):
-            surest = _row(model, shared, labels, drawing, order[: len(said)], share)
-            rows.append(surest | {"judge": f"{model.name}, as many as {rater.name}"})
-    return rows
+        surest = _row(model, shared, labels, drawing, order[: len(said)], share)
+        rows.append(surest | {"judge": f"{model.name}, as many as {rater.name}"})
+    return [{"judge": row["judge"], "truth": truth.name, **row} for row in rows]
 
 
 def calibration_rows(

@@ -108,6 +108,20 @@ def answers_of_rater(votes: Votes, condition: str, rater: str) -> Judge:
     return Judge(rater, np.where(codes >= 0, codes, MISSING).astype(np.int16), codes != MISSING)
 
 
+class Truth(NamedTuple):
+    """The consensus of a condition: its name, with who is left out, and the place of each item's label."""
+
+    name: str
+    codes: NDArray[np.int16]
+
+
+def truth_of(votes: Votes, condition: str, labels: Sequence[str], *, leave_out: str | None = None) -> Truth:
+    """The consensus of a condition in the classes scored, with or without one of the raters."""
+    codes = consensus_of(votes, condition, leave_out=leave_out).codes
+    name = condition if leave_out is None else f"{condition} without {leave_out}"
+    return Truth(name, narrowed(codes, votes.labels, labels))
+
+
 def confusions(truth: NDArray[np.integer], answer: NDArray[np.integer], n: int) -> NDArray[np.float64]:
     """(m, n (n + 1)) each item's confusion, rows the truth; the last column is of misses."""
     parts = np.zeros((len(truth), n * (n + 1)))
@@ -169,19 +183,23 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Macro F1 and each class's F1 of the first judge less the second's.
 
-    Both on the cells that both were given, and on the same draws: the interval is of the difference.
+    Both on the cells that both were given, and on the same draws: the interval is of the difference. n is as
+    in `score_answers`.
     """
     n, kept = len(labels), (truth >= 0) & first.given & second.given
     parts = np.hstack([confusions(truth, each.codes, n) for each in (first, second)])
     total, drawn = parts[kept].sum(0), drawing.of(parts, kept)
     names = f"{first.name} - {second.name}"
     rows = []
-    for measure, label, score in (
-        ("macro F1", "all", mean_f1),
-        *(("F1", label, lambda sums, n, k=k: label_f1(sums, n)[..., k]) for k, label in enumerate(labels)),
+    for measure, label, score, items in (
+        ("macro F1", "all", mean_f1, kept),
+        *(
+            ("F1", label, lambda sums, n, k=k: label_f1(sums, n)[..., k], kept & (truth == k))
+            for k, label in enumerate(labels)
+        ),
     ):
         value, values = (_less(sums, score, n) for sums in (total, drawn))
-        found = interval(float(value), values, int(kept.sum()))
+        found = interval(float(value), values, int(items.sum()))
         rows.append({"judge": names, "measure": measure, "label": label, **found.row()})
     return rows
 
@@ -212,23 +230,52 @@ def score_study(
         class is a miss.
     leave_one_out : bool
         A rater is scored against the consensus of the others where both conditions are one, or their own vote
-        would be part of their truth; the model is compared with that rater on that consensus too.
+        would be part of their truth.
+
+    Returns
+    -------
+    list of dict
+        Rows of `score_answers` and `compare` with one thing more, `truth`: whose consensus, without whom, on
+        whose cells. Where there is a model, they are of cells that it was given, those of one truth are of
+        the same cells, and each difference is that of two of them.
     """
     labels = tuple(classes or votes.labels)
     model = model and replace(model, codes=narrowed(model.codes, votes.labels, labels))
-
-    def consensus(leave_out: str | None = None) -> NDArray[np.int16]:
-        return narrowed(consensus_of(votes, truth, leave_out=leave_out).codes, votes.labels, labels)
-
-    whole = consensus()
-    rows = score_answers(model, whole, labels, drawing) if model else []
+    whole = truth_of(votes, truth, labels)
+    rows = _against(whole.name, score_answers(model, whole.codes, labels, drawing)) if model else []
     for rater in votes.raters:
-        against = consensus(rater) if leave_one_out and truth == rated else whole
+        own = leave_one_out and truth == rated
+        against = truth_of(votes, truth, labels, leave_out=rater) if own else whole
         judge = answers_of_rater(votes, rated, rater)
         judge = replace(judge, codes=narrowed(judge.codes, votes.labels, labels))
-        rows += score_answers(judge, against, labels, drawing)
-        rows += compare(model, judge, against, labels, drawing) if model else []
+        rows += _beside(model, judge, against, labels, drawing, again=own)
     return rows
+
+
+def _beside(
+    model: Judge | None,
+    rater: Judge,
+    truth: Truth,
+    labels: Sequence[str],
+    drawing: Drawing,
+    *,
+    again: bool,
+) -> list[dict[str, Any]]:
+    """A rater and, on the same cells and of the same truth, the model: again where its cells are others."""
+    if model is None:
+        return _against(truth.name, score_answers(rater, truth.codes, labels, drawing))
+    both = model.given & rater.given
+    name = truth.name
+    if not again and (model.given & ~both & (truth.codes >= 0)).any():
+        name, again = f"{name}, cells of {rater.name}", True
+    model, rater = (replace(each, given=both) for each in (model, rater))
+    rows = score_answers(model, truth.codes, labels, drawing) if again else []
+    rows += score_answers(rater, truth.codes, labels, drawing)
+    return _against(name, rows + compare(model, rater, truth.codes, labels, drawing))
+
+
+def _against(truth: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"judge": row["judge"], "truth": truth, **row} for row in rows]
 
 
 def narrowed(codes: NDArray[np.integer], labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int16]:

@@ -14,7 +14,7 @@ from histome.validation.raters.pdf import write_pdf
 
 Row = Mapping[str, Any]
 # A figure names its rows by these, in this order, where they differ.
-_NAMES = ("judge", "measure", "condition", "stratum", "label")
+_NAMES = ("judge", "truth", "measure", "condition", "stratum", "label")
 
 
 @dataclass(frozen=True)

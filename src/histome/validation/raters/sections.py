@@ -14,6 +14,7 @@ from histome.validation.raters.accuracy import (
     narrowed,
     score_answers,
     score_study,
+    truth_of,
 )
 from histome.validation.raters.alpha import Level, agreement
 from histome.validation.raters.consensus import consensus_of
@@ -21,6 +22,8 @@ from histome.validation.raters.match import Matched
 from histome.validation.raters.page import Section
 from histome.validation.raters.strata import SMALL, heat_rows, spread, stratum_of, stratum_rows
 from histome.validation.raters.votes import Votes
+
+_OTHERS = ": of each rater against that of the others, and the model again beside them"
 
 
 def condition_of(votes: Votes, name: str | None) -> str:
@@ -90,12 +93,14 @@ def score_sections(
 ) -> list[Section]:
     """Model and raters against the consensus: macro F1, each class, differences."""
     rows = score_study(votes, model, drawing, truth=truth, rated=rated, classes=classes)
-    missing = int((consensus_of(votes, truth).codes < 0).sum())
-    own = "the consensus of the other raters" if truth == rated else f"the consensus of {truth}"
     text = (
-        f"Votes of {rated} against {own}, by majority; {missing} cells have none and are left out. "
-        "An abstention, `unsure` or a class that is not scored is a miss. n is the number of cells."
+        f"Votes of {rated} against the consensus of {truth}, by majority{_OTHERS if truth == rated else ''}. "
+        "An abstention, `unsure` or a class that is not scored is a miss. n is the number of cells, of a "
+        "class those that truly are of it."
     )
+    missing = int((consensus_of(votes, truth).codes < 0).sum())
+    if missing and any(row["truth"] == truth for row in rows):
+        text += f" {missing} cells have no consensus of {truth} and are left out where that is the truth."
     whole = [row for row in rows if row["label"] == "all" and row["measure"] == "macro F1"]
     single = [row for row in whole if " - " not in row["judge"]]
     between = [row for row in rows if " - " in row["judge"]]
@@ -104,7 +109,10 @@ def score_sections(
         Section("macro_f1", "Macro F1", text, single),
         Section("by_class", "Each class, and balanced accuracy", text, each),
     ]
-    less = "The model less each rater, on the same cells and the same draws: above 0 the model is better."
+    less = (
+        "The model less each rater, on the same cells and the same draws: above 0 the model is better. Both "
+        "stand above, in the rows of the same truth."
+    )
     return [*sections, *([Section("differences", "Differences", less, between)] if between else [])]
 
 
@@ -119,11 +127,20 @@ def abstention_sections(
 ) -> list[Section]:
     """F1 against coverage, model and raters at matched coverage, calibration."""
     labels = tuple(classes or votes.labels)
-    known = narrowed(consensus_of(votes, truth).codes, votes.labels, labels)
+    known = truth_of(votes, truth, labels).codes
     model = replace(model, codes=narrowed(model.codes, votes.labels, labels))
-    raters = [answers_of_rater(votes, rated, name) for name in votes.raters]
-    raters = [replace(each, codes=narrowed(each.codes, votes.labels, labels)) for each in raters]
     figures, bins = calibration_rows(model, known, drawing)
+    matched, without = [], []
+    for name in votes.raters:
+        rater = answers_of_rater(votes, rated, name)
+        rater = replace(rater, codes=narrowed(rater.codes, votes.labels, labels))
+        against = truth_of(votes, truth, labels, leave_out=name if truth == rated else None)
+        matched += matched_rows(model, rater, against, labels, drawing)
+        without += [name] if (against.codes < 0).all() else []
+    text = "Each rater on the cells that they answered, and the model on as many of its surest cells"
+    text += ", by the consensus of the other raters." if truth == rated else "."
+    if without:
+        text += f" No number of {', '.join(without)}: nobody else says what their cells are."
     return [
         Section(
             "coverage",
@@ -135,8 +152,8 @@ def abstention_sections(
         Section(
             "matched",
             "Model and raters at matched coverage",
-            "Each rater on the cells that they answered, and the model on as many of its surest cells.",
-            matched_rows(model, raters, known, labels, drawing),
+            text,
+            matched,
         ),
         Section("calibration", "Calibration", "0 is best for both.", figures),
         Section(
@@ -160,7 +177,7 @@ def strata_sections(
 ) -> list[Section]:
     """The model's macro F1 of each stratum and over all."""
     labels = tuple(classes or votes.labels)
-    known = narrowed(consensus_of(votes, truth).codes, votes.labels, labels)
+    known = truth_of(votes, truth, labels).codes
     model = replace(model, codes=narrowed(model.codes, votes.labels, labels))
     rows = stratum_rows(model, known, labels, stratum_of(votes.columns, by), drawing)
     found = spread(rows)
