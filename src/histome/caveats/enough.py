@@ -20,6 +20,20 @@ _OF_CONFIDENCE = ("CONFIDENCE_", "ABSTAINED_FRACTION_")
 _DENSITY = "CELL_DENSITY_"
 
 
+def fewer_than(fewest: int, what: str, n: int) -> str:
+    """Return why a number of n things is not shown; empty from the fewest on."""
+    return f"needs {fewest} {what}, has {format_count(n)}" if n < fewest else ""
+
+
+def few_in_little(n: int, area_um2: float | None) -> str:
+    """Return why n cells give no density; empty from 20 cells or 0.5 mm2 on. None: nothing says the area."""
+    if n >= FEWEST_CELLS or (area_um2 or 0.0) >= ENOUGH_UM2:
+        return ""
+    cells = "1 cell" if n == 1 else f"{format_count(n) if n else 'no'} cells"
+    place = "" if area_um2 is None else f" in {format_number(area_um2 / 1e6, 2)} mm²"
+    return f"only {cells}{place}" if n else f"{cells}{place}: too little to tell"
+
+
 class EnoughTable(MetricTable):
     """The metrics table; what rests on too few cells, tiles or nuclei is n/a, with the number as the reason.
 
@@ -37,24 +51,16 @@ class EnoughTable(MetricTable):
         """Return why a number is not shown; empty where it is."""
         n = self[name].n or 0
         if name.startswith(_DENSITY) or name in _BY_TISSUE:
-            return self._few_in_little(name, n)
+            return few_in_little(n, self._area_um2(name))
         for names, fewest, what in (
             (_OF_CELLS, FEWEST_CELLS, "cells"),
             (_OF_TILES, FEWEST_TILES, "tiles"),
             (("NUCLEUS_",), FEWEST_NUCLEI, "nuclei"),
             (_OF_CONFIDENCE, FEWEST_NUCLEI, "cells"),
         ):
-            if name.startswith(names) and n < fewest:
-                return f"needs {fewest} {what}, has {format_count(n)}"
+            if name.startswith(names):
+                return fewer_than(fewest, what, n)
         return ""
-
-    def _few_in_little(self, name: str, n: int) -> str:
-        area_um2 = self._area_um2(name)
-        if n >= FEWEST_CELLS or (area_um2 or 0.0) >= ENOUGH_UM2:
-            return ""
-        cells = "1 cell" if n == 1 else f"{format_count(n) if n else 'no'} cells"
-        place = "" if area_um2 is None else f" in {format_number(area_um2 / 1e6, 2)} mm²"
-        return f"only {cells}{place}" if n else f"{cells}{place}: too little to tell"
 
     def _area_um2(self, name: str) -> float | None:
         """Area that a density refers to; None where no number says it."""

@@ -102,7 +102,7 @@ def test_wrong_use_is_one_line(histome, out, tmp_path):
     )
     histome.fails("cohort", "compare", out, "--by", "arm", "--metric", "X_*", code=2, word="no metric 'X_*'")
     histome.fails("cohort", "sql", out, "SELECT 1", "--to", out / "a.txt", code=2, word=".csv or .parquet")
-    histome.fails("cohort", "publish", out, out / "d", "--license", "MIT", code=2, word="choose from CC0-1.0")
+    histome.fails("cohort", "publish", out, out / "d", "--license", "MIT", code=2, word="; give CC0-1.0 or")
 
 
 def test_harmonizing_needs_its_extra(histome, out):

@@ -276,6 +276,45 @@ def test_immune_phenotypes_by_hand(cohort):
         immune_phenotypes(four, tumor_per_mm2=0)
 
 
+@pytest.mark.parametrize(
+    ("lymphocytes", "mm2", "tiles", "kind", "why"),
+    [
+        ((4, 74), (0.019, 0.044), 1, "not told", "needs 10 tiles with tumor, has 1"),
+        ((0, 0), (0.0003, 0.016), 0, "not told", "needs 10 tiles with tumor, has 0"),
+        ((900, 0), (0.3, 1.0), 9, "not told", "needs 10 tiles with tumor, has 9"),
+        ((90, 0), (0.3, 1.0), 10, "inflamed", ""),
+        ((3, 19), (0.3, 0.02), 10, "not told", "only 19 cells in 0.020 mm² of stroma"),
+        ((3, 20), (0.3, 0.02), 10, "excluded", ""),
+        ((3, 4), (0.3, 0.02), 10, "desert", ""),
+        ((3, 0), (0.3, 0.0), 10, "desert", ""),
+        ((0, 40), (0.0, 1.0), 0, "not told", "no carcinoma"),
+    ],
+)
+def test_a_tumor_of_too_little_has_no_name(cohort, lymphocytes, mm2, tiles, kind, why):
+    measured = cohort.measured.rows(np.arange(len(cohort.measured)) < 2)
+    value, n = measured.value.copy(), measured.n.copy()
+    n[0, measured.names.index("IMMUNE_INFLAMED_SHARE")] = tiles
+    for tissue, count, area in zip(("CARCINOMA", "STROMA"), lymphocytes, mm2, strict=True):
+        put = {f"CELL_COUNT_LYMPHOCYTE_{tissue}": count, f"ABSOLUTE_AREA_{tissue}": area * 1e6}
+        for name, number in (put | {f"CELL_COUNT_PLASMA_CELL_{tissue}": 0}).items():
+            value[0, measured.names.index(name)] = number
+    answer = immune_phenotypes(replace(measured, value=value, n=n))
+    row = answer.tables["immune"][0]
+    assert (row["immune_phenotype"], row["not_told_because"]) == (kind, why)
+    assert (row["n_in_carcinoma"], row["n_in_stroma"], row["tiles_with_tumor"]) == (*lymphocytes, tiles)
+    assert (row["carcinoma_mm2"], row["stroma_mm2"]) == pytest.approx(mm2)
+    words = "1 slide without carcinoma" if why == "no carcinoma" else "1 slide with too little to tell"
+    assert answer.said[0].startswith("Of 1 slide: " if why else "Of 2 slides: ")
+    assert answer.said[0].endswith(f"; not told: {words}." if why else " %).")
+
+
+def test_a_cohort_of_slides_with_too_little_names_none(cohort):
+    measured = cohort.measured.rows(np.arange(len(cohort.measured)) < 3)
+    answer = immune_phenotypes(replace(measured, n=np.full_like(measured.n, 9)))
+    assert answer.said == ("Not told: 3 slides with too little to tell.",)
+    assert [row["not told"] for row in answer.tables["immune_cut_offs"]] == [3, 3, 3]
+
+
 def test_clusters_are_found_where_there_are_some_and_in_one_cloud_none(patients):
     one = find_clusters(choose_metrics(simulate(80, seed=2, planted=False).measured), clouds=39)
     assert one.said[0].startswith("No: ")

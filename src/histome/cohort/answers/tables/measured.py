@@ -79,9 +79,13 @@ class CohortNumbers:
 
     def metric(self, name: str) -> Floats:
         """Return the values of a metric, (rows,); raises UsageError where it was not measured."""
+        return self.value[:, self.place(name)]
+
+    def place(self, name: str) -> int:
+        """Return the column of a metric; raises UsageError where it was not measured."""
         if name not in self.names:
             raise UsageError(f"{name} was not measured in this cohort; `histome metrics search` finds names")
-        return self.value[:, self.names.index(name)]
+        return self.names.index(name)
 
     def columns(self, places: Sequence[int]) -> "CohortNumbers":
         """Return the same rows with some of the metrics, by place."""
