@@ -23,6 +23,8 @@ CELLS = {
     "undecided": {"immune, undecided": 0},
     "carcinoma_cells": 400,
     "in_carcinoma": 390,
+    "cells_in_carcinoma": 600,
+    "epithelial_in_carcinoma": 10,
     "stain": {"hematoxylin_od_mean": 0.5, "eosin_od_mean": 0.3},
 }
 ROI = {"file": "drawn.xml", "regions": [{"name": "A", "class": "Tumor", "mm2": 1.0}]}
@@ -190,6 +192,16 @@ def test_models_disagree_where_most_carcinoma_cells_lie_elsewhere(
     every: int, inside: int, answer: bool
 ) -> None:
     assert models_disagree(every, inside) is answer
+
+
+@pytest.mark.parametrize(
+    ("there", "benign", "answer"),
+    [(99, 41, False), (100, 41, True), (100, 40, False), (200, 0, False), (201, 0, True)],
+)
+def test_models_disagree_where_carcinoma_holds_few_or_more_benign_cells(
+    there: int, benign: int, answer: bool
+) -> None:
+    assert models_disagree(41, 40, cells_in_carcinoma=there, benign=benign) is answer
 
 
 def test_a_slide_too_coarse_to_judge_focus_by_says_so() -> None:

@@ -10,9 +10,10 @@ from histome.classes import CELL_CLASSES
 
 
 def table(n: int) -> pa.Table:
-    """The first half carcinoma cells; every fourth cell lies in carcinoma; one stain value is missing."""
+    """Half carcinoma, at the end a quarter epithelial cells, every fourth in carcinoma; a stain value lacks."""
     k = np.arange(n)
     codes = np.where(k < n // 2, CELL_CLASSES.index("carcinoma_cell"), CELL_CLASSES.index("lymphocyte"))
+    codes = np.where(k < 3 * n // 4, codes, CELL_CLASSES.index("epithelial_cell"))
     od = np.where(k == 0, np.nan, 0.5)
     return cell_table(
         k * 10.0,
@@ -33,6 +34,7 @@ def table(n: int) -> pa.Table:
 def test_numbers_are_those_of_the_table() -> None:
     found = summarize_cells(table(40))
     assert (found["count"], found["carcinoma_cells"], found["in_carcinoma"]) == (40, 20, 5)
+    assert (found["cells_in_carcinoma"], found["epithelial_in_carcinoma"]) == (10, 2)
     assert found["confidence_mean"] == pytest.approx(0.75)
     assert found["abstained_percent"] == pytest.approx(20.0)
     assert found["median_nucleus_um2"] == 20.5

@@ -180,6 +180,18 @@ def test_nothing_is_said_of_few_tiles_or_few_cells() -> None:
     assert "Lymphocytes are" in told_of(changed("A", CELL_COUNT_LYMPHOCYTE=20.0))
 
 
+@pytest.mark.parametrize(
+    ("n", "area_um2", "is_told"), [(7.0, 13_000.0, False), (20.0, 13_000.0, True), (7.0, 5e5, True)]
+)
+def test_a_density_of_few_cells_in_little_tissue_is_not_told(
+    n: float, area_um2: float, is_told: bool
+) -> None:
+    """As the report shows none: needs 20 cells, or 0.5 mm2."""
+    for tissue in ("CARCINOMA", "STROMA"):
+        few = {f"CELL_COUNT_LYMPHOCYTE_{tissue}": n, f"ABSOLUTE_AREA_{tissue}": area_um2}
+        assert ("in carcinoma (" in told_of(changed("A", **few))) is is_told
+
+
 def test_why_little_is_said_is_told_and_the_verifier_knows_it() -> None:
     rows = SLIDES["A"].metrics()
     rows["IMMUNE_INFLAMED_SHARE"] = rows["IMMUNE_INFLAMED_SHARE"]._replace(n=9)
@@ -267,6 +279,16 @@ def test_labels_come_from_their_metrics() -> None:
     null = changed("A", TUMOR_STROMA_RATIO=None, CLARK_EVANS_LYMPHOCYTE=None).labels
     assert null["stroma"] is None
     assert null["architecture"] is None
+    few = {"CELL_N_TOTAL": 99.0, "CELL_COUNT_LYMPHOCYTE": 19.0, "REGION_COUNT_CARCINOMA": 0.0}
+    gone = {
+        name: [axis for axis, label in changed("A", **{name: n}).labels.items() if label is None]
+        for name, n in few.items()
+    }
+    assert gone == {
+        "CELL_N_TOTAL": ["composition"],
+        "CELL_COUNT_LYMPHOCYTE": ["architecture"],
+        "REGION_COUNT_CARCINOMA": ["composition", "immune", "stroma"],
+    }
 
 
 def test_cells_unlike_those_learned_from_are_told_and_the_verifier_knows_the_sentence() -> None:

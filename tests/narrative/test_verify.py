@@ -18,6 +18,7 @@ from histome.narrative.language.lexicon import phrases
 from histome.narrative.language.tokens import MOST_TOKENS
 from histome.narrative.verifier import Tally, verify
 from histome.narrative.writers.verified import grounded_sentences
+from histome.phenotype.patch import describe
 
 EXAMPLE = Facts.of_patch(example())
 SENTENCES = Path(__file__).parent / "sentences"
@@ -344,3 +345,36 @@ def test_the_tumor_has_no_label_where_the_grounded_text_withholds_it() -> None:
     tumor = dict.fromkeys(("composition", "immune", "stroma"))
     assert labels(UNFAMILIAR_FRACTION_ALL=0.6) == every | tumor
     assert labels(CELL_COUNT_CARCINOMA_CELL_CARCINOMA=1000.0) == every | tumor
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Tumor purity is low.",
+        "The tumor is desmoplastic with a fibrotic barrier.",
+        "The patch is desmoplastic.",
+        "The tumor is an immune desert.",
+    ],
+)
+@pytest.mark.parametrize("compatible", [False, True])
+def test_without_neoplastic_cells_nothing_on_a_tumor_is_supported(sentence: str, compatible: bool) -> None:
+    counts = {"Neoplastic": 0, "Inflammatory": 20, "Connective": 340, "Dead": 0, "Epithelial": 0}
+    raw = {"total_cell_count": 360} | {f"count_{name}": n for name, n in counts.items()}
+    raw |= {f"ratio_{name}": n / 360 for name, n in counts.items()}
+    facts = Facts.of_patch(describe(raw, unit="px", compatible=compatible))
+    assert verify(sentence, facts).tally.supported == compatible  # as published whatever the cells are
+    assert verify(sentence, facts).tally.contradicted == 0
+
+
+def test_a_pattern_of_few_lymphocytes_is_open() -> None:
+    rows = SLIDES["A"].metrics()
+    for n, supported in ((19.0, 0), (20.0, 1)):
+        rows["CELL_COUNT_LYMPHOCYTE"] = rows["CELL_COUNT_LYMPHOCYTE"]._replace(value=n)
+        assert verify("Lymphocytes are clustered.", Facts.of_slide(rows, {})).tally.supported == supported
+
+
+def test_no_nuclei_is_open_where_some_were_left_out() -> None:
+    empty = describe({"total_cell_count": 0}, unit="um")
+    for left_out, state in ((0, "supported"), (12, "not checkable")):
+        facts = Facts.of_patch(empty | {"cells_left_out": left_out})
+        assert verify("No nuclei were found.", facts).sentences[0].state == state

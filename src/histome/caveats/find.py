@@ -16,6 +16,8 @@ from histome.store.caveat import Caveat
 
 # With fewer carcinoma cells than this their place says nothing.
 _FEW_CARCINOMA_CELLS = 20
+# Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
+_LEAST_CARCINOMA_SHARE, _FEWEST_IN_CARCINOMA = 0.2, 100
 # In real fields of 20 nuclei or more, with the right um/px none had smaller ones and 2 of 85 smoother ones,
 # both of frozen sections; with half of it 43 of 71 are told, with twice 27 of 91, with four times 68 of 97.
 _ENOUGH_NUCLEI, _SMALLEST_UM2, _SMOOTHEST_UM2 = 20, 9.5, 1500.0
@@ -70,9 +72,17 @@ def find_caveats(observed: Observed) -> list[Caveat]:
     return sorted(found, key=lambda each: _GRAVEST_FIRST.index(each.severity))
 
 
-def models_disagree(carcinoma_cells: float, in_carcinoma: float) -> bool:
-    """Whether most of the carcinoma cells, of enough of them, lie outside of carcinoma."""
-    return carcinoma_cells >= _FEW_CARCINOMA_CELLS and in_carcinoma < 0.5 * carcinoma_cells
+def models_disagree(
+    carcinoma_cells: float, in_carcinoma: float, *, cells_in_carcinoma: float = 0.0, benign: float = 0.0
+) -> bool:
+    """Whether most carcinoma cells lie outside of carcinoma, or it holds few of them or more benign ones.
+
+    Of few carcinoma cells, and of carcinoma with few cells, nothing is asked. `benign` are the epithelial
+    cells in carcinoma.
+    """
+    outside = carcinoma_cells >= _FEW_CARCINOMA_CELLS and in_carcinoma < 0.5 * carcinoma_cells
+    strange = in_carcinoma < _LEAST_CARCINOMA_SHARE * cells_in_carcinoma or in_carcinoma < benign
+    return outside or (strange and cells_in_carcinoma >= _FEWEST_IN_CARCINOMA)
 
 
 def _colors(observed: Observed) -> Iterator[Caveat]:
@@ -274,13 +284,17 @@ def _cells(observed: Observed) -> Iterator[Caveat]:
 def _disagreement(observed: Observed) -> Iterator[Caveat]:
     cells = observed.part("cells")
     every, inside = cells.get("carcinoma_cells", 0), cells.get("in_carcinoma", 0)
-    if models_disagree(every, inside):
+    there, benign = cells.get("cells_in_carcinoma", 0), cells.get("epithelial_in_carcinoma", 0)
+    if models_disagree(every, inside, cells_in_carcinoma=there, benign=benign):
         yield caveat(
             "MODELS_DISAGREE",
             f"{format_count(inside)} of the {format_count(every)} cells classed as carcinoma cells lie in "
-            "tissue classed as carcinoma: every number on the tumor needs a look at the overlay.",
+            f"tissue classed as carcinoma, of the {format_count(there)} cells there {format_count(benign)} "
+            "are epithelial: every number on the tumor needs a look at the overlay.",
             carcinoma_cells=every,
             in_carcinoma=inside,
+            cells_in_carcinoma=there,
+            epithelial_in_carcinoma=benign,
         )
 
 

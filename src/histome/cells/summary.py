@@ -27,7 +27,7 @@ def summarize_cells(cells: pa.Table | CellRows) -> dict[str, Any]:
     """
     found, read = len(cells), [name for name in cells.column_names if name in _READ]
     counted = counted_cells(cells.select(read))
-    carcinoma = _is(counted["class"], "carcinoma_cell")
+    carcinoma, there = _is(counted["class"], "carcinoma_cell"), _is(counted["tissue"], "CARCINOMA")
     return {
         "count": found,
         "counted": len(counted),
@@ -41,7 +41,9 @@ def summarize_cells(cells: pa.Table | CellRows) -> dict[str, Any]:
             _median(counted["hematoxylin_od_sd"]), _median(counted["hematoxylin_od_mean"])
         ),
         "carcinoma_cells": int(carcinoma.sum()),
-        "in_carcinoma": int((carcinoma & _is(counted["tissue"], "CARCINOMA")).sum()),
+        "in_carcinoma": int((carcinoma & there).sum()),
+        "cells_in_carcinoma": int(there.sum()),
+        "epithelial_in_carcinoma": int((_is(counted["class"], "epithelial_cell") & there).sum()),
         "stain": {name: _mean(counted[name]) for name in Stains._fields},
     }
 

@@ -19,7 +19,7 @@ from histome.models.label_support import card_support, support_texts
 from histome.narrative.sentences import Sentence, Source
 from histome.narrative.slide_labels import narrated_metrics, slide_labels
 from histome.narrative.units import print_feature, print_metric, print_share
-from histome.phenotype.axes import PANNUKE_CLASSES
+from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,11 @@ class Facts:
     def has(self, *names: str) -> bool:
         """Return whether all these values are there."""
         return all(self.get(name) is not None for name in names)
+
+    def few(self, *classes: str) -> bool:
+        """Return whether one of a patch's classes has too few cells to say more of it than how many."""
+        counts = [self.get(f"count_{name}") for name in classes]
+        return not self.compatible and any(n is not None and n < phenotypes().fewest_cells for n in counts)
 
     def source(self, path: str, text: str = "") -> Source:
         """Return the source that `path` names, with its value as it was given.

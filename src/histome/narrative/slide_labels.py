@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from histome.caveats import models_disagree
-from histome.caveats.enough import FEWEST_TILES
+from histome.caveats.enough import FEWEST_CELLS, FEWEST_TILES
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.metrics.axes import ZONES
 
@@ -18,8 +18,7 @@ PHENOTYPE_SHARES = {
 _EVEN_RATIO = 1.0
 _CLUSTERED_BELOW, _EVEN_ABOVE = 0.9, 1.1  # Clark-Evans; 1 for a random pattern
 _PURITY = (0.30, 0.60)  # as for patches, arXiv:2606.17702
-# Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
-_LEAST_CARCINOMA_SHARE, _FEWEST_CELLS = 0.2, 100
+FEWEST_IN_ALL = 100  # cells, for a share of all to be worth a word
 _MOSTLY_UNFAMILIAR = 0.5
 
 Get = Callable[[str], float | None]
@@ -65,15 +64,18 @@ def untrusted(get: Get) -> bool:
 
 
 def disagree(get: Get) -> bool:
-    """Whether carcinoma cells lie mostly outside of carcinoma, or carcinoma holds few or more benign ones."""
+    """Whether cells and tissue disagree on the carcinoma, as `caveats.models_disagree` has it."""
     every, inside = get("CELL_COUNT_CARCINOMA_CELL"), get("CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
     if every is None or inside is None:
         return False
-    counts = [get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES]
+    there = sum(get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES)
     benign = get("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA") or 0.0
-    strange = inside < _LEAST_CARCINOMA_SHARE * sum(counts) or inside < benign
-    strange = strange and sum(counts) >= _FEWEST_CELLS
-    return strange or models_disagree(every, inside)
+    return models_disagree(every, inside, cells_in_carcinoma=there, benign=benign)
+
+
+def has_carcinoma(get: Get) -> bool:
+    """Whether carcinoma was segmented."""
+    return bool(get("ABSOLUTE_AREA_CARCINOMA")) and get("REGION_COUNT_CARCINOMA") != 0
 
 
 def slide_labels(
@@ -81,11 +83,13 @@ def slide_labels(
 ) -> Iterator[tuple[str, str | None]]:
     """Yield each axis with its label, from metrics and their n by name; None where its metric is null.
 
-    Nor has the tumor a label where the models disagree on it or types are not to be trusted, nor its immune
-    phenotype on fewer than ten tiles.
+    Nor has the tumor a label where there is none, the models disagree on it or types are not to be trusted,
+    nor its purity of fewer than 100 cells, its immune phenotype on fewer than ten tiles, the pattern of fewer
+    than 20 lymphocytes.
     """
-    placed = not untrusted(raw.get) and not disagree(raw.get)
-    purity = raw.get("TUMOR_PURITY") if placed else None
+    placed = has_carcinoma(raw.get) and not untrusted(raw.get) and not disagree(raw.get)
+    many = (raw.get("CELL_N_TOTAL") or 0) >= FEWEST_IN_ALL
+    purity = raw.get("TUMOR_PURITY") if placed and many else None
     low, high = _PURITY
     yield (
         "composition",
@@ -98,7 +102,8 @@ def slide_labels(
     yield "immune", leading if leading is None or known[leading] > 0.5 else "Intermediate"
     ratio = raw.get("TUMOR_STROMA_RATIO") if placed else None
     yield "stroma", None if not ratio else "Stroma-rich" if ratio < _EVEN_RATIO else "Stroma-poor"
-    spread = raw.get("CLARK_EVANS_LYMPHOCYTE")
+    lymphocytes = raw.get("CELL_COUNT_LYMPHOCYTE") or 0
+    spread = raw.get("CLARK_EVANS_LYMPHOCYTE") if lymphocytes >= FEWEST_CELLS else None
     words = ("Clustered lymphocytes", "Intermediate", "Evenly spaced lymphocytes")
     yield "architecture", _three(spread, _CLUSTERED_BELOW, _EVEN_ABOVE, words)
 

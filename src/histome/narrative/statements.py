@@ -30,6 +30,7 @@ def statements(facts: Facts) -> Iterator[Sentence]:
     if disagree(facts.get):
         text = "The models of cells and of tissue disagree here: types of cells need a look at the overlay."
         rests = ("CELL_COUNT_CARCINOMA_CELL", "CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
+        rests += ("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA", "CELL_COUNT_LYMPHOCYTE_CARCINOMA")
         yield facts.tell(text, "uncertain", [name for name in rests if facts.has(name)])
     share = facts.get("RELATIVE_AREA_VALID_TISSUE")
     if share is not None and share < _LITTLE_VALID_PERCENT:

@@ -37,6 +37,8 @@ _WORDS = {
     },
 }
 
+_SIZES = {"Large/Pleomorphic": "large on average", "Small/Monotonous": "small on average"}
+
 
 def describe_patch(facts: Facts) -> list[Sentence]:
     """Return the sentences on a patch; a value that is null is said to be undefined, with its reason.
@@ -48,12 +50,6 @@ def describe_patch(facts: Facts) -> list[Sentence]:
         none = facts.tell("No nuclei were found in this patch.", "composition", ["total_cell_count"])
         return list(statements(facts)) if facts.left_out else [none]
     return [sentence for topic in TOPICS for sentence in topic(facts)]
-
-
-def _few(facts: Facts, *classes: str) -> bool:
-    """Whether one of the classes has too few cells to say more of it than how many."""
-    counts = [facts.get(f"count_{name}") for name in classes]
-    return not facts.compatible and any(n is not None and n < phenotypes().fewest_cells for n in counts)
 
 
 def _words(facts: Facts, axis: str) -> str | None:
@@ -90,7 +86,7 @@ def _composition(facts: Facts) -> Iterator[Sentence]:
         f"The patch holds {{total_cell_count}} {nuclei}: {listed(parts)}{none}.", "composition", silent
     )
     word = _words(facts, "composition")
-    if word and not _few(facts, "Neoplastic"):
+    if word and not facts.few("Neoplastic"):
         tokens, sources = _tokens(facts, "composition")
         yield facts.tell(f"Tumor purity is {word}{tokens}.", "composition", ["ratio_Neoplastic", *sources])
 
@@ -103,13 +99,13 @@ def _immune(facts: Facts) -> Iterator[Sentence]:
     tokens, sources = _tokens(facts, "immune")
     text = f"It is {words}{tokens}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells."
     yield facts.tell(text, "immune", sources)
-    if facts.has("immune_infiltration_fraction") and not _few(facts, "Neoplastic"):
+    if facts.has("immune_infiltration_fraction") and not facts.few("Neoplastic"):
         yield facts.tell("The immune infiltration fraction is {immune_infiltration_fraction:%}.", "immune")
 
 
 def _interaction(facts: Facts) -> Iterator[Sentence]:
     """Yield where the inflammatory cells lie."""
-    if not facts.has(_DISTANCE) or _few(facts, "Inflammatory", "Neoplastic"):
+    if not facts.has(_DISTANCE) or facts.few("Inflammatory", "Neoplastic"):
         return
     far = f"On average an inflammatory cell lies {{{_DISTANCE}}} from the nearest neoplastic cell"
     near = "; the closest lies {min_dist_Inflammatory_to_Neoplastic} away"
@@ -137,7 +133,7 @@ def _stroma(facts: Facts) -> Iterator[Sentence]:
     words = _words(facts, "stroma")
     if words is None or not facts.has("ratio_Connective"):
         return
-    text, few = "Connective cells are {ratio_Connective:%} of all cells", _few(facts, "Neoplastic")
+    text, few = "Connective cells are {ratio_Connective:%} of all cells", facts.few("Neoplastic")
     if few and facts.labels["stroma"] == "Desmoplastic":  # it is a tumor's stroma that is
         yield facts.tell(f"{text}.", "stroma")
         return
@@ -158,16 +154,18 @@ def _architecture(facts: Facts) -> Iterator[Sentence]:
 
 def _morphology(facts: Facts) -> Iterator[Sentence]:
     """Yield the size of the nuclei."""
-    if not facts.has("mean_area_Neoplastic") or _few(facts, "Neoplastic"):
+    if not facts.has("mean_area_Neoplastic") or facts.few("Neoplastic"):
         return
     label = facts.labels.get("morphology")
     tokens, sources = _tokens(facts, "morphology") if label else ("", [])
     text = "Neoplastic nuclei measure {mean_area_Neoplastic} on average"
-    if facts.has("mean_area_Inflammatory") and not _few(facts, "Inflammatory"):
+    if facts.has("mean_area_Inflammatory") and not facts.few("Inflammatory"):
         text += " and inflammatory nuclei {mean_area_Inflammatory}"
     yield facts.tell(f"{text}.", "morphology")
     if label and label != "Intermediate":
-        yield facts.tell(f"Neoplastic nuclei are {label.lower()}{tokens}.", "morphology", sources)
+        # The label is of their mean area alone; "small cell morphology" would be read as a diagnosis.
+        words = f"{label.lower()}{tokens}" if facts.compatible else _SIZES[label]
+        yield facts.tell(f"Neoplastic nuclei are {words}.", "morphology", sources)
 
 
 TOPICS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (

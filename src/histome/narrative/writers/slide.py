@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from histome.caveats.enough import FEWEST_TILES
+from histome.caveats.enough import FEWEST_CELLS, FEWEST_TILES, few_in_little
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Sentence, Source, listed
-from histome.narrative.slide_labels import PHENOTYPE_SHARES, disagree, untrusted
+from histome.narrative.slide_labels import (
+    FEWEST_IN_ALL,
+    PHENOTYPE_SHARES,
+    disagree,
+    has_carcinoma,
+    untrusted,
+)
 from histome.narrative.statements import statements
 from histome.narrative.writers.words import cell_words, tissue_words
 
-_FEWEST_CELLS, _LEAST_PERCENT = 20, 1.0  # under these nothing is said of a class or a tissue
-_FEWEST_IN_ALL = 100  # for a share of all cells to be worth a sentence
+_LEAST_PERCENT = 1.0  # under this nothing is said of a tissue
 _MOST_CLASSES = 6  # that are listed; the others are in the table
 _MOST_SENTENCES = 12
 _ALIKE = 1.25  # densities within a quarter of one another are called alike
@@ -46,16 +51,12 @@ def describe_slide(facts: Facts) -> list[Sentence]:
 
 
 def _cells_enough(facts: Facts, *names: str) -> bool:
-    return all((facts.get(f"CELL_COUNT_{name.upper()}") or 0) >= _FEWEST_CELLS for name in names)
-
-
-def _has_carcinoma(facts: Facts) -> bool:
-    return bool(facts.get("ABSOLUTE_AREA_CARCINOMA")) and facts.get("REGION_COUNT_CARCINOMA") != 0
+    return all((facts.get(f"CELL_COUNT_{name.upper()}") or 0) >= FEWEST_CELLS for name in names)
 
 
 def _can_place(facts: Facts) -> bool:
     """Whether cells can be said to lie in the carcinoma or not."""
-    return _has_carcinoma(facts) and not disagree(facts.get) and not untrusted(facts.get)
+    return has_carcinoma(facts.get) and not disagree(facts.get) and not untrusted(facts.get)
 
 
 def _measured(facts: Facts) -> Iterator[Sentence]:
@@ -63,7 +64,7 @@ def _measured(facts: Facts) -> Iterator[Sentence]:
     many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
     yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
     told = [*statements(facts)]
-    if (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL and not untrusted(facts.get):
+    if (facts.get("CELL_N_TOTAL") or 0) >= FEWEST_IN_ALL and not untrusted(facts.get):
         told += _confidence(facts)
     yield from sorted(told, key=lambda one: one.topic == "uncertain")
 
@@ -82,7 +83,7 @@ def _ranked(facts: Facts, form: str, names: Sequence[str], least: float) -> list
 def _composition(facts: Facts) -> Iterator[Sentence]:
     """Yield the tissues, the extent of the carcinoma, and the cells."""
     tissues = _ranked(facts, "RELATIVE_AREA_{}", TISSUE_CLASSES, _LEAST_PERCENT)
-    if _has_carcinoma(facts) and "CARCINOMA" not in tissues and facts.has("RELATIVE_AREA_CARCINOMA"):
+    if has_carcinoma(facts.get) and "CARCINOMA" not in tissues and facts.has("RELATIVE_AREA_CARCINOMA"):
         tissues.append("CARCINOMA")  # of which more is said below
     parts = [f"{tissue_words(name)} {{RELATIVE_AREA_{name}}}" for name in tissues]
     if parts:
@@ -105,13 +106,13 @@ def _carcinoma(facts: Facts) -> Iterator[Sentence]:
 def _classes(facts: Facts) -> Iterator[Sentence]:
     """Yield the shares of the classes of which there are enough cells."""
     named = [name for name in CELL_CLASSES if _cells_enough(facts, name)]
-    named = [name for name in named if name != "carcinoma_cell" or _has_carcinoma(facts)]
+    named = [name for name in named if name != "carcinoma_cell" or has_carcinoma(facts.get)]
     listed_first = _ranked(facts, "CELL_PERCENTAGE_{}", named, 0.0)[:_MOST_CLASSES]
     cells = [f"{{CELL_PERCENTAGE_{name.upper()}}} {cell_words(name)}" for name in listed_first]
     if cells:
         yield facts.tell(f"Of the cells, {_with_be(cells)}.", "composition")
     purity = _PURITY.get(str(facts.labels.get("composition")))
-    if purity and _can_place(facts) and (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
+    if purity:
         yield facts.tell(f"Tumor purity is {purity}.", "composition", ["TUMOR_PURITY"])
 
 
@@ -123,7 +124,7 @@ def _with_be(parts: Sequence[str]) -> str:
 
 def _immune(facts: Facts) -> Iterator[Sentence]:
     """Yield how many immune cells there are, and where they lie."""
-    if facts.has("IMMUNE_CELL_FRACTION") and (facts.get("CELL_N_TOTAL") or 0) >= _FEWEST_IN_ALL:
+    if facts.has("IMMUNE_CELL_FRACTION") and (facts.get("CELL_N_TOTAL") or 0) >= FEWEST_IN_ALL:
         if facts.get("IMMUNE_CELL_FRACTION") == 0:
             yield facts.tell("No immune cells were found.", "immune", ["IMMUNE_CELL_FRACTION"])
         else:
@@ -149,10 +150,17 @@ def _phenotype(facts: Facts) -> Iterator[Sentence]:
     )
 
 
+def _told_there(facts: Facts, tissue: str) -> bool:
+    """Whether there are lymphocytes, or tissue, enough for a density of them."""
+    n = facts.get(f"CELL_COUNT_LYMPHOCYTE_{tissue}") or 0
+    return not few_in_little(int(n), facts.get(f"ABSOLUTE_AREA_{tissue}"))
+
+
 def _sides(facts: Facts) -> Iterator[Sentence]:
     """Yield the density of lymphocytes in carcinoma beside that in stroma."""
     inside, outside = "CELL_DENSITY_LYMPHOCYTE_CARCINOMA", "CELL_DENSITY_LYMPHOCYTE_STROMA"
-    if not facts.has(inside, outside) or not _cells_enough(facts, "lymphocyte"):
+    told = _cells_enough(facts, "lymphocyte") and facts.has(inside, outside)
+    if not told or not all(_told_there(facts, tissue) for tissue in ("CARCINOMA", "STROMA")):
         return
     a, b = facts.get(inside) or 0.0, facts.get(outside) or 0.0
     if max(a, b) <= _ALIKE * min(a, b):
@@ -193,7 +201,7 @@ def _stroma(facts: Facts) -> Iterator[Sentence]:
 
 def _fibroblasts(facts: Facts) -> Iterator[Sentence]:
     inside = facts.get("CELL_COUNT_FIBROBLAST_STROMA") or 0
-    if inside >= _FEWEST_CELLS and facts.has("CELL_PERCENTAGE_FIBROBLAST_STROMA"):
+    if inside >= FEWEST_CELLS and facts.has("CELL_PERCENTAGE_FIBROBLAST_STROMA"):
         yield facts.tell(
             "Fibroblasts make up {CELL_PERCENTAGE_FIBROBLAST_STROMA} of the cells in the stroma.", "stroma"
         )
@@ -204,7 +212,7 @@ def _architecture(facts: Facts) -> Iterator[Sentence]:
     label = facts.labels.get("architecture")
     words = _PATTERNS.get(str(label))
     hidden = label != "Clustered lymphocytes" and facts.get("LYMPHOID_AGGREGATE_COUNT")
-    if words and not hidden and _cells_enough(facts, "lymphocyte"):
+    if words and not hidden:
         yield facts.tell(
             f"Lymphocytes are {words}, with a Clark-Evans index of {{CLARK_EVANS_LYMPHOCYTE}}.",
             "architecture",

@@ -9,9 +9,10 @@ from histome.narrative.language.judging import (
     Judged,
     judge_amount,
 )
-from histome.narrative.language.lexicon import vocabulary
+from histome.narrative.language.lexicon import CellGroup, vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured
+from histome.narrative.slide_labels import FEWEST_CELLS
 from histome.phenotype.axes import phenotypes
 
 _WHOLE = re.compile(
@@ -20,6 +21,7 @@ _WHOLE = re.compile(
 )
 _NOT = re.compile(r"\b(not|neither|nor)\b|n't\b", re.I)
 _NO_SUCH_PLACE = re.compile(r"(the )?(infiltrate|infiltration|stroma)\b(?!-)", re.I)
+_TUMOR = re.compile(r"\b(?:tumou?r|carcinoma|neoplasm|cancer)\b", re.I)
 _ALL = 0.995  # of the tiles
 PATTERNS = {"clustered": (0.0, 0.9), "random": (0.9, 1.1), "even": (1.1, 9.0)}
 
@@ -99,6 +101,9 @@ def _pattern(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     if any(each.members != ("lymphocyte",) or each.place for each in cells) or m.one("O"):
         return [Judged(None, "pattern", m.text, reason="the facts do not say")]
+    n = c.world.count(CellGroup(("lymphocyte",), "lymphocyte"))
+    if n is not None and n.amount < FEWEST_CELLS:
+        return [Judged(None, "pattern", m.text, reason="too few cells for a pattern")]
     if m.one("y") and not m.one("y").holds[0] > 1.0:  # "slightly clustered"
         return [Judged(None, "pattern", m.text, reason="how much is not said")]
     low, high = PATTERNS[m.one("c")]
@@ -155,6 +160,9 @@ def _phenotype(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if any(tissue not in (None, "CARCINOMA", *own_tissue) for tissue in tissues):
         return None  # "the stroma is immune cold"
     facts = c.world.facts
+    of_tumor = _axes().get(label) == "composition" or label in _OF_A_TUMOR or _TUMOR.search(m.text)
+    if c.world.is_patch and of_tumor and facts.few("Neoplastic"):
+        return [Judged(None, "phenotype", m.text, reason="too few neoplastic cells to speak of a tumor")]
     c.tile_metric = TILE_METRICS.get(label)
     own = _measured_by(label)
     c.measured = own or c.measured
@@ -202,6 +210,7 @@ _OF_NUCLEI = (
 )
 
 
+_OF_A_TUMOR = ("Desmoplastic", "Fibrotic barrier")
 _OF_MEANS = (*_OF_NUCLEI, "Bystander immune cells", "Juxtaposed cells", "Desmoplastic", "Fibrotic barrier")
 
 
