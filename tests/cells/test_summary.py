@@ -10,7 +10,7 @@ from histome.classes import CELL_CLASSES
 
 
 def table(n: int) -> pa.Table:
-    """Half carcinoma, at the end a quarter epithelial cells, every fourth in carcinoma; a stain value lacks."""
+    """Half carcinoma, at the end a quarter epithelial cells; every fourth in carcinoma; one value lacks."""
     k = np.arange(n)
     codes = np.where(k < n // 2, CELL_CLASSES.index("carcinoma_cell"), CELL_CLASSES.index("lymphocyte"))
     codes = np.where(k < 3 * n // 4, codes, CELL_CLASSES.index("epithelial_cell"))

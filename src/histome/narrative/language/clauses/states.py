@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from histome.caveats.enough import FEWEST_CELLS
 from histome.narrative.language.amounts import Amount, word_amount
 from histome.narrative.language.clauses.tiles import TILE_METRICS
 from histome.narrative.language.judging import (
@@ -12,7 +13,6 @@ from histome.narrative.language.judging import (
 from histome.narrative.language.lexicon import CellGroup, vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Measured
-from histome.narrative.slide_labels import FEWEST_CELLS
 from histome.phenotype.axes import phenotypes
 
 _WHOLE = re.compile(
