@@ -134,7 +134,7 @@ def _stroma(facts: Facts) -> Iterator[Sentence]:
     if words is None or not facts.has("ratio_Connective"):
         return
     text, few = "Connective cells are {ratio_Connective:%} of all cells", facts.few("Neoplastic")
-    if few and facts.labels["stroma"] == "Desmoplastic":  # it is a tumor's stroma that is
+    if few and facts.labels["stroma"] != "Stroma-Free":  # desmoplastic is a tumor's stroma
         yield facts.tell(f"{text}.", "stroma")
         return
     tokens, sources = _tokens(facts, "stroma")
