@@ -210,7 +210,11 @@ def part_checked(part: Ratioed, c: Context) -> list[Judged]:
     values = [c.world.count(part.cells[0])] if part.cells else [c.world.area(None)]
     if part.cells and part.cells[0].everything:  # "of 1,800 cells" may be those spoken of
         values += [c.world.count(each.at(None)) for each in c.cells]
-    return [judge_amount(values, part.checked)]
+    told = judge_amount(values, part.checked)
+    if part.cells and part.cells[0].place and told.true is False:  # "1,700 of 1,800 lymphocytes in the stroma"
+        everywhere = judge_amount([c.world.count(part.cells[0].at(None))], part.checked)
+        told = told._replace(true=None, reason="it can be read in two ways") if everywhere.true else told
+    return [told]
 
 
 def apart(part: Ratioed, cells: tuple[CellGroup, ...]) -> bool:
