@@ -84,7 +84,7 @@ def test_patients_exchange_with_those_of_a_like_number_of_rows():
     )
     assert [cut.fixed for cut in cuts] == [4, 4]
     assert cuts[0].holds
-    assert cut_doubts(cuts) == []
+    assert cut_doubts(cuts, values) == []
 
 
 def test_where_nothing_can_be_exchanged_there_is_no_p_and_that_is_told():
@@ -94,7 +94,7 @@ def test_where_nothing_can_be_exchanged_there_is_no_p_and_that_is_told():
     values = {"morphology": 30.0 + 20 * ill[patient] + np.arange(len(patient)) % 7}
     cuts = outcome_cuts(values, ill[patient], patient.astype(str))
     assert (cuts[0].youden.value, cuts[0].p, cuts[0].fixed) == (1.0, 1.0, 40)
-    (doubt,) = cut_doubts(cuts)
+    (doubt,) = cut_doubts(cuts, values)
     assert doubt.startswith(
         "morphology: more than half of the patients have no patient with the other outcome"
     )
@@ -132,11 +132,16 @@ def test_few_patients_and_mixed_ones_are_refused():
         outcome_cuts(values, np.r_[~outcome[:1], outcome[1:]], patients)
 
 
-def test_an_axis_that_few_patients_have_is_refused():
+def test_an_axis_that_few_patients_have_is_left_out_and_told():
     values, outcome, patients = study()
     values["composition"][ROWS:] = np.nan
-    with pytest.raises(UsageError, match="composition: 1 patients have a value"):
-        outcome_cuts(values, outcome, patients)
+    cuts = outcome_cuts(values, outcome, patients)
+    assert [cut.axis for cut in cuts] == ["morphology"]
+    assert cuts[0].p_holm == cuts[0].p
+    (doubt,) = cut_doubts(cuts, values)
+    assert doubt.startswith("composition: left out, as fewer than 10 patients")
+    with pytest.raises(UsageError, match="no axis has values of 10 patients"):
+        outcome_cuts({"composition": values["composition"]}, outcome, patients)
 
 
 def test_the_command_writes_limits_that_a_patch_takes(tmp_path, capsys):

@@ -116,7 +116,7 @@ def outcome_limits(
     for line in rows.left_out:
         console.warn(f"{table}: {line}")
     found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
-    for line in cut_doubts(found):
+    for line in cut_doubts(found, rows.values):
         console.warn(f"{table}: {line}")
     for cut in found:
         use = "" if cut.holds else "; not surely better than chance, so not in use"

@@ -1,6 +1,6 @@
 """Limits of the phenotype axes that an outcome chooses: on some patients, tested on the others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +88,7 @@ def outcome_cuts(
     with the limit that the other folds chose, so no patient is tried with a limit that it helped to choose.
     The same is done 1,000 times with outcomes and folds exchanged at random, which gives p: among patients
     with 1, 2 to 3, 4 to 7, 8 to 15 ... rows, as who has many rows pulls the limit more than who has few.
+    An axis has no limit where fewer than ten patients with the outcome, or without it, have a value of it.
 
     Parameters
     ----------
@@ -101,31 +102,36 @@ def outcome_cuts(
     Raises
     ------
     UsageError
-        Fewer than ten patients with the outcome or without it, of all or of those with a value of an axis; or
-        a patient with both.
+        Fewer than ten patients with the outcome or without it, no axis with values of as many, or a patient
+        with both.
     """
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     events = np.bincount(patient, outcome, len(names)) / np.bincount(patient, minlength=len(names))
     if ((events > 0) & (events < 1)).any():
         mixed = names[(events > 0) & (events < 1)][0]
         raise UsageError(f"patient {mixed} has both outcomes; give each patient one")
-    if min(int(events.sum()), int((1 - events).sum())) < _FEWEST_PATIENTS:
+    if _fewest(events, patient) < _FEWEST_PATIENTS:
         raise UsageError(
             f"{int(events.sum())} patients with the outcome and {int((1 - events).sum())} without; "
             f"{_FEWEST_PATIENTS} of each are needed"
         )
-    for axis, v in values.items():
-        told = np.isin(np.arange(len(names)), patient[np.isfinite(v)])
-        if min(int(events[told].sum()), int((1 - events[told]).sum())) < _FEWEST_PATIENTS:
-            raise UsageError(
-                f"{axis}: {int(told.sum())} patients have a value of it; {_FEWEST_PATIENTS} with the outcome "
-                f"and {_FEWEST_PATIENTS} without are needed; leave the column out"
-            )
     rng = np.random.default_rng(seed)
     fold = _dealt(events, rng)
-    cuts = [_cut(axis, v, events > 0, fold, patient, rng) for axis, v in values.items()]
+    least = {axis: _fewest(events, patient[np.isfinite(v)]) for axis, v in values.items()}
+    tried = {axis: v for axis, v in values.items() if least[axis] >= _FEWEST_PATIENTS}
+    if not tried:
+        raise UsageError(
+            f"no axis has values of {_FEWEST_PATIENTS} patients with the outcome and {_FEWEST_PATIENTS} without"
+        )
+    cuts = [_cut(axis, v, events > 0, fold, patient, rng) for axis, v in tried.items()]
     every = holm(np.array([cut.p for cut in cuts]))
     return [cut._replace(p_holm=float(p)) for cut, p in zip(cuts, every, strict=True)]
+
+
+def _fewest(events: NDArray[np.floating], patient: NDArray[np.integer]) -> int:
+    """How many patients of these rows have the outcome that fewer have."""
+    mine = events[np.unique(patient)]
+    return int(min(mine.sum(), (1 - mine).sum()))
 
 
 def _dealt(events: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -175,15 +181,20 @@ def _strata(rows: NDArray[np.integer], event: NDArray[np.bool_]) -> list[NDArray
     return [mine for mine in alike if event[mine].any() and not event[mine].all()]
 
 
-def cut_doubts(cuts: Sequence[OutcomeCut]) -> list[str]:
-    """One line where the outcomes of most patients could not be exchanged."""
-    axes = [cut.axis for cut in cuts if 2 * cut.fixed > cut.youden.units]
-    if not axes:
-        return []
-    return [
-        f"{', '.join(axes)}: more than half of the patients have no patient with the other outcome and a "
-        "like number of rows, so p rests on the others (1 without any); take about as many rows of each"
-    ]
+def cut_doubts(cuts: Sequence[OutcomeCut], axes: Collection[str]) -> list[str]:
+    """One line for the axes of a table without a limit, and one where most outcomes could not be exchanged."""
+    doubts, without = [], sorted(set(axes) - {cut.axis for cut in cuts})
+    if without:
+        doubts.append(
+            f"{', '.join(without)}: left out, as fewer than {_FEWEST_PATIENTS} patients with the outcome, or "
+            "without it, have a value"
+        )
+    if fixed := [cut.axis for cut in cuts if 2 * cut.fixed > cut.youden.units]:
+        doubts.append(
+            f"{', '.join(fixed)}: more than half of the patients have no patient with the other outcome and a "
+            "like number of rows, so p rests on the others (1 without any); take about as many rows of each"
+        )
+    return doubts
 
 
 def _youden(sums: NDArray[np.floating]) -> NDArray[np.floating]:
