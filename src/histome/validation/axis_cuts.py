@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numba import njit
 from numpy.typing import NDArray
 from pyarrow import csv
@@ -14,6 +13,7 @@ from pyarrow import csv
 from histome.errors import UsageError
 from histome.metrics.uncertainty import holm
 from histome.phenotype.axes import phenotypes
+from histome.tables import read_table
 from histome.validation.resampling import Estimate, bootstrap
 
 _FOLDS = 5
@@ -22,7 +22,6 @@ _PERMUTATIONS = 1000
 _SIGNIFICANT = 0.05
 _COUNTS = "total_cell_count"
 _MISSING = frozenset(csv.ConvertOptions().null_values)  # as in a column of numbers: "", NA, NaN, null ...
-_NO_UTF8 = "its text is not UTF-8; save it as CSV UTF-8, as spreadsheets call it, or as .parquet"
 
 
 class OutcomeCut(NamedTuple):
@@ -121,7 +120,8 @@ def outcome_cuts(
     tried = {axis: v for axis, v in values.items() if least[axis] >= _FEWEST_PATIENTS}
     if not tried:
         raise UsageError(
-            f"no axis has values of {_FEWEST_PATIENTS} patients with the outcome and {_FEWEST_PATIENTS} without"
+            f"no axis has values of {_FEWEST_PATIENTS} patients with the outcome and of {_FEWEST_PATIENTS} "
+            "without"
         )
     cuts = [_cut(axis, v, events > 0, fold, patient, rng) for axis, v in tried.items()]
     every = holm(np.array([cut.p for cut in cuts]))
@@ -182,7 +182,7 @@ def _strata(rows: NDArray[np.integer], event: NDArray[np.bool_]) -> list[NDArray
 
 
 def cut_doubts(cuts: Sequence[OutcomeCut], axes: Collection[str]) -> list[str]:
-    """One line for the axes of a table without a limit, and one where most outcomes could not be exchanged."""
+    """One line for the axes of a table without a limit, one where most outcomes could not be exchanged."""
     doubts, without = [], sorted(set(axes) - {cut.axis for cut in cuts})
     if without:
         doubts.append(
@@ -191,8 +191,8 @@ def cut_doubts(cuts: Sequence[OutcomeCut], axes: Collection[str]) -> list[str]:
         )
     if fixed := [cut.axis for cut in cuts if 2 * cut.fixed > cut.youden.units]:
         doubts.append(
-            f"{', '.join(fixed)}: more than half of the patients have no patient with the other outcome and a "
-            "like number of rows, so p rests on the others (1 without any); take about as many rows of each"
+            f"{', '.join(fixed)}: more than half of the patients have no patient with the other outcome and "
+            "a like number of rows, so p rests on the others (1 without any); take about as many rows of each"
         )
     return doubts
 
@@ -275,7 +275,7 @@ def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows
     value of it. Without a column of counts the rows are kept, and `left_out` says so. Raises UsageError, one
     line, for another file.
     """
-    table = _table(path, patient)
+    table = read_table(path)
     if missing := [name for name in (outcome, patient) if name not in table.column_names]:
         raise UsageError(f"{path}: no column {missing[0]}; it has {', '.join(table.column_names)}")
     axes = phenotypes().axes.values()
@@ -300,21 +300,6 @@ def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows
     values, few = _labeled({axis: v[enough] for axis, v in values.items()}, table, path)
     outcomes = np.array(table[outcome].to_pylist(), bool)
     return OutcomeRows(values, outcomes, list(map(str, table[patient].to_pylist())), [*left_out, *few])
-
-
-def _table(path: Path, patient: str) -> pa.Table:
-    is_csv = path.suffix.lower() == ".csv"
-    try:
-        # Of a doubled column pq.read_table tells its own columns too.
-        table: pa.Table = csv.read_csv(path) if is_csv else pq.ParquetFile(path).read()
-        kinds = dict(zip(table.column_names, table.schema.types, strict=True))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: {_NO_UTF8}") from error
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"{path}: cannot be read as .csv or .parquet ({error})") from error
-    if is_csv and patient in kinds and pa.types.is_binary(kinds[patient]):
-        raise UsageError(f"{path}: {_NO_UTF8}")
-    return table
 
 
 def _count(kind: str) -> str:

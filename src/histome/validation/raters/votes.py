@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import csv, parquet
 
 from histome.errors import DataError
+from histome.tables import read_table
 
 # No vote, and the vote that says that one cannot tell.
 MISSING, UNSURE = -1, -2
@@ -116,14 +116,7 @@ def answers_of(table: pa.Table, path: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def _read(path: Path, wanted: Sequence[str]) -> pa.Table:
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            table = parquet.read_table(path)
-        else:
-            mark = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
-            table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=mark))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a table that can be read ({str(error).splitlines()[0]}).") from error
+    table = read_table(path)
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)} among {', '.join(table.column_names)}.")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pyarrow import csv
 
 from histome.errors import DataError
 from histome.store.disk import read_json
+from histome.tables import read_table
 from histome.validation.matching import match_centers
 from histome.validation.raters.votes import SAID_UNSURE
 
@@ -69,7 +69,7 @@ def collect_study(folder: Path, read: Callable[[Path], Iterable[Drawn]]) -> Coll
     plan = read_json(folder / "study.json")
     if not {"raters", "conditions", "classes"} <= set(plan):
         raise DataError(f"{folder}: no study here (study.json is missing or damaged).")
-    cells = {row["cell_id"]: row for row in _table(folder / "key/cells.csv")}
+    cells = {row["cell_id"]: row for row in read_table(folder / "key/cells.csv").to_pylist()}
     choices = {_plain(name): name for name in (*plan["classes"], *SAID_UNSURE)}
     votes, counts = [], []
     for rater in plan["raters"]:
@@ -81,8 +81,10 @@ def collect_study(folder: Path, read: Callable[[Path], Iterable[Drawn]]) -> Coll
     if not votes:
         raise DataError(f"{folder}: no nucleus has a label yet; raters save their files in raters/.")
     panel = folder / "key/panel.csv"
-    known = _table(panel) if panel.is_file() else []
-    return Collected(votes, _table(folder / "key/model.csv"), counts, known, tuple(plan["conditions"]))
+    known = read_table(panel).to_pylist() if panel.is_file() else []
+    return Collected(
+        votes, read_table(folder / "key/model.csv").to_pylist(), counts, known, tuple(plan["conditions"])
+    )
 
 
 def _read_rater(
@@ -151,10 +153,3 @@ def _vote(cell: Mapping[str, Any], rater: str, label: str, condition: str) -> di
 
 def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", "_").replace("-", "_")
-
-
-def _table(path: Path) -> list[dict[str, Any]]:
-    try:
-        return csv.read_csv(path).to_pylist()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}).") from error

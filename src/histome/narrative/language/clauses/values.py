@@ -211,7 +211,7 @@ def part_checked(part: Ratioed, c: Context) -> list[Judged]:
     if part.cells and part.cells[0].everything:  # "of 1,800 cells" may be those spoken of
         values += [c.world.count(each.at(None)) for each in c.cells]
     told = judge_amount(values, part.checked)
-    if part.cells and part.cells[0].place and told.true is False:  # "1,700 of 1,800 lymphocytes in the stroma"
+    if part.cells and part.cells[0].place and told.true is False:  # "9 of 10 lymphocytes in the stroma"
         everywhere = judge_amount([c.world.count(part.cells[0].at(None))], part.checked)
         told = told._replace(true=None, reason="it can be read in two ways") if everywhere.true else told
     return [told]
