@@ -191,17 +191,29 @@ def test_the_limits_are_settings() -> None:
 def test_models_disagree_where_most_carcinoma_cells_lie_elsewhere(
     every: int, inside: int, answer: bool
 ) -> None:
-    assert models_disagree(every, inside) is answer
+    assert models_disagree(every, inside, cells_in_carcinoma=0, epithelial=0, fibroblasts=0) is answer
 
 
 @pytest.mark.parametrize(
-    ("there", "benign", "answer"),
-    [(99, 41, False), (100, 41, True), (100, 40, False), (200, 0, False), (201, 0, True)],
+    ("inside", "there", "epithelial", "fibroblasts", "answer"),
+    [
+        (40, 100, 41, 0, True),
+        (40, 100, 40, 40, False),
+        (40, 100, 0, 41, True),
+        (40, 200, 0, 0, False),
+        (40, 201, 0, 0, True),
+        (0, 19, 19, 0, False),
+        (0, 20, 20, 0, True),
+        (0, 20, 0, 0, True),
+    ],
 )
-def test_models_disagree_where_carcinoma_holds_few_or_more_benign_cells(
-    there: int, benign: int, answer: bool
+def test_models_disagree_where_carcinoma_holds_few_of_its_cells_or_more_of_others(
+    inside: int, there: int, epithelial: int, fibroblasts: int, answer: bool
 ) -> None:
-    assert models_disagree(41, 40, cells_in_carcinoma=there, benign=benign) is answer
+    found = models_disagree(
+        inside, inside, cells_in_carcinoma=there, epithelial=epithelial, fibroblasts=fibroblasts
+    )
+    assert found is answer
 
 
 def test_a_slide_too_coarse_to_judge_focus_by_says_so() -> None:

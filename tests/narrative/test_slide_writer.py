@@ -10,6 +10,7 @@ from helpers.drawn_profiles import SLIDES, facts_of
 from helpers.given_facts import CARDS
 from helpers.phantoms import small_phantom
 
+from histome.classes import CELL_CLASSES
 from histome.metrics.format import MetricTable
 from histome.narrative.facts import Facts, ModelNotes
 from histome.narrative.sentences import Narrative
@@ -322,11 +323,38 @@ def test_lymphoid_aggregates_are_told_and_their_even_inside_is_no_pattern_of_the
     assert "Lymphocytes are randomly distributed" in told_of(changed("B"))
     assert "Lymphocytes are" not in told_of(even).split("Clark-Evans")[0].rsplit(".", 1)[-1]
     assert "In all, 2 lymphoid aggregates cover" in told_of(even)
+    one = changed("B", LYMPHOID_AGGREGATE_COUNT=1.0, LYMPHOID_AGGREGATE_AREA=0.2)
+    assert "One lymphoid aggregate covers 0.200 mm²." in told_of(one)
+
+
+def test_an_aggregate_drawn_larger_than_the_tissue_has_no_area() -> None:
+    facts = changed("B", LYMPHOID_AGGREGATE_COUNT=1.0, LYMPHOID_AGGREGATE_AREA=0.06, ABSOLUTE_AREA=5e4)
+    assert "One lymphoid aggregate was found." in told_of(facts)
+    assert "The field holds" in told_of(facts)  # of 0.05 mm2
 
 
 def test_a_trace_of_stroma_is_not_compared_with_the_carcinoma() -> None:
     assert "times the area of stroma" in told_of(changed("B"))
     assert "times the area of stroma" not in told_of(changed("B", RELATIVE_AREA_STROMA=0.4))
+    assert "times the area of stroma" not in told_of(changed("B", RELATIVE_AREA_CARCINOMA=0.4))
+    for ratio in (0.049, 20.1):
+        assert "times the area of stroma" not in told_of(changed("B", TUMOR_STROMA_RATIO=ratio))
+
+
+def test_areas_within_a_quarter_are_no_stroma_rich_tissue() -> None:
+    assert "times the area of stroma: stroma-poor" in told_of(changed("B", TUMOR_STROMA_RATIO=1.26))
+    assert "1.24 times the area of stroma." in told_of(changed("B", TUMOR_STROMA_RATIO=1.24))
+
+
+def test_fewer_than_twenty_carcinoma_cells_are_no_tumor_to_speak_of() -> None:
+    """Of its purity and its stroma; the carcinoma of the tissue map is told."""
+    counts = {"CELL_COUNT_CARCINOMA_CELL": 19.0, "CELL_COUNT_CARCINOMA_CELL_CARCINOMA": 10.0}
+    others = [name for name in CELL_CLASSES if name != "carcinoma_cell"]
+    none = dict.fromkeys((f"CELL_COUNT_{name.upper()}_CARCINOMA" for name in others), 0.0)
+    text = told_of(changed("B", **counts, **none))
+    assert "The carcinoma forms" in text
+    for words in ("disagree", "purity", "times the area of stroma"):
+        assert words not in text
 
 
 def test_where_there_is_no_immune_cell_no_share_of_them_is_told() -> None:

@@ -178,8 +178,15 @@ CODES: dict[str, Code] = {
         "caution",
         "The models disagree",
         "Fewer than half of the carcinoma cells lie in carcinoma, or of the cells there fewer than a fifth "
-        "are carcinoma cells, or more are epithelial. Every number on the tumor needs a look at the overlay.",
-        ("carcinoma_cells", "in_carcinoma", "cells_in_carcinoma", "epithelial_in_carcinoma"),
+        "are carcinoma cells, or more are epithelial, or more are fibroblasts. Every number on the tumor "
+        "needs a look at the overlay.",
+        (
+            "carcinoma_cells",
+            "in_carcinoma",
+            "cells_in_carcinoma",
+            "epithelial_in_carcinoma",
+            "fibroblasts_in_carcinoma",
+        ),
     ),
     "STAIN_OUTSIDE_TRAINING": Code(
         "caution",

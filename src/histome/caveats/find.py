@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from histome.caveats.codes import caveat
+from histome.caveats.enough import FEWEST_CELLS
 from histome.config import WarningsConfig
 from histome.metrics.format import format_count, format_number
 from histome.models.card import Card
@@ -14,10 +15,8 @@ from histome.slide.broken import broken_tiles_line
 from histome.slide.reader import pages_line
 from histome.store.caveat import Caveat
 
-# With fewer carcinoma cells than this their place says nothing.
-_FEW_CARCINOMA_CELLS = 20
 # Fewer carcinoma cells than this share of the cells in carcinoma: one of the two models is wrong.
-_LEAST_CARCINOMA_SHARE, _FEWEST_IN_CARCINOMA = 0.2, 100
+_LEAST_CARCINOMA_SHARE = 0.2
 # In real fields of 20 nuclei or more, with the right um/px none had smaller ones and 2 of 85 smoother ones,
 # both of frozen sections; with half of it 43 of 71 are told, with twice 27 of 91, with four times 68 of 97.
 _ENOUGH_NUCLEI, _SMALLEST_UM2, _SMOOTHEST_UM2 = 20, 9.5, 1500.0
@@ -73,16 +72,22 @@ def find_caveats(observed: Observed) -> list[Caveat]:
 
 
 def models_disagree(
-    carcinoma_cells: float, in_carcinoma: float, *, cells_in_carcinoma: float = 0.0, benign: float = 0.0
+    carcinoma_cells: float,
+    in_carcinoma: float,
+    *,
+    cells_in_carcinoma: float,
+    epithelial: float,
+    fibroblasts: float,
 ) -> bool:
-    """Whether most carcinoma cells lie outside of carcinoma, or it holds few of them or more benign ones.
+    """Whether most carcinoma cells lie outside of carcinoma, or others are what it mostly holds.
 
-    Of few carcinoma cells, and of carcinoma with few cells, nothing is asked. `benign` are the epithelial
-    cells in carcinoma.
+    Those others are cells of any kind (carcinoma cells are fewer than a fifth), or epithelial cells or
+    fibroblasts in carcinoma (either are more). Of fewer than 20 carcinoma cells, and of carcinoma with fewer
+    than 20 cells, nothing is asked.
     """
-    outside = carcinoma_cells >= _FEW_CARCINOMA_CELLS and in_carcinoma < 0.5 * carcinoma_cells
-    strange = in_carcinoma < _LEAST_CARCINOMA_SHARE * cells_in_carcinoma or in_carcinoma < benign
-    return outside or (strange and cells_in_carcinoma >= _FEWEST_IN_CARCINOMA)
+    outside = carcinoma_cells >= FEWEST_CELLS and in_carcinoma < 0.5 * carcinoma_cells
+    strange = in_carcinoma < max(_LEAST_CARCINOMA_SHARE * cells_in_carcinoma, epithelial, fibroblasts)
+    return outside or (strange and cells_in_carcinoma >= FEWEST_CELLS)
 
 
 def _colors(observed: Observed) -> Iterator[Caveat]:
@@ -284,17 +289,21 @@ def _cells(observed: Observed) -> Iterator[Caveat]:
 def _disagreement(observed: Observed) -> Iterator[Caveat]:
     cells = observed.part("cells")
     every, inside = cells.get("carcinoma_cells", 0), cells.get("in_carcinoma", 0)
-    there, benign = cells.get("cells_in_carcinoma", 0), cells.get("epithelial_in_carcinoma", 0)
-    if models_disagree(every, inside, cells_in_carcinoma=there, benign=benign):
+    there, benign, fibroblasts = (
+        cells.get(f"{name}_in_carcinoma", 0) for name in ("cells", "epithelial", "fibroblasts")
+    )
+    if models_disagree(every, inside, cells_in_carcinoma=there, epithelial=benign, fibroblasts=fibroblasts):
         yield caveat(
             "MODELS_DISAGREE",
             f"{format_count(inside)} of the {format_count(every)} cells classed as carcinoma cells lie in "
             f"tissue classed as carcinoma, of the {format_count(there)} cells there {format_count(benign)} "
-            "are epithelial: every number on the tumor needs a look at the overlay.",
+            f"are epithelial and {format_count(fibroblasts)} fibroblasts: every number on the tumor needs a "
+            "look at the overlay.",
             carcinoma_cells=every,
             in_carcinoma=inside,
             cells_in_carcinoma=there,
             epithelial_in_carcinoma=benign,
+            fibroblasts_in_carcinoma=fibroblasts,
         )
 
 

@@ -44,6 +44,7 @@ def summarize_cells(cells: pa.Table | CellRows) -> dict[str, Any]:
         "in_carcinoma": int((carcinoma & there).sum()),
         "cells_in_carcinoma": int(there.sum()),
         "epithelial_in_carcinoma": int((_is(counted["class"], "epithelial_cell") & there).sum()),
+        "fibroblasts_in_carcinoma": int((_is(counted["class"], "fibroblast") & there).sum()),
         "stain": {name: _mean(counted[name]) for name in Stains._fields},
     }
 

@@ -69,8 +69,12 @@ def disagree(get: Get) -> bool:
     if every is None or inside is None:
         return False
     there = sum(get(f"CELL_COUNT_{name.upper()}_CARCINOMA") or 0.0 for name in CELL_CLASSES)
-    benign = get("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA") or 0.0
-    return models_disagree(every, inside, cells_in_carcinoma=there, benign=benign)
+    benign, fibroblasts = (
+        get(f"CELL_COUNT_{name}_CARCINOMA") or 0.0 for name in ("EPITHELIAL_CELL", "FIBROBLAST")
+    )
+    return models_disagree(
+        every, inside, cells_in_carcinoma=there, epithelial=benign, fibroblasts=fibroblasts
+    )
 
 
 def has_carcinoma(get: Get) -> bool:
@@ -84,12 +88,13 @@ def slide_labels(
     """Yield each axis with its label, from metrics and their n by name; None where its metric is null.
 
     Nor has the tumor a label where there is none, the models disagree on it or types are not to be trusted,
-    nor its purity of fewer than 100 cells, its immune phenotype on fewer than ten tiles, the pattern of fewer
-    than 20 lymphocytes.
+    nor its purity and stroma of fewer than 20 carcinoma cells, its purity of fewer than 100 cells, its immune
+    phenotype on fewer than ten tiles, the pattern of fewer than 20 lymphocytes.
     """
     placed = has_carcinoma(raw.get) and not untrusted(raw.get) and not disagree(raw.get)
+    tumor = placed and (raw.get("CELL_COUNT_CARCINOMA_CELL") or 0) >= FEWEST_CELLS
     many = (raw.get("CELL_N_TOTAL") or 0) >= FEWEST_IN_ALL
-    purity = raw.get("TUMOR_PURITY") if placed and many else None
+    purity = raw.get("TUMOR_PURITY") if tumor and many else None
     low, high = _PURITY
     yield (
         "composition",
@@ -100,7 +105,7 @@ def slide_labels(
     known = {label: share for label, share in shares.items() if share is not None and enough}
     leading = max(known, key=lambda label: known[label], default=None)
     yield "immune", leading if leading is None or known[leading] > 0.5 else "Intermediate"
-    ratio = raw.get("TUMOR_STROMA_RATIO") if placed else None
+    ratio = raw.get("TUMOR_STROMA_RATIO") if tumor else None
     yield "stroma", None if not ratio else "Stroma-rich" if ratio < _EVEN_RATIO else "Stroma-poor"
     lymphocytes = raw.get("CELL_COUNT_LYMPHOCYTE") or 0
     spread = raw.get("CLARK_EVANS_LYMPHOCYTE") if lymphocytes >= FEWEST_CELLS else None

@@ -27,10 +27,10 @@ def statements(facts: Facts) -> Iterator[Sentence]:
     if untrusted(facts.get):
         text = "The surroundings of {UNFAMILIAR_FRACTION_ALL:%} of the cells are unlike those that the model "
         yield facts.tell(f"{text}learned from: the cell types are not to be trusted.", "uncertain")
-    if disagree(facts.get):
+    elif disagree(facts.get):
         text = "The models of cells and of tissue disagree here: types of cells need a look at the overlay."
         rests = ("CELL_COUNT_CARCINOMA_CELL", "CELL_COUNT_CARCINOMA_CELL_CARCINOMA")
-        rests += ("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA", "CELL_COUNT_LYMPHOCYTE_CARCINOMA")
+        rests += ("CELL_COUNT_EPITHELIAL_CELL_CARCINOMA", "CELL_COUNT_FIBROBLAST_CARCINOMA")
         yield facts.tell(text, "uncertain", [name for name in rests if facts.has(name)])
     share = facts.get("RELATIVE_AREA_VALID_TISSUE")
     if share is not None and share < _LITTLE_VALID_PERCENT:

@@ -19,7 +19,9 @@ from histome.narrative.writers.words import cell_words, tissue_words
 _LEAST_PERCENT = 1.0  # under this nothing is said of a tissue
 _MOST_CLASSES = 6  # that are listed; the others are in the table
 _MOST_SENTENCES = 12
-_ALIKE = 1.25  # densities within a quarter of one another are called alike
+_ALIKE = 1.25  # densities and areas within a quarter of one another are called alike
+_TRACE = 20.0  # times as much: of the other there is a trace, whose border no map places so well
+_FIELD_UM2 = 1e6  # less tissue is a field of view, not a section
 _PURITY = {"Low Tumour Purity": "low", "High Tumour Purity": "high"}
 _PHENOTYPES = {
     "Immune Inflamed": "immune-inflamed",
@@ -62,7 +64,8 @@ def _can_place(facts: Facts) -> bool:
 def _measured(facts: Facts) -> Iterator[Sentence]:
     """Yield what was measured, what was stated, and what is doubtful."""
     many = "cell" if facts.get("CELL_N_TOTAL") == 1 else "cells"
-    yield facts.tell(f"The section holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
+    what = "field" if (facts.get("ABSOLUTE_AREA") or 0.0) < _FIELD_UM2 else "section"
+    yield facts.tell(f"The {what} holds {{CELL_N_TOTAL}} {many} on {{ABSOLUTE_AREA}} of tissue.", "measured")
     told = [*statements(facts)]
     if (facts.get("CELL_N_TOTAL") or 0) >= FEWEST_IN_ALL and not untrusted(facts.get):
         told += _confidence(facts)
@@ -179,22 +182,32 @@ def _distance(facts: Facts) -> Iterator[Sentence]:
 
 
 def _aggregates(facts: Facts) -> Iterator[Sentence]:
-    count = facts.get("LYMPHOID_AGGREGATE_COUNT")
-    if count and facts.has("LYMPHOID_AGGREGATE_AREA"):
-        many = "s cover" if count > 1 else " covers"
-        text = f"In all, {{LYMPHOID_AGGREGATE_COUNT}} lymphoid aggregate{many} {{LYMPHOID_AGGREGATE_AREA}}."
-        yield facts.tell(text, "immune")
+    """Yield the lymphoid aggregates; in a small field one, drawn round its cells, can exceed the tissue."""
+    count, area_mm2 = facts.get("LYMPHOID_AGGREGATE_COUNT"), facts.get("LYMPHOID_AGGREGATE_AREA")
+    if not count or area_mm2 is None:
+        return
+    first = (
+        "In all, {LYMPHOID_AGGREGATE_COUNT} lymphoid aggregates" if count > 1 else "One lymphoid aggregate"
+    )
+    if 1e6 * area_mm2 <= (facts.get("ABSOLUTE_AREA") or 0.0):
+        end = " cover" if count > 1 else " covers"
+        text = f"{first}{end} {{LYMPHOID_AGGREGATE_AREA}}."
+    else:
+        text = f"{first} {'were' if count > 1 else 'was'} found."
+    yield facts.tell(text, "immune", ["LYMPHOID_AGGREGATE_COUNT"])
 
 
 def _stroma(facts: Facts) -> Iterator[Sentence]:
     """Yield how much stroma there is, and what it holds."""
-    label = facts.labels.get("stroma")
-    enough = (facts.get("RELATIVE_AREA_STROMA") or 0.0) >= _LEAST_PERCENT
-    if enough and _can_place(facts) and facts.has("TUMOR_STROMA_RATIO") and label:
+    label, ratio = facts.labels.get("stroma"), facts.get("TUMOR_STROMA_RATIO") or 0.0
+    areas = [facts.get(f"RELATIVE_AREA_{tissue}") or 0.0 for tissue in ("CARCINOMA", "STROMA")]
+    if label and min(areas) >= _LEAST_PERCENT and 1 / _TRACE <= ratio <= _TRACE:
+        even = 1 / _ALIKE <= ratio <= _ALIKE
         yield facts.tell(
-            f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma: {label.lower()} tissue.",
+            f"Carcinoma has {{TUMOR_STROMA_RATIO}} times the area of stroma"
+            f"{'' if even else f': {label.lower()} tissue'}.",
             "stroma",
-            [Source("interpretation.stroma", label)],
+            [] if even else [Source("interpretation.stroma", label)],
         )
     yield from _fibroblasts(facts)
 
