@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
-from histome.metrics.axes import CELL_NAMES
 from histome.metrics.format import Formatted, MetricTable, format_count, format_number
 
 # With 20 the 95 % interval of a count is 12 to 31.
@@ -74,6 +73,6 @@ class EnoughTable(MetricTable):
 
     def _band_um2(self, band: str) -> float | None:
         """Area of a band along the border, from the densest class in it: its cells over its density."""
-        rows = [self.get(f"CELL_DENSITY_{cell}_AT_BORDER_{band}") for cell in CELL_NAMES]
+        rows = [self.get(f"CELL_DENSITY_{cell.upper()}_AT_BORDER_{band}") for cell in CELL_CLASSES]
         areas = [1e6 * row.n / row.value for row in rows if row is not None and row.n and row.value]
         return max(areas, default=None)
