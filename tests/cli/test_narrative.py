@@ -7,8 +7,10 @@ import pytest
 from helpers.cli import Cli
 from helpers.given_facts import example, metrics
 
+from histome.config import NarrativeConfig
 from histome.narrative.facts import Facts
-from histome.narrative.writers.verified import write
+from histome.narrative.verifier import verify
+from histome.narrative.writers.verified import review, write
 from histome.store.disk import write_json
 from histome.store.files import NARRATIVE
 from histome.store.sealed import write_sealed
@@ -18,13 +20,29 @@ def test_a_profile_in_words(cli: Cli, tmp_path: Path) -> None:
     write_json(tmp_path / "run.json", {"state": "done", "slide": {}, "stages": {}, "warnings": []})
     written = write(Facts.of_slide(metrics(), {})).to_json()
     write_sealed(tmp_path / "narrative", {"key": "k"}, lambda folder: NARRATIVE.save(written, folder))
-    code, out, _ = cli("narrative", tmp_path)
-    assert code == 0
+    code, out, err = cli("narrative", tmp_path)
+    assert (code, err) == (0, "")
     assert "Immune cells make up" in out
     assert "    IMMUNE_CELL_FRACTION = 0.5 1" in out
     assert cli("-q", "narrative", tmp_path)[1] == out  # a result
     _, short, _ = cli("narrative", tmp_path, "--no-sources")
     assert "IMMUNE_CELL_FRACTION" not in short
+
+
+def test_what_is_not_shown_of_a_text_is_told_beside_it(cli: Cli, tmp_path: Path) -> None:
+    write_json(tmp_path / "run.json", {"state": "done", "slide": {}, "stages": {}, "warnings": []})
+    config = NarrativeConfig(writer="openai", model="m", endpoint="http://localhost:1/v1")
+    facts = Facts.of_patch(example())
+    true = "Inflammatory cells make up 69.6 %. The patch is immune hot. The patch is stroma-free."
+    verdict = verify(f"{true} Dead cells make up 40 % of the cells. It is calm.", facts)
+    written = review(verdict, facts, [], config).to_json()
+    write_sealed(tmp_path / "narrative", {"key": "k"}, lambda folder: NARRATIVE.save(written, folder))
+    code, out, err = cli("narrative", tmp_path, "--no-sources")
+    assert (code, out) == (0, true.replace(". ", ".\n") + "\n")
+    counts, first, second = err.splitlines()
+    assert counts == "warning: of 5 sentences 3 supported, 1 contradicted, 1 not checkable"
+    assert first.startswith('warning: not shown: "Dead cells make up 40 % of the cells." (contradicted: the')
+    assert second.startswith('warning: not shown: "It is calm." (not checkable: ')
 
 
 def test_no_profile_is_one_line(cli: Cli, tmp_path: Path) -> None:
@@ -64,6 +82,21 @@ def test_what_has_no_value_has_a_reason(cli: Cli, tmp_path: Path) -> None:
     assert f"{cases}: line 1: the hypothesis is empty" in err
     raters.write_text("ann,ben\nyes,no\n")
     assert "have no label in common" in cli("validate", "narrative", "--raters", raters)[2]
+
+
+def test_texts_without_references_are_verified(cli: Cli, tmp_path: Path) -> None:
+    cases = tmp_path / "cases.jsonl"
+    text = "Inflammatory cells make up 69.6 % of the cells. Dead cells make up 40 % of the cells."
+    lines = [{"hypothesis": text, "facts": example()}, {"hypothesis": " ", "facts": example()}]
+    cases.write_text("\n".join(map(json.dumps, lines)))
+    code, out, err = cli("validate", "narrative", cases)
+    assert code == 0
+    assert "cases               2, 0 with a reference" in out
+    assert "BLEU-4              no reference was given" in out
+    assert "ROUGE-L             no reference was given" in out
+    assert "supported           0.500" in out
+    assert "sentences           2, of 2 cases with facts" in out
+    assert err == f"warning: {cases}: line 2: the hypothesis is empty (1 of 2 hypotheses are empty)\n"
 
 
 def test_nothing_to_score(cli: Cli) -> None:

@@ -314,3 +314,44 @@ def test_a_broken_folder_is_told(model: Path, tmp_path: Path, broken: str, reaso
     device = "mps" if broken == "device" else "cpu"
     with pytest.raises((ModelError, WriterError), match=re.escape(reason)):
         ask_model(*load_folder(folder, device=device), ["Prompt."], max_tokens=16)
+
+
+def test_device_and_precision_arrive_at_the_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays(
+        monkeypatch,
+        STAND_IN.replace("loads.append(1)", "loads.append(sorted(options.items()))").replace(
+            "{len(loads)}", "{loads[0]}"
+        ),
+    )
+    config = asked_of(Path("model"), device="cuda:1").model_copy(update={"dtype": "bfloat16"})
+    with model_asked(config) as ask:
+        assert ask(["a"]).startswith("[('device', 'cuda:1'), ('dtype', 'bfloat16')]")
+
+
+@pytest.mark.slow
+def test_a_model_gets_the_marks_of_its_chat_template_in_its_precision(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    folder = shutil.copytree(model, tmp_path / "model")
+    settings = folder / "tokenizer_config.json"
+    turns = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}"
+    template = turns + "{% if add_generation_prompt %}<assistant>{% endif %}"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"chat_template": template}))
+    loaded, tokenizer = load_folder(folder, dtype="bfloat16")
+    given = []
+
+    def generate(**options: torch.Tensor) -> torch.Tensor:
+        given.append(options["input_ids"])
+        return type(loaded).generate(loaded, **options)
+
+    monkeypatch.setattr(loaded, "generate", generate)
+    ask_model(loaded, tokenizer, ["Prompt.", "A text.", "Again."], max_tokens=16)
+    marked = "<user>Prompt.</><assistant>A text.</><user>Again.</><assistant>"
+    assert tokenizer.decode(given[0][0]) == marked
+    assert loaded.dtype == torch.bfloat16
+    loaded.to("meta")  # the only other device that every machine has: what is given goes where the model is
+    with pytest.raises(WriterError, match="the language model failed"):
+        ask_model(loaded, tokenizer, ["Prompt."], max_tokens=16)
+    assert given[1].device.type == "meta"

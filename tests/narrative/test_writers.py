@@ -15,12 +15,13 @@ from histome.errors import UsageError
 from histome.narrative.facts import Facts
 from histome.narrative.sentences import Narrative
 from histome.narrative.writers.endpoint import API_KEY
-from histome.narrative.writers.language_models import cleaned, prompt_of
+from histome.narrative.writers.language_models import prompt_of
 from histome.narrative.writers.table import WRITERS
 from histome.narrative.writers.verified import write
 
 EXAMPLE = Facts.of_patch(example())
-TRUE = "Inflammatory cells make up 69.6 % of the cells. The patch is immune hot."
+TRUE = "Inflammatory cells make up 69.6 % of the cells. The patch is immune hot. The patch is stroma-free."
+OF_A = "Lymphocytes make up 25 % of the cells. The tumor is immune-inflamed. The tumor is stroma-rich."
 FALSE = "Dead cells make up 40 % of the cells."
 OPENAI = NarrativeConfig(writer="openai", model="m", endpoint="http://localhost:1/v1", timeout_s=5.0)
 
@@ -50,7 +51,7 @@ def test_a_true_text_of_an_endpoint_stands_with_its_sources() -> None:
     assert found.text.startswith(TRUE)
     assert found.sentences[0].sources[0].name == "raw_data.ratio_Inflammatory"
     assert found.sentences[0].sources[0].value == pytest.approx(3133 / 4501)
-    assert (found.supported, found.contradicted, found.not_checkable) == (2, 0, 0)
+    assert (found.supported, found.contradicted, found.not_checkable) == (3, 0, 0)
     ((path, _, body),) = asked
     assert path == "/v1/chat/completions"
     assert body["messages"] == [{"role": "user", "content": prompt_of(EXAMPLE)}]
@@ -69,7 +70,7 @@ def test_a_true_text_of_an_endpoint_stands_with_its_sources() -> None:
     ],
 )
 def test_what_rests_on_a_label_names_it_and_its_value(facts: Facts, sentence: str, path: str | None) -> None:
-    with served(replies(f"{sentence} {TRUE} Lymphocytes make up 25 % of the cells.")) as (url, _):
+    with served(replies(f"{sentence} {TRUE} {OF_A}")) as (url, _):
         found = write(facts, asked_of(url))
     (sources,) = (one.sources for one in found.sentences if one.text == sentence)
     assert sources[0].name.startswith(("interpretation.", "generated_tokens"))
@@ -79,7 +80,7 @@ def test_what_rests_on_a_label_names_it_and_its_value(facts: Facts, sentence: st
 
 def test_doubts_are_added_to_a_language_models_text() -> None:
     facts = replace(facts_of("A"), values={**facts_of("A").values, "RELATIVE_AREA_VALID_TISSUE": 40.0})
-    with served(replies("Lymphocytes make up 25 % of the cells.")) as (url, _):
+    with served(replies(OF_A)) as (url, _):
         found = write(facts, asked_of(url))
     assert found.writer == "openai"
     assert "of the tissue passed quality control" in found.text
@@ -92,8 +93,8 @@ def test_one_false_sentence_goes_and_the_rest_stays() -> None:
     assert found.writer == "openai"
     assert found.text.startswith(TRUE)
     assert "40 %" not in found.text
-    assert (found.supported, found.contradicted, found.not_checkable) == (2, 1, 1)
-    assert found.hallucination_rate == 0.5
+    assert (found.supported, found.contradicted, found.not_checkable) == (3, 1, 1)
+    assert found.hallucination_rate == pytest.approx(0.4)
     assert [dropped.text for dropped in found.dropped] == [FALSE, "Neoplastic cells are radioresistant."]
     assert found.dropped[0].reason.startswith("contradicted: ")
     assert "refused" in found.dropped[1].reason
@@ -115,7 +116,7 @@ def test_a_model_is_told_once_what_failed_and_why() -> None:
         asked,
     ):
         found = write(EXAMPLE, asked_of(url))
-    assert (found.supported, found.contradicted) == (3, 0)
+    assert (found.supported, found.contradicted) == (4, 0)
     assert len(asked) == 2
     roles = [message["role"] for message in asked[1][2]["messages"]]
     assert roles == ["user", "assistant", "user"]
@@ -136,18 +137,25 @@ def test_a_model_that_need_not_be_told_is_not_asked_again() -> None:
     assert len(asked) == 1
 
 
-def test_thoughts_are_no_text() -> None:
-    with served(replies(f"<think>Is it {FALSE}</think>{TRUE}")) as (url, _):
+@pytest.mark.parametrize(("text", "held"), [("The patch is immune hot.", 1), ("It is calm.", 0)])
+def test_of_a_text_with_less_than_three_true_sentences_the_grounded_one_is_taken(
+    text: str, held: int
+) -> None:
+    with served(replies(f"{text} {FALSE}")) as (url, _):
         found = write(EXAMPLE, asked_of(url))
-    assert (found.supported, found.dropped) == (2, ())
-    assert cleaned("a <thinking>b</thinking> c <think>d") == "a   c"
-    assert cleaned("b</think> c") == "c"
-    assert cleaned("\ud83d a").encode() == b"? a"
+    assert (found.asked, found.writer) == ("openai", "grounded")
+    assert found.sentences == write(EXAMPLE).sentences
+    assert f"is not shown: {held} of 2 sentences of it held, 3 are asked for. This is the" in found.note
+    assert FALSE in [dropped.text for dropped in found.dropped]
 
 
-def test_a_million_thoughts_are_read_once() -> None:
-    assert cleaned("<think>" * 140_000 + "</think> a") == "a"
-    assert cleaned("a <thinking>x " * 70_000) == "a"
+def test_habits_of_models_cost_no_sentence() -> None:
+    first, second, third = TRUE.removesuffix(".").split(". ")
+    text = f"Sure! Here is the narrative:\n\n# Summary\n1. **{first}.**\n2. {second}. {third.lower()}."
+    with served(replies(f"<think>{FALSE}</think>{text}")) as (url, _):
+        found = write(EXAMPLE, asked_of(url))
+    assert found.text.startswith(TRUE)
+    assert (found.supported, found.dropped, found.hallucination_rate) == (3, (), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +164,7 @@ def test_a_million_thoughts_are_read_once() -> None:
 def test_odd_sentences_cost_themselves_alone(text: str) -> None:
     with served(replies(f"{TRUE} {text}")) as (url, _):
         found = write(EXAMPLE, asked_of(url, retry=False))
-    assert (found.writer, found.supported, found.contradicted) == ("openai", 2, 0)
+    assert (found.writer, found.supported, found.contradicted) == ("openai", 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +183,7 @@ def test_an_address_that_is_none_is_told(address: str) -> None:
 def test_the_same_sentence_again_is_said_once() -> None:
     with served(replies(f"{TRUE} " * 100)) as (url, _):
         found = write(EXAMPLE, asked_of(url))
-    assert found.supported == 2
+    assert found.supported == 3
 
 
 @pytest.mark.parametrize("how", list(HOSTILE))
@@ -202,9 +210,9 @@ def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> N
         ("5 MB", "larger than"),
         ("500 kB", "characters"),
         ("nested JSON", "not that of an OpenAI-compatible server"),
-        ("only thoughts", "it wrote nothing"),
+        ("only thoughts", "it wrote no sentence"),
         ("loop", "characters"),
-        ("short loop", "no sentence of it can be kept"),
+        ("short loop", "0 of 1 sentences of it held"),
         ("no HTTP", "not in HTTP that can be read: it does not begin as HTTP does"),
         ("many headers", "answered, but not in HTTP that can be read: got more than 100 headers"),
         ("long header", "not in HTTP that can be read: got more than 65536 bytes"),
@@ -212,12 +220,37 @@ def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> N
         ("endless chunk", "larger than 1000000 bytes"),
         ("no address", "answered 302"),
         ("cut off", "the endpoint's answer was cut off: 99 bytes of it are missing"),
+        ("slow 404", "no whole answer in 1 s"),
+        ("5 MB of 404", "answered 404 for the model 'm'. "),
         ("hung up", "closed the connection without an answer"),
     ],
 )
 def test_the_reason_is_the_right_one(how: str, reason: str) -> None:
     with served(HOSTILE[how]) as (url, _):
         assert reason in write(EXAMPLE, asked_of(url, timeout_s=1.0)).note
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"error": {"message": "No model `m`.\nTry another.", "code": None}}, "No model `m`. This is"),
+        ({"error": "model 'm' not found"}, "model 'm' not found"),
+        ({"object": "error", "message": "The prompt has 9 \x1b[31mtokens"}, "The prompt has 9 [31mtokens"),
+        ({"detail": "Not Found " * 100}, ("Not Found " * 20)[:199] + ". This is the grounded"),
+        ({"detail": [{"msg": "no"}]}, ""),
+        ({"error": {"message": None}}, ""),
+        ([], ""),
+        ({"error": {"message": "Incorrect API key: se****me"}}, ""),
+        ({"error": "no model at http://me:pass@host/v1"}, ""),
+        ({"error": "no model for OPEN-SES"}, ""),
+    ],
+)
+def test_what_an_endpoint_says_of_an_error(monkeypatch: pytest.MonkeyPatch, body: object, told: str) -> None:
+    monkeypatch.setenv(API_KEY, "open-sesame")
+    with served(replies(json.dumps(body).encode(), status=404)) as (url, _):
+        note = write(EXAMPLE, asked_of(url)).note
+    assert f"the endpoint answered 404 for the model 'm'{': ' if told else '. '}{told}" in note
+    assert "\x1b" not in note
 
 
 def test_an_endpoint_that_is_not_there() -> None:
@@ -231,6 +264,9 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
 ) -> None:
     monkeypatch.setenv(API_KEY, "sesame")
     caplog.set_level("DEBUG")
+    repeats = replies(b'{"error": {"message": "not for sesame"}}', status=403)
+    with served(repeats) as (url, _):
+        refused = write(EXAMPLE, asked_of(url))
     with (
         served(replies("elsewhere")) as (other, seen),
         served(replies("no", status=302, Location=f"{other}/x")) as (url, asked),
@@ -239,7 +275,7 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
     assert asked[0][1]["Authorization"] == "Bearer sesame"
     assert seen == []
     assert found.writer == "grounded"
-    assert "sesame" not in caplog.text + json.dumps(found.to_json())
+    assert "sesame" not in caplog.text + json.dumps([found.to_json(), refused.to_json()])
 
 
 @pytest.mark.parametrize(

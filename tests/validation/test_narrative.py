@@ -71,10 +71,24 @@ def test_the_rates_are_of_all_sentences() -> None:
     assert found.supported.units == 2
 
 
+def test_likeness_is_of_the_cases_with_a_reference() -> None:
+    text = "Inflammatory cells make up 69.6 %."
+    found = score_narratives([Case(None, text, example()), Case("a b c d", "a b c d", None)], rng=RNG)
+    assert (found.cases, found.with_facts, found.with_reference) == (2, 1, 1)
+    assert found.bleu_4 == pytest.approx(100.0)
+    assert found.rouge_l is not None
+    assert found.supported is not None
+    assert (found.rouge_l.value, found.rouge_l.units, found.supported.value) == (1.0, 1, 1.0)
+    alone = score_narratives([Case(None, text, example())], rng=RNG)
+    assert (alone.bleu_4, alone.bleu_signature, alone.rouge_l) == (None, "", None)
+
+
 def test_cases_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text(json.dumps({"reference": "a", "hypothesis": "b", "facts": {}}) + "\n\n")
     assert read_cases(path) == [Case("a", "b", {}, f"{path}: line 1")]
+    path.write_text(json.dumps({"hypothesis": "b", "facts": {}}))
+    assert read_cases(path) == [Case(None, "b", {}, f"{path}: line 1")]
 
 
 def test_a_line_separator_and_a_byte_order_mark_are_no_ends_of_lines(tmp_path: Path) -> None:
@@ -107,11 +121,21 @@ def test_what_is_wrong_in_facts_is_named(part: dict, said: str) -> None:
     assert f"cases.jsonl: line 1: the facts cannot be read ({said}" in str(refused.value)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"reference": "a"}', '{"reference": null, "hypothesis": null}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"reference": "a"}',
+        '{"reference": "a", "hypothesis": null}',
+        '{"reference": 1, "hypothesis": "b"}',
+        '{"reference": null, "hypothesis": "b", "facts": null}',
+    ],
+)
 def test_a_line_that_is_no_case_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text('{"reference": "a", "hypothesis": "b"}\n' + line)
-    with pytest.raises(UsageError, match=r"line 2 is no case \(.+\); give reference and hypothesis"):
+    with pytest.raises(UsageError, match=r"line 2 is no case \(.+\); give hypothesis with reference"):
         read_cases(path)
 
 

@@ -23,9 +23,9 @@ _NO_LINE = (ValueError, KeyError, TypeError, AttributeError, UsageError, Recursi
 
 
 class Case(NamedTuple):
-    """One narrative: a person's text (reference), the writer's, and the facts, None where not given."""
+    """One narrative: a person's text (reference), the writer's, and the facts; None where not given."""
 
-    reference: str
+    reference: str | None
     hypothesis: str
     facts: Mapping[str, Any] | None
     place: str = "a case"  # where it was read, for what is said of it
@@ -36,27 +36,28 @@ class NarrativeScores(NamedTuple):
 
     Attributes
     ----------
-    bleu_4 : float, 0-100
-        Corpus BLEU.
+    bleu_4 : float or None, 0-100
+        Corpus BLEU of the cases with a reference; None where there is none.
     bleu_signature : str
-        Sacrebleu's signature.
-    rouge_l : Estimate, 0-1
-        Mean F1 of the longest common subsequence.
+        Sacrebleu's signature; empty where there is no BLEU.
+    rouge_l : Estimate or None, 0-1
+        Mean F1 of the longest common subsequence, of the same cases.
     supported, contradicted, not_checkable : Estimate or None, 0-1
         Such sentences / all sentences of the cases with facts; None where there is none.
-    sentences, with_facts : int
-        Of the cases with facts, and how many these are.
+    sentences, with_facts, with_reference : int
+        Sentences of the cases with facts; how many cases have facts, and how many a reference.
     """
 
     cases: int
-    bleu_4: float
+    bleu_4: float | None
     bleu_signature: str
-    rouge_l: Estimate
+    rouge_l: Estimate | None
     supported: Estimate | None
     contradicted: Estimate | None
     not_checkable: Estimate | None
     sentences: int
     with_facts: int
+    with_reference: int
 
     @property
     def undefined(self) -> str:
@@ -67,18 +68,20 @@ class NarrativeScores(NamedTuple):
 
 
 def read_cases(path: str | Path) -> list[Case]:
-    """Read cases from a JSONL file with `reference`, `hypothesis` and, if any, `facts` on each line.
+    """Read cases from a JSONL file: on each line `hypothesis`, with `reference`, `facts` or both.
 
     Raises UsageError, one line, naming the line of the file.
     """
-    return read_json_lines(path, _case, thing="case", give="reference and hypothesis")
+    return read_json_lines(path, _case, thing="case", give="hypothesis with reference, facts or both")
 
 
 def _case(line: Mapping[str, Any], place: str) -> Case:
-    texts = line["reference"], line["hypothesis"]
-    if not all(isinstance(text, str) for text in texts):
+    hypothesis, reference, facts = line["hypothesis"], line.get("reference"), line.get("facts")
+    if not isinstance(hypothesis, str) or not isinstance(reference, str | None):
         raise TypeError("they are no texts")
-    return Case(*texts, line.get("facts"), place)
+    if reference is None and facts is None:
+        raise TypeError("neither 'reference' nor 'facts'")
+    return Case(reference, hypothesis, facts, place)
 
 
 def read_json_lines(
@@ -107,15 +110,8 @@ def read_json_lines(
 
 
 def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> NarrativeScores:
-    """Return the scores of narratives; needs the `validate` extra."""
-    # Imported here: rouge-score alone takes 1.1 s, and the agreement of raters needs neither.
-    from rouge_score.rouge_scorer import RougeScorer
-    from sacrebleu.metrics.bleu import BLEU
-
-    bleu = BLEU(max_ngram_order=4)
-    total = bleu.corpus_score([case.hypothesis for case in cases], [[case.reference for case in cases]])
-    scorer = RougeScorer(["rougeL"], use_stemmer=False)
-    rouge = [scorer.score(case.reference, case.hypothesis)["rougeL"].fmeasure for case in cases]
+    """Return the scores of narratives; those that need references need the `validate` extra."""
+    pairs = [(case.reference, case.hypothesis) for case in cases if case.reference is not None]
     names = [str(k) for k in range(len(cases))]
     verdicts = [_verdict(case) for case in cases if case.facts is not None]
     tallies = [verdict.tally for verdict in verdicts]
@@ -127,27 +123,41 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
     )
     return NarrativeScores(
         len(cases),
-        float(total.score),
-        str(bleu.get_signature()),
-        bootstrap(np.array([[score, 1.0] for score in rouge]), names, ratio, rng=rng),
+        *(_likeness(pairs, rng) if pairs else (None, "", None)),
         supported,
         contradicted,
         not_checkable,
         sentences,
         len(verdicts),
+        len(pairs),
     )
+
+
+def _likeness(pairs: Sequence[tuple[str, str]], rng: np.random.Generator) -> tuple[float, str, Estimate]:
+    """Return BLEU-4, its signature and ROUGE-L of (reference, hypothesis)."""
+    # Imported here: rouge-score alone takes 1.1 s, and verdicts and the agreement of raters need neither.
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU(max_ngram_order=4)
+    references, hypotheses = zip(*pairs, strict=True)
+    total = bleu.corpus_score(hypotheses, [references])
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    rouge = [[scorer.score(*pair)["rougeL"].fmeasure, 1.0] for pair in pairs]
+    names = [str(k) for k in range(len(pairs))]
+    return float(total.score), str(bleu.get_signature()), bootstrap(np.array(rouge), names, ratio, rng=rng)
 
 
 def case_doubts(cases: Sequence[Case]) -> list[str]:
     """One line each: texts that are empty, which lowers the scores."""
     doubts = []
     for name, plural in (("hypothesis", "hypotheses"), ("reference", "references")):
-        empty = [case for case in cases if not getattr(case, name).strip()]
-        if empty:
-            count = f"{len(empty)} of {len(cases)} {plural} are empty"
-            doubts.append(
-                f"{empty[0].place}: the {name} is empty ({count}); BLEU-4 and ROUGE-L are lower by it"
-            )
+        given = [case for case in cases if getattr(case, name) is not None]
+        if empty := [case for case in given if not getattr(case, name).strip()]:
+            count = f"{len(empty)} of {len(given)} {plural} are empty"
+            scored = any(case.reference is not None for case in empty)
+            lower = "; BLEU-4 and ROUGE-L are lower by it" if scored else ""
+            doubts.append(f"{empty[0].place}: the {name} is empty ({count}){lower}")
     return doubts
 
 

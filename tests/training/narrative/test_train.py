@@ -345,7 +345,9 @@ def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
             "generated_tokens": [],
         }
     )
-    pair = Pair(prompt_of(facts), "Inflammatory cells make up 70 %. The patch is immune hot.")
+    pair = Pair(
+        prompt_of(facts), "Inflammatory cells make up 70 %. The patch is immune hot. There are 10 cells."
+    )
     model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}"], positions=400)
     recipe = NarrativeRecipe(epochs=40, batch=1, learning_rate=5e-3, save_every=1000)
     taught = train_narrative([pair], model, tmp_path / "out", recipe=recipe)

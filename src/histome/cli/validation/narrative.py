@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 def narrative(
     cases: Annotated[
         Path | None,
-        typer.Argument(metavar="[CASES]", help="JSONL: reference, hypothesis and, if any, facts on a line."),
+        typer.Argument(metavar="[CASES]", help="JSONL: hypothesis with reference, facts or both on a line."),
     ] = None,
     raters: Annotated[
         Path | None, typer.Option(help="CSV: the last two columns are two raters' labels, a row an item.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Score narratives: BLEU-4, ROUGE-L, sentences that facts support; and Cohen's kappa of two raters."""
+    """Score narratives: BLEU-4, ROUGE-L, sentences that facts support; and Cohen's kappa of two raters.
+
+    BLEU-4 and ROUGE-L are of the lines with a reference, the shares of sentences of those with facts.
+    """
     if cases is None and raters is None:
         raise UsageError("give CASES, --raters or both")
     with console.extra("validate"):
@@ -43,9 +46,12 @@ def _print_scores(path: Path, rng: "Generator") -> None:
     found = score_narratives(cases, rng=rng)
     for doubt in case_doubts(cases):
         console.warn(doubt)
-    console.print_result(f"cases               {found.cases}")
-    console.print_result(f"BLEU-4              {found.bleu_4:.2f}  ({found.bleu_signature})")
-    console.print_result(f"ROUGE-L             {_with_interval(found.rouge_l)}")
+    console.print_result(f"cases               {found.cases}, {found.with_reference} with a reference")
+    none = "no reference was given"
+    bleu = none if found.bleu_4 is None else f"{found.bleu_4:.2f}  ({found.bleu_signature})"
+    console.print_result(f"BLEU-4              {bleu}")
+    rouge = none if found.rouge_l is None else _with_interval(found.rouge_l)
+    console.print_result(f"ROUGE-L             {rouge}")
     for state in ("supported", "contradicted", "not_checkable"):
         rate = getattr(found, state)
         told = found.undefined if rate is None else _with_interval(rate)

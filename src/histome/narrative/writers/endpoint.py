@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -26,6 +27,9 @@ from histome.narrative.writers.language_models import WriterError, messages
 
 API_KEY = "HISTOME_API_KEY"
 _MOST_BYTES, _PIECE_BYTES = 1_000_000, 65_536
+_SHOWN = 200  # characters of what an endpoint says of an error
+_SECRET = re.compile(r"key|bearer|passw|secret|credential|authori[sz]ation|\bsk-|[?&]\w+=|://[^\s/]*@", re.I)
+_KEY_PART = 6  # characters of the key in a row that nothing told may hold
 
 
 def ask_endpoint(
@@ -34,7 +38,7 @@ def ask_endpoint(
     """Return what an OpenAI-compatible endpoint writes.
 
     The key, if any, is read from the environment variable HISTOME_API_KEY and is neither logged nor sent on
-    by a redirect.
+    by a redirect. What a server says of an error is told in one line, unless it speaks of keys or passwords.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def ask_endpoint(
     except ValueError:
         raise WriterError("the endpoint's address is not valid") from None
     try:
-        reply = _Call(request, timeout_s).answer()
+        reply = _Call(request, timeout_s, model).answer()
     except (HTTPException, OSError, ValueError) as error:
         raise WriterError(_why(error, timeout_s)) from None
     try:
@@ -74,11 +78,8 @@ def ask_endpoint(
 
 
 def _why(error: Exception, timeout_s: float) -> str:
-    """Return why there is no answer in words of ours: a server may repeat the key that it was sent."""
+    """Return why there is no answer that can be read, in words of ours."""
     match error:
-        case HTTPError():
-            error.close()
-            return f"the endpoint answered {error.code}"
         case InvalidURL():
             return "the endpoint's address is not valid"
         case URLError() if not isinstance(error.reason, TimeoutError):
@@ -100,6 +101,30 @@ def _why(error: Exception, timeout_s: float) -> str:
     return f"the endpoint answered, but not in HTTP that can be read: {told}"
 
 
+def _refusal(error: HTTPError, model: str) -> str:
+    """Return what an answer that is an error says: its number, for which model, and the server's reason."""
+    told = f"the endpoint answered {error.code} for the model {model!r}"
+    with error, suppress(Exception):  # whatever is wrong with its reason, the number is told
+        reason = _reason(json.loads(_read(error)))
+        return f"{told}: {reason}" if reason else told
+    return told
+
+
+def _reason(document: Any) -> str:
+    """Return the first line of an error's message; empty where there is none, or it may hold a secret."""
+    for name in ("error", "detail", "message"):  # the first may hold the last
+        if isinstance(document, dict):
+            document = document.get(name, document)
+    if not isinstance(document, str) or not document.strip():
+        return ""
+    line = "".join(sign if sign.isprintable() else " " for sign in document.strip().splitlines()[0])
+    key = os.environ.get(API_KEY, "").strip().casefold()
+    parts = {key[k : k + _KEY_PART] for k in range(max(1, len(key) - _KEY_PART + 1))} - {""}
+    if _SECRET.search(line) or any(part in line.casefold() for part in parts):
+        return ""
+    return " ".join(line.split())[:_SHOWN].rstrip(" .")
+
+
 def _late(timeout_s: float) -> str:
     return f"the endpoint gave no whole answer in {timeout_s:g} s"
 
@@ -107,8 +132,8 @@ def _late(timeout_s: float) -> str:
 class _Call:
     """A request in a thread of its own: the timeout of a socket is for each read: a drip outlasts it."""
 
-    def __init__(self, request: Request, timeout_s: float) -> None:
-        self.request, self.timeout_s = request, timeout_s
+    def __init__(self, request: Request, timeout_s: float, model: str) -> None:
+        self.request, self.timeout_s, self.model = request, timeout_s, model
         self.connections: list[HTTPConnection] = []
         self.outcome: SimpleQueue[bytes | Exception] = SimpleQueue()
 
@@ -129,6 +154,8 @@ class _Call:
             opener = build_opener(_NoRedirect(), _Plain(self.connections), _Secure(self.connections))
             with opener.open(self.request, timeout=self.timeout_s) as reply:
                 self.outcome.put(_read(reply))
+        except HTTPError as error:
+            self.outcome.put(WriterError(_refusal(error, self.model)))
         except Exception as error:  # whatever it is, the thread that asked has to know
             self.outcome.put(error)
 

@@ -4,7 +4,6 @@ Both get the prompt of SegTME-UNI2 (arXiv:2606.17702) and, where sentences faile
 picture, no name of a slide.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from typing import Any
 from histome.errors import ModelError, UsageError
 from histome.narrative.facts import Facts
 
-_THOUGHT = re.compile(r"<(/?)(?:think|thinking|reasoning)>", re.I)
 _CASTS = {"float32": "float", "bfloat16": "bfloat16", "float16": "half"}  # methods of a model
-MOST_CHARACTERS = 20_000  # of a text; a longer one is no narrative
 
 
 class WriterError(Exception):
@@ -27,25 +24,6 @@ def prompt_of(facts: Facts) -> str:
         f"TME features: {facts.values}\nPhenotype labels: {facts.labels}\n"
         f"Biological tokens: {list(facts.tokens)}\nNarrative:"
     )
-
-
-def cleaned(text: str) -> str:
-    """Return a model's text without its thoughts, and without code points that no file can hold.
-
-    Raises WriterError for a text that is too long to be a narrative.
-    """
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    kept, at, thinking = [], 0, False
-    for tag in _THOUGHT.finditer(text):
-        if tag[1] and not thinking:  # the answer began with a thought
-            kept = []
-        elif not thinking:
-            kept.append(text[at : tag.start()])
-        at, thinking = tag.end(), not tag[1]
-    text = " ".join(kept if thinking else [*kept, text[at:]]).strip()
-    if len(text) > MOST_CHARACTERS:
-        raise WriterError(f"the text has {len(text)} characters, {MOST_CHARACTERS} are read")
-    return text
 
 
 def ask_model(model: Any, tokenizer: Any, turns: Sequence[str], *, max_tokens: int = 600) -> str:

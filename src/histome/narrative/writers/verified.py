@@ -9,12 +9,14 @@ from histome.errors import ModelError
 from histome.narrative.facts import SLIDE, Facts
 from histome.narrative.sentences import Dropped, Narrative, Sentence
 from histome.narrative.verifier import Checked, Verdict, verify
-from histome.narrative.writers.language_models import WriterError, cleaned, prompt_of
+from histome.narrative.writers.cleaning import cleaned
+from histome.narrative.writers.language_models import WriterError, prompt_of
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.slide import describe_slide
 from histome.narrative.writers.table import WRITERS, Ask
 
 _MOST_FAULTS = 20  # that a model is told of
+_FEWEST = 3  # true sentences that are shown: one says little of a slide, and may say it askew
 _SHOWN = 300  # characters of a sentence in a note or a list
 _log = logging.getLogger(__name__)
 
@@ -25,8 +27,8 @@ def write(facts: Facts, config: NarrativeConfig | None = None) -> Narrative:
     The grounded writer (default) is deterministic and offline. A language model's text is verified first:
     sentences that are not supported are dropped (with `on_unsupported = "refuse"` one contradicted or refused
     sentence drops all), after the model was told once which failed and why. Where no text can be had or
-    nothing of it stands, the grounded text is returned and `note` says why. What the grounded writer holds
-    uncertain is always added.
+    fewer than three sentences of it stand, the grounded text is returned and `note` says why. What the
+    grounded writer holds uncertain is always added.
     """
     config = config or NarrativeConfig()
     grounded, asked = grounded_sentences(facts), WRITERS[config.writer].asked
@@ -55,9 +57,9 @@ def _verdict(facts: Facts, ask: Ask, *, retry: bool) -> Verdict:
     """Return the verdict on a model's text, or on its second one where that is better."""
     prompt = prompt_of(facts)
     text = cleaned(ask([prompt]))
-    if not text:
-        raise WriterError("it wrote nothing")
     first = _once(verify(text, facts))
+    if not first.sentences:
+        raise WriterError("it wrote no sentence")
     if not retry or not first.unsupported:
         return first
     try:
@@ -96,8 +98,9 @@ def review(
     counts = {**_counted(verdict), "dropped": dropped}
     if false and config.on_unsupported == "refuse":
         return _fall_back(grounded, config.writer, f"it claimed {_quoted(false)}", **counts)
-    if not kept:
-        return _fall_back(grounded, config.writer, "no sentence of it can be kept", **counts)
+    if len(kept) < _FEWEST:
+        held = f"{len(kept)} of {len(verdict.sentences)} sentences of it held, {_FEWEST} are asked for"
+        return _fall_back(grounded, config.writer, held, **counts)
     doubts = [sentence for sentence in grounded if sentence.topic == "uncertain"]
     return Narrative(
         (*kept, *doubts),

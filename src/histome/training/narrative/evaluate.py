@@ -5,7 +5,8 @@ from typing import Any
 
 from histome.narrative.facts import Facts
 from histome.narrative.verifier import Tally, verify
-from histome.narrative.writers.language_models import WriterError, ask_model, cleaned, prompt_of
+from histome.narrative.writers.cleaning import cleaned
+from histome.narrative.writers.language_models import WriterError, ask_model, prompt_of
 
 
 def verified_tally(model: Any, tokenizer: Any, facts: Sequence[Facts], *, max_tokens: int) -> Tally:
