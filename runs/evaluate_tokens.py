@@ -78,15 +78,20 @@ def of_stain(fields: list[Field]) -> Iterator[tuple[str, float, np.ndarray]]:
 
 
 def table(found: list[tuple[str, float, np.ndarray]]) -> Iterator[str]:
-    """Markdown: a row a kind and share."""
-    yield f"| change | share | n | {' | '.join(AXES)} | tokens |"
-    yield "|---" * (len(AXES) + 4) + "|"
+    """Markdown: a row a kind and share, above those of a kind the fields with a label, or with tokens."""
+    yield f"| change | share | {' | '.join(AXES)} | tokens |"
+    yield "|---" * (len(AXES) + 3) + "|"
+    told = set[str]()
     for kind, share, rows in found:
+        if kind not in told:  # of the cells before the change, so the same for each share
+            told.add(kind)
+            n = np.count_nonzero(rows[:, 1::2], axis=0)
+            yield f"| {kind} | n | {' | '.join(map(str, n))} |"
         cells = []
         for k in range(len(AXES) + 1):
             e = estimate(rows[:, 2 * k : 2 * k + 2])
             cells.append(f"{100 * e.value:.0f} [{100 * e.low:.0f}, {100 * e.high:.0f}]")
-        yield f"| {kind} | {100 * share:.0f} % | {len(rows)} | {' | '.join(cells)} |"
+        yield f"| {kind} | {100 * share:.0f} % | {' | '.join(cells)} |"
 
 
 def estimate(parts: np.ndarray):
@@ -122,6 +127,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     labeled = [f for name in ("consep", "pannuke_figures") for f in load_fields(args.data / name, name)]
     fields = [field for field in labeled if len(cells_of(field).code) >= FEWEST]
+    print(f"{len(fields)} fields")
     found = [*of_labels(fields), *of_stain(fields)]
     lines = list(table(found))
     (args.out / "tokens.md").write_text("\n".join(lines) + "\n")

@@ -48,13 +48,24 @@ def test_patch_says_what_was_left_out_and_why_there_are_no_labels(cli, tmp_path:
     code, out, err = cli("tme", "patch", path, "--mpp", 0.5, "--narrative")
     text, note = out.splitlines()
     assert (code, note, err) == (0, told[1], "")
-    assert "Left out of all numbers is 1 nucleus of none of the five classes." in text
+    assert (
+        "Left out of all numbers is 1 nucleus (33.3\N{NO-BREAK SPACE}% of all) of none of the five classes."
+        in text
+    )
     assert out.lower().count("left out") == 1
 
 
 def test_a_figure_of_another_ending_is_refused_before_any_work(cli, masks: Path, tmp_path: Path) -> None:
     cli.fails("tme", "patch", tmp_path / "none.npz", "--figure", "a.jpg", code=2, word="ends in .svg")
     cli.fails("tme", "map", tmp_path, "-o", "a.jpg", code=2, word="ends in .svg")
+
+
+def test_the_figure_is_told_beside_the_json(cli, masks: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    code, out, err = cli("tme", "patch", masks, "--mpp", 0.5, "--figure", tmp_path / "a.svg")
+    assert (code, json.loads(out)["mode"], err) == (0, "physical", f"{tmp_path / 'a.svg'}\n")
+    assert (tmp_path / "a.svg").is_file()
+    assert cli("--quiet", "tme", "patch", masks, "--mpp", 0.5, "--figure", tmp_path / "a.svg")[2] == ""
 
 
 def test_a_figure_that_cannot_be_written_costs_no_numbers(cli, masks: Path, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def test_the_narrative_of_a_patch_is_printed_and_drawn(masks: Path, tmp_path: Pa
     figure = tmp_path / "out" / "patch.svg"
     run("tme", "patch", masks, "--mpp", 0.5, "--narrative", "--figure", figure)
     text = write(Facts.of_patch(describe_file(masks, mpp=0.5))).text
-    assert capsys.readouterr().out.strip().replace("\n", " ") == text
+    out, err = capsys.readouterr()
+    assert (out.strip().replace("\n", " "), err) == (text, f"{figure}\n")
     drawn = svg_texts(figure)
     assert text[:40] in drawn
     assert "Inflammatory (13)" in drawn
@@ -81,6 +82,12 @@ class Drawn(NamedTuple):
         told = [each for each in self.figure.findobj(Text) if each.get_text().strip()]
         boxes = [(each, each.get_window_extent()) for each in (*told, *self.figure.findobj(Legend))]
         return [str(each) for each, b in boxes if min(b.min) < 0 or b.x1 > width or b.y1 > height]
+
+    def hidden(self) -> list[str]:
+        """The titles of maps that a legend lies over."""
+        legends = [each.get_window_extent() for each in self.figure.findobj(Legend)]
+        titles = [panel.title for panel in self.figure.axes if panel.get_title()]
+        return [t.get_text() for t in titles if any(t.get_window_extent().overlaps(b) for b in legends)]
 
 
 @pytest.fixture
@@ -177,7 +184,28 @@ def test_a_map_says_why_tiles_have_no_color_and_where_they_lie(tmp_path: Path, d
         "no value (1): there are no inflammatory cells",
     }
     assert not values[interaction].child_axes
-    assert drawn[0].outside() == []
+    assert drawn[0].outside() == drawn[0].hidden() == []
+
+
+@pytest.mark.parametrize(("across", "down"), [(7, 8), (2, 20), (20, 2)])
+def test_a_map_with_many_reasons_has_room_for_them(
+    tmp_path: Path, drawn: list[Drawn], across: int, down: int
+) -> None:
+    """Tiles of 4 to 80 cells, of one class to eight."""
+    rng = np.random.default_rng(0)
+    x, y, kinds = [], [], []
+    for k in range(across * down):
+        n = (4, 30, 50, 80)[k % 4]
+        some = ((0,), (0, 1), (1, 4), tuple(range(8)))[k // 4 % 4]
+        x += [100.0 * (k % across) + each for each in rng.uniform(0, 100, n)]
+        y += [100.0 * (k // across) + each for each in rng.uniform(0, 100, n)]
+        kinds += rng.choice(some, n).tolist()
+    cells = cell_table(x, y, kinds, area_um2=np.full(len(x), 30.0))
+    draw_axis_maps(tile_phenotypes(cells, 100.0), tmp_path / "a.svg")
+    interaction = list(phenotypes().axes).index("interaction")
+    assert len(legend_of(drawn[0].figure.axes[interaction])) == 2
+    assert len(legend_of(drawn[0].figure.axes[6 + interaction])) > 6
+    assert drawn[0].outside() == drawn[0].hidden() == []
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("carcinoma_cell", (0.0, 1.0)), ("fibroblast", (0.0, 0.6))])

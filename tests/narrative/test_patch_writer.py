@@ -117,7 +117,7 @@ def mixed(neoplastic: int, inflammatory: int, connective: int) -> dict[str, Any]
     }
 
 
-_OF_A_TUMOR = ("purity", "desmoplastic", "fraction", "nuclei measure", "Neoplastic nuclei are")
+_OF_A_TUMOR = ("purity", "desmoplastic", "Of the neoplastic", "nuclei measure", "Neoplastic nuclei are")
 _OF_BOTH = ("nearest neoplastic", "engaged", "infiltrate is excluded")
 
 
@@ -139,7 +139,7 @@ def test_of_few_cells_of_a_class_only_their_count_is_told(
     text = " ".join(one.text for one in describe_patch(facts)).replace("\N{NO-BREAK SPACE}", " ")
     words = (*_OF_A_TUMOR, *_OF_BOTH, "inflammatory nuclei 50")
     assert {word for word in words if word in text} == set(told)
-    assert "Connective cells are" in text
+    assert ("The patch is moderately infiltrated" in text) is (inflammatory == 20)
     assert verify(text, facts).unsupported == []
     assert Facts.from_json(facts.to_json()) == facts
 
@@ -149,9 +149,77 @@ def test_as_published_every_label_is_told_however_few_the_cells(neoplastic: int)
     facts = Facts.of_patch(describe(mixed(neoplastic, 60, 130), unit="px", compatible=True))
     text = " ".join(one.text for one in describe_patch(facts))
     of_both = _OF_BOTH if neoplastic else ()
-    for word in ("purity is low", "desmoplastic", "infiltration fraction", *of_both):
+    for word in ("purity is low", "desmoplastic (fibrotic", "infiltration fraction", "It is", *of_both):
         assert word in text
     assert Facts.from_json(facts.to_json()) == facts
+
+
+def told(facts: Facts) -> list[str]:
+    """The sentences of a patch with usual spaces; the verifier supports each."""
+    sentences = [sentence.text for sentence in describe_patch(facts)]
+    assert verify("\n".join(sentences), facts).tally.supported == len(sentences)
+    return [text.replace("\N{NO-BREAK SPACE}", " ") for text in sentences]
+
+
+def test_what_was_measured_and_what_is_doubtful_come_before_any_claim() -> None:
+    """8 inflammatory nuclei of 26, and 24 left out: not immune hot; as published the doubts stay last."""
+    given = {"cells_left_out": 24, "cells_abstained": 6, "h_and_e": False}
+    facts = Facts.of_patch(describe(mixed(0, 8, 18), unit="um") | given)
+    sentences = told(facts)
+    assert sentences == [
+        "The patch holds 26 nuclei: 18 connective (69.2 %) and 8 inflammatory (30.8 %); no neoplastic, dead "
+        "or epithelial cell was found.",
+        "Quality control finds no tissue of H&E in this patch: if it is right, no number here holds.",
+        "Left out of all numbers are 24 nuclei (48.0 % of all) of none of the five classes.",
+        "The model was unsure of the type of 23.1 % of the cells.",
+        "With 26 nuclei in all, a difference of a few percent means nothing.",
+        "The cell classes are neither highly mixed nor segregated, with a mean spatial entropy of "
+        "0.500 bits.",
+    ]
+    assert Facts.from_json(facts.to_json()) == facts
+    for text, number, other in ((sentences[2], "48.0", "41.0"), (sentences[3], "23.1", "32.1")):
+        assert verify(text.replace(number, other), facts).tally.supported == 0
+    paper = Facts.of_patch(describe(mixed(0, 8, 18), unit="px", compatible=True) | given)
+    assert told(paper)[-2:] == [
+        "Left out of all numbers are 24 nuclei of none of the five classes.",
+        "With 26 nuclei in all, a difference of a few percent means nothing.",
+    ]
+    assert told(paper)[1] == "Tumor purity is low (stroma-dominant)."
+
+
+def test_doubts_of_few_cells_are_not_told() -> None:
+    given = {"cells_left_out": 49, "cells_abstained": 39, "h_and_e": True}
+    sentences = told(Facts.of_patch(describe(mixed(100, 50, 50), unit="um") | given))
+    assert sentences[1] == "Left out of all numbers are 49 nuclei of none of the five classes."
+    assert sentences[2] == "Tumor purity is intermediate."
+
+
+def test_tokens_are_told_as_published_alone() -> None:
+    """A solid nest, fibrosis and exclusion do not follow from shares and distances."""
+    raw = mixed(150, 20, 20)
+    document = describe(raw, unit="um")
+    text = " ".join(told(Facts.of_patch(document))).lower()
+    tokens = [token.lower().replace("tumour", "tumor") for token in document["generated_tokens"]]
+    assert {"solid tumor nest", "hypercellular", "restricted to stroma"} <= set(tokens)
+    assert [token for token in tokens if token in text] == []
+    assert "Of the neoplastic and connective cells, 88.2 % are neoplastic." in told(Facts.of_patch(document))
+    paper = Facts.of_patch(describe(raw, unit="px", compatible=True))
+    assert all(
+        token.lower().replace("tumour", "tumor") in " ".join(told(paper)).lower() for token in paper.tokens
+    )
+    assert "the tumor-stroma fraction is 88.2 %" in " ".join(told(paper))
+
+
+def test_what_is_not_there_is_told_once() -> None:
+    sentences = told(Facts.of_patch(describe(mixed(200, 0, 0) | {"mean_spatial_entropy": 0.0}, unit="um")))
+    assert sentences[:4] == [
+        "The patch holds 200 nuclei: 200 neoplastic (100 %); no inflammatory, connective, dead or epithelial "
+        "cell was found.",
+        "Tumor purity is high.",
+        "The patch is immune cold.",
+        "The patch is stroma-free.",
+    ]
+    assert not any("mixed" in text or "segregated" in text or " 0 %" in text for text in sentences)
 
 
 def test_no_cells() -> None:
@@ -164,7 +232,7 @@ def test_no_cells() -> None:
 @pytest.mark.parametrize(
     ("n", "sentence"),
     [
-        (65, "Left out of all numbers are 65 nuclei of none of the five classes."),
+        (15, "Left out of all numbers are 15 nuclei of none of the five classes."),
         (1, "Left out of all numbers is 1 nucleus of none of the five classes."),
     ],
 )

@@ -17,6 +17,7 @@ from PIL import Image
 from histome.classes import CELL_CLASSES
 from histome.errors import MppError, SlideError, UsageError
 from histome.models import registry
+from histome.narrative import Facts, write
 from histome.phantom.draw import paint_field
 from histome.phenotype import features, patch
 from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image, see_file
@@ -67,6 +68,9 @@ def test_without_a_resolution_labels_are_the_papers(masks: Path) -> None:
     """The limits of compatible mode, told in the document; at the paper's scale as many are engaged."""
     unknown, paper = describe_file(masks), describe_file(masks, compatible=True)
     assert unknown["undefined"] == {
+        "composition": "there are fewer than 20 neoplastic cells",
+        "immune": "there are fewer than 20 inflammatory cells",
+        "stroma": "there are fewer than 20 connective and neoplastic cells",
         "interaction": "there are fewer than 20 inflammatory and neoplastic cells",
         "morphology": "there are fewer than 20 neoplastic cells",
     }
@@ -133,8 +137,13 @@ def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:
         [1, 2],
         "Large/Pleomorphic",
     )
-    for options in ({}, {"mpp": 0.25, "compatible": True}):
-        with pytest.raises(UsageError, match="limits are in um"):
+    no_mpp, paper = "give its um/px with --mpp", "leave out --compatible"
+    for options, way in (
+        ({}, no_mpp),
+        ({"mpp": 0.25, "compatible": True}, paper),
+        ({"compatible": True}, f"{paper} and {no_mpp}"),
+    ):
+        with pytest.raises(UsageError, match=f"limits are in um and .* pixels; {way}$"):
             describe_file(masks, cuts=cuts, **options)
 
 
@@ -176,17 +185,19 @@ def test_what_is_known_of_the_file_and_broken_tiles_are_warnings(drawn: str, tmp
 
 def test_an_image_that_is_not_h_and_e_is_told(drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A painted field, the same in DAB and in gray, and spots of light on black as fluorescence has them."""
-    none = cell_table([], [], np.zeros(0, int))
+    none = cell_table([], [], np.zeros(0, int), abstained=np.zeros(0, bool))
     monkeypatch.setattr("histome.phenotype.patch.find_cells", lambda *_, **__: none)
     field = paint_field(512, mpp=0.5, rng=np.random.default_rng(0))
     gray = np.repeat(field.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     spots = np.zeros_like(field)
     spots[::16, ::16, 2] = 255
-    told = [
-        describe_image(array_slide(rgb, 0.5), model=drawn)["warnings"]
-        for rgb in (field, in_dab(field), gray, spots)
+    found = [
+        describe_image(array_slide(rgb, 0.5), model=drawn) for rgb in (field, in_dab(field), gray, spots)
     ]
-    assert told == [
+    assert [one["h_and_e"] for one in found] == [True, False, False, False]
+    doubt = "Quality control finds no tissue of H&E in this patch"
+    assert [doubt in write(Facts.of_patch(one)).text for one in found] == [False, True, True, True]
+    assert [one["warnings"] for one in found] == [
         [],
         ["by its colors (brown) this does not look like H&E (NOT_H_AND_E): of another stain nothing holds"],
         ["no valid tissue found; is it an H&E slide?"],
@@ -195,6 +206,18 @@ def test_an_image_that_is_not_h_and_e_is_told(drawn: str, monkeypatch: pytest.Mo
             "H&E only."
         ],
     ]
+
+
+def test_cells_that_the_model_abstained_from_are_counted(drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5 of 30 lymphocytes and one of two nuclei of class other, which counts nowhere."""
+    kinds = [*["lymphocyte"] * 30, "other", "other"]
+    unsure = [*[True] * 5, *[False] * 25, True, False]
+    cells = cell_table(np.arange(32) * 9.0, np.zeros(32), kinds, abstained=unsure, area_um2=np.full(32, 30.0))
+    monkeypatch.setattr("histome.phenotype.patch.find_cells", lambda *_, **__: cells)
+    found = describe_image(
+        array_slide(paint_field(512, mpp=0.5, rng=np.random.default_rng(0)), 0.5), model=drawn
+    )
+    assert (found["cells_abstained"], found["cells_left_out"]) == (5, 2)
 
 
 def test_an_image_in_compatible_mode_is_in_its_pixels(drawn: str) -> None:

@@ -95,8 +95,8 @@ def test_a_tile_of_few_carcinoma_cells_has_no_label_of_them() -> None:
     ).to_pylist()
     assert few["mean_area_Neoplastic"] == enough["mean_area_Neoplastic"] == 50.0
     assert (few["morphology"], enough["morphology"]) == (None, "Large/Pleomorphic")
-    assert few["interaction"] is None
-    assert enough["interaction"] is not None
+    assert few["interaction"] is few["composition"] is None
+    assert None not in (enough["interaction"], enough["composition"])
     assert few["immune"] == enough["immune"] == "Immune Hot"
     assert json.loads(few["undefined"])["morphology"] == "there are fewer than 20 neoplastic cells"
 

@@ -77,9 +77,13 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  histome {command}" for command in commands)])
 
 
-def say(text: str = "") -> None:
-    """Print what happened to files, unless all is to be quiet."""
-    if not _voice.quiet:
+def say(text: str = "", *, aside: bool = False) -> None:
+    """Print what happened to files, unless all is to be quiet; `aside`: to stderr, beside a result."""
+    if _voice.quiet:
+        return
+    if aside:
+        print(shown(text), file=sys.stderr, flush=True)
+    else:
         print_result(text)
 
 

@@ -42,8 +42,7 @@ def patch(
     """Print the features, labels and tokens of a patch as JSON, or in words.
 
     Without --mpp the masks of an .npz are measured in pixels, and labels are by the paper's thresholds. Fewer
-    than 20 nuclei get no labels, fewer than 20 of a class none of their size or distance, but with
-    --compatible.
+    than 20 nuclei get no labels, fewer than 20 of a class none that speaks of them, but with --compatible.
     """
     from histome.exports.tme_figures import check_ending, draw_patch
     from histome.narrative import Facts, write
@@ -60,6 +59,7 @@ def patch(
     console.print_result("\n".join(told)) if narrative else console.print_json(seen.document)
     if figure:
         draw_patch(file, seen, told, figure)
+        console.say(str(figure), aside=True)
 
 
 @tme.command(epilog=console.examples("tme tiles out/slide --tiles 500um -o tiles.parquet"))

@@ -33,6 +33,7 @@ _LEFT_OUT_COLOR = "#999999"
 _NO_VALUE_COLOR = "#d9d9d9"
 _LINE = 78  # characters of the text column
 _INCHES_A_LINE = 0.125
+_INCHES_OF_TITLES = 2.4  # and ticks, of both rows of maps
 _REASON = 34  # characters of a reason below a map
 _UNITS = {"1": "", "um": ", µm", "um2": ", µm²"}
 _MOST_PX = 1500
@@ -88,10 +89,12 @@ def draw_axis_maps(tiles: pa.Table, out: Path, *, title: str = "") -> None:
         np.ptp(tiles[name].to_numpy()) / tiles["size_um"][0].as_py() + 1 for name in ("x_um", "y_um")
     )
     panel_in = min(3.0, 2.4 * row / column)
-    figure = _figure(out, (3.2 * len(axes), 3.6 + 2 * panel_in))
+    width_in = 3.2 * len(axes)
+    figure = _figure(out, (width_in, 2 * panel_in))
     about = tiles_line(tiles, f"{tiles['size_um'][0].as_py():g} µm")
     figure.suptitle(_plain(f"{title}: {about}" if title else about), fontsize=10)
-    for name, (values, labels) in zip(axes, figure.subplots(2, len(axes)).T, strict=True):
+    panels = figure.subplots(2, len(axes))
+    for name, (values, labels) in zip(axes, panels.T, strict=True):
         _map_values(values, tiles, name)
         _map_labels(labels, tiles, name)
         for panel in (values, labels):
@@ -103,7 +106,13 @@ def draw_axis_maps(tiles: pa.Table, out: Path, *, title: str = "") -> None:
                     fontsize=6, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.5, frameon=False
                 )
     figure.supxlabel("white: no nuclei of the five classes", fontsize=7)
+    lines = sum(max(map(_legend_lines, row)) for row in panels)
+    figure.set_size_inches(width_in, 2 * panel_in + _INCHES_OF_TITLES + _INCHES_A_LINE * lines)
     _save(figure, out)
+
+
+def _legend_lines(panel: "Axes") -> int:
+    return sum(1 + label.count("\n") for label in panel.get_legend_handles_labels()[1])
 
 
 def _map_values(panel: "Axes", tiles: pa.Table, name: str) -> None:

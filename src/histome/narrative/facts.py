@@ -55,7 +55,8 @@ PATCH = FactsKind(
     counts={name: f"count_{name}" for name in PANNUKE_CLASSES},
 )
 
-_COMPATIBLE, _LEFT_OUT = "compatible", "cells_left_out"  # mode and name in a patch's JSON
+_COMPATIBLE = "compatible"  # mode of a patch's JSON, and names in it
+_LEFT_OUT, _ABSTAINED, _H_AND_E = "cells_left_out", "cells_abstained", "h_and_e"
 
 
 class ModelNotes(NamedTuple):
@@ -88,6 +89,10 @@ class Facts:
         Whether a patch's labels are to the letter of the published ones, however few cells they rest on.
     left_out : int
         Nuclei of a patch that no number counts.
+    abstained : int
+        Cells of a patch whose class the model abstained from.
+    h_and_e : bool
+        Whether a patch may be tissue of H&E; false where quality control finds none in it.
     """
 
     kind: FactsKind
@@ -101,6 +106,8 @@ class Facts:
     stated: Mapping[str, str] = field(default_factory=dict)
     compatible: bool = False
     left_out: int = 0
+    abstained: int = 0
+    h_and_e: bool = True
 
     @classmethod
     def of_slide(
@@ -147,6 +154,8 @@ class Facts:
             undefined=reasons if isinstance(reasons, Mapping) else {},
             compatible=document.get("mode") == _COMPATIBLE,
             left_out=int(document.get(_LEFT_OUT, 0)),
+            abstained=int(document.get(_ABSTAINED, 0)),
+            h_and_e=bool(document.get(_H_AND_E, True)),
         )
 
     @classmethod
@@ -192,6 +201,8 @@ class Facts:
             "stated": dict(self.stated),
             **({"mode": _COMPATIBLE} if self.compatible else {}),
             **({_LEFT_OUT: self.left_out} if self.left_out else {}),
+            **({_ABSTAINED: self.abstained} if self.abstained else {}),
+            **({} if self.h_and_e else {_H_AND_E: False}),
         }
 
     def get(self, name: str) -> float | None:

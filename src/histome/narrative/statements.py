@@ -11,8 +11,9 @@ from histome.metrics.format import format_count
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.slide_labels import disagree, untrusted
+from histome.narrative.units import print_share
 
-_MUCH_OPEN = 0.2  # share of cells the model abstained from that is worth a sentence; each slide has some
+_MUCH_OPEN = 0.2  # share of cells left open, or out, that is worth a sentence; each slide has some
 _LITTLE_VALID_PERCENT = 80.0
 _FEW_NUCLEI = 200  # under this the 95 % interval of a share is wider than +-7 points
 
@@ -93,8 +94,14 @@ def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
     """Yield what limits the numbers of a patch."""
     distance = "mean_dist_Inflammatory_to_Neoplastic"
     total = facts.get("total_cell_count")
+    if not facts.h_and_e and not facts.compatible:
+        text = "Quality control finds no tissue of H&E in this patch: if it is right, no number here holds."
+        yield Sentence(text, (Source("h_and_e", "false"),), "uncertain")
     if facts.left_out:
-        yield _left_out(facts.left_out, alone=not total)
+        yield _left_out(facts, int(total or 0))
+    if total and facts.abstained >= _MUCH_OPEN * total and not facts.compatible:
+        text = f"The model was unsure of the type of {print_share(facts.abstained / total)} of the cells."
+        yield Sentence(text, (Source("cells_abstained", facts.abstained, "cells"),), "uncertain")
     yield from _few(facts, "total_cell_count", ("nucleus", "nuclei"))
     if facts.units.get(distance) == "px" and facts.has(distance):
         text = "Lengths and areas are in pixels: they compare only between patches of one resolution."
@@ -105,10 +112,13 @@ def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
         yield Sentence(text, (Source(f"raw_data.undefined.{distance}", why),), "interaction")
 
 
-def _left_out(n: int, *, alone: bool) -> Sentence:
-    """Return how many nuclei no number counts; `alone` where no others were found."""
-    number = format_count(n)
+def _left_out(facts: Facts, counted: int) -> Sentence:
+    """Return how many nuclei no number counts, with their share of all where it is much."""
+    n = facts.left_out
+    number, share = format_count(n), n / (n + counted)
     nuclei = f"is {number} nucleus" if n == 1 else f"are {number} nuclei"
-    others = "; no others were found" if alone else ""
-    text = f"Left out of all numbers {nuclei} of none of the five classes{others}."
+    much = counted and share >= _MUCH_OPEN and not facts.compatible
+    of_all = f" ({print_share(share)} of all)" if much else ""
+    others = "" if counted else "; no others were found"
+    text = f"Left out of all numbers {nuclei}{of_all} of none of the five classes{others}."
     return Sentence(text, (Source("cells_left_out", n, "cells", number),), "composition")

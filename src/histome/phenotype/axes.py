@@ -19,9 +19,13 @@ Level = Literal["low", "intermediate", "high"]
 
 
 class PhenotypeLabel(Settings):
-    """The label of one level of an axis, and the tokens that stand for it, if any."""
+    """The label of one level of an axis, and the tokens that stand for it, if any.
+
+    `rests_on` are the classes that it says are there: of each it needs as many cells as a tile needs in all.
+    """
 
     label: str
+    rests_on: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
 
 
@@ -96,7 +100,7 @@ class Phenotypes(Settings):
     axes: Mapping[str, Axis]
     low_purity: LowPurity
     bystander: Bystander
-    contradicts: Mapping[str, str]
+    contradicts: Mapping[str, tuple[str, ...]]
 
     def engaged(self, unit: Unit) -> float:
         """Return how near an engaged cell is; the paper's pixels, or what they stand for in um."""

@@ -87,10 +87,11 @@ def see_file(
         For an image.
     """
     path, known = Path(path), phenotypes_of(cuts)
-    if cuts is not None and (compatible or (mpp is None and _is_npz(path))):
-        raise UsageError(
-            f"{cuts}: its limits are in um and this patch is measured in pixels; give --mpp alone"
-        )
+    ways = ["leave out --compatible"] if compatible else []
+    ways += ["give its um/px with --mpp"] if mpp is None and _is_npz(path) else []
+    if cuts is not None and ways:
+        way = " and ".join(ways)
+        raise UsageError(f"{cuts}: its limits are in um and this patch is measured in pixels; {way}")
     if _is_npz(path):
         if model is not None:
             raise UsageError(f"{path}: its masks are the nuclei, {model} would find others; give no model")
@@ -118,8 +119,9 @@ def see_image(
 ) -> PatchSeen:
     """Return what there is to say of an image, with the nuclei that a model finds anywhere in it.
 
-    `warnings` hold what its reader says of the file, the tiles that could not be read, and whether quality
-    control finds no tissue in it or none of H&E.
+    `cells_abstained` are the counted cells whose class the model abstained from; `h_and_e` is false where
+    quality control finds no tissue of H&E in it. `warnings` hold what its reader says of the file, the tiles
+    that could not be read, and what quality control finds.
     """
     workers = available_cpus()
     network = open_model(find_model(model or CellsConfig().model, task=CELL_TASKS), threads=workers)
@@ -134,9 +136,10 @@ def see_image(
     warnings = [*document["warnings"], *slide.notes]
     if broken := len(slide.broken):
         warnings.append(broken_tiles_line(broken, None))
-    warnings += _unlike_h_and_e(slide, workers)
+    unlike = _unlike_h_and_e(slide, workers)
     told = _left_out(document, len(left_out.code), "of the class other, which is none of the five")
-    told |= {"model": network.card.name, "warnings": warnings}
+    told |= {"cells_abstained": _abstained(table), "h_and_e": not unlike}
+    told |= {"model": network.card.name, "warnings": [*warnings, *unlike]}
     return PatchSeen(document | told, in_px, others_px, slide.size_px)
 
 
@@ -150,6 +153,12 @@ def _unlike_h_and_e(slide: Slide, workers: int) -> list[str]:
         f"by its colors ({looks}) this does not look like H&E (NOT_H_AND_E): of another stain nothing holds"
     )
     return [told] if looks else []
+
+
+def _abstained(table: TableLike) -> int:
+    """Return how many cells of the five classes the model abstained from."""
+    unsure = table["abstained"].to_numpy(zero_copy_only=False)
+    return int(np.count_nonzero(unsure & (_CODES[class_codes(table)] > 0)))
 
 
 def _left_out(document: Mapping[str, Any], n: int, which: str) -> dict[str, Any]:

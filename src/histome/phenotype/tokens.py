@@ -45,8 +45,7 @@ def interpret(
     unit : "um" or "px"
         Of the raw data's lengths; with px (also of compatible mode) all limits are the paper's.
     fewest_cells : int
-        With fewer cells there are neither labels nor tokens, and none of an axis that rests on a class with
-        fewer.
+        With fewer cells there are neither labels nor tokens, and none that rests on a class with fewer.
     known : Phenotypes or None
         Limits, labels and tokens, such as `axes.phenotypes_of` gives; None for the shipped ones.
     """
@@ -55,49 +54,60 @@ def interpret(
     undefined: dict[str, str] = {}
     levels = dict[str, Level | None](dict.fromkeys(known.axes))
     for name, axis in known.axes.items():
-        if why := _unlabeled(raw_data, axis, fewest_cells):
+        levels[name], why = _level(raw_data, axis, fewest_cells, paper=paper)
+        if why:
             undefined[name] = why
-        else:
-            levels[name] = axis.level(raw_data[axis.value], paper=paper)
     labels = {
         name: None if (level := levels[name]) is None else axis.at(level).label
         for name, axis in known.axes.items()
     }
-    tokens = list(_tokens(levels, raw_data))
+    tokens = list(_tokens(levels, raw_data, fewest_cells))
     if not compatible:
         denied = phenotypes().contradicts
         given = set(labels.values())
-        tokens = [token for token in tokens if token not in denied or denied[token] not in given]
+        tokens = [token for token in tokens if given.isdisjoint(denied.get(token, ()))]
     return Interpretation(labels, tokens, levels, undefined)
 
 
-def _unlabeled(raw_data: Mapping[str, Any], axis: Axis, fewest: int) -> str:
-    """Return why an axis has no label; empty where it has one."""
+def _level(raw_data: Mapping[str, Any], axis: Axis, fewest: int, *, paper: bool) -> tuple[Level | None, str]:
+    """Return the level of an axis, or None and why it has none."""
     if (raw_data.get("total_cell_count") or 0) < fewest:
-        return f"there are fewer than {fewest} cells"
+        return None, f"there are fewer than {fewest} cells"
     if raw_data.get(axis.value) is None:
-        return raw_data.get("undefined", {}).get(axis.value, f"the raw data have no {axis.value}")
-    few = [name.lower() for name in axis.rests_on if (raw_data.get(f"count_{name}") or 0) < fewest]
-    return f"there are fewer than {fewest} {' and '.join(few)} cells" if few else ""
+        reasons = raw_data.get("undefined", {})
+        return None, reasons.get(axis.value, f"the raw data have no {axis.value}")
+    level = axis.level(raw_data[axis.value], paper=paper)
+    classes = (*axis.rests_on, *axis.at(level).rests_on)
+    few = [name.lower() for name in classes if _count(raw_data, name) < fewest]
+    if few:
+        return None, f"there are fewer than {fewest} {' and '.join(few)} cells"
+    return level, ""
 
 
-def _tokens(levels: Mapping[str, Level | None], raw_data: Mapping[str, Any]) -> Iterator[str]:
+def _count(raw_data: Mapping[str, Any], name: str) -> int:
+    return raw_data.get(f"count_{name}") or 0
+
+
+def _tokens(levels: Mapping[str, Level | None], raw_data: Mapping[str, Any], fewest: int) -> Iterator[str]:
     """Yield the tokens of each axis."""
-    for name, axis in phenotypes().axes.items():
+    known = phenotypes()
+    for name, axis in known.axes.items():
         level = levels[name]
         if level is None:
             continue
         yield from axis.at(level).tokens
         if (name, level) == ("composition", "low"):
             immune, stroma = (raw_data.get(f"ratio_{cells}") or 0 for cells in ("Inflammatory", "Connective"))
-            yield from phenotypes().low_purity.immune if immune > stroma else phenotypes().low_purity.stroma
+            many = "Inflammatory" if immune > stroma else "Connective"
+            if _count(raw_data, many) >= fewest:
+                yield from known.low_purity.immune if immune > stroma else known.low_purity.stroma
         if name == "interaction" and _mostly_bystanders(raw_data):
-            yield from phenotypes().bystander.tokens
+            yield from known.bystander.tokens
 
 
 def _mostly_bystanders(raw_data: Mapping[str, Any]) -> bool:
     """Whether few of the inflammatory cells are engaged; asked only where there are both kinds of cells."""
-    engaged, inflammatory = raw_data.get("count_engaged_immune"), raw_data.get("count_Inflammatory")
+    engaged, inflammatory = raw_data.get("count_engaged_immune"), _count(raw_data, "Inflammatory")
     if engaged is None or not inflammatory:
         return False
     return engaged / inflammatory < phenotypes().bystander_below

@@ -43,13 +43,19 @@ _SIZES = {"Large/Pleomorphic": "large on average", "Small/Monotonous": "small on
 def describe_patch(facts: Facts) -> list[Sentence]:
     """Return the sentences on a patch; a value that is null is said to be undefined, with its reason.
 
-    Of a class of fewer than 20 cells they say counts and shares, and of a tumor nothing with fewer neoplastic
-    cells, but where the labels are to the letter of the published ones.
+    First what was measured, then every doubt, then labels. Of a class of fewer than 20 cells they say counts
+    and shares, and of a tumor nothing with fewer neoplastic cells. Where labels are to the letter of the
+    published ones, these are told with their tokens however few the cells, and the doubts last.
     """
+    doubts = list(statements(facts))
     if not facts.get("total_cell_count"):
         none = facts.tell("No nuclei were found in this patch.", "composition", ["total_cell_count"])
-        return list(statements(facts)) if facts.left_out else [none]
-    return [sentence for topic in TOPICS for sentence in topic(facts)]
+        return doubts if facts.left_out else [none, *doubts]
+    counts, *told = (sentence for topic in TOPICS for sentence in topic(facts))
+    if facts.compatible:
+        return [counts, *told, *doubts]
+    late = [doubt for doubt in doubts if doubt.topic == "interaction"]
+    return [counts, *(doubt for doubt in doubts if doubt not in late), *told, *late]
 
 
 def _words(facts: Facts, axis: str) -> str | None:
@@ -58,7 +64,12 @@ def _words(facts: Facts, axis: str) -> str | None:
 
 
 def _tokens(facts: Facts, axis: str) -> tuple[str, list[Source]]:
-    """Return the tokens of an axis in brackets, and the sources of its label and tokens."""
+    """Return the tokens of an axis in brackets, and the sources of its label and tokens.
+
+    Only as published: a solid nest or fibrosis is nothing that shares and distances show.
+    """
+    if not facts.compatible:
+        return "", [Source(f"interpretation.{axis}", facts.labels[axis])]
     known = phenotypes()
     labels = known.axes[axis]
     own = {*labels.low.tokens, *labels.intermediate.tokens, *labels.high.tokens}
@@ -97,10 +108,18 @@ def _immune(facts: Facts) -> Iterator[Sentence]:
     if words is None or not facts.has("ratio_Inflammatory"):
         return
     tokens, sources = _tokens(facts, "immune")
-    text = f"It is {words}{tokens}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells."
-    yield facts.tell(text, "immune", sources)
+    lead = f"It is {words}{tokens}" if facts.compatible else f"The patch is {words}"
+    if not facts.get("ratio_Inflammatory") and not facts.compatible:  # the counts say so
+        yield facts.tell(f"{lead}.", "immune", ["ratio_Inflammatory", *sources])
+        return
+    yield facts.tell(
+        f"{lead}: inflammatory cells are {{ratio_Inflammatory:%}} of all cells.", "immune", sources
+    )
     if facts.has("immune_infiltration_fraction") and not facts.few("Neoplastic"):
-        yield facts.tell("The immune infiltration fraction is {immune_infiltration_fraction:%}.", "immune")
+        text = "Of the neoplastic and inflammatory cells, {immune_infiltration_fraction:%} are inflammatory."
+        if facts.compatible:
+            text = "The immune infiltration fraction is {immune_infiltration_fraction:%}."
+        yield facts.tell(text, "immune")
 
 
 def _interaction(facts: Facts) -> Iterator[Sentence]:
@@ -133,19 +152,29 @@ def _stroma(facts: Facts) -> Iterator[Sentence]:
     words = _words(facts, "stroma")
     if words is None or not facts.has("ratio_Connective"):
         return
-    text, few = "Connective cells are {ratio_Connective:%} of all cells", facts.few("Neoplastic")
+    few = facts.few("Neoplastic")
     if few and facts.labels["stroma"] != "Stroma-Free":  # desmoplastic is a tumor's stroma
-        yield facts.tell(f"{text}.", "stroma")
         return
     tokens, sources = _tokens(facts, "stroma")
-    if facts.has("tumor_stroma_fraction") and not few:
-        text += ", and the tumor-stroma fraction is {tumor_stroma_fraction:%}"
-    yield facts.tell(f"{text}: {words}{tokens}.", "stroma", sources)
+    text, of_both = "Connective cells are {ratio_Connective:%} of all cells", "{tumor_stroma_fraction:%}"
+    told = facts.has("tumor_stroma_fraction") and not few
+    if facts.compatible:
+        text += f", and the tumor-stroma fraction is {of_both}" if told else ""
+        yield facts.tell(f"{text}: {words}{tokens}.", "stroma", sources)
+    elif not facts.get("ratio_Connective"):  # the counts say so
+        yield facts.tell(f"{words}.", "stroma", ["ratio_Connective", *sources])
+    else:
+        yield facts.tell(f"{text}: {words}.", "stroma", sources)
+        if told:
+            yield facts.tell(f"Of the neoplastic and connective cells, {of_both} are neoplastic.", "stroma")
 
 
 def _architecture(facts: Facts) -> Iterator[Sentence]:
     """Yield how the classes mix."""
     words = _words(facts, "architecture")
+    one = sum(bool(facts.get(f"count_{name}")) for name in PANNUKE_CLASSES) == 1
+    if one and not facts.compatible:  # cells of one class mix with no other
+        return
     if words and facts.has("mean_spatial_entropy"):
         tokens, sources = _tokens(facts, "architecture")
         text = f"The cell classes are {words}{tokens}, with a mean spatial entropy of "
@@ -175,5 +204,4 @@ TOPICS: tuple[Callable[[Facts], Iterator[Sentence]], ...] = (
     _stroma,
     _architecture,
     _morphology,
-    statements,
 )
