@@ -180,7 +180,7 @@ def describe(
     mode is "compatible" (as the paper), "physical" (um) or "pixels" (no mpp is known: the paper's limits in
     pixels); cuts are the two limits of each axis; units are those of the raw data; undefined says why an axis
     has no label. Of fewer than 20 cells there are no labels, but in compatible mode; notes say so in words.
-    An axis that rests on a class with fewer has none either. Plain numbers, no NaN.
+    Nor is there one that rests on a class with fewer. Plain numbers, no NaN.
     """
     known = known or phenotypes()
     fewest = 0 if compatible else known.fewest_cells

@@ -48,8 +48,8 @@ def tile_phenotypes(cells: TableLike, size_um: float, *, known: Phenotypes | Non
     Tiles lie from the slide's corner on; a cell belongs to the tile of its center. A tile's values are those
     of `measure_cells` for its cells alone, in um: nothing beyond its border counts. Cells of the class other
     belong to none of the six classes and are left out, and so are cells that are not counted (in necrosis or
-    blood). A tile of fewer than 20 cells has values but no labels, and so has an axis that rests on a class
-    with fewer.
+    blood). A tile of fewer than 20 cells has values but no labels, and no label that rests on a class with
+    fewer.
 
     Parameters
     ----------
