@@ -82,7 +82,8 @@ def test_the_legend_counts_every_tile_once() -> None:
     legend = {entry["label"]: entry for entry in page()["maps"][0]["legend"]}
     counts = {label: entry["shown"].raw for label, entry in legend.items()}
     assert page()["maps"][0]["ends"] == ["0 %", "80 %"]  # of eleven tiles one has 100 %, the others 0 %
-    assert counts == {"High Tumour Purity": 1, "Intermediate": 0, "Low Tumour Purity": 10, "Too few cells": 1}
+    # Without 20 neoplastic cells those ten are of no purity.
+    assert counts == {"High Tumour Purity": 1, "Intermediate": 0, "Low Tumour Purity": 0, "Too few cells": 11}
     assert legend["High Tumour Purity"]["meaning"] == "over 60 %"
     assert legend["Intermediate"]["meaning"] == "30 to 60 %"
     last = page()["maps"][-1]["legend"]
@@ -94,13 +95,14 @@ def test_the_legend_counts_every_tile_once() -> None:
 
 
 def test_a_tile_with_too_few_of_a_class_counts_as_such() -> None:
-    """Ten tiles of 20 fibroblasts and 19 carcinoma cells: a nuclear size, but no label of it."""
+    """Ten tiles of 20 fibroblasts and 19 carcinoma cells: purity and nuclear size, but no label of them."""
     places = [(column, row) for row in (0, 1) for column in range(5)]
     mixed = [cells({place: (name, n) for place in places}) for name, n in _MIXED.items()]
     found = phenotype_page(pa.concat_tables(mixed), None, 100.0, overview=OVERVIEW)
     assert found is not None
     counts = [{entry["label"]: entry["shown"].raw for entry in one["legend"]} for one in found["maps"]]
-    assert counts[0] == {"High Tumour Purity": 0, "Intermediate": 10, "Low Tumour Purity": 0}
+    purity = ("High Tumour Purity", "Intermediate", "Low Tumour Purity")
+    assert counts[0] == {**dict.fromkeys(purity, 0), "Too few cells": 10}
     assert counts[-1] == {
         "Large/Pleomorphic": 0,
         "Intermediate": 0,
