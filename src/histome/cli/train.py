@@ -13,8 +13,10 @@ from histome.store.disk import writing
 from histome.training.progress import hush, is_first
 
 if TYPE_CHECKING:
+    from histome.training.narrative.evaluate import Written
     from histome.training.tissue.from_labels import MapKind
 
+_REASONS = 3  # that are listed
 train = typer.Typer(help="Train models on your own data (needs the `train` extra).")
 
 _Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the split by source, and of training.")]
@@ -288,6 +290,7 @@ def narrative(
     model: Annotated[Path, typer.Option(help="Folder of a causal language model (safetensors).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint, log and model.")],
     epochs: Annotated[int, typer.Option(min=1)] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="Pairs at once; fewer take less memory.")] = 4,
     learning_rate: Annotated[
         float, typer.Option(min=0.0, help="With --lora 10 times as much is usual.")
     ] = 2e-5,
@@ -298,7 +301,11 @@ def narrative(
     ] = None,
     checked: Annotated[
         int,
-        typer.Option(min=0, help="Slides or patches kept back: the verifier reads what is written of them."),
+        typer.Option(
+            min=0,
+            help="Slides and patches, of profiles kept back whole: the verifier reads what is written of "
+            "them.",
+        ),
     ] = 0,
     ways: Annotated[
         int, typer.Option(min=1, help="Texts of each slide and tile, of a folder of profiles.")
@@ -324,6 +331,7 @@ def narrative(
             console.warn(f"profiles left out: {len(damaged)} ({'; '.join(damaged[:5])}{more})")
         recipe = NarrativeRecipe(
             epochs=epochs,
+            batch=batch,
             learning_rate=learning_rate,
             lora_rank=lora,
             most_tokens=most_tokens,
@@ -335,14 +343,22 @@ def narrative(
             with writing(out):
                 write_pairs(pairs, out / "pairs.jsonl")
     console.say(f"{taught.folder}: taught with {taught.pairs} pairs, last loss {taught.loss:.4f}")
-    if taught.left_out:
-        console.warn(
-            f"{taught.left_out} pairs are longer than the model reads or --most-tokens allows: left out"
-        )
-    if taught.supported is not None:
-        console.say(
-            f"of {taught.checked} kept back, {100 * taught.supported:.0f} % of the sentences are supported"
-        )
+    if taught.written is not None:
+        _tell_written(taught.written)
+
+
+def _tell_written(written: "Written") -> None:
+    tally, silent = written.tally, written.silent
+    if silent:
+        why = "; ".join([*dict.fromkeys(silent)][:_REASONS])
+        console.warn(f"{len(silent)} of {written.asked} that were asked gave no text: {why}")
+    if not tally.sentences:
+        console.warn("no sentence was written of what was kept back: how true the model writes is unknown")
+        return
+    console.say(
+        f"of {written.asked} kept back: {tally.supported} of {tally.sentences} sentences supported, "
+        f"{tally.contradicted} contradicted, {tally.not_checkable} not checkable"
+    )
 
 
 @train.command(epilog=console.examples("train curves out/curriculum -o curves.svg"))

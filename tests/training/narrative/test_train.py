@@ -11,16 +11,24 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("transformers", reason="language models need the [train] extra")
 
-from helpers.given_facts import example
+from helpers.given_facts import example, metrics
 from helpers.resumed import assert_went_on, kept
 from helpers.tiny_language_model import write_language_model
 
 from histome.config import NarrativeConfig
 from histome.errors import ModelError, UsageError
 from histome.narrative.facts import Facts
-from histome.narrative.writers.language_models import WriterError, ask_model, load_folder, prompt_of
+from histome.narrative.verifier import Tally
+from histome.narrative.writers.language_models import (
+    WriterError,
+    ask_model,
+    load_folder,
+    prompt_of,
+    tokens_of,
+)
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.verified import write
+from histome.training.narrative.evaluate import Written
 from histome.training.narrative.pairs import Pair, read_pairs
 from histome.training.narrative.train import (
     IGNORED,
@@ -38,6 +46,10 @@ PAIRS = [
     Pair("TME features: cold\nNarrative:", "The patch is immune cold and quiet."),
     Pair("TME features: none\nNarrative:", "Nothing was found."),
 ]
+CHAT = (
+    "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
 QUICK = NarrativeRecipe(epochs=60, batch=2, learning_rate=5e-3, save_every=1000)
 
 
@@ -336,7 +348,56 @@ def test_a_model_too_short_for_every_prompt(tmp_path: Path) -> None:
         ask_model(*load_folder(folder), [PAIRS[0].prompt])
 
 
-def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
+def with_template(folder: Path, template: str) -> Path:
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+def test_a_chat_model_is_taught_as_it_is_asked(tmp_path: Path) -> None:
+    texts = [f"{pair.prompt} {pair.completion}" for pair in PAIRS]
+    base = with_template(write_language_model(tmp_path / "base", [*texts, CHAT]), CHAT)
+    found = train_narrative(PAIRS, base, tmp_path / "out", recipe=QUICK)
+    model, tokenizer = load_folder(found.folder)
+    for pair in PAIRS:
+        assert ask_model(model, tokenizer, [pair.prompt]) == pair.completion
+        learned, asked = lesson(pair, tokenizer), tokens_of(tokenizer, [pair.prompt])["input_ids"][0].tolist()
+        assert learned.tokens[: len(asked)] == asked
+        assert set(learned.labels[: len(asked)]) == {IGNORED}
+        assert tokenizer.decode(learned.labels[len(asked) : -1]) == pair.completion
+        assert (
+            tokenizer.decode(learned.tokens)
+            == f"<|user|>\n{pair.prompt}\n<|assistant|>\n{pair.completion}<end>"
+        )
+
+
+def test_without_a_template_prompt_and_text_are_one_line_as_ever(base: Path) -> None:
+    _, tokenizer = load_folder(base)
+    whole = tokenizer(PAIRS[0].prompt)["input_ids"] + tokenizer(f" {PAIRS[0].completion}")["input_ids"]
+    assert lesson(PAIRS[0], tokenizer).tokens == [*whole, tokenizer.eos_token_id]
+
+
+def test_a_template_that_writes_the_time_ends_no_run(tmp_path: Path) -> None:
+    """Those of some models write the date; a run goes on the next day."""
+    clock = "{{ strftime_now('%H:%M:%S.%f') }}" + CHAT
+    base = with_template(write_language_model(tmp_path / "base", [CHAT]), clock)
+    _, tokenizer = load_folder(base)
+    assert lesson(PAIRS[0], tokenizer) != lesson(PAIRS[0], tokenizer)
+    recipe = NarrativeRecipe(epochs=1)
+    found = train_narrative(PAIRS, base, tmp_path / "out", recipe=recipe)
+    assert train_narrative(PAIRS, base, tmp_path / "out", recipe=recipe) == found
+    with_template(base, CHAT)
+    with pytest.raises(UsageError, match="another recipe"):
+        train_narrative(PAIRS, base, tmp_path / "out", recipe=recipe)
+
+
+def test_a_template_that_fails_is_told(tmp_path: Path) -> None:
+    base = with_template(write_language_model(tmp_path / "base", ["a"]), "{{ raise_exception('no') }}")
+    with pytest.raises(ModelError, match=r"base: the chat template or tokenizer failed \(TemplateError\)"):
+        train_narrative(PAIRS, base, tmp_path / "out", recipe=QUICK)
+
+
+@pytest.mark.parametrize("template", [None, CHAT])
+def test_a_language_model_as_writer_is_verified(tmp_path: Path, template: str | None) -> None:
     """Taught it may stand; an untaught one is replaced by the grounded text."""
     facts = Facts.of_patch(
         {
@@ -348,20 +409,23 @@ def test_a_language_model_as_writer_is_verified(tmp_path: Path) -> None:
     pair = Pair(
         prompt_of(facts), "Inflammatory cells make up 70 %. The patch is immune hot. There are 10 cells."
     )
-    model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}"], positions=400)
+    model = write_language_model(tmp_path / "base", [f"{pair.prompt} {pair.completion}", CHAT], positions=400)
+    if template:
+        with_template(model, template)
     recipe = NarrativeRecipe(epochs=40, batch=1, learning_rate=5e-3, save_every=1000)
     taught = train_narrative([pair], model, tmp_path / "out", recipe=recipe)
     config = NarrativeConfig(writer="transformers", model=str(taught.folder))
     found = write(facts, config)
     assert found.writer == "transformers"
     assert found.text.startswith(pair.completion)
+    assert ask_model(*load_folder(taught.folder), [pair.prompt], max_tokens=40) == pair.completion
     untaught = write(facts, config.model_copy(update={"model": str(model)}))
     assert untaught.writer == "grounded"
     assert "is not shown" in untaught.note
 
 
 def test_the_limit_on_tokens_is_the_models_and_what_is_longer_is_left_out(tmp_path: Path) -> None:
-    """A slide's prompt has 2,000 tokens and more: a model that reads them is taught them."""
+    """A slide's prompt is long: a model that reads it is taught it."""
     long = Pair("TME features: " + "cold " * 1200 + "Narrative:", "The patch is immune cold.")
     wide = write_language_model(tmp_path / "wide", ["a"], positions=8192)
     recipe = NarrativeRecipe(epochs=1, batch=1)
@@ -371,6 +435,29 @@ def test_the_limit_on_tokens_is_the_models_and_what_is_longer_is_left_out(tmp_pa
     assert train_narrative([long, *PAIRS], narrow, tmp_path / "b", recipe=recipe)[2:4] == (3, 1)
     with pytest.raises(ModelError, match="2 tokens of most_tokens"):
         train_narrative(PAIRS, wide, tmp_path / "c", recipe=NarrativeRecipe(most_tokens=2))
+
+
+def test_what_is_too_long_is_told_by_what_it_is_of_and_for_which_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, patch = Facts.of_slide(metrics(), {}), Facts.of_patch(example())
+    pairs = [Pair(prompt_of(slide), text, slide) for text in ("One.", "Two.")] + [
+        Pair(prompt_of(patch), "One.", patch)
+    ]
+    base = write_language_model(tmp_path / "base", [pairs[2].prompt], positions=1024)
+    lengths = [len(lesson(pair, load_folder(base)[1]).tokens) for pair in pairs]
+    assert lengths[2] <= 1024 < lengths[0]
+    recipe = NarrativeRecipe(epochs=1)
+    assert train_narrative(pairs, base, tmp_path / "a", recipe=recipe).left_out == 2
+    told = (
+        f"warning: 2 of 3 pairs are longer than the 1,024 tokens that {base} reads (up to {lengths[0]:,}) and"
+    )
+    assert f"{told} left out: none is left of 1 of 1 slides and 0 of 1 patches\n" in capsys.readouterr().out
+    most = replace(recipe, most_tokens=lengths[2])
+    train_narrative([*pairs, *PAIRS], base, tmp_path / "b", recipe=most)
+    out = capsys.readouterr().out
+    assert f"than the {lengths[2]:,} tokens of --most-tokens (up" in out
+    assert "none is left of 1 of 1 slides and 0 of 1 patches and 0 of 3 prompts\n" in out
 
 
 def test_lora_teaches_few_weights_and_writes_a_whole_model(base: Path, tmp_path: Path) -> None:
@@ -413,9 +500,11 @@ def test_the_verifier_reads_what_is_written_of_facts_kept_back(tmp_path: Path) -
     model = write_language_model(tmp_path / "base", texts, positions=512)
     recipe = NarrativeRecipe(epochs=12, batch=2, learning_rate=5e-3, checked=1, save_every=1000)
     found = train_narrative(pairs, model, tmp_path / "out", recipe=recipe)
-    assert (found.pairs, found.checked, found.supported) == (6, 1, 1.0)
+    assert (found.pairs, found.written) == (6, Written(1, Tally(1, 0, 0)))
     header, *rows = (tmp_path / "out" / "log.csv").read_text().splitlines()
-    assert header.endswith("loss,supported,contradicted,not_checkable")
+    assert header.endswith("loss,supported,contradicted,not_checkable,sentences,no_text")
     assert len(rows) == 12
+    assert rows[-1].endswith("1.0,0.0,0.0,1,0")
+    assert train_narrative(pairs, model, tmp_path / "out", recipe=recipe) == found  # resumed at its end
     with pytest.raises(UsageError, match="none is left"):
         train_narrative(pairs, model, tmp_path / "none", recipe=NarrativeRecipe(checked=4))

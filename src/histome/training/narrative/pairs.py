@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from histome.classes import CELL_CLASSES, TISSUE_CLASSES
 from histome.config import Settings, read_settings
 from histome.errors import HistomeError, UsageError
 from histome.metrics import MetricTable
@@ -23,7 +24,7 @@ from histome.narrative.sentences import Sentence
 from histome.narrative.verifier import verify
 from histome.narrative.writers.language_models import prompt_of
 from histome.narrative.writers.verified import grounded_sentences
-from histome.phenotype.axes import phenotypes
+from histome.phenotype.axes import PANNUKE_CLASSES, phenotypes
 from histome.phenotype.patch import describe
 from histome.phenotype.tiles import tile_phenotypes
 from histome.store.profile import load_profile
@@ -32,6 +33,9 @@ from histome.validation.narrative import read_json_lines
 _TILE_UM = 250.0
 _NAMES = ("prompt", "facts", "narrative")
 _SHOWN = 40
+_CLASS_WORDS = {
+    word for name in (*CELL_CLASSES, *TISSUE_CLASSES, *PANNUKE_CLASSES) for word in name.lower().split("_")
+}
 _PLACE = {
     "x_um",
     "y_um",
@@ -42,11 +46,12 @@ _PLACE = {
 
 
 class Pair(NamedTuple):
-    """A prompt and what is to be written after it; `facts` where they are known, for the evaluation."""
+    """A prompt and what is to be written after it; for the evaluation `facts` and `profile`, where known."""
 
     prompt: str
     completion: str
     facts: Facts | None = None
+    profile: str | None = None
 
 
 class MadePairs(NamedTuple):
@@ -69,8 +74,9 @@ def read_pairs(path: str | Path) -> list[Pair]:
     """Read pairs from a JSONL file: a line has `prompt` or `facts`, and `narrative` or none.
 
     `facts` is the JSON of `histome tme patch`, or a slide's. Without a narrative the grounded writer's is
-    taken; a line with a prompt must have one. Raises UsageError, one line, naming the line of the file where
-    a text is none (null, a number, nothing but spaces) or a name is misspelled.
+    taken; a line with a prompt must have one. `profile`, any name, joins the lines of one slide. Raises
+    UsageError, one line, naming the line of the file where a text is none (null, a number, nothing but
+    spaces) or a name is misspelled.
     """
     give = "prompt and narrative, or facts"
     return read_json_lines(path, lambda line, _: _pair(line), thing="pair", give=give)
@@ -82,12 +88,13 @@ def _pair(line: Mapping[str, Any]) -> Pair:
     for name in line.keys() - _NAMES:
         if near := get_close_matches(name, missing, n=1):
             raise ValueError(f"unknown {name!r}; did you mean {near[0]!r}?")
+    profile = None if line.get("profile") is None else str(line["profile"])
     if bare:
-        return Pair(_text(line, "prompt"), _text(line, "narrative"))
+        return Pair(_text(line, "prompt"), _text(line, "narrative"), profile=profile)
     facts = Facts.from_json(line["facts"])
     if line.get("narrative") is None:
-        return Pair(prompt_of(facts), _joined(grounded_sentences(facts)), facts)
-    return Pair(prompt_of(facts), _text(line, "narrative"), facts)
+        return Pair(prompt_of(facts), _joined(grounded_sentences(facts)), facts, profile)
+    return Pair(prompt_of(facts), _text(line, "narrative"), facts, profile)
 
 
 def _text(line: Mapping[str, Any], name: str) -> str:
@@ -114,21 +121,22 @@ def make_pairs(folder: str | Path, *, ways: int = 4, seed: int = 0) -> MadePairs
     UsageError
         There is no profile in the folder, or none that can be used.
     """
-    every, left_out = list[Facts](), list[str]()
+    every, left_out = list[tuple[str, Facts]](), list[str]()
     for path in sorted(Path(folder).rglob("run.json")):
+        name = path.parent.relative_to(folder).as_posix()
         try:
-            every += _facts(path.parent)
+            every += [(name, facts) for facts in _facts(path.parent)]
         except HistomeError as error:
-            left_out.append(f"{path.parent.relative_to(folder)}: {error}")
+            left_out.append(f"{name}: {error}")
     if not every:
         told = f"none of its {len(left_out)} profiles can be used, such as {left_out[0]}" if left_out else ""
         raise UsageError(f"{folder}: {told or 'no profile in it'}; give a folder that histome profile wrote")
     rng = np.random.default_rng(seed)
     pairs = []
-    for facts in every:
+    for name, facts in every:
         grounded = grounded_sentences(facts)
         texts = [_joined(grounded), *(_joined(reworded(grounded, facts, rng)) for _ in range(ways - 1))]
-        pairs += [Pair(prompt_of(facts), text, facts) for text in dict.fromkeys(texts)]
+        pairs += [Pair(prompt_of(facts), text, facts, name) for text in dict.fromkeys(texts)]
     return MadePairs(pairs, left_out)
 
 
@@ -137,6 +145,7 @@ def write_pairs(pairs: Sequence[Pair], path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for pair in pairs:
             known = {"prompt": pair.prompt} if pair.facts is None else {"facts": pair.facts.to_json()}
+            known |= {} if pair.profile is None else {"profile": pair.profile}
             file.write(json.dumps({**known, "narrative": pair.completion}) + "\n")
 
 
@@ -170,9 +179,17 @@ def _said(rule: _Rule, text: str) -> Iterator[str]:
     if found is None and not rule.said.endswith("."):
         found = re.fullmatch(re.escape(rule.said).replace(r"\{\}", "(.+?)") + r"\.", text)
     if found is not None:
+        parts = found.groups()
         for way in rule.ways:
-            words = way.format(*found.groups())
+            inside = rule.said.startswith("{}") and not way.startswith("{}")
+            words = way.format(*((_lowered(parts[0]), *parts[1:]) if inside else parts))
             yield words if words.endswith(".") else f"{words}."
+
+
+def _lowered(text: str) -> str:
+    """Return what began a sentence as it stands within one: names and abbreviations keep their capital."""
+    first = text.split(" ")[0].lower()
+    return first + text[len(first) :] if first in _CLASS_WORDS else text
 
 
 @cache

@@ -8,6 +8,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,18 +17,21 @@ import torch
 from torch import Tensor, nn
 
 from histome.errors import ModelError, UsageError
-from histome.narrative.facts import Facts
-from histome.narrative.writers.language_models import load_folder, room_of
+from histome.narrative.facts import SLIDE, Facts
+from histome.narrative.verifier import Tally
+from histome.narrative.writers.language_models import WriterError, load_folder, room_of, tokens_of
 from histome.store.disk import writing
 from histome.training.checkpoint import Stateful
 from histome.training.loop import Trainer, refuse_lost, run
-from histome.training.narrative.evaluate import verified_tally
+from histome.training.narrative.evaluate import Written, keep_back, verified_texts
 from histome.training.narrative.pairs import Pair
+from histome.training.progress import say_now
 
 IGNORED = -100  # the label of a token that is not learned: torch's cross-entropy leaves it out
 MODEL = "model"
 _LARGEST_RATE = 1e30  # more is no number of 32 bits after the optimizer's corrections
-_HEAD_BYTES = 4_000_000  # of each file of weights
+_HEAD_BYTES = 4_000_000  # of each file of the model
+_MODEL_FILES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class NarrativeRecipe:
         Of the low-rank matrices that are learned in place of the weights (Hu et al. 2021, arXiv:2106.09685),
         at twice the scale; 0: the weights are. They are merged into the model that is written.
     checked : int
-        Slides and patches whose pairs are kept from learning: after each epoch the verifier reads what the
-        model writes of them.
+        Slides and patches that the model writes of after each epoch, for the verifier to read; the profiles
+        that they are of are kept from learning, and a pair without a profile by itself.
     """
 
     epochs: int = 3
@@ -74,24 +78,28 @@ class Taught(NamedTuple):
         For `narrative.model` of the settings.
     loss : float
         Mean of the last epoch.
-    pairs, left_out, checked : int
-        Learned from, too long, and kept for the verifier.
-    supported : float or None
-        Share of the sentences on the latter that their facts support; None without any.
+    pairs, left_out : int
+        Learned from, and too long.
+    written : Written or None
+        Of what was kept back; None without any.
     """
 
     folder: Path
     loss: float
     pairs: int
     left_out: int = 0
-    checked: int = 0
-    supported: float | None = None
+    written: Written | None = None
 
 
 def lesson(pair: Pair, tokenizer: Any) -> Lesson:
-    """Return a pair as tokens; only the completion and the end are learned."""
-    prompt = tokenizer(pair.prompt, add_special_tokens=True)["input_ids"]
-    completion = tokenizer(f" {pair.completion}", add_special_tokens=False)["input_ids"]
+    """Return a pair as tokens, the prompt as `ask_model` asks it; only completion and end are learned.
+
+    Raises WriterError where the chat template or the tokenizer fail.
+    """
+    prompt = tokens_of(tokenizer, [pair.prompt])["input_ids"][0].tolist()
+    # A chat template ends where an answer begins; without one a space parts the text from the prompt.
+    lead = "" if getattr(tokenizer, "chat_template", None) else " "
+    completion = tokenizer(f"{lead}{pair.completion}", add_special_tokens=False)["input_ids"]
     completion = [*completion, tokenizer.eos_token_id]
     return Lesson([*prompt, *completion], [*[IGNORED] * len(prompt), *completion])
 
@@ -128,13 +136,17 @@ def train_narrative(
     if Path(base).resolve() == (out / MODEL).resolve():
         raise UsageError(f"{out}: the taught model would be written over {base}; give another folder")
     torch.manual_seed(recipe.seed)
-    model, tokenizer = load_folder(base)
-    kept, facts = _kept_back(pairs, recipe.checked)
+    with _no_bars():
+        model, tokenizer = load_folder(base)
+    kept, facts = keep_back(pairs, recipe.checked)
     if tokenizer.eos_token_id is None:
         raise ModelError(f"{base}: its tokenizer has no token that ends a text (eos_token); name one there")
-    lessons = [lesson(pair, tokenizer) for pair in kept]
+    try:
+        lessons = [lesson(pair, tokenizer) for pair in kept]
+    except WriterError as error:
+        raise ModelError(f"{base}: {error}") from error
     _refuse_unknown_tokens(lessons, model, tokenizer, str(base))
-    fit = _fitting(lessons, model, recipe, str(base))
+    fit = _fitting(kept, lessons, model, recipe, str(base))
     try:
         model = _with_lora(model, recipe.lora_rank).to(device)
     except (RuntimeError, AssertionError) as error:
@@ -142,58 +154,76 @@ def train_narrative(
         raise UsageError(
             f"--device {device}: nothing can be taught there ({reason}); take another"
         ) from error
-    with writing(out):
+    with writing(out), _no_bars():
         out.mkdir(parents=True, exist_ok=True)
-        teacher = _Teacher(model, fit, recipe, out, pad=_pad(tokenizer), taught=_fingerprint(base, fit))
+        teacher = _Teacher(model, fit, recipe, out, pad=_pad(tokenizer), taught=_fingerprint(base, kept))
         teacher.facts, teacher.tokenizer = facts, tokenizer
         loss = teacher.teach()
         whole = model.merge_and_unload() if recipe.lora_rank else model
         whole.to("cpu").eval().save_pretrained(out / MODEL)
         tokenizer.save_pretrained(out / MODEL)
-    shares = teacher.shares
-    return Taught(out / MODEL, loss, len(fit), len(lessons) - len(fit), len(facts), shares.get("supported"))
+    return Taught(out / MODEL, loss, len(fit), len(lessons) - len(fit), teacher.written)
 
 
-def _fingerprint(base: str | Path, lessons: Sequence[Lesson]) -> str:
-    """Return what tells one base model and its lessons from others: of weights their heads and sizes."""
-    found = hashlib.sha256(repr(lessons).encode())
-    for path in sorted(Path(base).glob("*.safetensors")):
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Let transformers draw no bars of what it loads and writes."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
+
+
+def _fingerprint(base: str | Path, pairs: Sequence[Pair]) -> str:
+    """Return what tells one base model and its pairs from others: of files their heads and sizes.
+
+    Not of the lessons, for a chat template may write the date into each.
+    """
+    found = hashlib.sha256(repr([pair[:2] for pair in pairs]).encode())
+    for path in sorted(path for path in Path(base).iterdir() if path.suffix in _MODEL_FILES):
         with path.open("rb") as file:
             found.update(f"{path.name} {path.stat().st_size}".encode() + file.read(_HEAD_BYTES))
     return found.hexdigest()
 
 
-def _kept_back(pairs: Sequence[Pair], checked: int) -> tuple[list[Pair], list[Facts]]:
-    """Return the pairs to learn from, and the facts to write of: the last ones, without a pair there."""
-    prompts = list(dict.fromkeys(pair.prompt for pair in pairs if pair.facts is not None))
-    if checked and not prompts:
-        raise UsageError(
-            f"--checked {checked}: no pair has facts to verify a text by; give facts in place of prompt"
-        )
-    apart = set(prompts[max(0, len(prompts) - checked) :]) if checked else set()
-    if checked and len(apart) >= len({pair.prompt for pair in pairs}):
-        raise UsageError(f"{len(apart)} prompts: none is left to learn from; check fewer than that")
-    facts = {pair.prompt: pair.facts for pair in pairs if pair.prompt in apart and pair.facts is not None}
-    return [pair for pair in pairs if pair.prompt not in apart], list(facts.values())
-
-
-def _fitting(lessons: Sequence[Lesson], model: Any, recipe: NarrativeRecipe, base: str) -> list[Lesson]:
-    """Return the lessons that are short enough; raises ModelError where none is."""
+def _fitting(
+    pairs: Sequence[Pair], lessons: Sequence[Lesson], model: Any, recipe: NarrativeRecipe, base: str
+) -> list[Lesson]:
+    """Return the lessons that are short enough and say which are not; raises ModelError where none is."""
     limits = [limit for limit in (recipe.most_tokens, room_of(model)) if limit]
-    room = min(limits) if limits else None
-    fit = [each for each in lessons if room is None or len(each.tokens) <= room]
-    if not fit:
-        shortest = min(len(each.tokens) for each in lessons)
-        whose = "most_tokens" if room == recipe.most_tokens else "what the model reads"
+    lengths = [len(each.tokens) for each in lessons]
+    room = min(limits, default=max(lengths))
+    fits = [length <= room for length in lengths]
+    own = room == recipe.most_tokens
+    if not any(fits):
+        whose = "most_tokens" if own else "what the model reads"
+        way = "allow more" if own else "take another model, or tiles in place of slides"
         raise ModelError(
-            f"{base}: every pair is longer than the {room} tokens of {whose} (the shortest has {shortest}); "
-            + (
-                "allow more"
-                if room == recipe.most_tokens
-                else "take another model, or tiles in place of slides"
-            )
+            f"{base}: every pair is longer than the {room} tokens of {whose} (the shortest has "
+            f"{min(lengths)}); {way}"
         )
-    return fit
+    if not all(fits):
+        limit = f"{room:,} tokens of --most-tokens" if own else f"{room:,} tokens that {base} reads"
+        say_now(
+            f"warning: {fits.count(False)} of {len(fits)} pairs are longer than the {limit} (up to "
+            f"{max(lengths):,}) and left out: {_untold(pairs, fits)}"
+        )
+    return [each for each, fit in zip(lessons, fits, strict=True) if fit]
+
+
+def _untold(pairs: Sequence[Pair], fits: Sequence[bool]) -> str:
+    """Return of how many slides, patches and bare prompts no pair is left."""
+    left = {"slides": {}, "patches": {}, "prompts": {}}
+    for pair, fit in zip(pairs, fits, strict=True):
+        kind = "prompts" if pair.facts is None else "slides" if pair.facts.kind is SLIDE else "patches"
+        left[kind][pair.prompt] = fit or left[kind].get(pair.prompt, False)
+    lost = {kind: list(told.values()).count(False) for kind, told in left.items() if told}
+    return "none is left of " + " and ".join(f"{n} of {len(left[kind])} {kind}" for kind, n in lost.items())
 
 
 def _refuse_unknown_tokens(lessons: Sequence[Lesson], model: Any, tokenizer: Any, base: str) -> None:
@@ -279,12 +309,14 @@ class _Teacher(Trainer):
 
     def numbers(self) -> dict[str, Any]:
         """The step, the losses so far, and what the verifier last said."""
-        return super().numbers() | {"losses": self.losses, "shares": self.shares}
+        said = self.written and [self.written.asked, list(self.written.tally), list(self.written.silent)]
+        return super().numbers() | {"losses": self.losses, "written": said}
 
     def restore(self, numbers: Mapping[str, Any]) -> None:
         """Take up the step, the losses and what the verifier said."""
         super().restore(numbers)
-        self.shares: dict[str, float] = dict(numbers.get("shares", {}))
+        said = numbers.get("written")
+        self.written = said and Written(said[0], Tally(*said[1]), tuple(said[2]))
         self.losses: list[float] = list(numbers.get("losses", ()))
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
@@ -314,8 +346,7 @@ class _Teacher(Trainer):
 
         def evaluate() -> dict[str, float]:
             self._refuse_speechless()
-            self.shares = self._checked()
-            return {"loss": round(self._mean(), 5)} | self.shares
+            return {"loss": round(self._mean(), 5)} | self._checked()
 
         often, log = self.recipe.save_every, self.out / "log.csv"
         every = self.per_epoch
@@ -335,13 +366,15 @@ class _Teacher(Trainer):
             )
 
     def _checked(self) -> dict[str, float]:
-        """Shares of what the model writes of the facts kept back, by the verifier; 0 of nothing."""
+        """Shares of what the model writes of the facts kept back, by the verifier; NaN of no sentence."""
         if not self.facts:
             return {}
         longest = max(len(each.labels) - each.labels.count(IGNORED) for each in self.lessons)
-        tally = verified_tally(self.net, self.tokenizer, self.facts, max_tokens=2 * longest)
-        shares = zip(tally._fields, tally, strict=True)
-        return {name: round(n / max(1, tally.sentences), 4) for name, n in shares}
+        self.written = verified_texts(self.net, self.tokenizer, self.facts, max_tokens=2 * longest)
+        tally = self.written.tally
+        n = tally.sentences or math.nan
+        shares = {name: round(part / n, 4) for name, part in zip(tally._fields, tally, strict=True)}
+        return shares | {"sentences": tally.sentences, "no_text": len(self.written.silent)}
 
     def _mean(self) -> float:
         last = self.losses[-self.per_epoch :]
