@@ -199,7 +199,7 @@ def test_one_command_teaches_a_model_on_profiles(profiles: Path, tmp_path: Path,
         main([*words, "-o", str(tmp_path / "out")])
     told = capfd.readouterr()
     assert "taught with 3 pairs" in told.out
-    assert "kept back: 3 prompts, all of 1 of 2 profiles; 1 slides and 1 patches of them" in told.out
+    assert "kept back: 1 of 2 profiles whole, 3 prompts; 1 slides and 1 patches of them" in told.out
     assert "step 2," in told.out
     assert "warning: profiles left out: 1 (b: not finished)" in told.err
     assert "of 2 " in told.out + told.err

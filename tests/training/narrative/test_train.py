@@ -414,7 +414,7 @@ def test_a_language_model_as_writer_is_verified(tmp_path: Path, template: str | 
         with_template(model, template)
     recipe = NarrativeRecipe(epochs=40, batch=1, learning_rate=5e-3, save_every=1000)
     taught = train_narrative([pair], model, tmp_path / "out", recipe=recipe)
-    config = NarrativeConfig(writer="transformers", model=str(taught.folder))
+    config = NarrativeConfig(writer="transformers", model=str(taught.folder), timeout_s=300)
     found = write(facts, config)
     assert found.writer == "transformers"
     assert found.text.startswith(pair.completion)
@@ -452,12 +452,12 @@ def test_what_is_too_long_is_told_by_what_it_is_of_and_for_which_model(
     told = (
         f"warning: 2 of 3 pairs are longer than the 1,024 tokens that {base} reads (up to {lengths[0]:,}) and"
     )
-    assert f"{told} left out: none is left of 1 of 1 slides and 0 of 1 patches\n" in capsys.readouterr().out
+    assert f"{told} left out: no pair is left of 1 of 1 slides, 0 of 1 patches\n" in capsys.readouterr().out
     most = replace(recipe, most_tokens=lengths[2])
     train_narrative([*pairs, *PAIRS], base, tmp_path / "b", recipe=most)
     out = capsys.readouterr().out
     assert f"than the {lengths[2]:,} tokens of --most-tokens (up" in out
-    assert "none is left of 1 of 1 slides and 0 of 1 patches and 0 of 3 prompts\n" in out
+    assert "no pair is left of 1 of 1 slides, 0 of 1 patches, 0 of 3 prompts\n" in out
 
 
 def test_lora_teaches_few_weights_and_writes_a_whole_model(base: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from histome.errors import UsageError
 from histome.narrative.facts import SLIDE, Facts
-from histome.narrative.verifier import Tally, verify
+from histome.narrative.verifier import Tally, Verdict, verify
 from histome.narrative.writers.cleaning import cleaned
 from histome.narrative.writers.language_models import WriterError, ask_model, prompt_of
 from histome.training.narrative.pairs import Pair
@@ -25,7 +25,8 @@ class Written(NamedTuple):
     asked : int
         Slides and patches.
     tally : Tally
-        Sentences that the facts support, contradict and cannot tell.
+        Sentences that the facts support, contradict and cannot tell; of a text each once, as profiles have
+        it.
     silent : tuple of str
         Of each slide or patch without a text, why.
     """
@@ -47,7 +48,7 @@ def verified_texts(model: Any, tokenizer: Any, facts: Sequence[Facts], *, max_to
         except WriterError as error:
             silent.append(str(error))
         else:
-            tallies.append(verify(text, each).tally)
+            tallies.append(Verdict(tuple(dict.fromkeys(verify(text, each).sentences))).tally)
     model.train(training)
     return Written(len(facts), Tally(*(sum(column) for column in zip(*tallies, strict=True))), tuple(silent))
 
@@ -76,20 +77,16 @@ def keep_back(pairs: Sequence[Pair], checked: int) -> tuple[list[Pair], list[Fac
             facts = known[source] | facts
     # A slide that was profiled twice has its prompt in both.
     prompts = {pair.prompt for source, pair in zip(sources, pairs, strict=True) if source in kept}
-    learned = [
-        pair
-        for source, pair in zip(sources, pairs, strict=True)
-        if source not in kept and pair.prompt not in prompts
-    ]
+    learned = [pair for pair in pairs if pair.prompt not in prompts]
     if not learned:
         most = len(facts) - len(known[sources[0]])
         raise UsageError(f"--checked {checked}: none is left to learn from; check {most} at most")
     asked = _spread(list(facts.values()), checked)
     profiles = {pair.profile for pair in pairs if pair.profile}
-    of = f", all of {len(kept & profiles)} of {len(profiles)} profiles" if kept & profiles else ""
+    whole = f"{len(kept & profiles)} of {len(profiles)} profiles whole, " if kept & profiles else ""
     slides = sum(each.kind is SLIDE for each in asked)
     told = f"{slides} slides and {len(asked) - slides} patches of them are checked"
-    say_now(f"kept back: {len(facts)} prompts{of}; {told}")
+    say_now(f"kept back: {whole}{len(facts)} prompts; {told}")
     if alone:
         say_now(_ALONE)
     return learned, asked

@@ -223,7 +223,7 @@ def _untold(pairs: Sequence[Pair], fits: Sequence[bool]) -> str:
         kind = "prompts" if pair.facts is None else "slides" if pair.facts.kind is SLIDE else "patches"
         left[kind][pair.prompt] = fit or left[kind].get(pair.prompt, False)
     lost = {kind: list(told.values()).count(False) for kind, told in left.items() if told}
-    return "none is left of " + " and ".join(f"{n} of {len(left[kind])} {kind}" for kind, n in lost.items())
+    return "no pair is left of " + ", ".join(f"{n} of {len(left[kind])} {kind}" for kind, n in lost.items())
 
 
 def _refuse_unknown_tokens(lessons: Sequence[Lesson], model: Any, tokenizer: Any, base: str) -> None:
