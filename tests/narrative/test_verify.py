@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +14,11 @@ import pytest
 from helpers.drawn_profiles import SLIDES, facts_of
 from helpers.given_facts import example
 
+from histome.metrics.format import format_count
 from histome.narrative.facts import Facts
 from histome.narrative.language.lexicon import phrases
 from histome.narrative.language.tokens import MOST_TOKENS
-from histome.narrative.verifier import Tally, verify
+from histome.narrative.verifier import Checked, Tally, verify
 from histome.narrative.writers.verified import grounded_sentences
 from histome.phenotype.patch import describe
 
@@ -34,10 +36,15 @@ class Written(NamedTuple):
     text: str
 
     @property
-    def state(self) -> str:
+    def checked(self) -> Checked:
         """What the verifier says of it."""
-        (checked,) = verify(self.text, facts_of(self.profile)).sentences
-        return checked.state
+        return _checked(self.text, self.profile)
+
+
+@cache
+def _checked(text: str, profile: str) -> Checked:
+    (checked,) = verify(text, facts_of(profile)).sentences
+    return checked
 
 
 def written(part: str) -> Iterator[Written]:
@@ -62,7 +69,7 @@ def test_there_are_five_hundred_sentences_and_no_pattern_in_both_parts() -> None
     [("development", 0.01, 0.08), ("test", 0.05, 0.15), ("kept", 0.05, 0.15)],
 )
 def test_few_are_judged_wrongly(part: str, contradicted: float, open_: float) -> None:
-    counts = Counter((one.true, one.state) for one in written(part))
+    counts = Counter((one.true, one.checked.state) for one in written(part))
     true = sum(n for (is_true, _), n in counts.items() if is_true)
     false = sum(n for (is_true, _), n in counts.items() if not is_true)
     assert counts[False, "supported"] / false <= 0.03
@@ -176,6 +183,83 @@ def test_no_construction_lets_a_falsehood_pass(profile: str, text: str, state: s
 def test_verbs_and_order_do_not_matter(text: str) -> None:
     (checked,) = verify(text, facts_of("A")).sentences
     assert checked.state == "supported", checked.reason
+
+
+def told(reason: str) -> list[str]:
+    """Return the values that a reason tells."""
+    start = "the facts say otherwise: "
+    return reason.removeprefix(start).split("; ") if reason.startswith(start) else []
+
+
+@pytest.mark.parametrize("part", ["development", "test", "kept"])
+def test_a_reason_names_a_value_with_what_it_is(part: str) -> None:
+    equations = computed = 0
+    for one in written(part):
+        facts = facts_of(one.profile)
+        for each in () if one.true else told(one.checked.reason):
+            name, equal, printed = each.partition(" = ")
+            if equal:
+                source = facts.source(name)
+                own = name.removeprefix(facts.kind.prefix)
+                assert isinstance(source.value, int | float), each
+                if name.endswith(".n"):
+                    assert printed == format_count(source.value), one.text
+                else:
+                    assert printed == facts.kind.printed(own, source.value, source.unit), one.text
+                equations += 1
+            elif found := re.search(r"\(from (.+?)(?: and \d+ more)?\)$", each):
+                assert all(facts.source(name).value is not None for name in found[1].split(", ")), each
+                computed += 1
+            else:
+                assert each == "100\N{NO-BREAK SPACE}%", one.text  # "half of the lymphocytes are lymphocytes"
+    assert equations > 0 and computed > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "otherwise"),
+    [
+        ("Lymphocytes make up 99 % of the cells.", "CELL_PERCENTAGE_LYMPHOCYTE = 25.0 %"),
+        ("The tumor measures 5 mm2.", "ABSOLUTE_AREA_CARCINOMA = 2.00 mm²"),
+        (
+            "80 % of the lymphocytes lie in the carcinoma.",
+            "20.0 % (from CELL_COUNT_LYMPHOCYTE_CARCINOMA, CELL_COUNT_LYMPHOCYTE)",
+        ),
+        ("The lymphocyte density is 100 per mm2.", "429 per mm² (from CELL_COUNT_LYMPHOCYTE, ABSOLUTE_AREA)"),
+        (
+            "Stroma and carcinoma together cover 2 mm2.",
+            "6.00 mm² (from ABSOLUTE_AREA_STROMA, ABSOLUTE_AREA_CARCINOMA)",
+        ),
+        (
+            "The ratio of lymphocytes to macrophages is 2.",
+            "3.75 (from CELL_COUNT_LYMPHOCYTE, CELL_COUNT_MACROPHAGE)",
+        ),
+        (
+            "Lymphocytes outnumber macrophages by 600.",
+            "2 200 (from CELL_COUNT_LYMPHOCYTE, CELL_COUNT_MACROPHAGE)",
+        ),
+        (
+            "Nine tenths of the lymphocytes lie outside the stroma.",
+            "30.0 % (from CELL_COUNT_LYMPHOCYTE_STROMA, CELL_COUNT_LYMPHOCYTE)",
+        ),
+    ],
+)
+def test_a_reason_says_what_was_compared_in_its_own_unit(text: str, otherwise: str) -> None:
+    (checked,) = verify(text, facts_of("A")).sentences
+    spaces = {0xA0: " ", 0x202F: " "}
+    assert [each.translate(spaces) for each in told(checked.reason)] == [otherwise]
+
+
+def test_a_sum_of_cells_is_not_called_the_count_of_one_class() -> None:
+    (checked,) = verify("There are 12,000 cells in the tumor.", facts_of("A")).sentences
+    assert [each.split(" (from ")[0] for each in told(checked.reason)] == ["6\N{NARROW NO-BREAK SPACE}370"]
+
+
+@pytest.mark.parametrize("many", ["5 tumors", "6,000 tumors", "6,000 tumor nests", "five carcinomas"])
+def test_how_many_tumors_there_are_is_not_known(many: str) -> None:
+    for sentence in (f"There are {many}.", f"We count {many} on the slide."):
+        assert verify(sentence, facts_of("A")).tally == Tally(not_checkable=1)
+    assert verify("There are 5 tumor regions.", facts_of("A")).tally == Tally(supported=1)
+    assert verify("The tumor nests number 6,000.", facts_of("A")).tally == Tally(not_checkable=1)
 
 
 def test_no_text_aborts() -> None:

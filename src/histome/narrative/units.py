@@ -23,6 +23,14 @@ DIMENSIONS = {
     "OD": ("OD", 1.0),
     "um/px": ("resolution", 1.0),
 }
+# Dimension of a computed value -> the unit that it is printed in, and the factor to it from the base.
+_SHOWN_IN = {
+    "share": ("%", 100.0),
+    "ratio": ("1", 1.0),
+    "count": ("cells", 1.0),
+    "area": ("um2", 1.0),
+    "density": ("cells/mm2", 1.0),
+}
 # Units of patch features as they are printed; those of metrics are printed by `metrics.format.show`.
 _LABELS = {"px": "px", "px2": "px²", "um": "µm", "um2": "µm²", "bits": "bits", "cells": "", "1": "", "": ""}
 
@@ -49,6 +57,12 @@ def print_metric(name: str, value: float, unit: str) -> str:
         return format_count(value)
     shown = format_metric(MetricValue(name, value, unit, None, None))
     return _with_unit(shown.text, shown.unit)
+
+
+def print_computed(value: float, kind: str) -> str:
+    """Return a value computed from others, in the base of its dimension, as a metric of that kind is shown."""
+    unit, factor = _SHOWN_IN.get(kind, (kind, 1.0))
+    return print_metric("", factor * value, unit)
 
 
 def _with_unit(text: str, label: str) -> str:

@@ -15,6 +15,9 @@ _THERE = {
 }
 _MEDIAN, _MEAN = re.compile(r"\bmedian\b", re.I), re.compile(r"\b(?:mean|averages?d?|averaging)\b", re.I)
 _TOTAL = re.compile(r"\b(?:total|summed|combined|cumulative)\b", re.I)
+_PIECES = re.compile(
+    r"\b(?:nests|islands|regions|areas|masses|tissues|compartments|components|zones|foci)\b", re.I
+)
 _HALF = 0.5
 _MEDIANS = re.compile(r"DISTANCE_TO_CARCINOMA_MEDIAN")
 _MEANS = re.compile(r"NUCLEUS_AVG_|mean_area_|mean_dist")
@@ -50,10 +53,23 @@ def guarded(claims: list[Judged], tokens: Sequence[Token], text: str, context: C
     if _THIS_GROUP.search(text):  # "immune cells ..., with lymphocytes forming the bulk of this compartment"
         reason = "of whom it is a part is not clear"
         claims = [claim._replace(true=None, reason=reason) for claim in claims]
+    if _counts_pieces(tokens, text, sources):
+        reason = "how many of them there are is not measured"
+        return [claim._replace(true=None, reason=reason) for claim in claims]
     if not lost and not wrong:
         return claims
     reason = "it is not measured of that place" if lost else "it is another statistic"
     return [claim._replace(true=None, reason=reason) if claim.true else claim for claim in claims]
+
+
+def _counts_pieces(tokens: Sequence[Token], text: str, sources: Iterable[str]) -> bool:
+    """Whether it gives a number of pieces of a tissue: "the tumor nests number 6,000"."""
+    counted = any("Q" in token.kinds and token.kinds["Q"].dimension is None for token in tokens)
+    if not counted or any(token.has("EW") for token in tokens):
+        return False
+    start, cells = tokens[0].start, any("CELL_COUNT" in source for source in sources)
+    named = (token for token in tokens if token.has("T") and (cells or not token.has("Y")))
+    return any(_PIECES.search(text[token.start - start : token.end - start]) for token in named)
 
 
 def _of_some_degree(claim: Judged) -> Judged:

@@ -44,8 +44,8 @@ def judge_amount(options: Iterable[Value | None], amount: Amount, kind: str = "n
             return Judged(True, kind, amount.text, value.sources, exact=amount.is_number and kind == "number")
     if any(result is None for result, _ in results):
         return Judged(None, kind, amount.text, reason="an amount that the words leave open")
-    shown = ", ".join(f"{value.sources[0]} = {value.amount:.4g}" for _, value in results[:2])
-    reason = f"the facts say otherwise: {shown}"
+    told = dict.fromkeys(value.told(amount.dimension) for _, value in results)
+    reason = f"the facts say otherwise: {'; '.join([*told][:2])}"
     return Judged(False, kind, amount.text, reason=reason, exact=amount.is_number and kind == "number")
 
 

@@ -63,6 +63,7 @@ _LABELS = ("class", "category", "cell class", "label", "cell category")
 _NAMING = ("identify", "count", "recognize")  # "identified as"; "found as many" is no naming
 _BODIES = ("compartment", "component", "element")  # of a tissue as well, where tissues are known
 _NOUNS = "EWTSIMK"
+_ONE = (("carcinoma",), ("tumor",), ("cancer",), ("neoplasm",))  # how many tumors there are is not measured
 _SEVERAL = "mqM"  # kinds of which a phrase may have several values
 _NUMBERS = [
     "zero",
@@ -129,6 +130,8 @@ def phrases(subject: str) -> tuple[Mapping[tuple[str, ...], Kinds], int]:
 def _forms(words: tuple[str, ...], kind: str) -> Iterator[tuple[str, ...]]:
     """Yield a phrase, and with a noun at its end its plural."""
     yield words
+    if kind == "T" and words in _ONE:
+        return
     *before, last = words
     if kind in _NOUNS or kind in "HJ":
         yield (*before, plural(last))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from histome.metrics.format import format_count
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.language.lexicon import CellGroup
-from histome.narrative.units import dimension
+from histome.narrative.units import dimension, print_computed
 
 ZONES = ("TUMOR_CORE", "INNER_INVASIVE_MARGIN", "OUTER_INVASIVE_MARGIN")
 # Quantity of a slide or patch as a whole -> the value that holds it.
@@ -40,13 +41,36 @@ _WHOLE: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+_MOST_NAMED = 4  # of the values that one is computed from
+
 
 class Value(NamedTuple):
-    """A number of the facts in the base unit of its dimension, and the paths of the values it comes from."""
+    """A number of the facts in the base unit of its dimension, and the paths of the values it comes from.
+
+    `printed` is how the facts print it where it is one of theirs, empty where it is computed from them.
+    """
 
     amount: float
     dimension: str
     sources: tuple[str, ...]
+    printed: str = ""
+
+    def computed(self, amount: float, *more: str) -> "Value":
+        """Return another number of this dimension that comes from these values, and from more."""
+        return Value(amount, self.dimension, (*self.sources, *more))
+
+    def told(self, asked: str | None) -> str:
+        """Say what it is: "NAME = 31.2 %" of a value of the facts, "20.0 % (from A, B)" of a computed one.
+
+        `asked` is the dimension of what a sentence says of it: a ratio may be told as a share.
+        """
+        if self.printed:
+            return f"{self.sources[0]} = {self.printed}"
+        kind = asked if asked == "share" and self.dimension == "ratio" else self.dimension
+        names = list(dict.fromkeys(self.sources))
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        rests = f" (from {', '.join(names[:_MOST_NAMED])}{more})" if names else ""
+        return print_computed(self.amount, kind) + rests
 
 
 @dataclass(frozen=True)
@@ -65,13 +89,15 @@ class World:
         value = None if name is None else self.facts.get(name)
         if name is None or value is None:
             return None
-        kind, factor = dimension(self.facts.units.get(name, ""))
-        return Value(value * factor, kind, (self.facts.kind.prefix + name,))
+        unit = self.facts.units.get(name, "")
+        kind, factor = dimension(unit)
+        printed = self.facts.kind.printed(name, value, unit)
+        return Value(value * factor, kind, (self.facts.kind.prefix + name,), printed)
 
     def sample(self, name: str) -> Value | None:
         """Return the n of a value."""
-        n = self.facts.samples.get(name)
-        return None if n is None else Value(float(n), "count", (f"{self.facts.kind.prefix}{name}.n",))
+        n, path = self.facts.samples.get(name), f"{self.facts.kind.prefix}{name}.n"
+        return None if n is None else Value(float(n), "count", (path,), format_count(n))
 
     def whole(self, measure: str) -> Value | None:
         """Return a quantity of the slide or patch as a whole."""
@@ -105,8 +131,10 @@ class World:
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
             return None
-        sources = tuple(source for value in known for source in value.sources)
-        return Value(sum(value.amount for value in known), known[0].dimension, sources)
+        if len(known) == 1:
+            return known[0]
+        more = (source for value in known for source in value.sources)
+        return known[0].computed(sum(value.amount for value in known), *more)
 
     def share(self, cells: CellGroup, of: CellGroup) -> Value | None:
         """Return cells / cells; 0 / 0 is nothing."""

@@ -243,7 +243,7 @@ def more_by(
     if not found or len(found) != 1 or found[0].true is None or len(c.pair) != 2:
         return None
     mine, other = c.pair
-    apart = mine._replace(amount=sign * (mine.amount - other.amount))
+    apart = mine.computed(sign * (mine.amount - other.amount), *other.sources)
     return [*found, judge_amount([apart], amount)]
 
 

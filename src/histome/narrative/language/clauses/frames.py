@@ -20,6 +20,7 @@ from histome.narrative.language.clauses.values import (
 from histome.narrative.language.judging import Judged, judge_amount
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import Context, is_silent
+from histome.narrative.language.phrases.asides import is_at
 from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token
 from histome.narrative.language.quantities import Value
 
@@ -51,6 +52,8 @@ def _parts(tokens: Sequence[Token]) -> _Parts | None:
             of = k > 0 and tokens[k - 1].has("o")
             whole = kinds["Q"].dimension == "area" and bool(found.amounts)
             counted = kinds["Q"].dimension is None and (k + 1 == len(tokens) or tokens[k + 1].has("W"))
+            if kinds["Q"].dimension is None and is_at(tokens, k + 1, "T"):  # "five tumor nests"
+                return None
             checked = of and (whole or counted)
             (found.counted if checked else found.amounts).append(kinds["Q"])
         elif "R" in kinds:

@@ -103,4 +103,4 @@ def quotient(first: Value | None, second: Value | None) -> Value | None:
     """Return one value / another; None where there is none."""
     if first is None or second is None or not second.amount:
         return None
-    return Value(first.amount / second.amount, "share", (*first.sources, *second.sources))
+    return Value(first.amount / second.amount, "ratio", (*first.sources, *second.sources))

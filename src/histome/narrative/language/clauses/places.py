@@ -38,7 +38,7 @@ def _all_but(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None
     left = inside.amount if m.one("e") else every.amount - inside.amount
     c.cells = cells
-    return [judge_amount([every._replace(amount=left, sources=(*inside.sources, *every.sources))], amount)]
+    return [judge_amount([inside.computed(left, *every.sources)], amount)]
 
 
 @rule("E O t* L", "E L O", "O E L", "E O t? T", "E A O L", "E q O L", "E O t? T O")
@@ -80,10 +80,11 @@ def _outside(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if inside is None or count is None:
         return [Judged(None, "place", m.text, reason="the facts do not say")]
     if m.one("Q") and amount.dimension != "share":
-        return [judge_amount([count._replace(amount=count.amount * (1 - inside.amount))], amount)]
-    out = inside._replace(amount=1 - inside.amount)
+        left = count.computed(count.amount * (1 - inside.amount), *inside.sources)
+        return [judge_amount([left], amount)]
+    out = inside.computed(1 - inside.amount)
     if c.negated and amount is None:
-        return [judge_presence(out if out.amount > _ROUNDING else out._replace(amount=0.0), m.text)]
+        return [judge_presence(out if out.amount > _ROUNDING else out.computed(0.0), m.text)]
     return [judge_amount([out], amount or word_amount("adverbs", "mostly"))]
 
 

@@ -142,7 +142,7 @@ def _differ_by(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if not found or found[0].true is None:
         return found
     mine, other = c.pair
-    return [judge_amount([mine._replace(amount=abs(mine.amount - other.amount))], amount)]
+    return [judge_amount([mine.computed(abs(mine.amount - other.amount), *other.sources)], amount)]
 
 
 @rule("B Q", "i? Q B")
