@@ -60,7 +60,7 @@ def print_metric(name: str, value: float, unit: str) -> str:
 
 
 def print_computed(value: float, kind: str) -> str:
-    """Return a value computed from others, in the base of its dimension, as a metric of that kind is shown."""
+    """Return a computed value, in the base of its dimension, as a metric of that kind is shown."""
     unit, factor = _SHOWN_IN.get(kind, (kind, 1.0))
     return print_metric("", factor * value, unit)
 

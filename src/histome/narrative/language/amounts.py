@@ -30,8 +30,8 @@ class Amount:
         As it stands in the sentence.
     worded : bool
         Whether it is a word rather than a number.
-    of : cells or None
-        Of whom it is a share, where that stands inside: "one lymphocyte in five".
+    of : cells, "area" or None
+        Of whom it is a share, where that stands inside: "one lymphocyte in five"; "area" of tissue.
     """
 
     holds: Span

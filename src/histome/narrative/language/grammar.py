@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from itertools import pairwise
 
 from histome.narrative.language.clauses import (
     beside,
@@ -23,9 +24,10 @@ from histome.narrative.language.clauses import (
 )
 from histome.narrative.language.guards import guarded
 from histome.narrative.language.judging import Judged
+from histome.narrative.language.lexicon import vocabulary
 from histome.narrative.language.patterns import RULES, ClauseMatch, Context, match
 from histome.narrative.language.phrases import asides, chunked
-from histome.narrative.language.pieces import Token, Unfit, Unread
+from histome.narrative.language.pieces import Token, Unfit, Unread, stripped
 from histome.narrative.language.quantities import World
 from histome.narrative.language.reading import read_tokens
 from histome.narrative.language.variants import trimmed, variants
@@ -67,6 +69,10 @@ def claims_of(sentence: str, world: World) -> list[Judged]:
     Raises Unread for a sentence with anything that is not understood.
     """
     tokens = read_tokens(sentence, world.facts.kind.name)
+    if any(
+        token.kinds.get("&") in _beside() and after.has("T") for token, after in pairwise(stripped(tokens))
+    ):
+        raise Unread("what lies next to a tissue is not measured")
     for joined in (True, False):
         read = chunked(tokens, joined=joined)
         if not read:  # "Overall."
@@ -76,6 +82,11 @@ def claims_of(sentence: str, world: World) -> list[Judged]:
             if told and all(told):
                 return [claim for claims in told for claim in claims or ()]
     raise Unread("the sentence is not understood")
+
+
+@cache
+def _beside() -> frozenset[str]:
+    return frozenset(vocabulary()["words"]["next_to"])
 
 
 class _Sentence:

@@ -124,6 +124,8 @@ def cells_options(
     world: World, cells: CellGroup, amount: Amount, within: CellGroup | None
 ) -> list[Value | None]:
     """Return the values that an amount of cells may mean, by its unit."""
+    if amount.of == "area":  # "half of the tissue": cells have no measured area
+        return []
     whole = within or CellGroup((), "all", everything=True)
     if whole.place and not cells.place:
         cells = cells.at(whole.place)

@@ -1,6 +1,8 @@
 """Words that belong together: "in the stroma", "stromal lymphocytes", "the density of lymphocytes"."""
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.phrases.asides import (
@@ -31,6 +33,7 @@ _AND = (
     "alongside",
     "combined with",
 )
+_AREA = re.compile(r"\b(?:tissue|area|surface|ground|territory)\b")  # half of it is no half of the cells
 Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 
@@ -295,6 +298,11 @@ def _measure(measure: Token, thing: Token) -> dict:
 
 def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "half of the lymphocytes", "25 % of the cells", "most lymphocytes", "one in four cells"."""
+    made_of = is_at(tokens, at, "S") and _AREA.search(tokens[at].kinds["S"])
+    if made_of and are_at(tokens, at + 1, "v", "Q", "E") and "seen" not in tokens[at + 1].kinds.values():
+        amount = tokens[at + 2].kinds["Q"]  # "the tissue is 25 % lymphocytes"
+        if amount.dimension == "share" and not amount.worded:
+            return {"R": _of(amount, tokens[at], None)}, at + 3
     if is_at(tokens, at, "Q"):
         amount = tokens[at].kinds["Q"]
         if amount.worded and amount.holds[0] > 0.99 and are_at(tokens, at + 1, "Q", "E"):  # "all 200 cells"
@@ -314,7 +322,7 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
             if amount.dimension == "share" and is_at(tokens, thing, "M") and is_at(tokens, thing, "Y"):
                 bare = tokens[thing].kinds["Y"]
                 if not bare.cells and not bare.tissues and not bare.place and "area" in bare.measures:
-                    return {"R": Ratioed(amount, whole=True, checked=checked)}, thing + 1
+                    return {"R": _of(amount, Token({"S": "area"}, 0, 0), checked)}, thing + 1
             stated = tokens[thing + 2].kinds["Q"] if are_at(tokens, thing, "S", "o", "Q") else None
             if stated is not None and checked is None and stated.dimension == "area":
                 return {"R": _of(amount, tokens[thing], stated)}, thing + 3  # "of a valid area of 7 mm2"
@@ -339,6 +347,8 @@ def _of(amount, thing: Token, checked) -> Ratioed:
         return Ratioed(amount, (ALL_CELLS,), checked=checked)
     if "T" in thing.kinds:
         return Ratioed(amount, tissues=(thing.kinds["T"],), checked=checked)
+    if _AREA.search(thing.kinds.get("S", "")):
+        amount = replace(amount, of="area")
     return Ratioed(amount, whole="S" in thing.kinds, tiles="I" in thing.kinds, checked=checked)
 
 
