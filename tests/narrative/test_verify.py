@@ -125,7 +125,7 @@ REFUSED = (
     "poorly differentiated, well differentiated, moderately differentiated, G1, G2, G3, pT3, N1, M0, "
     "chemo, radiation, radiotherapy, surgery, cisplatin, tamoxifen, trastuzumab, docetaxel, imatinib, "
     "EGFR, KRAS, BRCA1, HER2, PD-L1, MSI, triple-negative, anaplastic, dysplasia, malignancy, "
-    "metastatic, metastasis, progression, lethal, favorable, favourable, unfavourable, survival, "
+    "metastatic, metastasis, progression, lethal, favorable, unfavorable, favo\u0075rable, survival, "
     "recurrence, relapse, response to"
 )
 
