@@ -1,6 +1,7 @@
 """Foundation models: vision transformers made with timm, as their publishers' cards say."""
 
 import importlib
+import logging
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -33,7 +34,7 @@ UNI2_H: dict[str, Any] = {
 def timm_encoder(**arguments: Any) -> nn.Module:
     """Make an encoder with timm; arguments of `timm.create_model`, such as `UNI2_H`.
 
-    Raises UsageError where timm is not installed, does not import or does not know the model.
+    Raises UsageError where timm is not installed or does not import, or does not know or fetch the model.
     """
     try:
         timm, layers = _import_timm()
@@ -42,9 +43,15 @@ def timm_encoder(**arguments: Any) -> nn.Module:
             f"timm does not import ({error}); install histome[vit], or take the encoder 'plain'"
         ) from error
     by_name = {"mlp_layer": layers, "act_layer": nn}
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a line for each of its retries
     named = {k: getattr(by_name[k], v) for k, v in arguments.items() if k in by_name and isinstance(v, str)}
     try:
         return timm.create_model(**{"dynamic_img_size": True, "num_classes": 0, **arguments, **named})
+    except OSError as error:
+        raise UsageError(
+            f"{arguments['model_name']!r} cannot be fetched from its hub; without a network take a name that "
+            "timm knows (uni2-h is known here) and a file of weights"
+        ) from error
     except (RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(

@@ -17,9 +17,9 @@ from histome.errors import DataError, OutputError, UsageError
 from histome.models.card import load_card
 from histome.training.processes import Worker
 from histome.training.uperhover import curriculum, prepare
-from histome.training.uperhover.build import make_network
-from histome.training.uperhover.check import check_curriculum
-from histome.training.uperhover.config import CurriculumConfig, StageConfig, UnlabeledConfig
+from histome.training.uperhover.build import make_encoder, make_network
+from histome.training.uperhover.check import _one_step, check_curriculum
+from histome.training.uperhover.config import CurriculumConfig, EncoderConfig, StageConfig, UnlabeledConfig
 from histome.training.uperhover.curriculum import (
     StageResult,
     best_stage,
@@ -28,7 +28,7 @@ from histome.training.uperhover.curriculum import (
     table,
 )
 from histome.training.uperhover.export import support_of
-from histome.training.uperhover.network import IGNORE
+from histome.training.uperhover.network import IGNORE, UperHoVer, uperhover_loss
 from histome.training.uperhover.patches import class_codes, patch_of
 from histome.training.uperhover.pseudo import label_pieces, list_images, pieces
 from histome.training.uperhover.scores import Cuts, HoverScore, miou_gain
@@ -192,8 +192,10 @@ def test_unlabelled_images_are_cut_at_each_scale(tmp_path):
     assert {p.mpp for p in found} == {0.5, 1.0}  # nothing is shown finer than it was scanned
     assert [p.box for p in found if p.mpp == 1.0] == [(0, 0, 64, 50), (64, 0, 100, 50)]
     assert all(p.read().shape[:2] == (p.box[3] - p.box[1], p.box[2] - p.box[0]) for p in found)
-    with pytest.raises(DataError, match="no image"):
+    with pytest.raises(DataError, match=r"no image that can be shown at 0\.1 um/px"):
         pieces(list_images(config), [0.1], 64)
+    with pytest.raises(DataError, match=r"at 0\.5 um/px: the largest is 200 x 100 px, .* 128 px at least"):
+        pieces(list_images(config), [0.5], 256)
 
 
 def test_tcga_ut_is_read_as_published(tmp_path):
@@ -217,21 +219,68 @@ def test_what_a_curriculum_would_take_is_told_before_it_starts(data, capsys):
     n = sum(p.numel() for p in make_network(config).parameters())
     assert f"parameters: {n / 1e6:.1f} M" in told
     assert "fields: 2 to learn from, 2 to tune on, 4 to score on" in told
-    assert "stage 3: 10 batches after labeling" in told
+    assert "encoder: plain, every stage starts from random weights" in told
+    assert f"under torchrun {4 * n / 1e9:.1f} GB more" in told
+    assert "stage 3: 10 steps, 10 batches after labeling" in told
     assert not (data / "out").exists()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", ["plain", "efficientnet-lite0", "vit_tiny_patch16_224"])
+def test_the_check_takes_a_step_with_every_kind_of_encoder(data, monkeypatch, name, frozen):
+    monkeypatch.setattr(prepare, "try_export", lambda *_: None)
+    path = data / "curriculum.toml"
+    path.write_text(
+        SETTINGS.replace("[encoder]", f'[encoder]\nname = "{name}"\nfrozen = {str(frozen).lower()}').replace(
+            "crop_px = 16", "crop_px = 64"
+        )
+    )
+    found = check_curriculum(CurriculumConfig.from_toml(path), data / "out")
+    assert found.step_flop > 0
+    assert found.kept_bytes > 0
+    assert (found.trained["encoder"] == 0) == frozen
+    assert found.bucket_bytes == 4 * sum(found.trained.values())
+    random = name != "efficientnet-lite0"
+    assert ("random weights" in found.lines()[0]) == random
+
+
+@pytest.mark.parametrize("name", ["plain", "efficientnet-lite0", "vit_tiny_patch16_224"])
+def test_the_check_counts_what_a_real_batch_keeps(name):
+    """The same batch with numbers, under autocast as in the training."""
+
+    def network():
+        return UperHoVer(make_encoder(EncoderConfig(name=name, width=24, depth=4)), hidden=8)
+
+    kept, net = {}, network().train()
+    own = {t.data_ptr() for t in (*net.parameters(), *net.buffers())}
+
+    def keep(tensor):
+        if tensor.untyped_storage().data_ptr() not in own:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    image = torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    classes = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = net(image)
+        uperhover_loss(out, classes, torch.zeros(2, 2, 64, 64), classes > 0)
+    told = _one_step(network(), 2, 64)[1]
+    assert told == pytest.approx(sum(t.untyped_storage().nbytes() for t in kept.values()), rel=0.02)
 
 
 def test_the_check_counts_what_a_step_does(data, monkeypatch):
     monkeypatch.setattr(prepare, "try_export", lambda *_: None)  # 7 s
     config = CurriculumConfig.from_toml(data / "curriculum.toml")
-    one, two = (
+    one, two, four = (
         check_curriculum(
             config.model_copy(update={"training": config.training.model_copy(update=change)}), data / "out"
         )
-        for change in ({"batch": 2}, {"batch": 4})
+        for change in ({"batch": 2}, {"batch": 4}, {"batch": 8})
     )
     assert two.step_flop == 2 * one.step_flop
-    assert two.kept_bytes == pytest.approx(2 * one.kept_bytes, rel=0.05)
+    more = two.kept_bytes - one.kept_bytes  # the copies of the weights are as large for any batch
+    assert four.kept_bytes - two.kept_bytes == pytest.approx(2 * more, rel=0.05)
     still = config.encoder.model_copy(update={"frozen": True})
     frozen = check_curriculum(config.model_copy(update={"encoder": still}), data / "out")
     assert frozen.trained["encoder"] == 0

@@ -17,6 +17,7 @@ pytest.importorskip("onnx")
 
 from histome.cli import main
 from histome.datasets.fields import load_fields, read_rows
+from histome.encoders.vit import import_without_torchvision
 from histome.errors import DataError, HistomeError, ModelError, OutputError, UsageError
 from histome.training.processes import Worker
 from histome.training.uperhover import curriculum, prepare, pseudo
@@ -108,6 +109,27 @@ def test_weights_that_are_none_are_refused(data: Path, content: bytes) -> None:
     for said in refusals(data, settings):
         assert isinstance(said, UsageError)
         assert "w.pt: no weights of the encoder plain" in str(said)
+
+
+def test_an_encoder_without_a_row_of_blocks_is_refused(data: Path) -> None:
+    settings = SETTINGS.replace("[encoder]", '[encoder]\nname = "swin_tiny_patch4_window7_224"')
+    for said in refusals(data, settings):
+        assert isinstance(said, UsageError)
+        assert "encoder.name 'swin_tiny_patch4_window7_224' has no blocks" in str(said)
+
+
+def test_a_hub_that_is_not_reached_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = import_without_torchvision("timm")
+
+    def fetch(*_: object, **__: object) -> None:
+        raise FileNotFoundError("cannot find the requested files\nin the local cache")
+
+    monkeypatch.setattr(timm, "create_model", fetch)
+    settings = SETTINGS.replace("[encoder]", '[encoder]\nname = "hf-hub:some/one"')
+    for said in refusals(data, settings):
+        assert isinstance(said, UsageError)
+        assert "'hf-hub:some/one' cannot be fetched from its hub; without a network" in str(said)
+        assert "\n" not in str(said)
 
 
 def test_a_network_that_cannot_be_exported_is_refused_by_both(

@@ -21,7 +21,7 @@ class EncoderConfig(Settings):
     ----------
     name : str
         `plain`, `uni2-h`, `efficientnet-lite0` (convolutions, with ImageNet's weights; maps of strides 4
-        to 32), or a name that timm knows.
+        to 32), or a name that timm knows: its structure alone, its weights are not fetched.
     weights : str or None
         File with its pretrained state, taken up at the start of every stage; without one a stage starts from
         the random weights of `seed`.

@@ -140,7 +140,8 @@ class EfficientNetLite(nn.Module):
 
     def forward_intermediates(self, x: Tensor, indices: Sequence[int], **_: Any) -> list[Tensor]:
         """As timm's: the maps (N, channels, h, w) after the blocks of `indices`, not normalized."""
-        of, by = (torch.tensor(v, device=x.device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+        like: dict[str, Any] = {"dtype": x.dtype, "device": x.device}
+        of, by = (torch.tensor(v, **like)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
         x = self.patch_embed(((x * by + of) - self.mean) / self.std)
         maps = []
         for k, stage in enumerate(self.blocks):

@@ -107,16 +107,27 @@ def pieces(pool: ImagePool, mpps: Sequence[float], side: int) -> list[Piece]:
     found = [piece for image in pool.images for piece in _of_image(image, mpps, side)]
     if not found:
         scales, told = ", ".join(map(str, mpps)), f"; {pool.damaged[0]}" if pool.damaged else ""
+        if shown_at := [size for image in pool.images for _, size in _shown(image, mpps)]:
+            width, height = max(shown_at, key=min)
+            raise DataError(
+                f"{pool.folders}: no image is large enough at {scales} um/px: the largest is {width} x "
+                f"{height} px, and a patch has {side // 2} px at least, half of training.patch_px{told}"
+            )
         raise DataError(f"{pool.folders}: no image that can be shown at {scales} um/px{told}")
     return found
 
 
 def _of_image(image: PoolImage, mpps: Sequence[float], side: int) -> Iterator[Piece]:
-    for mpp in mpps:
-        if (image.own_scale and abs(mpp - image.mpp) > 1e-6) or mpp < _FINEST * image.mpp:
-            continue
-        width, height = (round(size * image.mpp / mpp) for size in image.size_px)
+    for mpp, (width, height) in _shown(image, mpps):
         yield from (Piece(image.path, image.mpp, mpp, box) for box in _boxes(width, height, side))
+
+
+def _shown(image: PoolImage, mpps: Sequence[float]) -> Iterator[tuple[float, tuple[int, int]]]:
+    """The scales at which an image may be shown, and its width and height there."""
+    for mpp in mpps:
+        if not ((image.own_scale and abs(mpp - image.mpp) > 1e-6) or mpp < _FINEST * image.mpp):
+            width, height = (round(size * image.mpp / mpp) for size in image.size_px)
+            yield mpp, (width, height)
 
 
 def find_damaged(paths: Iterable[Path]) -> dict[Path, str]:
