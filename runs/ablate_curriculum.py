@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,15 @@ from histome.errors import DataError
 from histome.slide import open_slide
 from histome.training.uperhover.config import CurriculumConfig
 from histome.training.uperhover.curriculum import StageResult, best_stage, run_curriculum, table
+from histome.training.uperhover.network import PIXEL_CLASSES
+from histome.training.uperhover.result import read_maps
+from histome.training.uperhover.scores import paired_gain, pixel_figures
 
 HERE = Path(__file__).parent
 KEPT = HERE / "curriculum"
 _MARK, _END = "<!-- ablations -->\n", "<!-- end -->"
-_HEADS = ("steps a stage", "stage 1, mean IoU", "stage 2", "stage 3", "stage 2 less stage 1")
-_HEADS += ("last stage less best before", "PQ of the best stage", "CPU-hours")
-_SMALLEST_P = 0.001
+_HEADS = ("steps a stage", "n sources", "stage 1, mean IoU", "stage 2", "stage 3", "stage 2 less stage 1")
+_HEADS += ("last stage less best before", "PQ of the best stage, n fields or sources", "CPU-hours")
 _SIDE_PX, _TISSUE = 256, 210  # a square whose mean is darker holds tissue
 _SCALES = {k: 0.5 + 0.1 * k for k in range(6)}
 # Name -> what it changes; "all" is the full method at the reduced length.
@@ -110,7 +112,7 @@ def run_one(name: str, config: CurriculumConfig, out: Path) -> None:
     """Run a curriculum and keep its results and its CPU hours, those of calls before this one too."""
     began, hours = time.process_time(), out / "hours.csv"
     folder = out / key(name)
-    if not VARIANTS.get(name, {"": ""}).keys() - {"keep", "skip"}:
+    if reuses(name):
         reuse_first_stage(out / key("all"), folder)
     try:
         results = run_curriculum(config, folder)
@@ -124,7 +126,23 @@ def run_one(name: str, config: CurriculumConfig, out: Path) -> None:
     about = {"name": name, "cpu_hours": sum(float(h) for of, h in spent if of == key(name))}
     KEPT.mkdir(exist_ok=True)
     path = KEPT / f"{key(name)}.json"
-    path.write_text(json.dumps(about | {"stages": [asdict(r) for r in results]}, indent=1) + "\n")
+    counts = [pixels_by_source(folder / f"stage{r.stage}") for r in results]
+    stages = [asdict(r) for r in results]
+    path.write_text(json.dumps(about | {"stages": stages, "pixels_by_source": counts}, indent=1) + "\n")
+
+
+def pixels_by_source(folder: Path) -> dict[str, list[int]]:
+    """Of each source its (classes, classes) counts, row by row: what intervals and p are made of."""
+    maps = read_maps(folder)
+    sums: dict[str, Any] = {}
+    for source, pixels in zip(maps["sources"].tolist(), maps["pixels"], strict=True):
+        sums[source] = sums.get(source, 0) + pixels
+    return {source: pixels.ravel().tolist() for source, pixels in sums.items()}
+
+
+def reuses(name: str) -> bool:
+    """Whether a variant begins with the first stage of the full method, whose hours are counted there."""
+    return bool(VARIANTS.get(name)) and not VARIANTS[name].keys() - {"keep", "skip"}
 
 
 def key(name: str) -> str:
@@ -139,7 +157,7 @@ def tables() -> str:
     }
     lines = [f"| variant | {' | '.join(_HEADS)} |", "|---|" + "---|" * len(_HEADS)]
     lines += [row(each) for each in done.values()]
-    full = [StageResult(**stage) for stage in done["full"]["stages"]] if "full" in done else []
+    full = stages_of(done["full"]) if "full" in done else []
     return "\n".join([*([table(full), ""] if full else []), *lines])
 
 
@@ -150,20 +168,46 @@ def reuse_first_stage(base: Path, out: Path) -> None:
         (out / "copying").rename(out / "stage1")
 
 
+def stages_of(kept: Mapping[str, Any]) -> list[StageResult]:
+    """The results that are kept; of counts by source, where they are, the pixel figures and gains anew."""
+    stages = [StageResult(**stage) for stage in kept["stages"]]
+    if "pixels_by_source" not in kept:
+        return [replace(r, gain=r.gain and {**r.gain, "p": None}) for r in stages]
+    found: list[StageResult] = []
+    by_stage = [
+        [np.array(n).reshape(len(PIXEL_CLASSES), -1) for n in each.values()]
+        for each in kept["pixels_by_source"]
+    ]
+    sources = list(kept["pixels_by_source"][0])
+    for result, pixels in zip(stages, by_stage, strict=True):
+        figures = pixel_figures(pixels, sources, np.random.default_rng(0))
+        scores = result.scores | {"pixels": {name: e.as_dict() for name, e in figures.items()}}
+        gain = result.gain
+        if gain:
+            before = by_stage[best_stage(found).stage - 1]
+            gain = paired_gain(before, pixels, sources, np.random.default_rng(0))
+        found.append(replace(result, scores=scores, gain=gain))
+    return found
+
+
 def row(kept: Mapping[str, Any]) -> str:
     """A line of the table: mean IoU of each stage, the gain of the last, PQ by data set, CPU hours."""
-    stages = [StageResult(**stage) for stage in kept["stages"]]
+    stages = stages_of(kept)
     cells = [_told(r.scores["pixels"]["miou"]) for r in stages] + [""] * (3 - len(stages))
-    gains = [r.gain and f"{_told(r.gain)}, p {_p(r.gain['p'])}" for r in stages[1:]]
+    gains = [r.gain and _told(r.gain) + _p(r.gain["p"]) for r in stages[1:]]
     best = best_stage(stages)
-    pq = "; ".join(f"{name} {_told(e['pq'])}" for name, e in best.scores.items() if "pq" in e)
+    pq = "; ".join(
+        f"{name} {_told(e['pq'])}, n {e['pq']['units']}" for name, e in best.scores.items() if "pq" in e
+    )
     first, last = (gains[0] or "", gains[-1] or "") if gains else ("no nucleus to learn from", "")
-    told = [f"{stages[0].steps:,}", *cells, first, last, f"stage {best.stage}: {pq}"]
-    return f"| {kept['name']} | " + " | ".join([*told, f"{kept['cpu_hours']:.2f}"]) + " |"
+    n = str(stages[0].scores["pixels"]["miou"]["units"])
+    hours = f"{kept['cpu_hours']:.2f}" + (" and stage 1 of all" if reuses(kept["name"]) else "")
+    told = [f"{stages[0].steps:,}", n, *cells, first, last, f"stage {best.stage}: {pq}", hours]
+    return f"| {kept['name']} | " + " | ".join(told) + " |"
 
 
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= _SMALLEST_P else f"< {_SMALLEST_P:g}"
+def _p(value: float | None) -> str:
+    return "" if value is None else f", p {value:.3f}"
 
 
 def _told(e: Mapping[str, float]) -> str:

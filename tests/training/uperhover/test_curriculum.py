@@ -1,3 +1,4 @@
+import itertools
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -31,7 +32,9 @@ from histome.training.uperhover.export import support_of
 from histome.training.uperhover.network import IGNORE, UperHoVer, uperhover_loss
 from histome.training.uperhover.patches import class_codes, patch_of
 from histome.training.uperhover.pseudo import label_pieces, list_images, pieces
-from histome.training.uperhover.scores import Cuts, HoverScore, miou_gain
+from histome.training.uperhover.result import read_maps
+from histome.training.uperhover.scores import Cuts, HoverScore, miou_gain, paired_gain, pixel_figures
+from histome.validation.maps.semantic import mean_iou
 
 pytestmark = pytest.mark.slow
 
@@ -84,20 +87,85 @@ def test_a_stage_is_scored_at_other_scales_too(finished):
         at_one = result.scores["pixels at 1 um/px"]["miou"]
         assert at_one["units"] == result.scores["pixels"]["miou"]["units"]
         assert 0 < at_one["value"] <= 1
-    assert "miou (pixels at 1 um/px)" in table(finished[2])
+    assert "miou (pixels at 1 um/px) | 2 |" in table(finished[2])  # n
 
 
-def test_a_gain_has_a_p_that_says_how_often_the_draws_are_on_the_other_side():
-    """Six sources: all gain, none does, all are as before."""
-    right, wrong = np.diag([50, 50, 0, 0, 0, 0]), np.diag([50, 0, 0, 0, 0, 0])
-    wrong[1, 0] = 50
-    cells = [SimpleNamespace(data_set="d", source=str(k)) for k in range(6)]
-    after = [HoverScore(c, right, None) for c in cells]  # type: ignore[arg-type]
-    better = miou_gain([wrong] * 6, after, np.random.default_rng(0))
-    same = miou_gain([right] * 6, after, np.random.default_rng(0))
+def test_what_a_stage_found_is_kept_with_its_sources(finished):
+    _, out, _ = finished
+    maps = read_maps(out / "stage1")
+    assert sorted(maps["sources"].tolist()) == ["drawn/p3"] * 2 + ["drawn/p4"] * 2
+    assert len(maps["pixels"]) == 4
+
+
+def counts(hits, misses, size=100):
+    """Counts of a field of background and one class, of which so many pixels are found and missed."""
+    pixels = np.zeros((6, 6), np.int64)
+    pixels[0, 0], pixels[1, 1], pixels[1, 0] = size, hits, misses
+    return pixels
+
+
+def test_of_six_sources_no_p_is_below_two_of_64():
+    """All gain; none does; all gain but one loses as much as they gain together."""
+    sources = [f"s{k}" for k in range(6)]
+    right, wrong = counts(50, 0), counts(0, 50)
+    better = paired_gain([wrong] * 6, [right] * 6, sources, np.random.default_rng(0))
+    same = paired_gain([right] * 6, [right] * 6, sources, np.random.default_rng(0))
     assert better["value"] > 0.5
-    assert better["p"] < 0.001
+    assert (better["p"], better["units"]) == (round(2 / 64, 4), 6)
     assert (same["value"], same["p"]) == (0, 1)
+    two = paired_gain([wrong] * 2, [right] * 2, sources[:2], np.random.default_rng(0))
+    assert two["p"] == 0.5  # where 10,000 draws of two sources would say 0.0002
+
+
+def test_the_p_of_a_gain_is_that_of_every_swap_of_the_pooled_score():
+    """By hand: each source's two results swapped or not, pooled and compared."""
+    rng = np.random.default_rng(1)
+    before, after = ([counts(int(k), 60 - int(k)) for k in rng.integers(0, 60, 5)] for _ in range(2))
+    score = lambda some: float(mean_iou(sum(some).ravel().astype(float)))  # noqa: E731
+    gains = []
+    for swapped in itertools.product((False, True), repeat=5):
+        pairs = [(b, a) if s else (a, b) for s, a, b in zip(swapped, after, before, strict=True)]
+        gains.append(score([new for new, _ in pairs]) - score([old for _, old in pairs]))
+    given = abs(score(after) - score(before))
+    share = np.mean([abs(g) >= given - 1e-12 for g in gains])
+    told = paired_gain(before, after, list("abcde"), np.random.default_rng(0))
+    assert 2 / 32 < share < 1
+    assert told["p"] == round(float(share), 4)
+
+
+def test_of_many_sources_swaps_are_drawn():
+    many = [str(k) for k in range(30)]
+    told = paired_gain([counts(20, 30)] * 30, [counts(30, 20)] * 30, many, np.random.default_rng(0))
+    assert told["p"] == round(1 / 10_001, 4)
+
+
+def test_fields_of_one_source_are_swapped_together():
+    told = paired_gain([counts(0, 50)] * 8, [counts(50, 0)] * 8, list("aaaabbbb"), np.random.default_rng(0))
+    assert (told["p"], told["units"]) == (0.5, 2)
+
+
+def test_an_interval_is_of_draws_with_every_class():
+    """One source of six alone holds the second class, and nothing of it is found."""
+    other = np.zeros((6, 6), np.int64)
+    other[0, 0], other[2, 0] = 100, 50
+    pixels, sources = [*[counts(50, 0)] * 5, other], [str(k) for k in range(6)]
+    figures = pixel_figures(pixels, sources, np.random.default_rng(0))
+    assert figures["miou"].high < 2 / 3  # two of three classes at best: 1 where the draw has but two
+    before = [counts(50, 0)] * 5 + [other]
+    gain = miou_gain(
+        before,
+        [
+            HoverScore(SimpleNamespace(data_set="d", source=s), p, None)
+            for s, p in zip(sources, pixels, strict=True)
+        ],  # type: ignore[arg-type]
+        np.random.default_rng(0),
+    )
+    assert (gain["low"], gain["high"], gain["p"]) == (0, 0, 1)
+
+
+def test_a_verdict_says_of_how_many_sources(finished):
+    for result in finished[2]:
+        assert "n = 2 sources" in result.verdict()
 
 
 def test_a_stage_is_promoted_for_a_gain_alone(finished):
@@ -110,6 +178,7 @@ def test_the_best_stage_is_a_model(finished):
     _, out, results = finished
     card = load_card(out / "model")
     assert card.training["stage"] == best_stage(results).stage
+    assert card.training["stages"] == "3 of 3"
     assert card.thresholds.prob == best_stage(results).cuts["prob_threshold"]
     assert card.scores["held_out"]["pixels"] == best_stage(results).scores["pixels"]
 
@@ -117,7 +186,7 @@ def test_the_best_stage_is_a_model(finished):
 def test_the_table_has_a_column_a_stage(finished):
     results = finished[2]
     assert f"kept of {results[1].filter['total']}" in table(results)
-    assert {line.count("|") for line in table(results).splitlines()} == {5}
+    assert {line.count("|") for line in table(results).splitlines()} == {6}
 
 
 def test_a_finished_curriculum_is_not_trained_again(finished):
@@ -131,6 +200,36 @@ def test_a_folder_with_the_results_of_other_settings_is_refused(finished):
     config, out, _ = finished
     with pytest.raises(OutputError, match="other settings"):
         run_curriculum(config.model_copy(update={"stages": config.stages[:2]}), out)
+
+
+def test_what_is_finished_is_a_model_where_the_next_stage_has_no_label(data, monkeypatch, capsys):
+    def blind(*_):
+        nothing = np.zeros((6, 48, 48), np.float32)
+        nothing[0] = 1
+        return lambda image, mpp: (nothing, np.zeros((48, 48), np.int32))
+
+    monkeypatch.setattr(curriculum, "make_teacher", blind)
+    words = ["train", "curriculum", "-c", str(data / "curriculum.toml"), "-o", str(data / "out")]
+    for _ in range(2):  # and when it is begun again
+        with pytest.raises(SystemExit, match="1"):
+            main(words)
+        said = capsys.readouterr().err
+        assert "stage 2 has nothing to learn from, for stage 1 sees no nucleus in 24 patches" in said
+        assert f"{data / 'out' / 'model'} is stage 1; give more steps and another folder" in said
+        assert said.count("\n") == 1
+    card = load_card(data / "out" / "model")
+    assert (card.training["stage"], card.training["stages"]) == (1, "1 of 3")
+
+
+def test_one_process_says_that_a_stage_has_no_label(finished, monkeypatch, capsys):
+    config, out, results = finished
+    monkeypatch.setattr(curriculum, "wait", lambda _: None)
+    work = curriculum.Curriculum(config, out, None, Worker(1, 2, "cpu"))
+    with pytest.raises(SystemExit) as ended:
+        curriculum._end_early(work, results[:1], 24)
+    assert ended.value.code == DataError.exit_code
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")
 
 
 def test_a_worse_stage_labels_nothing():

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from histome.datasets.declared import declaration_of
 from histome.datasets.fields import Field
 from histome.datasets.splits import Split
 from histome.errors import DataError
-from histome.models.card import CARD_NAME
+from histome.models.card import CARD_NAME, load_card
 from histome.store.disk import writing
 from histome.training.checkpoint import read_state, told_damaged, write, write_text
 from histome.training.processes import Worker, start, wait
@@ -41,6 +41,7 @@ from histome.training.uperhover.scores import (
     predict_fields,
     scale_figures,
     score,
+    sources_of,
     summary,
 )
 from histome.training.uperhover.train import HoverRecipe, fit, predict
@@ -72,8 +73,8 @@ def run_curriculum(config: CurriculumConfig, out: Path) -> list[StageResult]:
     """Run all stages that are not finished in `out`; start it again to resume.
 
     Under torchrun the processes share the work; the first one scores and writes. Raises what `prepare` does,
-    before the training; DataError where the teacher sees no nucleus, or most of a stage's images went bad;
-    OutputError where the disk is full.
+    before the training; DataError where the teacher sees no nucleus (what is finished is exported then), or
+    most of a stage's images went bad; OutputError where the disk is full.
     """
     worker = start(config.training.timeout_s)
     fields, pools, left_out = prepare(config, out, worker)
@@ -95,6 +96,8 @@ def _run(work: Curriculum, pools: Sequence[Sequence[Piece]]) -> list[StageResult
         path = work.folder(number) / RESULT
         if not path.exists():
             patches, filtered = _patches(work, stage, results, pools[number - 1])
+            if filtered and not filtered["kept"]:
+                _end_early(work, results, filtered["total"])
             recipe = config.recipe(stage)
             validation = [patch_of(f, recipe.mpp) for f in fields.tuning]
             net = fit(make_network(config), recipe, patches, validation, work.folder(number))
@@ -105,8 +108,26 @@ def _run(work: Curriculum, pools: Sequence[Sequence[Piece]]) -> list[StageResult
             wait(work.worker)
         results.append(read_result(path))
     if work.worker.rank == 0:
-        _export(work, best_stage(results))
+        _export(work, results)
     return results
+
+
+def _end_early(work: Curriculum, results: Sequence[StageResult], labeled: int) -> NoReturn:
+    """Export what is finished and raise DataError: there is no label to learn the next stage from.
+
+    The first process speaks; another one ends as silently as it can, with the same exit code.
+    """
+    best = best_stage(results)
+    if work.worker.rank == 0:
+        _export(work, results)
+    wait(work.worker)
+    if work.worker.rank:
+        raise SystemExit(DataError.exit_code)
+    raise DataError(
+        f"{work.out}: stage {len(results) + 1} has nothing to learn from, for stage {best.stage} sees no "
+        f"nucleus in {labeled:,} patches; {work.out / 'model'} is stage {best.stage}; give more steps and "
+        "another folder"
+    )
 
 
 def best_stage(results: Sequence[StageResult]) -> StageResult:
@@ -122,12 +143,7 @@ def _patches(work: Curriculum, stage: StageConfig, results: Sequence[StageResult
     best = best_stage(results)
     net, cuts = work.network(best.stage), Cuts(**best.cuts)
     folder = work.folder(len(results) + 1) / LABELS
-    patches, filtered = label_pieces(pool, make_teacher(net, config, cuts), stage, folder, work.worker)
-    if not len(patches):
-        raise DataError(
-            f"{folder}: stage {best.stage} sees no nucleus in {filtered['total']} patches; train longer"
-        )
-    return patches, filtered
+    return label_pieces(pool, make_teacher(net, config, cuts), stage, folder, work.worker)
 
 
 def make_teacher(net: UperHoVer, config: CurriculumConfig, cuts: Cuts) -> Teacher:
@@ -186,10 +202,11 @@ def _at_scales(work: Curriculum, net: UperHoVer, recipe: HoverRecipe) -> dict[st
     }
 
 
-def _export(work: Curriculum, best: StageResult) -> None:
-    """Write the best stage as a model into `model/`."""
-    config, folder = work.config, work.out / "model"
-    if (folder / CARD_NAME).exists():
+def _export(work: Curriculum, results: Sequence[StageResult]) -> None:
+    """Write the best of the finished stages as a model into `model/`, unless it is there with as many."""
+    config, folder, best = work.config, work.out / "model", best_stage(results)
+    finished = f"{len(results)} of {len(config.stages)}"
+    if (folder / CARD_NAME).exists() and load_card(folder).training.get("stages", finished) == finished:
         return
     names = [labeled.data_set for labeled in config.labeled]
     about = {
@@ -199,8 +216,16 @@ def _export(work: Curriculum, best: StageResult) -> None:
         "training_data": [
             {"name": name, "license": declaration_of(name).license or "see its publication"} for name in names
         ],
-        "scores": {"held_out": best.scores, "interval": "95 % percentile bootstrap over sources"},
-        "training": {"stage": best.stage, "steps": best.steps, "labels": support_of(work.fields.train)},
+        "scores": {
+            "held_out": best.scores,
+            "interval": "95 % percentile bootstrap over sources, fields where a set has fewer than five",
+        },
+        "training": {
+            "stage": best.stage,
+            "stages": finished,
+            "steps": best.steps,
+            "labels": support_of(work.fields.train),
+        },
         "limits": ["classes are PanNuke's six: inflammatory counts as lymphocyte, connective as fibroblast"],
     }
     recipe = config.recipe(config.stages[best.stage - 1])
@@ -217,23 +242,25 @@ def score_held_out(
 
 def _keep_maps(folder: Path, scores: Sequence[HoverScore]) -> None:
     maps: dict[str, Any] = {f"map{k}": s.found_map for k, s in enumerate(scores)}
-    pixels = np.stack([s.pixels for s in scores if s.pixels is not None])
-    np.savez_compressed(folder / MAPS, pixels=pixels, **maps)
+    typed = [s for s in scores if s.pixels is not None]
+    pixels = np.stack([s.pixels for s in typed if s.pixels is not None])
+    np.savez_compressed(folder / MAPS, pixels=pixels, sources=np.array(sources_of(typed)), **maps)
 
 
 def table(results: Sequence[StageResult]) -> str:
-    """Markdown: a row a stage, figures with their 95 % intervals."""
+    """Markdown: a row a figure with its n, a column a stage, 95 % intervals."""
     names = sorted(results[0].scores.keys() - {"pixels"})
     columns = [("pixels", f) for f in results[0].scores["pixels"]]
     for name in names:
         columns += [(name, f) for f in ("miou", "pq", "aji", "detection_f1") if f in results[0].scores[name]]
-    head = ["figure", *(f"stage {r.stage}" for r in results)]
-    rows = [["labels", *("human" if r.teacher is None else f"of stage {r.teacher}" for r in results)]]
-    rows += [["patches", *(_patches_cell(r) for r in results)]]
+    head = ["figure", "n", *(f"stage {r.stage}" for r in results)]
+    rows = [["labels", "", *("human" if r.teacher is None else f"of stage {r.teacher}" for r in results)]]
+    rows += [["patches", "", *(_patches_cell(r) for r in results)]]
     for name, figure in columns:
         cells = [_cell(r.scores.get(name, {}).get(figure)) for r in results]
-        rows.append([f"{figure} ({name})" if name != "pixels" else figure, *cells])
-    rows.append(["promoted", *("yes" if r.promoted else "no" for r in results)])
+        n = results[0].scores[name][figure]["units"]
+        rows.append([f"{figure} ({name})" if name != "pixels" else figure, str(n), *cells])
+    rows.append(["promoted", "", *("yes" if r.promoted else "no" for r in results)])
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -34,7 +34,8 @@ class StageResult:
         Of the held-out fields: `pixels`, at other scales too, and, by data set, nuclei; each with interval
         and number of sources.
     gain : dict[str, float] or None
-        Mean IoU less that of the best stage before, resampled together, and its p; None for the first.
+        Mean IoU less that of the best stage before with its interval, its number of sources and its p, see
+        `scores.paired_gain`; None for the first.
     agreement : float or None
         Share of the held-out pixels with the class of the stage before; None for the first.
     promoted : bool
@@ -56,9 +57,10 @@ class StageResult:
         """One line: promoted or not, and by how much."""
         miou = self.scores["pixels"]["miou"]["value"]
         if self.gain is None:
-            return f"stage {self.stage}: mIoU {miou:.3f} on the held-out fields"
+            units = self.scores["pixels"]["miou"]["units"]
+            return f"stage {self.stage}: mIoU {miou:.3f} on the held-out fields, n = {units} sources"
         gain = f"{self.gain['value']:+.3f} [{self.gain['low']:+.3f}, {self.gain['high']:+.3f}]"
-        gain += f", p {self.gain['p']:.4f}"
+        gain += f", p {self.gain['p']:.4f}, n = {self.gain['units']} sources"
         word = "promoted" if self.promoted else "not promoted: not better than the best stage before"
         return f"stage {self.stage}: mIoU {miou:.3f}, {gain}; {word}"
 
