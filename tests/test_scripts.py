@@ -3,9 +3,11 @@
 import ast
 import importlib
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -87,3 +89,20 @@ def test_a_series_of_benchmarks_goes_on_where_it_was_stopped(tmp_path, monkeypat
     assert "| 2.00 | 1,000 | 2 | 2 | 1.50 | 1.5 | 0.75 | 2 | 60.0 | 102 |" in lines
     end_to_end.plot(end_to_end.read_runs(tmp_path), tmp_path)
     assert {path.name for path in tmp_path.glob("*.svg")} == {"performance-cells.svg", "performance-mm2.svg"}
+
+
+def test_the_table_of_the_curriculum_has_a_p_where_the_counts_of_each_source_are_kept() -> None:
+    """What was kept without them has intervals, and no p of bootstrap draws."""
+    ablate = script("runs/ablate_curriculum.py")
+    kept = json.loads((ROOT / "runs/curriculum/all.json").read_text(encoding="utf-8"))
+    kept.pop("pixels_by_source", None)
+    assert ", p " not in ablate.row(kept)
+    stages = []
+    for missed in (10, 20, 30):
+        pixels = np.zeros((6, 6), int)
+        pixels[0, 0], pixels[1, 1], pixels[1, 0] = 900, 100 - missed, missed
+        stages.append({f"source {k}": pixels.ravel().tolist() for k in range(6)})
+    told = ablate.row(kept | {"pixels_by_source": stages})
+    assert told.count("p 0.031") == 2
+    assert told.startswith(f"| all | 600 | 6 | {(900 / 910 + 90 / 100) / 2:.3f} ")
+    assert "and stage 1 of all" in ablate.row(kept | {"name": "the surest half"})
