@@ -145,7 +145,9 @@ def _about(c: Context, note: Amount) -> list[Value | None]:
 
 
 @rule("[EW] Q [LS]?", "[EW] Q L?", "[EW] Q", "[EW] i Q L?")
-def _cells_are(m: ClauseMatch, c: Context) -> list[Judged]:
+def _cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    if m.tokens("S") and _OF_AN_AREA.search(m.text):  # "are 25 % of the section area"
+        return None
     if len(m.cells()[0]) > 1 and m.places() and m.one("Q").worded and m.one("Q").dimension == "share":
         return placed_amount(m.cells()[0], m.places(), m.one("Q"), c)
     c.place = m.places() or c.place
@@ -224,6 +226,7 @@ def apart(part: Ratioed, cells: tuple[CellGroup, ...]) -> bool:
 
 
 OF_THEM = re.compile(r"\bof (?:them|these|those|which|whom)\b", re.I)
+_OF_AN_AREA = re.compile(r"\b(?:area|surface)$", re.I)
 COVERS = re.compile(r"\b(?:cover|occup|take[sn]? up|took up|taking up|extend|span|fill|blanket)", re.I)
 _ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
 

@@ -298,8 +298,11 @@ def _measure(measure: Token, thing: Token) -> dict:
 
 def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "half of the lymphocytes", "25 % of the cells", "most lymphocytes", "one in four cells"."""
-    made_of = is_at(tokens, at, "S") and _AREA.search(tokens[at].kinds["S"])
-    if made_of and are_at(tokens, at + 1, "v", "Q", "E") and "seen" not in tokens[at + 1].kinds.values():
+    if (
+        _is_area(tokens, at)
+        and are_at(tokens, at + 1, "v", "Q", "E")
+        and "seen" not in tokens[at + 1].kinds.values()
+    ):
         amount = tokens[at + 2].kinds["Q"]  # "the tissue is 25 % lymphocytes"
         if amount.dimension == "share" and not amount.worded:
             return {"R": _of(amount, tokens[at], None)}, at + 3
@@ -331,13 +334,17 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         if (
             amount.dimension == "share"
             and amount.worded
-            and is_at(tokens, at + 1, "EWT")
+            and (is_at(tokens, at + 1, "EWT") or (_is_area(tokens, at + 1) and amount.holds[0] < 0.99))
             and not is_at(tokens, at - 1, "s")
         ):
             if is_at(tokens, at - 1, "xag") and amount.holds[0] > 0.99 and is_at(tokens, at + 1, "E"):
                 return {"E": tokens[at + 1].kinds["E"]}, at + 2  # "outnumber all immune cells"
             return {"R": _of(amount, tokens[at + 1], None)}, at + 2
     return None
+
+
+def _is_area(tokens: list[Token], at: int) -> bool:
+    return is_at(tokens, at, "S") and bool(_AREA.search(tokens[at].kinds["S"]))
 
 
 def _of(amount, thing: Token, checked) -> Ratioed:
