@@ -304,7 +304,7 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         and "seen" not in tokens[at + 1].kinds.values()
     ):
         amount = tokens[at + 2].kinds["Q"]  # "the tissue is 25 % lymphocytes"
-        if amount.dimension == "share" and not amount.worded:
+        if amount.dimension == "share" and (not amount.worded or amount.holds[1] < 0.99):
             return {"R": _of(amount, tokens[at], None)}, at + 3
     if is_at(tokens, at, "Q"):
         amount = tokens[at].kinds["Q"]
