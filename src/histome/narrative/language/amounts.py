@@ -30,8 +30,9 @@ class Amount:
         As it stands in the sentence.
     worded : bool
         Whether it is a word rather than a number.
-    of : cells, "area" or None
-        Of whom it is a share, where that stands inside: "one lymphocyte in five"; "area" of tissue.
+    of : cells, "area", "there" or None
+        Of whom it is a share, where that stands inside: "one lymphocyte in five"; "area" of tissue; "there" of
+        the cells of a place, if one is named: "abundant lymphocytes in the stroma".
     """
 
     holds: Span
@@ -113,7 +114,7 @@ def word_amount(
     """Return the amount of a word."""
     rule = amount_words()[kind][name]
     dimension = {"numbers": "count", "degrees": "ratio"}.get(kind, "share")
-    return Amount(tuple(rule["is"]), tuple(rule["not"]), dimension, name, worded=True)
+    return Amount(tuple(rule["is"]), tuple(rule["not"]), dimension, name, worded=True, of=rule.get("of"))
 
 
 def between(first: Amount, second: Amount, text: str) -> Amount:

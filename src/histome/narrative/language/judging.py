@@ -134,10 +134,9 @@ def cells_options(
             if cells.everything:
                 return [world.share(cells, whole.at(None))]
             if cells.place and (within is None or within.place is None):
-                return [
-                    world.placed(cells.at(None), (cells.place,)),
-                    world.share(cells, whole.at(cells.place)),
-                ]
+                there = world.share(cells, whole.at(cells.place))
+                mine = world.placed(cells.at(None), (cells.place,))
+                return [there] if amount.of == "there" else [mine, there]
             return [world.share(cells, whole)]
         case "density":
             return [world.density(cells)]

@@ -274,6 +274,9 @@ def placed_amount(
         c.cells = cells
     if amount.dimension in ("count", None):
         return [judge_amount([c.world.count(each.at(place))], amount) for each in cells for place in places]
+    if amount.of == "there":  # "abundant lymphocytes lie there": not many of them, but of the cells there
+        ones = [(each.at(place), ALL_CELLS.at(place)) for each in cells for place in places]
+        return [judge_amount([c.world.share(one, every)], amount) for one, every in ones]
     apart = [(place,) for place in places] if c.each else [places]
     return [judge_amount([c.world.placed(each.at(None), one)], amount) for each in cells for one in apart]
 

@@ -312,7 +312,7 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
             stated = tokens[at + 1].kinds["Q"]
             return {"R": _of(amount, tokens[at + 2], stated)}, at + 3
         if is_at(tokens, at + 1, "o"):
-            checked, thing = None, at + 2
+            checked, thing, amount = None, at + 2, replace(amount, of=None)  # "many of the lymphocytes"
             if are_at(tokens, at + 2, "Q", "EWSTI"):
                 checked, thing = tokens[at + 2].kinds["Q"], at + 3
                 if checked.dimension == "share":  # "a third of all cells"
