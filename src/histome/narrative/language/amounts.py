@@ -31,8 +31,8 @@ class Amount:
     worded : bool
         Whether it is a word rather than a number.
     of : cells, "area", "there" or None
-        Of whom it is a share, where that stands inside: "one lymphocyte in five"; "area" of tissue; "there" of
-        the cells of a place, if one is named: "abundant lymphocytes in the stroma".
+        Of whom it is a share, where that stands inside: "one lymphocyte in five"; "area" of tissue; "there"
+        of the cells of a place, if one is named: "abundant lymphocytes in the stroma".
     """
 
     holds: Span

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.lexicon import CellGroup
+from histome.narrative.language.pieces import ALL_CELLS, AREA
 from histome.narrative.language.quantities import Value, World
 
 _UNKNOWN = "the facts do not say"
@@ -124,9 +125,9 @@ def cells_options(
     world: World, cells: CellGroup, amount: Amount, within: CellGroup | None
 ) -> list[Value | None]:
     """Return the values that an amount of cells may mean, by its unit."""
-    if amount.of == "area":  # "half of the tissue": cells have no measured area
+    if amount.of == "area" or within == AREA:  # "half of the tissue": cells have no measured area
         return []
-    whole = within or CellGroup((), "all", everything=True)
+    whole = within or ALL_CELLS
     if whole.place and not cells.place:
         cells = cells.at(whole.place)
     match amount.dimension:

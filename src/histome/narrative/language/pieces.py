@@ -1,5 +1,6 @@
 """What a sentence is made of: words with their kinds, amounts of things, measures of things."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -60,6 +61,8 @@ class Ratioed(NamedTuple):
 
 
 ALL_CELLS = CellGroup((), "all", everything=True)
+AREA = CellGroup((), "area", everything=True)  # of which cells are no part: "of the tissue, 25 % are a"
+_AREA = re.compile(r"\b(?:tissue|area|surface|ground|territory)\b")  # half of it is no half of the cells
 
 
 class Unread(Exception):
@@ -69,6 +72,11 @@ class Unread(Exception):
 def stripped(tokens: Sequence[Token]) -> list[Token]:
     """Return tokens without those that say nothing."""
     return [token for token in tokens if set(token.kinds) - {"_"}]
+
+
+def is_area(token: Token) -> bool:
+    """Whether it is the tissue or its area as a whole, of which a share is no share of the cells."""
+    return "S" in token.kinds and bool(_AREA.search(token.kinds["S"]))
 
 
 def first_of(token: Token, letters: str) -> Any:

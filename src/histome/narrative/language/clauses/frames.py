@@ -21,7 +21,7 @@ from histome.narrative.language.judging import Judged, judge_amount
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import Context, is_silent
 from histome.narrative.language.phrases.asides import is_at
-from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token
+from histome.narrative.language.pieces import ALL_CELLS, AREA, Measured, Ratioed, Token, is_area
 from histome.narrative.language.quantities import Value
 
 _JOINING = "iowpgtuK"
@@ -40,7 +40,7 @@ class _Parts:
     units: list[tuple[str, float]] = field(default_factory=list)
     wholes: int = 0
     counted: list[Amount] = field(default_factory=list)
-    slides: int = 0
+    of_area: bool = False  # "of the tissue, ..."
 
 
 def _parts(tokens: Sequence[Token]) -> _Parts | None:
@@ -73,7 +73,7 @@ def _parts(tokens: Sequence[Token]) -> _Parts | None:
         elif "W" in kinds:
             found.wholes += 1
         elif "S" in kinds:
-            found.slides += 1
+            found.of_area |= k > 0 and tokens[k - 1].has("o") and is_area(token)
         elif kinds.get("p", "for") != "for" or not (token.has(_JOINING) or is_silent(token)):
             return None
     return found
@@ -121,6 +121,8 @@ def _of_amount(parts: _Parts, c: Context) -> list[Judged] | None:
             return None
         amount = amount.scaled(parts.units[0][1], parts.units[0][0])
     cells = parts.cells[0] if parts.cells else ((ALL_CELLS,) if parts.wholes else ())
+    if parts.of_area and not parts.wholes:
+        c.within = AREA
     tissues = parts.tissues[0] if parts.tissues else ()
     places = parts.places[0] if parts.places else ()
     if cells and tissues and not places:

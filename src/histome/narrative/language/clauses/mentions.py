@@ -18,7 +18,7 @@ from histome.narrative.language.judging import (
 )
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed
+from histome.narrative.language.pieces import ALL_CELLS, AREA, Measured, Ratioed, is_area
 from histome.narrative.language.quantities import ZONES
 
 _LEAVING = re.compile(r"leav(?:ing|es)\b", re.I)
@@ -99,7 +99,8 @@ def _of_all(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return None if named is not None and named.holds[0] < 0.9 else []
     amount = part.amount if part else m.one("Q")
     cells = m.cells()[0] if m.cells() else (part.cells if part and part.cells else (ALL_CELLS,))
-    c.within = union(cells)
+    area = any(map(is_area, m.tokens("S"))) or (amount is not None and amount.dimension == "area")
+    c.within = AREA if area or (part and part.amount.of == "area") else union(cells)
     if amount is None:
         return []
     counted = m.cells() or (part and part.cells)

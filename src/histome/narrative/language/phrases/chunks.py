@@ -1,6 +1,5 @@
 """Words that belong together: "in the stroma", "stromal lymphocytes", "the density of lymphocytes"."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from histome.narrative.language.phrases.asides import (
 )
 from histome.narrative.language.phrases.locations import adjective_of_place, located
 from histome.narrative.language.phrases.renamings import named, of_that_kind, ones, phenotype_share
-from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, stripped
+from histome.narrative.language.pieces import ALL_CELLS, Measured, Ratioed, Token, is_area, stripped
 
 _AND = (
     "and",
@@ -33,7 +32,6 @@ _AND = (
     "alongside",
     "combined with",
 )
-_AREA = re.compile(r"\b(?:tissue|area|surface|ground|territory)\b")  # half of it is no half of the cells
 Chunker = Callable[[list[Token], int], tuple[dict, int] | None]
 
 
@@ -299,7 +297,7 @@ def _measure(measure: Token, thing: Token) -> dict:
 def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "half of the lymphocytes", "25 % of the cells", "most lymphocytes", "one in four cells"."""
     if (
-        _is_area(tokens, at)
+        is_area(tokens[at])
         and are_at(tokens, at + 1, "v", "Q", "E")
         and "seen" not in tokens[at + 1].kinds.values()
     ):
@@ -334,17 +332,16 @@ def _ratios(tokens: list[Token], at: int) -> tuple[dict, int] | None:
         if (
             amount.dimension == "share"
             and amount.worded
-            and (is_at(tokens, at + 1, "EWT") or (_is_area(tokens, at + 1) and amount.holds[0] < 0.99))
+            and (
+                is_at(tokens, at + 1, "EWT")
+                or (is_at(tokens, at + 1, "S") and is_area(tokens[at + 1]) and amount.holds[0] < 0.99)
+            )
             and not is_at(tokens, at - 1, "s")
         ):
             if is_at(tokens, at - 1, "xag") and amount.holds[0] > 0.99 and is_at(tokens, at + 1, "E"):
                 return {"E": tokens[at + 1].kinds["E"]}, at + 2  # "outnumber all immune cells"
             return {"R": _of(amount, tokens[at + 1], None)}, at + 2
     return None
-
-
-def _is_area(tokens: list[Token], at: int) -> bool:
-    return is_at(tokens, at, "S") and bool(_AREA.search(tokens[at].kinds["S"]))
 
 
 def _of(amount, thing: Token, checked) -> Ratioed:
@@ -354,7 +351,7 @@ def _of(amount, thing: Token, checked) -> Ratioed:
         return Ratioed(amount, (ALL_CELLS,), checked=checked)
     if "T" in thing.kinds:
         return Ratioed(amount, tissues=(thing.kinds["T"],), checked=checked)
-    if _AREA.search(thing.kinds.get("S", "")):
+    if is_area(thing):
         amount = replace(amount, of="area")
     return Ratioed(amount, whole="S" in thing.kinds, tiles="I" in thing.kinds, checked=checked)
 
