@@ -210,6 +210,9 @@ def _words(subject: str) -> Entries:
         for phrase in words[section]:
             if (subject, phrase, kind) != ("slide", "tile", "S"):
                 yield phrase, kind, phrase
+    for phrase in words["given_to"]:
+        yield phrase, "v", "plain"
+        yield phrase, "by", True
     for word in words["only"]:
         yield word, "_", word
     if subject == "slide":
@@ -236,6 +239,8 @@ def _words(subject: str) -> Entries:
         yield word, "0", word
     yield "away", "_", "away"
     yield "between", "2", "between"
+    for word in ("between them", "between the two of them"):
+        yield word, "2", "together"
     for word in ("single", "one single", "a single"):
         yield word, "#", 1.0
     for word in ("times", "fold", "x", "\u00d7"):

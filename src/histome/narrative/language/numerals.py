@@ -42,7 +42,7 @@ def _without_as_many(tokens: list[Token], sentence: str) -> list[Token]:
 def _with_halves(tokens: list[Token], sentence: str) -> list[Token]:
     """Return tokens with "two and a half" as one number."""
     found: list[Token] = []
-    for token in tokens:
+    for at, token in enumerate(tokens):
         part = token.kinds.get("%")
         words = sentence[token.start : token.end].lower()
         if part and words.startswith(("a ", "one ")) and len(found) > 1 and "&" in found[-1].kinds:
@@ -51,6 +51,12 @@ def _with_halves(tokens: list[Token], sentence: str) -> list[Token]:
             if whole and whole[2] is None and whole[0].is_integer() and said == "and":
                 found[-2:] = [Token({"#": (whole[0] + part, 0.05, None, 1.0)}, found[-2].start, token.end)]
                 continue
+        several = part and len(found) > 2 and "&" in found[-2].kinds and tokens[at + 1 : at + 2]
+        whole, many = (_value(found[-3]), _value(found[-1])) if several else (None, None)
+        if whole and many and tokens[at + 1].has("@") and many[0] * part < 1:
+            value = whole[0] + many[0] * part  # "one and three quarters times"
+            found[-3:] = [Token({"#": (value, 0.05, None, 1.0)}, found[-3].start, token.end)]
+            continue
         found.append(token)
     return found
 

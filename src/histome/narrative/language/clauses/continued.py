@@ -194,6 +194,19 @@ def _at_half_that(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return compared(first, other, [name], 0, factor, c, m.text)
 
 
+@rule("T E i Y o? F [TL]", "E [TL] i Y o? F [TL]")
+def _at_times_that(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the stroma holds lymphocytes at a density 26 times that of the carcinoma"."""
+    found = [token.kinds.get("L") or (token.kinds["T"],) for letter, token in m.parts if letter in "TL"]
+    cells, measured, (here, there) = m.cells()[0], m.one("Y"), found
+    if measured.cells or measured.tissues or measured.place or "density" not in measured.measures:
+        return None
+    if len(cells) != 1 or cells[0].place or len(here) != 1 or len(there) != 1:
+        return None
+    first, second = (c.world.density(cells[0].at(place[0])) for place in found)
+    return [judge_ratio(first, second, m.one("F"), 0, m.text)]
+
+
 @rule("[ET] [QF] s [qQA]")
 def _as_much_as_those(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "stroma covers 60 %, and carcinoma half as much": as those before."""

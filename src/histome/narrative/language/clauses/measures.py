@@ -223,7 +223,7 @@ def _has_measure(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return measured_amount(measured._replace(cells=thing, tissues=tissues), m.one("Q"), c)
 
 
-@rule("L? Q E $ L?", "Q E $ L?", "T Q E $", "E Q $ L?", "$ o? [TL] Q E")
+@rule("L? Q E t? $ L?", "Q E t? $ L?", "T Q E t? $", "E Q t? $ L?", "$ o? [TL] Q E")
 def _per_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
     kind, factor = m.one("$")
     if kind == "area":  # "each square millimeter of stroma holds 97"

@@ -262,9 +262,10 @@ def _outnumber_rest(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return ranked(m.cells()[0], sign, c, m.text, None, _compared_by(m, c))
     if m.tissues():
         return None
-    mine = union(m.cells()[0])
-    share = c.world.share(mine, ALL_CELLS)
-    if share is None or sign < 0:
+    mine, place = union(m.cells()[0]), c.place[0] if c.fronted and len(c.place) == 1 else None
+    mine = mine if mine.place else mine.at(place)
+    share = c.world.share(mine, ALL_CELLS.at(place))
+    if share is None or sign < 0 or (place and mine.place != place):
         return None
     if share.amount > 0.5:
         return [Judged(True, "comparison", m.text, share.sources)]

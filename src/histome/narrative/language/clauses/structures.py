@@ -18,10 +18,10 @@ def _one_region(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_amount([c.world.whole(n)], a) for n, a in (("regions", many), ("largest_region", large))]
 
 
-@rule("Y Y o? Q")
+@rule("Y Y o? Q", "Y o Y o? Q")
 def _has_area(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "the largest carcinoma region has a filled area of 1.2 mm2"."""
-    first, second = m.all("Y")
+    """Read "the largest carcinoma region has a filled area of 1.2 mm2", and "the area of the region is"."""
+    first, second = m.all("Y") if m.parts[1][0] == "Y" else reversed(m.all("Y"))
     if m.one("Q").dimension != "area" or "area" not in second.measures or second.cells or second.tissues:
         return None
     if not {"largest_region", "aggregates"} & set(first.measures):

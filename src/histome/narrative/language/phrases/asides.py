@@ -212,13 +212,18 @@ def without_reach(tokens: list[Token]) -> list[Token]:
 
 
 def without_only(tokens: list[Token]) -> list[Token]:
-    """Return tokens without "only" before an amount: it says no more than the amount."""
+    """Return tokens without "only" before an amount, "between them" behind it: they say no more."""
     kept = [t for k, t in enumerate(tokens) if not (t.has("O") and _says_nothing(tokens, k))]
+    kept = [t for k, t in enumerate(kept) if t.kinds.get("2") != "together" or not _any(kept[:k], "Q")]
     for k, token in enumerate(kept[1:]):  # "all but confined to"
         only = set(token.kinds) <= {"O", "_"} and isinstance(token.kinds.get("O"), Amount)
         if only and kept[k].kinds.get("~") == "almost" and token.kinds["O"].holds[0] > 0.97:
             kept[k] = replace(kept[k], kinds={"O": word_amount("adverbs", "overwhelmingly")})
     return [t for k, t in enumerate(kept) if not _confines(kept, k)]
+
+
+def _any(tokens: list[Token], letters: str) -> bool:
+    return any(token.has(letters) for token in tokens)
 
 
 def _confines(tokens: list[Token], at: int) -> bool:

@@ -9,6 +9,9 @@ def ones(tokens: list[Token], at: int) -> tuple[dict, int] | None:
     """Read "the excluded one" as the excluded."""
     if are_at(tokens, at, "!k1", "K") and tokens[at + 1].has("Qu"):
         return dict(tokens[at].kinds), at + 2
+    one = are_at(tokens, at, "J", "K") and tokens[at + 1].kinds["K"] == "one"
+    if one and any(token.has("M") for token in tokens[:at]):  # "21 times the intratumoral one"
+        return {"L": (tokens[at].kinds["J"],), "u": ""}, at + 2
     return None
 
 
