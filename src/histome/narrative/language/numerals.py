@@ -130,7 +130,8 @@ def _scaled(amount: Amount, dimension: str | None, factor: float) -> Amount:
 def _range(tokens: list[Token], at: int, hedge: str | None, sentence: str) -> Parsed:
     """Read "between 20 and 30 %", "20-30 %", "from 20 to 30 %"."""
     start = at + 1 if tokens[at].has("2f") else at
-    climbs = tokens[at].has("f") and at > 0 and tokens[at - 1].has("G")  # "rises from 280 to 610"
+    before = at - tokens[at - 1].has("f") if at > 0 and not tokens[at].has("f") else at
+    climbs = before > 0 and tokens[before].has("f") and tokens[before - 1].has("G")  # "rises from 280 to 610"
     if len(tokens) < start + 3 or climbs:
         return "Q", None, at
     low, sep, high = _value(tokens[start]), tokens[start + 1], _value(tokens[start + 2])

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.clauses.comparisons import compared, directions
@@ -62,9 +63,9 @@ def _on_the_way(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return []
 
 
-@rule("[YE] 9? G 9? f Q t Q", "[YE] 9? G 9?")
+@rule("[YE] 9? G 9? f Q t Q", "[YE] 9? G 9?", "[YE] 9? m")
 def _on_that_way(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    """Read "..., lymphocyte density rises from 280 to 610 per mm2": from the first place to the last."""
+    """Read "..., lymphocyte density rises from 280 to 610 per mm2": from each place to the next."""
     thing = m.parts[0][1]
     cells = thing.kinds["E"] if "E" in thing.kinds else next(iter(thing.kinds["Y"].cells or c.cells), None)
     if (
@@ -73,10 +74,22 @@ def _on_that_way(m: ClauseMatch, c: Context) -> list[Judged] | None:
         or ("Y" in thing.kinds and "density" not in thing.kinds["Y"].measures)
     ):
         return None
-    first, last = (c.world.density(cells.at(place)) for place in c.place)
+    names, sign = directions(m.one("m")) if m.one("m") else (["density"], m.one("G"))
+    if not {"density", "high"} & set(names):
+        return None
+    values = [c.world.density(cells.at(place)) for place in _steps(*c.place)]
     amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
-    told = [judge_amount([value], amount) for value, amount in zip((first, last), amounts, strict=False)]
-    return [*told, judge_ratio(last, first, None, m.one("G"), m.text)]
+    ends = (values[0], values[-1])
+    told = [judge_amount([value], amount) for value, amount in zip(ends, amounts, strict=False)]
+    return [*told, *(judge_ratio(after, before, None, sign, m.text) for before, after in pairwise(values))]
+
+
+def _steps(first: str, last: str) -> tuple[str, ...]:
+    """Return the zones that are passed on the way from one to another."""
+    if first not in ZONES or last not in ZONES:
+        return first, last
+    start, end = ZONES.index(first), ZONES.index(last)
+    return ZONES[start : end + 1] if start < end else ZONES[end : start + 1][::-1]
 
 
 @rule("[ET] y [ET]")

@@ -195,7 +195,12 @@ def _holds_more_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     return [judge_ratio(here, there, m.one("F") or m.one("y"), sign, m.text)]
 
 
-@rule("[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]", "[YE] 9? G 9? f T t T t T")
+@rule(
+    "[YE] 9? G 9? f [TL] [iL]* T? [ti]* [TL]",
+    "[YE] 9? G 9? f T t T t T",
+    "[YE] 9? G 9? f Q t Q f [TL] t [TL]",
+    "[YE] 9? G 9? f [TL] t [TL] f Q t Q",
+)
 def _gradient(m: ClauseMatch, c: Context) -> list[Judged] | None:
     """Read "lymphocyte density rises from the core through the inner to the outer margin"."""
     thing = m.parts[0][1]
@@ -211,7 +216,10 @@ def _gradient(m: ClauseMatch, c: Context) -> list[Judged] | None:
         places = between if places[0] == between[0] else between[::-1]
     values = [c.world.density(cells.at(place)) for place in places]
     c.cells = (cells,)
-    return _steps(values, m)
+    amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
+    ends = (values[0], values[-1])
+    told = [judge_amount([value], amount) for value, amount in zip(ends, amounts, strict=False)]
+    return [*told, *_steps(values, m)]
 
 
 def _steps(values: list[Value | None], m: ClauseMatch) -> list[Judged]:
