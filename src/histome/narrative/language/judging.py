@@ -134,10 +134,12 @@ def cells_options(
         case "share":
             if cells.everything:
                 return [world.share(cells, whole.at(None))]
-            if cells.place and (within is None or within.place is None):
-                there = world.share(cells, whole.at(cells.place))
+            there = world.share(cells, whole.at(cells.place)) if cells.place else None
+            if cells.place and within is None:
                 mine = world.placed(cells.at(None), (cells.place,))
                 return [there] if amount.of == "there" else [mine, there]
+            if cells.place and whole.place is None and not whole.everything:
+                return [world.share(cells, whole), there]
             return [world.share(cells, whole)]
         case "density":
             return [world.density(cells)]

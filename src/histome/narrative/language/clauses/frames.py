@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.clauses.measures import measured_amount
+from histome.narrative.language.clauses.measuring import OF_THEM, cells_amount, of_those_there
 from histome.narrative.language.clauses.values import (
     COVERS,
-    OF_THEM,
     apart,
-    cells_amount,
     placed_amount,
     tissue_amount,
     tissue_part,
@@ -40,6 +39,8 @@ class _Parts:
     units: list[tuple[str, float]] = field(default_factory=list)
     wholes: int = 0
     counted: list[Amount] = field(default_factory=list)
+    late: bool = False  # the cells come behind the amount
+    named: bool = False  # rather than carried from the clause before
     of_area: bool = False  # "of the tissue, ..."
 
 
@@ -59,6 +60,8 @@ def _parts(tokens: Sequence[Token]) -> _Parts | None:
         elif "R" in kinds:
             found.ratios.append(kinds["R"])
         elif "E" in kinds or "E+" in kinds:
+            found.late |= bool(found.amounts)
+            found.named |= token.end > 0
             found.cells.append(kinds.get("E+") or (kinds["E"],))
         elif "L" in kinds:
             found.places.append(kinds["L"])
@@ -95,6 +98,8 @@ def valued(tokens: Sequence[Token], text: str, c: Context) -> list[Judged] | Non
     if OF_THEM.search(text) and parts.tissues and not parts.cells:  # "most of them reside in the stroma"
         them = c.cells and not c.tissues and parts.amounts and parts.amounts[0].dimension == "share"
         return placed_amount(c.cells, parts.tissues[0], parts.amounts[0], c) if them else None
+    if parts.amounts and parts.named:
+        parts.amounts = [of_those_there(each, c, text, before=parts.late) for each in parts.amounts]
     found = [
         judge_amount(_whole(parts, c) if each.dimension is None else [c.world.area(None)], each)
         for each in parts.counted

@@ -5,8 +5,8 @@ import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.clauses.measuring import measure_options, quotient
-from histome.narrative.language.clauses.values import cells_amount, in_unit, tissue_amount
+from histome.narrative.language.clauses.measuring import cells_amount, in_unit, measure_options, quotient
+from histome.narrative.language.clauses.values import tissue_amount
 from histome.narrative.language.judging import (
     Judged,
     judge_amount,

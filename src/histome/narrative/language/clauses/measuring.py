@@ -1,12 +1,14 @@
-"""Values of measures: the density of some cells, the ratio of two tissues, a score of the whole slide."""
+"""Values of measures and of cells: a density, the ratio of two tissues, a score, so many of some cells."""
+
+import math
+import re
+from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.judging import (
-    cells_options,
-)
+from histome.narrative.language.judging import Judged, cells_options, judge_amount, union
 from histome.narrative.language.lexicon import CellGroup
 from histome.narrative.language.patterns import Context
-from histome.narrative.language.pieces import ALL_CELLS, Measured
+from histome.narrative.language.pieces import ALL_CELLS, AREA, Measured
 from histome.narrative.language.quantities import Value
 
 
@@ -104,3 +106,97 @@ def quotient(first: Value | None, second: Value | None) -> Value | None:
     if first is None or second is None or not second.amount:
         return None
     return Value(first.amount / second.amount, "ratio", (*first.sources, *second.sources))
+
+
+def cells_amount(
+    cells: tuple[CellGroup, ...], amount: Amount, c: Context, within: CellGroup | None = None
+) -> list[Judged]:
+    """Return the claim that there are so many of some cells, or that they are such a share."""
+    place = c.place[0] if len(c.place) == 1 else None
+    if len(cells) == 1 and cells[0].everything and c.cells and not c.cells[0].everything:
+        told = replace(c, carried=())
+        there = place if c.place is c.carried else None  # "mostly in the stroma, with 1,300 cells"
+        before = tuple(each.at(cells[0].place or each.place or there) for each in c.cells)
+        found = cells_amount(before, amount, told, within)
+        if found[0].true:
+            return found
+    placed = tuple(each if each.place or not place else each.at(place) for each in cells)
+    amount = in_unit(amount, c)
+    if len({each.place for each in placed}) > 1 or (len(placed) > 1 and any(e.everything for e in placed)):
+        return [Judged(None, "number", amount.text, reason="cells that overlap")]
+    if len(placed) > 1 and amount.dimension in ("share", "count", None) and not c.each:
+        placed = (union(placed),)
+    c.cells = cells
+    if amount.dimension == "density" and len({each.place for each in cells}) == 1 and cells[0].place:
+        c.place = (cells[0].place,)
+    whole = within or c.within
+    if whole and whole.everything and whole != AREA and place and not cells[0].place:
+        whole = whole.at(whole.place or place)  # "in the stroma, lymphocytes are 44 % of the cells"
+    told = [_counted_or_measured(each, amount, c, whole) for each in placed]
+    if amount.dimension == "share" and place and within is None:
+        told = [judge_amount(cells_options(c.world, each, amount, whole), amount) for each in placed]
+    return [_or_open(one, each, amount, whole, c) for one, each in zip(told, placed, strict=True)]
+
+
+def _or_open(told: Judged, cells: CellGroup, amount: Amount, whole: CellGroup | None, c: Context) -> Judged:
+    """Return a share that is not so as open, if it is one of others that may be meant."""
+    if told.true is not False or amount.dimension != "share" or not cells.place or not _is_figure(amount):
+        return told
+    there = [c.world.share(cells, ALL_CELLS.at(cells.place))]
+    others = there if whole else cells_options(c.world, cells, replace(amount, of=None), None)
+    may_be = judge_amount(others, amount).true
+    return told._replace(true=None, reason="of whom it is a part is not said") if may_be else told
+
+
+def _is_figure(amount: Amount) -> bool:
+    """Whether it is a number or a fraction, or a limit of one: neither "most" nor "abundant"."""
+    return not amount.worded or math.isfinite(amount.middle)
+
+
+OF_THEM = re.compile(r"\bof (?:them|these|those|which|whom)\b", re.I)
+_COMPOSES = re.compile(
+    r"\b(?:ma(?:de|kes?|king) up|constitut|account|represent|compri|compos|consist|built|form(?:s|ed)?\b)",
+    re.I,
+)
+_NOUN = re.compile(r"(?:the|an?|in the) \w", re.I)  # "are the majority there", not "are mostly there"
+_MUCH = 0.2  # "most", "the bulk", "a large part", which are a part of somebody; "few" may be few anywhere
+
+
+def of_those_there(amount: Amount, c: Context, text: str, *, before: bool = False) -> Amount:
+    """Return a share as one of the cells there, where the words say so: "in the stroma, 44 % are a".
+
+    `before` is whether it stands before the cells: "44 % lymphocytes in the stroma".
+    """
+    if amount.dimension != "share" or amount.of is not None or OF_THEM.search(text):
+        return amount
+    if not _is_figure(amount) and (amount.holds[0] < _MUCH or amount.text.lower().endswith("of")):
+        return amount
+    told = before or _COMPOSES.search(text) or (c.fronted and _is_figure(amount)) or _NOUN.match(amount.text)
+    return replace(amount, of="there") if told else amount
+
+
+def _counted_or_measured(cells: CellGroup, amount: Amount, c: Context, whole: CellGroup | None) -> Judged:
+    """Return whether there are so many, or the measure spoken of is so: "... is 48 um2, that of b 25.5"."""
+    options = cells_options(c.world, cells, amount, whole)
+    if (
+        cells.place and c.place and c.place is c.carried and not c.fronted
+    ):  # the place may be that of the clause before, or none
+        options += cells_options(c.world, cells.at(None), amount, whole and whole.at(None))
+    counted = judge_amount(options, amount)
+    if counted.true is False and amount.dimension == "share" and len(c.against) == 1:
+        ratio = quotient(c.world.count(cells), c.world.count(c.against[0]))
+        if judge_amount([ratio], amount).true:  # "b are half as numerous as a, and c a third"
+            return counted._replace(true=None, reason="of whom it is a part is not said")
+    if c.measured is None or amount.dimension is not None or counted.true:
+        return counted
+    options = measure_options(c.measured._replace(cells=(cells,), tissues=()), c, amount)
+    known = next((value for value in options if value is not None), None)
+    return judge_amount([known], amount.scaled(1.0, known.dimension)) if known else counted
+
+
+def in_unit(amount: Amount, c: Context) -> Amount:
+    """Return an amount without a unit in that of the numbers before it, where those were densities."""
+    if amount.dimension is None and c.unit == "density":
+        return amount.scaled(1.0, "density")
+    c.unit = amount.dimension
+    return amount

@@ -1,11 +1,16 @@
 """Clauses on a part of the cells, on what there is little or none of."""
 
 import re
+from dataclasses import replace
 
-from histome.narrative.language.clauses.measuring import measure_options, quotient
-from histome.narrative.language.clauses.values import (
+from histome.narrative.language.amounts import word_amount
+from histome.narrative.language.clauses.measuring import (
     OF_THEM,
     cells_amount,
+    measure_options,
+    quotient,
+)
+from histome.narrative.language.clauses.values import (
     part_checked,
     placed_amount,
     tissue_amount,
@@ -23,6 +28,7 @@ from histome.narrative.language.quantities import ZONES
 
 _LEAVING = re.compile(r"leav(?:ing|es)\b", re.I)
 _THIS = re.compile(r"\b(?:this|that) (?:tissue )?(?:class|category|compartment|type)\b", re.I)
+_MOSTLY = re.compile(r"\b(?:mostly|largely|mainly|predominantly|primarily)\b", re.I)
 ALL_OF_IT = re.compile(r"\b(?:consist|compos|made up of|built of|built from)", re.I)
 
 
@@ -207,6 +213,15 @@ def _tissue_adjective(m: ClauseMatch, c: Context) -> list[Judged] | None:
 def _mostly_made_of(m: ClauseMatch, c: Context) -> list[Judged]:
     """Read "the section is mostly composed of carcinoma cells"."""
     return cells_amount(m.cells()[-1], m.one("O"), c)
+
+
+@rule("[ST] D E")
+def _mostly_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
+    """Read "the stroma consists mostly of lymphocytes": more than half of the cells there."""
+    if not _MOSTLY.search(m.text):
+        return None
+    c.place = m.tissues()[0] if m.tissues() else c.place
+    return cells_amount(m.cells()[0], replace(word_amount("shares", "most"), of="there"), c)
 
 
 @rule("[ETYL]", "u? 5? Y")

@@ -4,72 +4,23 @@ import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount
-from histome.narrative.language.clauses.measuring import measure_options, quotient
+from histome.narrative.language.clauses.measuring import (
+    OF_THEM,
+    cells_amount,
+    measure_options,
+    of_those_there,
+    quotient,
+)
 from histome.narrative.language.judging import (
     Judged,
     cells_options,
     judge_amount,
     tissue_options,
-    union,
 )
 from histome.narrative.language.lexicon import CellGroup, vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
 from histome.narrative.language.quantities import Value
-
-
-def cells_amount(
-    cells: tuple[CellGroup, ...], amount: Amount, c: Context, within: CellGroup | None = None
-) -> list[Judged]:
-    """Return the claim that there are so many of some cells, or that they are such a share."""
-    place = c.place[0] if len(c.place) == 1 else None
-    if len(cells) == 1 and cells[0].everything and c.cells and not c.cells[0].everything:
-        told = replace(c, carried=())
-        there = place if c.place is c.carried else None  # "mostly in the stroma, with 1,300 cells"
-        before = tuple(each.at(cells[0].place or each.place or there) for each in c.cells)
-        found = cells_amount(before, amount, told, within)
-        if found[0].true:
-            return found
-    placed = tuple(each if each.place or not place else each.at(place) for each in cells)
-    amount = in_unit(amount, c)
-    if len({each.place for each in placed}) > 1 or (len(placed) > 1 and any(e.everything for e in placed)):
-        return [Judged(None, "number", amount.text, reason="cells that overlap")]
-    if len(placed) > 1 and amount.dimension in ("share", "count", None) and not c.each:
-        placed = (union(placed),)
-    c.cells = cells
-    if amount.dimension == "density" and len({each.place for each in cells}) == 1 and cells[0].place:
-        c.place = (cells[0].place,)
-    whole = within or c.within
-    if amount.dimension == "share" and place and within is None:
-        return [judge_amount(cells_options(c.world, each, amount, c.within), amount) for each in placed]
-    return [_counted_or_measured(each, amount, c, whole) for each in placed]
-
-
-def _counted_or_measured(cells: CellGroup, amount: Amount, c: Context, whole: CellGroup | None) -> Judged:
-    """Return whether there are so many, or the measure spoken of is so: "... is 48 um2, that of b 25.5"."""
-    options = cells_options(c.world, cells, amount, whole)
-    if (
-        cells.place and c.place and c.place is c.carried and not c.fronted
-    ):  # the place may be that of the clause before, or none
-        options += cells_options(c.world, cells.at(None), amount, whole)
-    counted = judge_amount(options, amount)
-    if counted.true is False and amount.dimension == "share" and len(c.against) == 1:
-        ratio = quotient(c.world.count(cells), c.world.count(c.against[0]))
-        if judge_amount([ratio], amount).true:  # "b are half as numerous as a, and c a third"
-            return counted._replace(true=None, reason="of whom it is a part is not said")
-    if c.measured is None or amount.dimension is not None or counted.true:
-        return counted
-    options = measure_options(c.measured._replace(cells=(cells,), tissues=()), c, amount)
-    known = next((value for value in options if value is not None), None)
-    return judge_amount([known], amount.scaled(1.0, known.dimension)) if known else counted
-
-
-def in_unit(amount: Amount, c: Context) -> Amount:
-    """Return an amount without a unit in that of the numbers before it, where those were densities."""
-    if amount.dimension is None and c.unit == "density":
-        return amount.scaled(1.0, "density")
-    c.unit = amount.dimension
-    return amount
 
 
 def notes_on(token: Token, c: Context) -> list[Judged]:
@@ -155,7 +106,9 @@ def _cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if behind and not any(each.place for each in m.cells()[0]):  # "mostly in the stroma, at 1,300"
         c.carried = ()
         return cells_amount(tuple(each.at(c.place[0]) for each in m.cells()[0]), m.one("Q"), c)
-    return cells_amount(m.cells()[0], m.one("Q"), c)
+    carried = m.parts[0][1].end == 0  # "20 % lie in the carcinoma; in the stroma, 70 %"
+    amount = m.one("Q") if carried else of_those_there(m.one("Q"), c, m.text)
+    return cells_amount(m.cells()[0], amount, c)
 
 
 @rule("Q [EW] L?", "S Q [EW] L?", "W Q E", "Q W t? E", "Q [EW] i? L?", "Q E")
@@ -170,13 +123,14 @@ def _so_many(m: ClauseMatch, c: Context) -> list[Judged] | None:
         return placed_amount(m.cells()[-1], m.places(), amount, c)  # "most a and b lie there": of each
     of_them = amount.worded and amount.text.lower().endswith(("them", "which", "whom", "these"))
     within = c.cells[0] if of_them and len(c.cells) == 1 and not c.cells[0].everything else None
+    amount = amount if within else of_those_there(amount, c, m.text, before=m.parts[0][0] in "QS")
     return cells_amount(m.cells()[-1], amount, c, within)
 
 
 @rule("T Q [EW]", "T g Q E")
 def _holds(m: ClauseMatch, c: Context) -> list[Judged] | None:
     c.place, c.cells = m.tissues()[0], m.cells()[0]
-    return cells_amount(m.cells()[0], m.one("Q"), c)
+    return cells_amount(m.cells()[0], of_those_there(m.one("Q"), c, m.text, before=True), c)
 
 
 @rule("T Q", "T O? Q")
@@ -225,7 +179,6 @@ def apart(part: Ratioed, cells: tuple[CellGroup, ...]) -> bool:
     return bool(whole) and not any(each.everything or whole & set(each.members) for each in cells)
 
 
-OF_THEM = re.compile(r"\bof (?:them|these|those|which|whom)\b", re.I)
 _OF_AN_AREA = re.compile(r"\b(?:area|surface)$", re.I)
 COVERS = re.compile(r"\b(?:cover|occup|take[sn]? up|took up|taking up|extend|span|fill|blanket)", re.I)
 _ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
@@ -322,7 +275,8 @@ def _holds_few(m: ClauseMatch, c: Context) -> list[Judged] | None:
     amount = part.amount if part else m.one("A") or m.one("O")
     if not cells:
         return None
-    if m.one("i") or (part and amount.text.lower().endswith((" with", " of them", "full of", " in", " by"))):
+    told = (" with", " of them", "full of", " in", " by", "ly")  # "is mostly lymphocytes"
+    if m.one("i") or m.one("O") or (part and amount.text.lower().endswith(told)):
         c.place = m.tissues()[0]  # "the stroma is rich in lymphocytes": of the cells there
         return [
             judge_amount([c.world.share(e.at(p), ALL_CELLS.at(p)) for p in c.place], amount) for e in cells
