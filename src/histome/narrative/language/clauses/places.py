@@ -1,8 +1,10 @@
 """Clauses that place cells: mostly in the stroma, outside of the carcinoma, absent."""
 
+import re
 from dataclasses import replace
 
 from histome.narrative.language.amounts import Amount, word_amount
+from histome.narrative.language.clauses.measuring import cells_amount
 from histome.narrative.language.clauses.mentions import ALL_OF_IT
 from histome.narrative.language.clauses.values import placed_amount
 from histome.narrative.language.judging import (
@@ -16,6 +18,7 @@ from histome.narrative.language.patterns import ClauseMatch, Context, rule
 from histome.narrative.language.pieces import Token
 
 _ROUNDING = 1e-9
+_FULL = re.compile(r"\b(?:pervad|permeat|fill|crowd|flood|carpet|blanket|pack)", re.I)  # many are there
 
 
 @rule("~ R O? L", "~ Q O? L", "~ R e", "~ Q e", "~ R E")
@@ -112,6 +115,8 @@ def _tissue_holds(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if ALL_OF_IT.search(m.text):
         return None
     c.place, c.cells = (place,), m.cells()[0]
+    if _FULL.search(m.text):
+        return cells_amount(m.cells()[0], word_amount("shares", "many"), c)
     return [judge_presence(c.world.count(each.at(place)), each.name) for each in m.cells()[0]]
 
 
