@@ -193,7 +193,7 @@ def test_no_part_of_the_meaning_is_dropped(text: str) -> None:
         ("D", "Stromal plasma cells are entirely lacking in this tumour.", "not checkable"),
         ("A", "Lymphocytes live in the carcinoma.", "not checkable"),  # a fifth of them do
         ("B", "The slide is teeming with immune cells.", "contradicted"),
-        ("B", "The tumor is full of lymphocytes.", "not checkable"),
+        ("B", "The tumor is full of lymphocytes.", "contradicted"),
         ("C", "Lymphocytes outnumber plasma cells, which number 3,600.", "contradicted"),
         ("C", "Lymphocytes outnumber plasma cells, which number 1,800.", "supported"),
         ("A", "Carcinoma covers less than stroma, which takes up 28.6 %.", "not checkable"),
