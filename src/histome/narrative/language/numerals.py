@@ -53,7 +53,7 @@ def _with_halves(tokens: list[Token], sentence: str) -> list[Token]:
                 continue
         several = part and len(found) > 2 and "&" in found[-2].kinds and tokens[at + 1 : at + 2]
         whole, many = (_value(found[-3]), _value(found[-1])) if several else (None, None)
-        if whole and many and tokens[at + 1].has("@") and many[0] * part < 1:
+        if part and whole and many and tokens[at + 1].has("@") and many[0] * part < 1:
             value = whole[0] + many[0] * part  # "one and three quarters times"
             found[-3:] = [Token({"#": (value, 0.05, None, 1.0)}, found[-3].start, token.end)]
             continue
