@@ -1,5 +1,6 @@
 """histome narrative, validate narrative and train narrative: what they print and how they refuse."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -89,8 +90,16 @@ def test_texts_without_references_are_verified(cli: Cli, tmp_path: Path) -> None
     text = "Inflammatory cells make up 69.6 % of the cells. Dead cells make up 40 % of the cells."
     lines = [{"hypothesis": text, "facts": example()}, {"hypothesis": " ", "facts": example()}]
     cases.write_text("\n".join(map(json.dumps, lines)))
-    code, out, err = cli("validate", "narrative", cases)
+    code, out, err = cli("validate", "narrative", cases, "--sentences", tmp_path / "sentences.csv")
     assert code == 0
+    with (tmp_path / "sentences.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["state"]) for row in rows] == [
+        (f"{cases}: line 1", "supported"),
+        (f"{cases}: line 1", "contradicted"),
+    ]
+    assert [row["sentence"] for row in rows] == text.replace(". D", ".|D").split("|")
+    assert "ratio_Dead" in rows[1]["reason"]
     assert "cases               2, 0 with a reference" in out
     assert "BLEU-4              no reference was given" in out
     assert "ROUGE-L             no reference was given" in out
@@ -103,6 +112,8 @@ def test_nothing_to_score(cli: Cli) -> None:
     code, _, err = cli("validate", "narrative")
     assert code == 2
     assert "give CASES, --raters or both" in err
+    code, _, err = cli("validate", "narrative", "--raters", "labels.csv", "--sentences", "out.csv")
+    assert (code, "there are no sentences without CASES" in err) == (2, True)
 
 
 def test_training_without_a_model(cli: Cli, tmp_path: Path) -> None:

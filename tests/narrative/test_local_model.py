@@ -285,13 +285,16 @@ def test_weights_that_are_none_are_told(tmp_path: Path, weights: bytes) -> None:
     [
         ("template", "the chat template or tokenizer failed (TemplateError)"),
         ("layers", "the weights do not match config.json"),
+        ("sizes", "tensors differ, such as model.embed_tokens.weight: "),
         ("heads", "cannot be loaded"),
         ("quantized", "cannot be loaded"),
         ("tokenizer", "cannot be loaded"),
         ("device", "cannot run on 'mps'"),
     ],
 )
-def test_a_broken_folder_is_told(model: Path, tmp_path: Path, broken: str, reason: str) -> None:
+def test_a_broken_folder_is_told(
+    model: Path, tmp_path: Path, broken: str, reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = shutil.copytree(model, tmp_path / "model")
 
     def edited(name: str, **changes: object) -> None:
@@ -303,6 +306,8 @@ def test_a_broken_folder_is_told(model: Path, tmp_path: Path, broken: str, reaso
             edited("tokenizer_config.json", chat_template="{{ raise_exception('one system turn') }}")
         case "layers":
             edited("config.json", num_hidden_layers=5)
+        case "sizes":
+            edited("config.json", hidden_size=128)
         case "heads":
             edited("config.json", num_attention_heads=0)
         case "quantized":
@@ -314,6 +319,7 @@ def test_a_broken_folder_is_told(model: Path, tmp_path: Path, broken: str, reaso
     device = "mps" if broken == "device" else "cpu"
     with pytest.raises((ModelError, WriterError), match=re.escape(reason)):
         ask_model(*load_folder(folder, device=device), ["Prompt."], max_tokens=16)
+    assert "MISMATCH" not in capfd.readouterr().err  # one line, no table
 
 
 def test_device_and_precision_arrive_at_the_loading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,22 @@ def test_a_line_that_is_no_case_is_named(tmp_path: Path, line: str) -> None:
         read_cases(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, r"cannot be read \(No such file or directory\); give a JSONL file of cases"),
+        (b'{"hypothesis": "b"}\n\xe9', "line 2 is not UTF-8"),
+        (b'{"facts": ' + b"[" * 100_000, r"line 1 is no case \(nested too deeply\)"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_why(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "cases.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=told):
+        read_cases(path)
+
+
 def test_two_raters(tmp_path: Path) -> None:
     path = tmp_path / "raters.csv"
     path.write_text("item,a,b\n1,yes,yes\n2,no,yes\n3,no,no\n4,,no\n")

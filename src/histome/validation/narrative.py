@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from histome.errors import UsageError
+from histome.errors import UsageError, disk_reason
 from histome.narrative.facts import Facts
 from histome.narrative.verifier import Tally, Verdict, verify
+from histome.store.disk import writing
 from histome.validation.agreement import cohen_kappa
 from histome.validation.raters.votes import check_case
 from histome.validation.resampling import Estimate, bootstrap, ratio
@@ -46,6 +47,8 @@ class NarrativeScores(NamedTuple):
         Such sentences / all sentences of the cases with facts; None where there is none.
     sentences, with_facts, with_reference : int
         Sentences of the cases with facts; how many cases have facts, and how many a reference.
+    verdicts : tuple of (str, Verdict)
+        Of each case with facts where it was read, and what became of its sentences.
     """
 
     cases: int
@@ -58,6 +61,7 @@ class NarrativeScores(NamedTuple):
     sentences: int
     with_facts: int
     with_reference: int
+    verdicts: tuple[tuple[str, Verdict], ...]
 
     @property
     def undefined(self) -> str:
@@ -94,8 +98,12 @@ def read_json_lines(
     path, found = Path(path), []
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read; give a JSONL file of {thing}s") from error
+    except OSError as error:
+        reason = f"cannot be read ({disk_reason(error)})"
+        raise UsageError(f"{path}: {reason}; give a JSONL file of {thing}s") from error
+    except UnicodeDecodeError as error:
+        n = error.object[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path}: line {n} is not UTF-8; give a JSONL file of {thing}s in UTF-8") from error
     for place, line in ((f"{path}: line {n}", line) for n, line in enumerate(lines, start=1) if line.strip()):
         try:
             if not isinstance(one := json.loads(line), dict):
@@ -103,6 +111,8 @@ def read_json_lines(
             found.append(made(one, place))
         except _NO_LINE as error:
             reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            if isinstance(error, RecursionError):
+                reason = "nested too deeply"
             raise UsageError(f"{place} is no {thing} ({reason}); give {give}") from error
     if not found:
         raise UsageError(f"{path}: there is no {thing} in it")
@@ -113,8 +123,8 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
     """Return the scores of narratives; those that need references need the `validate` extra."""
     pairs = [(case.reference, case.hypothesis) for case in cases if case.reference is not None]
     names = [str(k) for k in range(len(cases))]
-    verdicts = [_verdict(case) for case in cases if case.facts is not None]
-    tallies = [verdict.tally for verdict in verdicts]
+    verdicts = tuple((case.place, _verdict(case)) for case in cases if case.facts is not None)
+    tallies = [verdict.tally for _, verdict in verdicts]
     sentences = sum(tally.sentences for tally in tallies)
     parts = np.array([[*tally, tally.sentences] for tally in tallies], float).reshape(-1, 4)
     supported, contradicted, not_checkable = (
@@ -130,7 +140,17 @@ def score_narratives(cases: Sequence[Case], *, rng: np.random.Generator) -> Narr
         sentences,
         len(verdicts),
         len(pairs),
+        verdicts,
     )
+
+
+def write_sentences(path: Path, verdicts: Sequence[tuple[str, Verdict]]) -> None:
+    """Write a CSV table of every sentence that was judged: case, sentence, state, reason."""
+    with writing(path), path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("case", "sentence", "state", "reason"))
+        for place, verdict in verdicts:
+            writer.writerows((place, each.text, each.state, each.reason) for each in verdict.sentences)
 
 
 def _likeness(pairs: Sequence[tuple[str, str]], rng: np.random.Generator) -> tuple[float, str, Estimate]:

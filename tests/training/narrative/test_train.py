@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from helpers.resumed import assert_went_on, kept
 from helpers.tiny_language_model import write_language_model
 
 from histome.config import NarrativeConfig
-from histome.errors import ModelError, UsageError
+from histome.errors import Interrupted, ModelError, UsageError
 from histome.narrative.facts import Facts
 from histome.narrative.verifier import Tally
 from histome.narrative.writers.language_models import (
@@ -28,6 +29,7 @@ from histome.narrative.writers.language_models import (
 )
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.verified import write
+from histome.training.narrative import train
 from histome.training.narrative.evaluate import Written
 from histome.training.narrative.pairs import Pair, read_pairs
 from histome.training.narrative.train import (
@@ -292,7 +294,7 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
     [
         ("{", ""),
         ("[]", "no JSON object"),
-        ("[" * 20_000, "recursion"),
+        ("[" * 20_000, "nested too deeply"),
         ('{"prompt": "p"}', "no 'narrative'"),
         ('{"narrative": "n"}', "no 'prompt'"),
         ('{"facts": {}}', "no raw_data"),
@@ -508,3 +510,27 @@ def test_the_verifier_reads_what_is_written_of_facts_kept_back(tmp_path: Path) -
     assert train_narrative(pairs, model, tmp_path / "out", recipe=recipe) == found  # resumed at its end
     with pytest.raises(UsageError, match="none is left"):
         train_narrative(pairs, model, tmp_path / "none", recipe=NarrativeRecipe(checked=4))
+
+
+def test_a_run_stopped_while_it_is_verified_keeps_what_it_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = [Facts.of_patch(example() | {"generated_tokens": [str(k)]}) for k in range(3)]
+    pairs = [Pair(prompt_of(each), "The patch is immune hot.", each) for each in facts]
+    base = write_language_model(tmp_path / "base", [p.prompt + p.completion for p in pairs], positions=2048)
+    recipe = NarrativeRecipe(epochs=2, batch=1, checked=1)
+    undisturbed = train_narrative(pairs, base, tmp_path / "whole", recipe=recipe)
+
+    def stopped(*_: object, **__: object) -> Written:
+        raise Interrupted(signal.SIGTERM)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "verified_texts", stopped)
+        for _ in range(2):  # of the same epoch each time
+            with pytest.raises(Interrupted):
+                train_narrative(pairs, base, out, recipe=recipe)
+            assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert train_narrative(pairs, base, out, recipe=recipe) == undisturbed._replace(folder=out / MODEL)
+    whole, again = ((folder / "log.csv").read_text().splitlines() for folder in (tmp_path / "whole", out))
+    assert [row.split(",")[::2] for row in whole] == [row.split(",")[::2] for row in again]

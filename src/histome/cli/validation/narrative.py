@@ -22,6 +22,10 @@ def narrative(
     raters: Annotated[
         Path | None, typer.Option(help="CSV: the last two columns are two raters' labels, a row an item.")
     ] = None,
+    sentences: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Write every judged sentence with its state and reason."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
     """Score narratives: BLEU-4, ROUGE-L, sentences that facts support; and Cohen's kappa of two raters.
@@ -30,17 +34,19 @@ def narrative(
     """
     if cases is None and raters is None:
         raise UsageError("give CASES, --raters or both")
+    if sentences is not None and cases is None:
+        raise UsageError(f"--sentences {sentences}: there are no sentences without CASES; give them")
     with console.extra("validate"):
         import numpy as np
 
         if cases is not None:
-            _print_scores(cases, np.random.default_rng(seed))
+            _print_scores(cases, np.random.default_rng(seed), sentences)
         if raters is not None:
             _print_agreement(raters, np.random.default_rng(seed))
 
 
-def _print_scores(path: Path, rng: "Generator") -> None:
-    from histome.validation.narrative import case_doubts, read_cases, score_narratives
+def _print_scores(path: Path, rng: "Generator", sentences: Path | None) -> None:
+    from histome.validation.narrative import case_doubts, read_cases, score_narratives, write_sentences
 
     cases = read_cases(path)
     found = score_narratives(cases, rng=rng)
@@ -57,6 +63,8 @@ def _print_scores(path: Path, rng: "Generator") -> None:
         told = found.undefined if rate is None else _with_interval(rate)
         console.print_result(f"{state.replace('_', ' '):<18}  {told}")
     console.print_result(f"sentences           {found.sentences}, of {found.with_facts} cases with facts")
+    if sentences is not None:
+        write_sentences(sentences, found.verdicts)
 
 
 def _print_agreement(path: Path, rng: "Generator") -> None:

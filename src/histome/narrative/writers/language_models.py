@@ -4,7 +4,9 @@ Both get the prompt of SegTME-UNI2 (arXiv:2606.17702) and, where sentences faile
 picture, no name of a slide.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,19 @@ def check_folder(folder: str | Path) -> None:
         )
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Let transformers print no tables of what it loads."""
+    from transformers.utils import logging as told
+
+    before = told.get_verbosity()
+    told.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        told.set_verbosity(before)
+
+
 def load_folder(folder: str | Path, *, device: str = "cpu", dtype: str = "float32") -> tuple[Any, Any]:
     """Return (model, tokenizer) of a folder: config.json, tokenizer and weights as safetensors.
 
@@ -105,19 +120,26 @@ def load_folder(folder: str | Path, *, device: str = "cpu", dtype: str = "float3
         raise UsageError("a local language model needs transformers: pip install 'histome[train]'") from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        found: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with _silent():
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused here, in one line
+            )
     except Exception as error:  # settings, tokenizer and weights of others fail in ways of their own
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{folder}: the language model cannot be loaded ({reason})") from error
     model, loaded = found
     if missing := sorted(loaded["missing_keys"]):
         what = f"{len(missing)} tensors are missing, such as {missing[0]}"
+        raise ModelError(f"{folder}: the weights do not match config.json ({what})")
+    if other := sorted(loaded["mismatched_keys"]):
+        name, has, asked = other[0]
+        shapes = [" x ".join(map(str, shape)) for shape in (has, asked)]
+        what = f"{len(other)} tensors differ, such as {name}: {shapes[0]}, config.json says {shapes[1]}"
         raise ModelError(f"{folder}: the weights do not match config.json ({what})")
     try:
         return getattr(model, _CASTS[dtype])().eval().to(device), tokenizer

@@ -22,7 +22,7 @@ from histome.narrative.verifier import Tally
 from histome.narrative.writers.language_models import WriterError, load_folder, room_of, tokens_of
 from histome.store.disk import writing
 from histome.training.checkpoint import Stateful
-from histome.training.loop import Trainer, refuse_lost, run
+from histome.training.loop import Trainer, log_row, refuse_lost, run
 from histome.training.narrative.evaluate import Written, keep_back, verified_texts
 from histome.training.narrative.pairs import Pair
 from histome.training.progress import say_now
@@ -310,7 +310,7 @@ class _Teacher(Trainer):
     def numbers(self) -> dict[str, Any]:
         """The step, the losses so far, and what the verifier last said."""
         said = self.written and [self.written.asked, list(self.written.tally), list(self.written.silent)]
-        return super().numbers() | {"losses": self.losses, "written": said}
+        return super().numbers() | {"losses": self.losses, "written": said, "unread": self.unread}
 
     def restore(self, numbers: Mapping[str, Any]) -> None:
         """Take up the step, the losses and what the verifier said."""
@@ -318,6 +318,7 @@ class _Teacher(Trainer):
         said = numbers.get("written")
         self.written = said and Written(said[0], Tally(*said[1]), tuple(said[2]))
         self.losses: list[float] = list(numbers.get("losses", ()))
+        self.unread: bool = numbers.get("unread", False)  # it learned more since a text of it was verified
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         """Yield the batches that are left; the order of epoch k depends on (seed, k) alone."""
@@ -350,6 +351,9 @@ class _Teacher(Trainer):
 
         often, log = self.recipe.save_every, self.out / "log.csv"
         every = self.per_epoch
+        if self.unread:  # an epoch was finished, and the run was stopped in its check
+            log_row(log, {"step": self.step, "seconds": 0} | evaluate())
+            self.save()
         run(self, self._batches(), self.total, every=every, evaluate=evaluate, save_every=often, log=log)
         self._refuse_speechless()
         return self._mean()
@@ -369,8 +373,12 @@ class _Teacher(Trainer):
         """Shares of what the model writes of the facts kept back, by the verifier; NaN of no sentence."""
         if not self.facts:
             return {}
+        self.unread = True
+        self.save()  # texts take their time: what was learned is kept before
+        say_now(f"what it writes of {len(self.facts)} is verified")
         longest = max(len(each.labels) - each.labels.count(IGNORED) for each in self.lessons)
         self.written = verified_texts(self.net, self.tokenizer, self.facts, max_tokens=2 * longest)
+        self.unread = False
         tally = self.written.tally
         n = tally.sentences or math.nan
         shares = {name: round(part / n, 4) for name, part in zip(tally._fields, tally, strict=True)}
