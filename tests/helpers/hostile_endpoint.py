@@ -11,9 +11,9 @@ from typing import Any
 LOOP = "There are 1, " + "1, " * 40_000
 
 
-def answer(text: str | None) -> bytes:
-    """The JSON of a chat completion with this text."""
-    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+def answer(text: object, **more: str) -> bytes:
+    """The JSON of a chat completion with this text; `more` stands beside its message."""
+    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}, **more}]}).encode()
 
 
 class Asked(BaseHTTPRequestHandler):
@@ -96,6 +96,7 @@ HOSTILE: dict[str, Callable[[Asked, int], None]] = {
     "slow 404": dripped([b"HTTP/1.1 404 Not Found\r\nContent-Length: 100000\r\n\r\n"], b" "),
     "5 MB of 404": replies(b'{"error": "' + b"no " * 1_700_000 + b'"}', status=404),
     "nested JSON of 404": replies(b"[" * 200_000, status=404),
+    "401": replies("no", status=401),
     "429": replies("no", status=429),
     "redirect": replies("no", status=302, Location="http://127.0.0.1:1/v1"),
     "redirect to itself": replies("no", status=307, Location="/v1/chat/completions"),
@@ -106,6 +107,7 @@ HOSTILE: dict[str, Callable[[Asked, int], None]] = {
     "loop": replies(LOOP),
     "short loop": replies("There are 1, " + "1, " * 4000),
     "only thoughts": replies("<think>The patch is immune hot. " * 50),
+    "cut before a sentence": replies(answer(None, finish_reason="length")),
     "HTML": replies(b"<html>"),
     "latin-1": replies("\u00e9".encode("latin-1")),
     "nothing": replies(""),
@@ -118,6 +120,7 @@ HOSTILE: dict[str, Callable[[Asked, int], None]] = {
     "long header": _say(_OK + b"X: " + b"a" * 100_000 + b"\r\n\r\n"),
     "no chunk": _say(_CHUNKED + b"ZZZ\r\nabc\r\n"),
     "endless chunk": dripped([_CHUNKED, b"-1\r\n"], b" " * 65_536, seconds=0.0),
+    "parts without a text": replies(answer([{"type": "image"}, 7, {"type": "text", "text": 7}])),
     "no address": replies("no", status=302, Location="http://["),
     "hung up": lambda handler, turn: None,
 }

@@ -1,14 +1,17 @@
 """Who writes, and what happens to a language model's text that is empty, false, hostile or cannot be had."""
 
 import json
+import socket
+import ssl
 import time
 from dataclasses import replace
+from http.client import HTTPConnection
 from typing import Any, get_args
 
 import pytest
 from helpers.drawn_profiles import facts_of
 from helpers.given_facts import example
-from helpers.hostile_endpoint import HOSTILE, replies, served
+from helpers.hostile_endpoint import HOSTILE, answer, replies, served
 
 from histome.config import NarrativeConfig, WriterName
 from histome.errors import UsageError
@@ -206,11 +209,17 @@ def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> N
         ("slow body", "no whole answer in 1 s"),
         ("slow headers", "no whole answer in 1 s"),
         ("500", "answered 500"),
-        ("redirect", "answered 302"),
+        ("redirect", "answered 302 for the model 'm': redirects are not followed, give the final address. "),
+        ("redirect to itself", "answered 307 for the model 'm': redirects are not followed"),
+        ("401", "answered 401 for the model 'm': it refuses access, and HISTOME_API_KEY is not set. "),
+        ("429", "answered 429 for the model 'm': it limits requests, try again later. "),
         ("5 MB", "larger than"),
         ("500 kB", "characters"),
         ("nested JSON", "not that of an OpenAI-compatible server"),
-        ("only thoughts", "it wrote no sentence"),
+        ("only thoughts", "it was still thinking where its text ends, as a rule at max_tokens: raise narr"),
+        ("cut before a sentence", "no sentence before max_tokens was reached: raise narrative.max_tokens"),
+        ("nothing", "it wrote no sentence. "),
+        ("parts without a text", "it wrote no sentence. "),
         ("loop", "characters"),
         ("short loop", "0 of 1 sentences of it held"),
         ("no HTTP", "not in HTTP that can be read: it does not begin as HTTP does"),
@@ -225,7 +234,8 @@ def test_a_hostile_endpoint_gives_the_grounded_text_with_a_reason(how: str) -> N
         ("hung up", "closed the connection without an answer"),
     ],
 )
-def test_the_reason_is_the_right_one(how: str, reason: str) -> None:
+def test_the_reason_is_the_right_one(monkeypatch: pytest.MonkeyPatch, how: str, reason: str) -> None:
+    monkeypatch.delenv(API_KEY, raising=False)
     with served(HOSTILE[how]) as (url, _):
         assert reason in write(EXAMPLE, asked_of(url, timeout_s=1.0)).note
 
@@ -256,7 +266,59 @@ def test_what_an_endpoint_says_of_an_error(monkeypatch: pytest.MonkeyPatch, body
 def test_an_endpoint_that_is_not_there() -> None:
     found = write(EXAMPLE, OPENAI)
     assert found.writer == "grounded"
-    assert "cannot be reached" in found.note
+    assert "cannot be reached: connection refused. " in found.note
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "the name of the host is not known"),
+        (ssl.SSLCertVerificationError(1, "self-signed"), "the certificate is not accepted"),
+        (OSError(101, "Network is unreachable"), "OSError"),
+        (TimeoutError(), None),
+    ],
+)
+def test_why_an_endpoint_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str | None
+) -> None:
+    def connect(connection: HTTPConnection) -> None:
+        raise error
+
+    monkeypatch.setattr(HTTPConnection, "connect", connect)
+    told = f"the endpoint cannot be reached: {reason}. " if reason else "no whole answer in 5 s. "
+    assert told in write(EXAMPLE, OPENAI).note
+
+
+def test_a_server_without_tls_is_told() -> None:
+    with served(replies(TRUE)) as (url, _):
+        found = write(EXAMPLE, asked_of(url.replace("http:", "https:")))
+    assert "cannot be reached: it does not speak TLS as an https address does. " in found.note
+
+
+def test_a_text_in_parts_is_joined() -> None:
+    parts = [
+        {"type": "thinking", "thinking": FALSE, "text": FALSE},
+        {"type": "text", "text": TRUE[:40]},
+        {"type": "image_url", "image_url": {"url": "x"}},
+        {"type": "text", "text": TRUE[40:]},
+    ]
+    with served(replies(answer(parts))) as (url, _):
+        found = write(EXAMPLE, asked_of(url))
+    assert found.text.startswith(TRUE)
+    assert (found.supported, found.dropped) == (3, ())
+
+
+@pytest.mark.parametrize("half", ["Dead cells make up 0.", "Dead cells make up 40", "Dead cells make", FALSE])
+@pytest.mark.parametrize("on_unsupported", ["drop", "refuse"])
+def test_the_last_sentence_of_a_cut_text_is_left_out_and_not_called_false(
+    half: str, on_unsupported: str
+) -> None:
+    with served(replies(answer(f"{TRUE} {half}", finish_reason="length"))) as (url, asked):
+        found = write(EXAMPLE, asked_of(url, on_unsupported=on_unsupported))
+    assert found.text.startswith(TRUE)
+    assert (found.supported, found.contradicted, found.not_checkable) == (3, 0, 1)
+    assert found.dropped == ((half, "not checkable: the text was cut here, at max_tokens"),)
+    assert "(the text was cut here, at max_tokens)" in asked[1][2]["messages"][-1]["content"]
 
 
 def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
@@ -276,6 +338,62 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
     assert seen == []
     assert found.writer == "grounded"
     assert "sesame" not in caplog.text + json.dumps([found.to_json(), refused.to_json()])
+
+
+KEY = 'a-se"same/9'
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(sign):04X}" for sign in text)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        f"The key is {KEY}.",
+        f"The key is {KEY}.".upper(),
+        "The key is a-se%22same%2F9 and %61%2d%73%65%22%73%61%6d%65%2f%39.",
+        f"The answer of {KEY}{KEY}.",
+        json.dumps({"key": KEY}),
+        f'{{"key": "{escaped(KEY)}"}}',
+        '{"key": "a-se\\"same\\/9"}',
+    ],
+)
+@pytest.mark.parametrize("good", [TRUE, ""])
+def test_a_key_in_an_answer_is_masked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, told: str, good: str
+) -> None:
+    monkeypatch.setenv(API_KEY, KEY)
+    caplog.set_level("DEBUG")
+    parts = [{"type": "text", "text": piece} for piece in (good, " ", told[:13], told[13:])]
+    raw = answer(f"{good} {told}")
+    every = raw.replace(b"same", b"\\u0073ame").replace(b"key", escaped("key").encode())
+    for body in (raw, every, answer(parts), answer(f"{good} {told}", finish_reason="length")):
+        with served(replies(body)) as (url, asked):
+            found = write(EXAMPLE, asked_of(url))
+        shown = json.dumps([found.to_json(), [one[2] for one in asked]]) + caplog.text
+        assert found.writer == ("openai" if good else "grounded")
+        assert "[masked]" in shown
+        assert "same" not in shown.casefold()
+        assert "%73" not in shown
+        assert "u0073" not in shown
+
+
+def test_a_key_of_few_letters_costs_no_other_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(API_KEY, "ell")
+    with served(replies(f"{TRUE} It is ell, (Ell).")) as (url, _):
+        found = write(EXAMPLE, asked_of(url))
+    assert found.supported == 3
+    assert found.dropped[0].text == "It is [masked], ([masked])."
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setenv(API_KEY, "open-sesame")
+    with served(replies(b'{"error": "Not for %6Fpen-sesame"}', status=status)) as (url, _):
+        note = write(EXAMPLE, asked_of(url)).note
+    told = "Not for [masked]; it refuses access with the key of HISTOME_API_KEY. "
+    assert f"answered {status} for the model 'm': {told}" in note
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ _HEADING = re.compile(
 def cleaned(text: str) -> str:
     """Return a model's text as plain lines, without code points that no file can hold; in linear time.
 
-    Raises WriterError for a text that is too long to be a narrative.
+    Raises WriterError for a text that is too long to be a narrative, and for an unfinished thought alone.
     """
     text = _without_thoughts(text)
     if len(text) > MOST_CHARACTERS:
@@ -91,7 +91,12 @@ def _without_thoughts(text: str) -> str:
         elif not thinking:
             kept.append(text[at : tag.start()])
         at, thinking = tag.end(), not ends
-    return " ".join(kept if thinking else [*kept, text[at:]]).strip()
+    answer = " ".join(kept if thinking else [*kept, text[at:]]).strip()
+    if thinking and not answer:
+        raise WriterError(
+            "it was still thinking where its text ends, as a rule at max_tokens: raise narrative.max_tokens"
+        )
+    return answer
 
 
 def _unwrapped(text: str) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,13 +24,20 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-from histome.narrative.writers.language_models import WriterError, messages
+from histome.narrative.writers.language_models import CutText, WriterError, messages
 
 API_KEY = "HISTOME_API_KEY"
 _MOST_BYTES, _PIECE_BYTES = 1_000_000, 65_536
 _SHOWN = 200  # characters of what an endpoint says of an error
 _SECRET = re.compile(r"key|bearer|passw|secret|credential|authori[sz]ation|\bsk-|[?&]\w+=|://[^\s/]*@", re.I)
+_MASK = "[masked]"  # no mark of emphasis, which a text is freed of
 _KEY_PART = 6  # characters of the key in a row that nothing told may hold
+_UNREACHED: dict[type[BaseException], str] = {  # the first that fits
+    socket.gaierror: "the name of the host is not known",
+    ssl.SSLCertVerificationError: "the certificate is not accepted",
+    ssl.SSLError: "it does not speak TLS as an https address does",
+    ConnectionRefusedError: "connection refused",
+}
 
 
 def ask_endpoint(
@@ -38,7 +46,8 @@ def ask_endpoint(
     """Return what an OpenAI-compatible endpoint writes.
 
     The key, if any, is read from the environment variable HISTOME_API_KEY and is neither logged nor sent on
-    by a redirect. What a server says of an error is told in one line, unless it speaks of keys or passwords.
+    by a redirect; in what a server answers it is masked. What a server says of an error is told in one line,
+    unless it speaks of keys or passwords. A text that ended at `max_tokens` is a `CutText`.
 
     Parameters
     ----------
@@ -56,7 +65,7 @@ def ask_endpoint(
     """
     body = {"model": model, "messages": messages(turns), "temperature": 0, "max_tokens": max_tokens}
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get(API_KEY, "").strip():
+    if key := _key():
         if not key.isascii() or not key.isprintable():
             raise WriterError(f"the key in {API_KEY} holds characters that no header can carry")
         headers["Authorization"] = f"Bearer {key}"
@@ -71,10 +80,37 @@ def ask_endpoint(
     except (HTTPException, OSError, ValueError) as error:
         raise WriterError(_why(error, timeout_s)) from None
     try:
-        content = json.loads(reply.decode("utf-8"))["choices"][0]["message"]["content"]
+        choice = json.loads(reply.decode("utf-8"))["choices"][0]
+        text = _masked(_text(choice["message"]["content"])).strip()
+        return CutText(text) if choice.get("finish_reason") == "length" else text
     except (ValueError, LookupError, TypeError, RecursionError):
         raise WriterError("the endpoint's answer is not that of an OpenAI-compatible server") from None
-    return content.strip() if isinstance(content, str) else ""
+
+
+def _text(content: Any) -> str:
+    """Return the text of a message, which may come as a list of parts; empty where there is none."""
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else ""
+    parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(_text(part.get("text")) for part in parts)
+
+
+def _key() -> str:
+    return os.environ.get(API_KEY, "").strip()
+
+
+def _masked(text: str) -> str:
+    """Return a text of a server's with the key masked, also one escaped as JSON or addresses do.
+
+    A key of few characters ("none") is masked where it is a word of its own.
+    """
+    codes = [(re.escape(sign), f"{ord(sign):02x}") for sign in _key()]
+    if not codes:
+        return text
+    key = "".join(rf"(?:\\u00{code}|%{code}|\\?{sign})" for sign, code in codes)
+    if len(codes) < _KEY_PART:
+        key = rf"(?<!\w){key}(?!\w)"
+    return re.sub(key, _MASK, text, flags=re.I)
 
 
 def _why(error: Exception, timeout_s: float) -> str:
@@ -83,7 +119,9 @@ def _why(error: Exception, timeout_s: float) -> str:
         case InvalidURL():
             return "the endpoint's address is not valid"
         case URLError() if not isinstance(error.reason, TimeoutError):
-            return f"the endpoint cannot be reached ({type(error.reason).__name__})"
+            name = type(error.reason).__name__
+            words = (words for kind, words in _UNREACHED.items() if isinstance(error.reason, kind))
+            return f"the endpoint cannot be reached: {next(words, name)}"
         case RemoteDisconnected():
             return "the endpoint closed the connection without an answer"
         case TimeoutError() | URLError():
@@ -102,12 +140,26 @@ def _why(error: Exception, timeout_s: float) -> str:
 
 
 def _refusal(error: HTTPError, model: str) -> str:
-    """Return what an answer that is an error says: its number, for which model, and the server's reason."""
-    told = f"the endpoint answered {error.code} for the model {model!r}"
+    """Return what an answer that is an error says: its number, for which model, the reason, what to do."""
+    reason = ""
     with error, suppress(Exception):  # whatever is wrong with its reason, the number is told
         reason = _reason(json.loads(_read(error)))
-        return f"{told}: {reason}" if reason else told
-    return told
+    told = "; ".join(filter(None, [reason, _advice(error.code)]))
+    return f"the endpoint answered {error.code} for the model {model!r}" + (f": {told}" if told else "")
+
+
+def _advice(code: int) -> str:
+    """Return what an error's number means to who set the endpoint; empty where it says nothing more."""
+    match code:
+        case 301 | 302 | 303 | 307 | 308:
+            return "redirects are not followed, give the final address"
+        case 401 | 403 if _key():
+            return f"it refuses access with the key of {API_KEY}"
+        case 401 | 403:
+            return f"it refuses access, and {API_KEY} is not set"
+        case 429:
+            return "it limits requests, try again later"
+    return ""
 
 
 def _reason(document: Any) -> str:
@@ -117,8 +169,9 @@ def _reason(document: Any) -> str:
             document = document.get(name, document)
     if not isinstance(document, str) or not document.strip():
         return ""
-    line = "".join(sign if sign.isprintable() else " " for sign in document.strip().splitlines()[0])
-    key = os.environ.get(API_KEY, "").strip().casefold()
+    line = _masked(document.strip().splitlines()[0])
+    line = "".join(sign if sign.isprintable() else " " for sign in line)
+    key = _key().casefold()
     parts = {key[k : k + _KEY_PART] for k in range(max(1, len(key) - _KEY_PART + 1))} - {""}
     if _SECRET.search(line) or any(part in line.casefold() for part in parts):
         return ""

@@ -20,6 +20,10 @@ class WriterError(Exception):
     """A language model that gave no text; the message says why in a few words."""
 
 
+class CutText(str):
+    """A text that ended where as much was written as was asked for: its last sentence may be half of one."""
+
+
 def prompt_of(facts: Facts) -> str:
     """Return the prompt for a slide or patch, to the letter of the published one."""
     return (

@@ -10,7 +10,7 @@ from histome.narrative.facts import SLIDE, Facts
 from histome.narrative.sentences import Dropped, Narrative, Sentence
 from histome.narrative.verifier import Checked, Verdict, verify
 from histome.narrative.writers.cleaning import cleaned
-from histome.narrative.writers.language_models import WriterError, prompt_of
+from histome.narrative.writers.language_models import CutText, WriterError, prompt_of
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.slide import describe_slide
 from histome.narrative.writers.table import WRITERS, Ask
@@ -18,6 +18,7 @@ from histome.narrative.writers.table import WRITERS, Ask
 _MOST_FAULTS = 20  # that a model is told of
 _FEWEST = 3  # true sentences that are shown: one says little of a slide, and may say it askew
 _SHOWN = 300  # characters of a sentence in a note or a list
+_CUT = "the text was cut here, at max_tokens"
 _log = logging.getLogger(__name__)
 
 
@@ -56,24 +57,31 @@ def verify_sentences(sentences: Sequence[str], facts: Facts) -> Verdict:
 def _verdict(facts: Facts, ask: Ask, *, retry: bool) -> Verdict:
     """Return the verdict on a model's text, or on its second one where that is better."""
     prompt = prompt_of(facts)
-    text = cleaned(ask([prompt]))
-    first = _once(verify(text, facts))
+    said = ask([prompt])
+    text, first = _read(said, facts)
     if not first.sentences:
-        raise WriterError("it wrote no sentence")
+        cut = "it wrote no sentence before max_tokens was reached: raise narrative.max_tokens"
+        raise WriterError(cut if isinstance(said, CutText) else "it wrote no sentence")
     if not retry or not first.unsupported:
         return first
     try:
-        again = cleaned(ask([prompt, text, _faults(first)]))
+        _, second = _read(ask([prompt, text, _faults(first)]), facts)
     except (WriterError, ModelError) as error:
         _log.info("narrative: no second text (%s)", error)
         return first
-    second = _once(verify(again, facts))
     return max(first, second, key=lambda verdict: (verdict.tally.supported, -len(verdict.unsupported)))
 
 
-def _once(verdict: Verdict) -> Verdict:
-    """Return a verdict with each sentence once: a model in a loop says nothing new."""
-    return Verdict(tuple(dict.fromkeys(verdict.sentences)))
+def _read(said: str, facts: Facts) -> tuple[str, Verdict]:
+    """Return a model's text as plain lines, and the verdict on it.
+
+    Each sentence comes once: a model in a loop says nothing new. Of a cut text the last one is not judged.
+    """
+    text = cleaned(said)
+    sentences = verify(text, facts).sentences
+    if sentences and isinstance(said, CutText):
+        sentences = (*sentences[:-1], Checked(sentences[-1].text, "not checkable", reason=_CUT))
+    return text, Verdict(tuple(dict.fromkeys(sentences)))
 
 
 def _faults(verdict: Verdict) -> str:
