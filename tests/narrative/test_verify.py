@@ -333,6 +333,19 @@ def test_the_printed_digits_are_the_tolerance() -> None:
         assert verify(f"Inflammatory cells make up {share} %.", EXAMPLE).sentences[0].state == state
 
 
+@pytest.mark.parametrize("size", ["22", "about 62.4", "6,000"])  # the last is how many there are
+@pytest.mark.parametrize("who", ["Carcinoma nuclei", "The nuclei of carcinoma cells", "Carcinoma cells"])
+def test_a_size_without_a_unit_is_open_and_no_count(who: str, size: str) -> None:
+    (checked,) = verify(f"{who} measure {size}.", facts_of("A")).sentences
+    assert (checked.state, checked.reason) == ("not checkable", "a size without a unit")
+
+
+def test_a_number_that_was_measured_is_a_count() -> None:
+    for text in ("We measured 3,000 lymphocytes.", "The number of lymphocytes measures 3,000."):
+        assert verify(text, facts_of("A")).tally == Tally(supported=1)
+        assert verify(text.replace("3,000", "3,900"), facts_of("A")).tally == Tally(contradicted=1)
+
+
 def test_a_number_that_is_another_s_is_not_taken() -> None:
     passed = [
         n

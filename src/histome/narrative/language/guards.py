@@ -23,6 +23,10 @@ _MEDIANS = re.compile(r"DISTANCE_TO_CARCINOMA_MEDIAN")
 _MEANS = re.compile(r"NUCLEUS_AVG_|mean_area_|mean_dist")
 
 
+_SIZED = re.compile(
+    r"(?!.*\b(?:number|count)\b).*\bmeasur(?:es?|ed|ing) (?:(?:about|around|approximately|roughly|only) )?\d",
+    re.I | re.S,
+)
 _EXTREME = re.compile(r"\b(?:extreme|exceeding|excessive|utter|overwhelming)ly\b", re.I)
 _THIS_GROUP = re.compile(
     r"\bof (?:this|that) (?:compartment|population|group|infiltrate|fraction|subset|pool|component)\b", re.I
@@ -56,6 +60,9 @@ def guarded(claims: list[Judged], tokens: Sequence[Token], text: str, context: C
     if _counts_pieces(tokens, text, sources):
         reason = "how many of them there are is not measured"
         return [claim._replace(true=None, reason=reason) for claim in claims]
+    if sizes := _bare_sizes(tokens, text, context):
+        reason = "a size without a unit"
+        claims = [each._replace(true=None, reason=reason) if each.text in sizes else each for each in claims]
     if not lost and not wrong:
         return claims
     reason = "it is not measured of that place" if lost else "it is another statistic"
@@ -70,6 +77,16 @@ def _counts_pieces(tokens: Sequence[Token], text: str, sources: Iterable[str]) -
     start, cells = tokens[0].start, any("CELL_COUNT" in source for source in sources)
     named = (token for token in tokens if token.has("T") and (cells or not token.has("Y")))
     return any(_PIECES.search(text[token.start - start : token.end - start]) for token in named)
+
+
+def _bare_sizes(tokens: Sequence[Token], text: str, context: Context) -> set[str]:
+    """Return the numbers that are said to be a size of cells: "carcinoma nuclei measure 22" is no count."""
+    numbers = [token for token in tokens if "Q" in token.kinds and token.kinds["Q"].dimension is None]
+    if not numbers or context.measured is not None or not _SIZED.match(text):
+        return set()
+    if not any(token.has("EW") and token.start < numbers[0].start for token in tokens):
+        return set()
+    return {token.kinds["Q"].text for token in numbers}
 
 
 def _of_some_degree(claim: Judged) -> Judged:
