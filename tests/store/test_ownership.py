@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from helpers.fakes import NAMES, FakeSlide, run_texts, snapshot
 
-from histome.errors import OutputError
+from histome.errors import OutputError, UsageError
+from histome.store.ownership import FORMAT, refuse_overwriting
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -165,3 +166,17 @@ def test_every_record_says_whose_it_is(tmp_path: Path) -> None:
         assert record["format"] == "histome profile 1"
         assert record["slide"]["file"] == "b%0A.svs"
         assert record["slide"]["content"] == "f1"
+
+
+def test_exports_and_files_beside_a_profile_are_free(tmp_path: Path) -> None:
+    """Only its records, its row and the folders of its stages are a profile's own."""
+    for record in (tmp_path / "run.json", tmp_path / "cells" / "stage.json"):
+        record.parent.mkdir(exist_ok=True)
+        record.write_text(json.dumps({"format": FORMAT}))
+    for free in ("exports/cells.csv", "tiles.csv", "../slide.csv", "new/cells/a.svg"):
+        refuse_overwriting(tmp_path / free, tmp_path / "cells", tmp_path / "none.csv", None)
+    for own in ("run.json", "slide.csv", "cells/a.svg", "cells/deep/a.svg"):
+        with pytest.raises(UsageError, match="own"):
+            refuse_overwriting(tmp_path / own)
+    (tmp_path / "cells" / "stage.json").write_text("{}")
+    refuse_overwriting(tmp_path / "cells" / "a.svg")

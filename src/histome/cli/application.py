@@ -30,6 +30,7 @@ from histome.cli.train import train
 from histome.cli.validate import validate
 from histome.cli.view import view
 from histome.errors import Interrupted
+from histome.store.ownership import refuse_overwriting
 
 # Ctrl-C, the end of a scheduler's time, a closed terminal (Windows has no such signal).
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -96,6 +97,8 @@ def options(
     usage, 3 refused by quality control (no valid tissue, or no H&E), 4 refused for broken tiles, 128 + the
     signal's number when interrupted (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).
     """
+    if log is not None:
+        refuse_overwriting(log)
     console.configure(quiet=quiet, debug=debug, log=log)
     if version:
         console.print_result(f"histome {histome.__version__}")

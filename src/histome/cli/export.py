@@ -7,6 +7,7 @@ import typer
 
 from histome.cli import console
 from histome.exports.formats import EXPORTS, export_profile
+from histome.store.ownership import refuse_overwriting
 
 
 def export(
@@ -26,4 +27,6 @@ def export(
     Cells, tissue and quality for QuPath, scverse (AnnData, SpatialData), Excel, R, GIS; anndata, spatialdata,
     xlsx and some methods in Python need libraries: pip install 'histome[exports]' or 'histome[scverse]'.
     """
+    if out is not None:
+        refuse_overwriting(out)
     console.say(str(export_profile(profile, to, out)))

@@ -89,8 +89,13 @@ def run(
     from histome.metrics.format import MetricTable
     from histome.metrics.measuring import count_metrics
     from histome.report.tables import headline
+    from histome.store.files import METRICS_TABLE, PARTS_TABLE
+    from histome.store.ownership import refuse_overwriting
+    from histome.store.slide_row import SLIDE_ROW
     from histome.tissue.zones import zone_rule
 
+    for name in (METRICS_TABLE, PARTS_TABLE, SLIDE_ROW):
+        refuse_overwriting(out / name, cells, tissue, classes)
     config = MetricsConfig(confident_only=confident_only)
     rule = zone_rule(TissueConfig().updated(largest_hole_mm2=largest_hole))
     files = ForeignFiles(cells, tissue, mpp, classes)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from histome.cli import console
+from histome.errors import UsageError
 
 tme = typer.Typer(help="Features, phenotype labels and tokens of a tumor's microenvironment.")
 
@@ -47,9 +48,11 @@ def patch(
     from histome.exports.tme_figures import check_ending, draw_patch
     from histome.narrative import Facts, write
     from histome.phenotype.patch import see_file
+    from histome.store.ownership import refuse_overwriting
 
     if figure:
         check_ending(figure)
+        refuse_overwriting(figure, file, cuts, cells_model)
     seen = see_file(file, mpp=mpp, compatible=compatible, model=cells_model, cuts=cuts)
     warnings, notes = seen.document["warnings"], seen.document["notes"]
     for line in warnings if narrative else [*warnings, *notes]:
@@ -71,7 +74,9 @@ def tiles(
 ) -> None:
     """Write the features, labels and tokens of every tile of a profiled slide, one row a tile."""
     from histome.phenotype.tiles import tiles_line, write_profile_tiles
+    from histome.store.ownership import refuse_overwriting
 
+    refuse_overwriting(out, cuts)
     table = write_profile_tiles(profile, out, tiles=size, cuts=cuts)
     console.say(f"{out}: {tiles_line(table, size)}")
 
@@ -88,9 +93,11 @@ def axis_maps(
     from histome.metrics.subregions import tile_size_um
     from histome.phenotype.axes import phenotypes_of
     from histome.phenotype.tiles import tile_phenotypes, tiles_line
+    from histome.store.ownership import refuse_overwriting
     from histome.store.profile import load_profile
 
     check_ending(out)
+    refuse_overwriting(out, cuts)
     tiles = tile_phenotypes(load_profile(profile).cells, tile_size_um(size), known=phenotypes_of(cuts))
     draw_axis_maps(tiles, out, title=profile.resolve().name)
     console.say(f"{out}: {tiles_line(tiles, size)}")
@@ -110,12 +117,19 @@ def outcome_limits(
 ) -> None:
     """Choose a limit for each axis by an outcome: on some patients, tested on others. Research use only."""
     from histome.store.disk import writing
+    from histome.store.ownership import refuse_overwriting
     from histome.validation.axis_cuts import cut_doubts, cuts_to_toml, outcome_cuts, read_outcome_table
 
+    if out.suffix.lower() != ".toml":
+        raise UsageError(f"{out}: name a file that ends in .toml")
+    refuse_overwriting(out, table)
     rows = read_outcome_table(table, outcome=outcome, patient=patient)
     for line in rows.left_out:
         console.warn(f"{table}: {line}")
-    found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
+    try:
+        found = outcome_cuts(rows.values, rows.outcome, rows.patients, seed=seed)
+    except UsageError as error:
+        raise UsageError(f"{table}: {error}") from error
     for line in cut_doubts(found, rows.values):
         console.warn(f"{table}: {line}")
     for cut in found:

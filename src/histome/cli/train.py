@@ -368,7 +368,9 @@ def curves(
 ) -> None:
     """Draw losses and scores of a training over its steps, from the log.csv of every stage."""
     from histome.exports.tme_figures import draw_training_curves
+    from histome.store.ownership import refuse_overwriting
 
+    refuse_overwriting(out)
     draw_training_curves(folder, out)
     console.say(str(out))
 

@@ -1,13 +1,15 @@
 """Whose is a folder: what a run goes on with, what it may replace, what it never touches."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from histome.errors import OutputError
+from histome.errors import OutputError, UsageError
 from histome.store.disk import read_json
 from histome.store.profile import RUN_NAME
 from histome.store.sealed import RECORD_NAME
+from histome.store.slide_row import SLIDE_ROW, SLIDE_UNITS
 
 # Stands in run.json and in each stage's record. What does not say so is somebody else's, and is left alone.
 FORMAT = "histome profile 1"
@@ -47,6 +49,28 @@ def refuse_another_slide(folder: Path, before: Mapping[str, Any], now: Mapping[s
             f"{folder}: holds the profile of another slide, {before.get('file')}; give another folder "
             "with -o, or replace it with --overwrite (overwrite=True)"
         )
+
+
+def refuse_overwriting(out: Path, *read: str | Path | None) -> None:
+    """Raise UsageError, one line, where a file to write is one of those that are read, or a profile's own.
+
+    A profile's own are run.json, slide.csv, slide.units.csv and all within the folder of a stage; `exports`
+    and other places in a profile's folder are free. Links lead to the same file.
+    """
+    for path in read:
+        if path is not None and os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
+            raise UsageError(f"{out}: would overwrite the file it reads, {path}; name another file")
+    real = Path(os.path.realpath(out))
+    folder = real.parent
+    stage = next((each for each in (folder, *folder.parents) if _is_ours(each / RECORD_NAME)), None)
+    if stage is not None:
+        raise UsageError(f"{out}: lies inside a profile's own stage folder, {stage}; name a file elsewhere")
+    if real.name in (RUN_NAME, SLIDE_ROW, SLIDE_UNITS) and _is_ours(folder / RUN_NAME):
+        raise UsageError(f"{out}: is the profile's own file; name another")
+
+
+def _is_ours(record: Path) -> bool:
+    return read_json(record).get("format") == FORMAT
 
 
 def _exists(path: Path) -> bool:

@@ -66,7 +66,11 @@ def sql(
 ) -> None:
     """Ask all cells of all slides by SQL (DuckDB); nothing but the cohort can be read."""
     from histome.cohort.answers.tables.sql import ask_sql, write_result
+    from histome.cohort.manifest import MANIFEST_NAME
+    from histome.store.ownership import refuse_overwriting
 
+    if to is not None:
+        refuse_overwriting(to, out / MANIFEST_NAME)
     answer = ask_sql(out, query)
     if to is not None:
         write_result(answer, to)
@@ -226,7 +230,10 @@ def reference(
 ) -> None:
     """Write quantiles of every metric by organ, which later reports show ([report] reference)."""
     from histome.cohort.answers import write_reference
+    from histome.cohort.manifest import MANIFEST_NAME
+    from histome.store.ownership import refuse_overwriting
 
+    refuse_overwriting(to, out / MANIFEST_NAME)
     made = write_reference(_asked(each, None).read(out).ones, to)
     organs = ", ".join(dict.fromkeys(made["organ"].to_pylist()))
     console.say(f"{to}: {len(made):,} ranges of {organs}")

@@ -37,11 +37,13 @@ def register(
         import SimpleITK  # noqa: F401
     from histome import open_slide
     from histome.store.disk import writing
+    from histome.store.ownership import refuse_overwriting
     from histome.validation.raters.page import write_page
     from histome.validation.register.landmarks import shared_landmarks
     from histome.validation.register.pictures import registration_sections
     from histome.validation.register.warped_slide import lay_over, write_warped
 
+    refuse_overwriting(out / "warped.ome.tif", he, ihc)
     places = None if landmarks is None else shared_landmarks(*landmarks)
     with open_slide(he, mpp=mpp) as fixed, open_slide(ihc, mpp=ihc_mpp or mpp) as moving:
         laid = lay_over(fixed, moving, fit_mpp=fit_mpp)
@@ -76,8 +78,10 @@ def transfer(
 
     from histome.interop import read_shapes
     from histome.store.disk import write_json, writing
+    from histome.store.ownership import refuse_overwriting
     from histome.validation.register import Warp
 
+    refuse_overwriting(out, transform, shapes)
     warp, given = Warp.load(transform), read_shapes(shapes)
     moved = shapely.to_geojson(warp.carry(given.geometry, back=back))
     features = [
