@@ -1,6 +1,7 @@
 """The patch's paragraph: the worked example, nulls with their reasons, nothing that is not in the JSON."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from histome.narrative.sentences import listed
 from histome.narrative.verifier import verify
 from histome.narrative.writers.patch import describe_patch
 from histome.narrative.writers.verified import write
+from histome.phenotype.axes import phenotypes_of
 from histome.phenotype.patch import describe
 
 
@@ -246,6 +248,37 @@ def test_nuclei_that_are_left_out_are_in_the_text(n: int, sentence: str, compati
     assert verify(text, facts).unsupported == []
     assert verify(sentence.replace(str(n), str(n + 1)), facts).tally.supported == 0
     assert Facts.from_json(facts.to_json()) == facts
+
+
+def test_limits_of_the_users_own_are_in_the_text(tmp_path: Path) -> None:
+    """Of the axes that have a label."""
+    own = "[morphology]\nbelow = 30.0\nabove = 45.0\n"
+    (tmp_path / "cuts.toml").write_text(own)
+    raw = mixed(30, 30, 30)
+    document = describe(raw, unit="um", known=phenotypes_of(tmp_path / "cuts.toml"))
+    sentence = (
+        "The user's own limits decide the label of morphology (low under 30.0 µm², high over 45.0 µm²)."
+    )
+    assert sentence in plain(document)
+    (tmp_path / "cuts.toml").write_text(f"{own}[composition]\nbelow = 0.2\nabove = 0.25\n")
+    both = describe(raw, unit="um", known=phenotypes_of(tmp_path / "cuts.toml"))
+    text = plain(both)
+    assert "decide the labels of composition (low under 20.0 %, high over 25.0 %) and morphology (low" in text
+    assert "limits" not in plain(describe(raw, unit="um"))
+    assert "limits" not in plain(
+        describe(mixed(5, 5, 5), unit="um", known=phenotypes_of(tmp_path / "cuts.toml"))
+    )
+    assert verify(sentence, Facts.of_patch(both)).tally.supported == 0
+    assert verify(sentence.replace("30", "31"), Facts.of_patch(document)).tally.supported == 0
+
+
+def plain(document: dict[str, Any]) -> str:
+    """The text of a patch, of which the verifier supports every sentence, with plain spaces."""
+    facts = Facts.of_patch(document)
+    assert Facts.from_json(facts.to_json()) == facts
+    text = write(facts).text
+    assert verify(text, facts).unsupported == []
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize(("n", "nuclei"), [(12, "are 12 nuclei"), (1, "is 1 nucleus")])

@@ -20,6 +20,7 @@ from histome.models import registry
 from histome.narrative import Facts, write
 from histome.phantom.draw import paint_field
 from histome.phenotype import features, patch
+from histome.phenotype.axes import phenotypes_of
 from histome.phenotype.patch import PANNUKE_OF, describe_file, describe_image, see_file
 from histome.slide.plain import array_slide
 
@@ -137,6 +138,8 @@ def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:
         [1, 2],
         "Large/Pleomorphic",
     )
+    assert found["own_cuts"] == ["morphology"]
+    assert describe_file(masks, mpp=0.25)["own_cuts"] == describe_file(masks)["own_cuts"] == []
     no_mpp, paper = "give its um/px with --mpp", "leave out --compatible"
     for options, way in (
         ({}, no_mpp),
@@ -145,6 +148,25 @@ def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=f"limits are in um and .* pixels; {way}$"):
             describe_file(masks, cuts=cuts, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no limits in use; give a table such as [morphology] with below and above, or no file"),
+        ("# [morphology]\n# below = 30.0\n", "no limits in use"),
+        (
+            "morphology = 3\n",
+            "setting morphology: must be a table: [morphology] with lines such as below = ..., ",
+        ),
+        ("[morphology]\nbelow = 3.0\n", "setting morphology.above: Field required"),
+    ],
+)
+def test_a_file_without_limits_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "cuts.toml").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        phenotypes_of(tmp_path / "cuts.toml")
+    assert str(refused.value).startswith(f"{tmp_path / 'cuts.toml'}: {told}")
 
 
 @pytest.fixture

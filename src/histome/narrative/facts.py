@@ -57,6 +57,7 @@ PATCH = FactsKind(
 
 _COMPATIBLE = "compatible"  # mode of a patch's JSON, and names in it
 _LEFT_OUT, _ABSTAINED, _H_AND_E = "cells_left_out", "cells_abstained", "h_and_e"
+_CUTS, _OWN_CUTS = "cuts", "own_cuts"
 
 
 class ModelNotes(NamedTuple):
@@ -93,6 +94,8 @@ class Facts:
         Cells of a patch whose class the model abstained from.
     h_and_e : bool
         Whether a patch may be tissue of H&E; false where quality control finds none in it.
+    own_cuts : mapping of str to (float, float)
+        The two limits, in the unit of their value, of each axis of a patch whose limits are the user's own.
     """
 
     kind: FactsKind
@@ -108,6 +111,7 @@ class Facts:
     left_out: int = 0
     abstained: int = 0
     h_and_e: bool = True
+    own_cuts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def of_slide(
@@ -156,6 +160,11 @@ class Facts:
             left_out=int(document.get(_LEFT_OUT, 0)),
             abstained=int(document.get(_ABSTAINED, 0)),
             h_and_e=bool(document.get(_H_AND_E, True)),
+            own_cuts={
+                name: tuple(pair)
+                for name, pair in document.get(_CUTS, {}).items()
+                if name in document.get(_OWN_CUTS, ())
+            },
         )
 
     @classmethod
@@ -203,6 +212,7 @@ class Facts:
             **({_LEFT_OUT: self.left_out} if self.left_out else {}),
             **({_ABSTAINED: self.abstained} if self.abstained else {}),
             **({} if self.h_and_e else {_H_AND_E: False}),
+            **({_CUTS: dict(self.own_cuts), _OWN_CUTS: list(self.own_cuts)} if self.own_cuts else {}),
         }
 
     def get(self, name: str) -> float | None:

@@ -11,7 +11,8 @@ from histome.metrics.format import format_count
 from histome.narrative.facts import PATCH, Facts
 from histome.narrative.sentences import Sentence, Source, listed
 from histome.narrative.slide_labels import disagree, untrusted
-from histome.narrative.units import print_share
+from histome.narrative.units import print_feature, print_share
+from histome.phenotype.axes import phenotypes
 
 _MUCH_OPEN = 0.2  # share of cells left open, or out, that is worth a sentence; each slide has some
 _LITTLE_VALID_PERCENT = 80.0
@@ -106,10 +107,27 @@ def _patch_doubts(facts: Facts) -> Iterator[Sentence]:
     if facts.units.get(distance) == "px" and facts.has(distance):
         text = "Lengths and areas are in pixels: they compare only between patches of one resolution."
         yield facts.tell(text, "uncertain", [distance])
+    yield from _own_cuts(facts)
     why = facts.undefined.get(distance)
     if total and why and not facts.has(distance):
         text = f"A distance between immune and tumor cells is undefined: {why}."
         yield Sentence(text, (Source(f"raw_data.undefined.{distance}", why),), "interaction")
+
+
+def _own_cuts(facts: Facts) -> Iterator[Sentence]:
+    """Yield which labels the user's own limits decide, and what those are."""
+    told, sources = [], []
+    for name, axis in phenotypes().axes.items():
+        if name in facts.own_cuts and facts.labels.get(name) is not None:
+            unit, pair = facts.units.get(axis.value, ""), facts.own_cuts[name]
+            low, high = (print_share(x) if unit == "1" else print_feature(axis.value, x, unit) for x in pair)
+            told.append(f"{name} (low under {low}, high over {high})")
+            sources += [Source(f"cuts.{name}", each, unit) for each in pair]
+    if told:
+        text = (
+            f"The user's own limits decide the {'label' if len(told) == 1 else 'labels'} of {listed(told)}."
+        )
+        yield Sentence(text, tuple(sources), "uncertain")
 
 
 def _left_out(facts: Facts, counted: int) -> Sentence:

@@ -135,11 +135,15 @@ def phenotypes() -> Phenotypes:
 def phenotypes_of(cuts: Path | None) -> Phenotypes:
     """Return the shipped ones with the limits of a user's TOML file in their place.
 
-    Raises UsageError, one line, for a file that cannot be read or names an axis that there is not.
+    Raises UsageError, one line, for a file that cannot be read, has no limits or names an unknown axis.
     """
     if cuts is None:
         return phenotypes()
     found = {name: limits for name, limits in read_settings(CutsFile, cuts) if limits is not None}
+    if not found:
+        raise UsageError(
+            f"{cuts}: no limits in use; give a table such as [morphology] with below and above, or no file"
+        )
     for name, limits in found.items():
         axis = phenotypes().axes[name]
         if why := axis.refused(limits.below, limits.above):

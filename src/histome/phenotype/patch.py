@@ -178,9 +178,10 @@ def describe(
     """Return the JSON document of raw data: `raw_data`, `interpretation`, `generated_tokens`, and more.
 
     mode is "compatible" (as the paper), "physical" (um) or "pixels" (no mpp is known: the paper's limits in
-    pixels); cuts are the two limits of each axis; units are those of the raw data; undefined says why an axis
-    has no label. Of fewer than 20 cells there are no labels, but in compatible mode; notes say so in words.
-    Nor is there one that rests on a class with fewer. Plain numbers, no NaN.
+    pixels); cuts are the two limits of each axis, own_cuts the axes whose limits are not the shipped ones;
+    units are those of the raw data; undefined says why an axis has no label. Of fewer than 20 cells there are
+    no labels, but in compatible mode; notes say so in words. Nor is there one that rests on a class with
+    fewer. Plain numbers, no NaN.
     """
     known = known or phenotypes()
     fewest = 0 if compatible else known.fewest_cells
@@ -191,6 +192,7 @@ def describe(
     limits = {
         n: axis.paper if mode != "physical" else (axis.below, axis.above) for n, axis in known.axes.items()
     }
+    own = [n for n, axis in known.axes.items() if axis != phenotypes().axes[n]]
     return {
         "raw_data": dict(raw_data),
         "interpretation": found.labels,
@@ -198,6 +200,7 @@ def describe(
         "undefined": found.undefined,
         "mode": mode,
         "cuts": {name: list(pair) for name, pair in limits.items()},
+        "own_cuts": own if mode == "physical" else [],
         "mpp": mpp,
         "units": {name: _unit(name, unit) for name in raw_data if name != "undefined"},
         "warnings": [warning] if mode == "pixels" else [],
