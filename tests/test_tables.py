@@ -24,6 +24,15 @@ def test_columns_and_decimals_are_found(tmp_path, text):
     assert read_table(path).to_pydict() == {"cell_id": ["a", "b"], "score": [1.5, 2.0]}
 
 
+def test_the_row_of_another_width_is_not_echoed(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1,2\n\x01\x02\xff,3,4,name: M. Muster\n")
+    with pytest.raises(DataError) as refused:
+        read_table(tmp_path / "t.csv")
+    assert str(refused.value).endswith(
+        "not a table that can be read (CSV parse error: Expected 2 columns, got 4)"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

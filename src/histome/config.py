@@ -42,6 +42,14 @@ class Settings(BaseModel):
             raise UsageError(_problem(type(self), cause.errors(), "setting")) from cause
 
 
+def read_toml(source: Path | Traversable) -> dict[str, Any]:
+    """Return what a TOML file holds; a mark at its beginning (BOM), as Windows writes it, is no part of it.
+
+    Raises OSError, and ValueError for text that is no TOML or no UTF-8.
+    """
+    return tomllib.loads(source.read_text(encoding="utf-8-sig"))
+
+
 def read_settings(
     cls: type[S], source: Path | Traversable, *, what: str = "setting", error: type[HistomeError] = UsageError
 ) -> S:
@@ -52,7 +60,7 @@ def read_settings(
     """
     try:
         # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
-        text = json.dumps(tomllib.loads(source.read_text(encoding="utf-8")))
+        text = json.dumps(read_toml(source))
         return cls.model_validate_json(text, strict=True)
     except OSError as cause:
         raise error(f"{source}: cannot be read ({cause.strerror})") from cause
@@ -70,6 +78,9 @@ def _problem(cls: type[BaseModel], errors: Sequence[Any], what: str) -> str:
     name = shown(".".join(map(str, first["loc"])))
     if first["type"] != "extra_forbidden":
         told = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "model_type" and all(isinstance(part, str) for part in first["loc"]):
+            lines = ", ".join(f"{field} = ..." for field in [*_fields_at(cls, first["loc"])][:2])
+            told = f"must be a table: [{name}] with lines such as {lines}"
         return f"{what} {name}: {told}" if name else told
     *path, unknown = first["loc"]
     known = _fields_at(cls, path)

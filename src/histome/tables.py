@@ -12,6 +12,8 @@ _HEADER_BYTES = 65_536
 # Published tables begin with them.
 _COMMENTS = re.compile(rb"(?:#[^\n]*\n)*")
 _DECIMAL_COMMA = re.compile(rb"(?:^|;)-?\d+,\d+(?:;|\r?$)", re.MULTILINE)
+# What Arrow says of a row of another width; after it stands the row itself, which may be anything.
+_ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _PARQUET = (".parquet", ".pq")
 _NO_UTF8 = "its text is not UTF-8; save it as CSV UTF-8, as spreadsheets call it, or as .parquet"
@@ -30,7 +32,8 @@ def read_table(path: Path) -> pa.Table:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {_NO_UTF8}") from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a table that can be read ({str(error).splitlines()[0]})") from error
+        told = _ROW.sub(r"\1", str(error).splitlines()[0])
+        raise DataError(f"{path}: not a table that can be read ({told})") from error
 
 
 def _read_text(path: Path) -> pa.Table:

@@ -262,7 +262,16 @@ def test_without_counts_of_its_classes_all_rows_choose_an_axis_and_that_is_told(
     [
         ("patient,response\np,1\n", "none of the columns"),
         ("patient,ratio_Neoplastic\np,1\n", "no column response"),
-        ("patient,response,ratio_Neoplastic\np,2,1\n", "must be 0 or 1"),
+        ("patient,response,ratio_Neoplastic\np,2,1\n", "t.csv: row 1 below the head has the response 2; "),
+        ("patient,response,ratio_Neoplastic\np,1,1\np,,1\n", "row 2 below the head has the response empty; "),
+        (
+            "patient,response,ratio_Neoplastic\np,1,1\np,yes,1\n",
+            "row 1 below the head has the response '1'; ",
+        ),
+        (
+            "patient,response,ratio_Neoplastic\np,1,1\np,0,-inf\n",
+            "row 2 below the head has the ratio_Neoplastic -inf; ",
+        ),
         ("patient,response,ratio_Neoplastic\np,1,1\n,0,1\n", "row 2 below the head has no patient ('')"),
         (
             "patient,response,ratio_Neoplastic\np,1,1\np,1,1\nNA,0,1\n",
@@ -287,7 +296,7 @@ def test_without_counts_of_its_classes_all_rows_choose_an_axis_and_that_is_told(
             "patient,response,mean_area_Neoplastic\np,1,40\nq,0,-1\n",
             "t.csv: mean_area_Neoplastic is never under 0; the column holds -1 to 40",
         ),
-        ("patient,response,ratio_Neoplastic\n", "0 patients with the outcome"),
+        ("patient,response,ratio_Neoplastic\n", "t.csv: 0 patients with the outcome"),
         (
             "patient,response,ratio_Neoplastic,total_cell_count\np,1,1,many\n",
             "column total_cell_count holds no numbers",

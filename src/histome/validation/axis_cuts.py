@@ -283,9 +283,13 @@ def read_outcome_table(path: Path, *, outcome: str, patient: str) -> OutcomeRows
     used = (outcome, patient, _COUNTS, *counts, *(axis.value for axis in axes))
     if twice := [name for name in used if table.column_names.count(name) > 1]:
         raise UsageError(f"{path}: the column {twice[0]} is there more than once; keep one")
-    told = set(table[outcome].to_pylist())
-    if not told <= {0, 1}:
-        raise UsageError(f"{path}: the outcome {outcome} must be 0 or 1 in every row")
+    for row, one in enumerate(table[outcome].to_pylist(), start=1):
+        if one not in (0, 1):
+            held = "empty" if one is None else repr(one)
+            raise UsageError(
+                f"{path}: row {row} below the head has the {outcome} {held}; "
+                "the outcome must be 0 or 1 in every row"
+            )
     for row, one in enumerate(table[patient].to_pylist(), start=1):
         if one is None or str(one).strip() in _MISSING:
             held = "empty" if one is None else repr(str(one))
@@ -352,6 +356,12 @@ def _axis_values(table: pa.Table, path: Path) -> dict[str, NDArray[np.floating]]
         wanted = ", ".join(axis.value for axis in phenotypes().axes.values())
         raise UsageError(f"{path}: none of the columns {wanted}")
     for name, value in values.items():
+        if (endless := np.flatnonzero(np.isinf(value))).size:
+            row, column = int(endless[0]), phenotypes().axes[name].value
+            raise UsageError(
+                f"{path}: row {row + 1} below the head has the {column} {value[row]:g}; "
+                "leave it empty where there is none"
+            )
         told = value[np.isfinite(value)]
         if len(told) and (why := phenotypes().axes[name].refused(told.min(), told.max())):
             raise UsageError(f"{path}: {why}; the column holds {told.min():g} to {told.max():g}")
