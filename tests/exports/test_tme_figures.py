@@ -149,6 +149,34 @@ def test_a_value_beyond_its_bar_has_an_arrow(masks: Path, tmp_path: Path, drawn:
     assert arrows == [[], [pytest.approx(morphology + 0.2)]]
 
 
+@pytest.mark.parametrize(
+    ("below", "above", "told"),
+    [
+        (30.0, 45.0, {"30.0 µm²": "right", "45.0 µm²": "left"}),
+        (44.9, 45.0, {"44.9 µm²": "right", "45.0 µm²": "left"}),
+        (0.0, 45.0, {"0 µm²": "left", "45.0 µm²": "left"}),
+        (22.4, 45.0, {"22.4 µm²": "left", "45.0 µm²": "left"}),
+        (22.6, 45.0, {"22.6 µm²": "right", "45.0 µm²": "left"}),
+        (1000.0, 1000.0, {"1\N{NARROW NO-BREAK SPACE}000 µm²": "left"}),
+    ],
+)
+def test_each_limit_has_its_value_beside_it(
+    masks: Path, tmp_path: Path, drawn: list[Drawn], below: float, above: float, told: dict[str, str]
+) -> None:
+    (tmp_path / "cuts.toml").write_text(f"[morphology]\nbelow = {below}\nabove = {above}\n")
+    seen = see_file(masks, mpp=0.5, cuts=tmp_path / "cuts.toml")
+    draw_patch(masks, seen, ["none"], tmp_path / "patch.svg")
+    panel = drawn[0].figure.axes[-2]
+    row = list(phenotypes().axes).index("morphology")
+    limits = [each for each in panel.texts if each.get_position()[1] == pytest.approx(row + 0.42)]
+    assert {each.get_text().replace("\N{NO-BREAK SPACE}", " "): each.get_ha() for each in limits} == told
+    assert [each.get_position()[0] for each in limits] == [x / (2 * above) for x in sorted({below, above})]
+    boxes = [each.get_window_extent() for each in panel.texts]
+    assert not [1 for k, one in enumerate(boxes) for other in boxes[:k] if one.overlaps(other)]
+    frame = panel.get_window_extent()
+    assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 for b in boxes)
+
+
 def test_a_long_text_makes_a_higher_figure(masks: Path, tmp_path: Path, drawn: list[Drawn]) -> None:
     draw_patch(masks, see_file(masks, mpp=0.25), ["many words " * 500], tmp_path / "patch.svg")
     assert drawn[0].outside() == []

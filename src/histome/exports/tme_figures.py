@@ -31,6 +31,7 @@ FIGURE_ENDINGS = (".svg", ".pdf", ".png")
 _KIND_COLORS = ("#d55e00", "#0072b2", "#009e73", "#000000", "#e69f00")
 _LEFT_OUT_COLOR = "#999999"
 _NO_VALUE_COLOR = "#d9d9d9"
+_ROOM_OF_LIMIT = 0.25  # of a panel's width, for the value of a limit
 _LINE = 78  # characters of the text column
 _INCHES_A_LINE = 0.125
 _INCHES_OF_TITLES = 2.4  # and ticks, of both rows of maps
@@ -249,13 +250,24 @@ def _draw_values(panel: "Axes", document: Mapping[str, Any]) -> None:
             panel.barh(k + 0.2, min(1.0, value / top), height=0.3, color="#9ecae1")
             if value > top:
                 panel.plot(0.985, k + 0.2, marker=">", markersize=4, color="0.2")
-        panel.vlines([below / top, above / top], k, k + 0.4, color="0.3", linestyle=":")
         unit = document["units"].get(axis.value, "")
+        for limit in sorted({below, above}):
+            _draw_limit(panel, limit / top, k, print_feature(axis.value, limit, unit))
         told = "undefined" if value is None else print_feature(axis.value, value, unit)
         words = f"{name}: {told}, {labels[name] or 'no label'}"
         panel.text(0.02, k - 0.15, words, va="center", fontsize=7)
-    panel.set(xlim=(0, 1), xticks=[], yticks=[], ylim=(len(phenotypes().axes) - 0.5, -0.5))
+    panel.set(xlim=(0, 1), xticks=[], yticks=[], ylim=(len(phenotypes().axes) - 0.35, -0.5))
     panel.set_xlabel("dotted: limits of low and high", fontsize=7)
+
+
+def _draw_limit(panel: "Axes", x: float, row: int, told: str) -> None:
+    """Draw a limit of an axis and below it its value.
+
+    The upper one is at the middle: a lower one is told to the left of its line, unless there is no room.
+    """
+    panel.vlines(x, row, row + 0.4, color="0.3", linestyle=":")
+    side = "right" if _ROOM_OF_LIMIT <= x < 0.5 else "left"
+    panel.text(x, row + 0.42, told, ha=side, va="top", fontsize=5.5, color="0.3")
 
 
 def _draw_lattice(panel: "Axes", tiles: pa.Table, values: NDArray[np.float64], **colors: Any) -> Any:
