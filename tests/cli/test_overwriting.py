@@ -51,6 +51,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("cohort sql . SELECT --to profile/cells/cells.parquet", STAGE),
         ("cohort reference . -o manifest.csv", READ),
         ("validate transfer a.npz a.geojson -o a.geojson", READ),
+        ("validate narrative a.csv --sentences a.csv", READ),
+        ("validate narrative a.npz --raters a.csv --sentences a.csv", READ),
         ("metrics run --cells slide.csv --tissue a.geojson --mpp 0.25 -o .", READ),
         ("tme patch a.png --mpp 0.25 --log profile/cells/run.log", STAGE),
     ],

@@ -7,6 +7,7 @@ import typer
 
 from histome.cli import console
 from histome.errors import UsageError
+from histome.store.ownership import refuse_overwriting
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -36,6 +37,8 @@ def narrative(
         raise UsageError("give CASES, --raters or both")
     if sentences is not None and cases is None:
         raise UsageError(f"--sentences {sentences}: there are no sentences without CASES; give them")
+    if sentences is not None:
+        refuse_overwriting(sentences, cases, raters)
     with console.extra("validate"):
         import numpy as np
 
