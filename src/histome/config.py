@@ -42,14 +42,6 @@ class Settings(BaseModel):
             raise UsageError(_problem(type(self), cause.errors(), "setting")) from cause
 
 
-def read_toml(source: Path | Traversable) -> dict[str, Any]:
-    """Return what a TOML file holds; a mark at its beginning (BOM), as Windows writes it, is no part of it.
-
-    Raises OSError, and ValueError for text that is no TOML or no UTF-8.
-    """
-    return tomllib.loads(source.read_text(encoding="utf-8-sig"))
-
-
 def read_settings(
     cls: type[S], source: Path | Traversable, *, what: str = "setting", error: type[HistomeError] = UsageError
 ) -> S:
@@ -59,8 +51,8 @@ def read_settings(
     `what` names a value in it.
     """
     try:
-        # Through JSON: TOML has no tuples, and strict validation takes an array as one only from JSON.
-        text = json.dumps(read_toml(source))
+        # -sig: Windows marks UTF-8. Through JSON: TOML has no tuples, and strict validation takes them of it.
+        text = json.dumps(tomllib.loads(source.read_text(encoding="utf-8-sig")))
         return cls.model_validate_json(text, strict=True)
     except OSError as cause:
         raise error(f"{source}: cannot be read ({cause.strerror})") from cause
@@ -78,13 +70,11 @@ def _problem(cls: type[BaseModel], errors: Sequence[Any], what: str) -> str:
     name = shown(".".join(map(str, first["loc"])))
     if first["type"] != "extra_forbidden":
         told = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "model_type" and all(isinstance(part, str) for part in first["loc"]):
-            lines = ", ".join(f"{field} = ..." for field in [*_fields_at(cls, first["loc"])][:2])
-            told = f"must be a table: [{name}] with lines such as {lines}"
+        if first["type"] == "model_type":
+            told = f"must be a table such as [{name}] with {', '.join(_fields_at(cls, first['loc']))}"
         return f"{what} {name}: {told}" if name else told
     *path, unknown = first["loc"]
-    known = _fields_at(cls, path)
-    near = get_close_matches(str(unknown), known, n=1)
+    near = get_close_matches(str(unknown), known := _fields_at(cls, path), n=1)
     meant = [_written([*path, name], table=_settings_in(known[name]) is not None) for name in near]
     given = _written(first["loc"], table=isinstance(first["input"], dict))
     return f"unknown {what} {given}{f'; did you mean {meant[0]}?' if meant else ''}"
@@ -181,7 +171,6 @@ class QcConfig(Settings):
     """
 
     model: str | None = None
-
     # Between the sharpest of the blurred and the softest of the sharp, see histome.qc.focus.
     out_of_focus_below: float = -1.0
 

@@ -211,3 +211,8 @@ def test_polygons_that_are_called_glands_are_glands(tmp_path):
     ]
     (tmp_path / "t.geojson").write_text(json.dumps(collection()))
     assert read_tissue(tmp_path / "t.geojson", MAPPING, mpp=0.5).glands is None
+
+
+def test_a_class_map_with_a_mark_at_its_beginning_is_read(tmp_path):
+    (tmp_path / "map.toml").write_text("[cells]\nTumor = 'carcinoma_cell'\n", encoding="utf-8-sig")
+    assert read_labels(tmp_path / "map.toml").cells == {"Tumor": "carcinoma_cell"}

@@ -157,7 +157,7 @@ def test_own_limits_are_in_um_and_refused_for_pixels(tmp_path: Path) -> None:
         ("# [morphology]\n# below = 30.0\n", "no limits in use"),
         (
             "morphology = 3\n",
-            "setting morphology: must be a table: [morphology] with lines such as below = ..., ",
+            "setting morphology: must be a table such as [morphology] with below, above",
         ),
         ("[morphology]\nbelow = 3.0\n", "setting morphology.above: Field required"),
     ],

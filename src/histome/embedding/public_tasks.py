@@ -1,5 +1,6 @@
 """Public lists of tasks, read as they are published: eva, HEST-bench, Patho-Bench; probes on their folds."""
 
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -8,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from histome.config import read_toml
 from histome.embedding.figure import short_number, write_rows_of
 from histome.encoders import OpenedEncoder, find_encoder, open_encoder
 from histome.errors import DataError, UsageError
@@ -92,7 +92,7 @@ Score = Callable[[Path, Path | None, PublicEncoder], list[FoldScores]]
 def read_public_tasks(path: Path) -> list[PublicTask]:
     """Return the `[[public]]` tasks of a TOML file; raises DataError, one line."""
     try:
-        told = read_toml(path)
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         return [PublicTask.model_validate(task) for task in told.get("public", [])]
     except (OSError, ValueError, ValidationError) as error:
         raise DataError(f"{path}: no list of tasks ({' '.join(str(error).split())[:160]})") from error

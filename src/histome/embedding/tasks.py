@@ -1,5 +1,6 @@
 """Tasks that encoders are compared on: labeled tiles, fields or nuclei, told in TOML."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from histome.config import read_toml
 from histome.datasets.fields import read_image, read_rows
 from histome.encoders import EncoderCard
 from histome.errors import DataError
@@ -95,7 +95,7 @@ def read_tasks(path: Path) -> list[EncoderTask]:
     There need be none where it lists public ones (see `read_public_tasks`).
     """
     try:
-        told = read_toml(path)
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         listed = told.get("task", []) if "public" in told else told["task"]
         return [EncoderTask.model_validate(task) for task in listed]
     except (OSError, ValueError, KeyError, ValidationError) as error:

@@ -1,13 +1,13 @@
 """Which encoders there are: a decorated function each, one file a publisher, here or in packages."""
 
 import importlib
+import tomllib
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from histome.config import read_toml
 from histome.encoders.card import EncoderCard
 from histome.encoders.publishers import PUBLISHERS
 from histome.errors import ModelError
@@ -82,7 +82,7 @@ def read_card(path: Path) -> EncoderCard:
     Instead of `file`, `timm` names a model of timm, and `[arguments]` what it is made with.
     """
     try:
-        facts = read_toml(path)
+        facts = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: no card of an encoder ({' '.join(str(error).split())})") from error
     model, arguments = facts.pop("timm", None), facts.pop("arguments", {})

@@ -11,7 +11,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from histome.classes import CELL_CLASSES, TISSUE_CLASSES
-from histome.config import read_toml
 from histome.errors import HistomeError, UsageError
 
 NO_LABEL = "(none)"
@@ -33,7 +32,7 @@ def read_labels(path: Path | str) -> Labels:
     """
     path = Path(path)
     try:
-        tables = read_toml(path)
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the class map ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
