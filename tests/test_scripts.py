@@ -106,3 +106,8 @@ def test_the_table_of_the_curriculum_has_a_p_where_the_counts_of_each_source_are
     assert told.count("p 0.031") == 2
     assert told.startswith(f"| all | 600 | 6 | {(900 / 910 + 90 / 100) / 2:.3f} ")
     assert "and stage 1 of all" in ablate.row(kept | {"name": "the surest half"})
+
+
+def test_the_page_of_the_curriculum_says_what_is_kept() -> None:
+    page = (ROOT / "docs/curriculum.md").read_text(encoding="utf-8")
+    assert script("runs/ablate_curriculum.py").tables() in page

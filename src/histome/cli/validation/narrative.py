@@ -35,9 +35,9 @@ def narrative(
     """
     if cases is None and raters is None:
         raise UsageError("give CASES, --raters or both")
-    if sentences is not None and cases is None:
-        raise UsageError(f"--sentences {sentences}: there are no sentences without CASES; give them")
     if sentences is not None:
+        if cases is None:
+            raise UsageError(f"--sentences {sentences}: there are no sentences without CASES; give them")
         refuse_overwriting(sentences, cases, raters)
     with console.extra("validate"):
         import numpy as np

@@ -58,21 +58,21 @@ def _verdict(facts: Facts, ask: Ask, *, retry: bool) -> Verdict:
     """Return the verdict on a model's text, or on its second one where that is better."""
     prompt = prompt_of(facts)
     said = ask([prompt])
-    text, first = _read(said, facts)
+    text, first = read_text(said, facts)
     if not first.sentences:
         cut = "it wrote no sentence before max_tokens was reached: raise narrative.max_tokens"
         raise WriterError(cut if isinstance(said, CutText) else "it wrote no sentence")
     if not retry or not first.unsupported:
         return first
     try:
-        _, second = _read(ask([prompt, text, _faults(first)]), facts)
+        _, second = read_text(ask([prompt, text, _faults(first)]), facts)
     except (WriterError, ModelError) as error:
         _log.info("narrative: no second text (%s)", error)
         return first
     return max(first, second, key=lambda verdict: (verdict.tally.supported, -len(verdict.unsupported)))
 
 
-def _read(said: str, facts: Facts) -> tuple[str, Verdict]:
+def read_text(said: str, facts: Facts) -> tuple[str, Verdict]:
     """Return a model's text as plain lines, and the verdict on it.
 
     Each sentence comes once: a model in a loop says nothing new. Of a cut text the last one is not judged.

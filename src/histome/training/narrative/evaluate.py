@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from histome.errors import UsageError
 from histome.narrative.facts import SLIDE, Facts
-from histome.narrative.verifier import Tally, Verdict, verify
-from histome.narrative.writers.cleaning import cleaned
+from histome.narrative.verifier import Tally
 from histome.narrative.writers.language_models import WriterError, ask_model, prompt_of
+from histome.narrative.writers.verified import read_text
 from histome.training.narrative.pairs import Pair
 from histome.training.progress import say_now
 
@@ -42,13 +42,14 @@ def verified_texts(model: Any, tokenizer: Any, facts: Sequence[Facts], *, max_to
     model.eval()
     for each in facts:
         try:
-            text = cleaned(ask_model(model, tokenizer, [prompt_of(each)], max_tokens=max_tokens))
+            said = ask_model(model, tokenizer, [prompt_of(each)], max_tokens=max_tokens)
+            text, verdict = read_text(said, each)
             if not text:
                 raise WriterError("it wrote nothing")
         except WriterError as error:
             silent.append(str(error))
         else:
-            tallies.append(Verdict(tuple(dict.fromkeys(verify(text, each).sentences))).tally)
+            tallies.append(verdict.tally)
     model.train(training)
     return Written(len(facts), Tally(*(sum(column) for column in zip(*tallies, strict=True))), tuple(silent))
 

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import replace
-from itertools import pairwise
 
 from histome.narrative.language.amounts import Amount
 from histome.narrative.language.clauses.comparisons import compared, directions
+from histome.narrative.language.clauses.gradients import numbers_of, steps_of, zones_between
 from histome.narrative.language.clauses.ranks import ranked
 from histome.narrative.language.clauses.states import PATTERNS
 from histome.narrative.language.judging import Judged, judge_amount, judge_presence, judge_ratio, union
@@ -77,19 +77,9 @@ def _on_that_way(m: ClauseMatch, c: Context) -> list[Judged] | None:
     names, sign = directions(m.one("m")) if m.one("m") else (["density"], m.one("G"))
     if not {"density", "high"} & set(names):
         return None
-    values = [c.world.density(cells.at(place)) for place in _steps(*c.place)]
-    amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
-    ends = (values[0], values[-1])
-    told = [judge_amount([value], amount) for value, amount in zip(ends, amounts, strict=False)]
-    return [*told, *(judge_ratio(after, before, None, sign, m.text) for before, after in pairwise(values))]
-
-
-def _steps(first: str, last: str) -> tuple[str, ...]:
-    """Return the zones that are passed on the way from one to another."""
-    if first not in ZONES or last not in ZONES:
-        return first, last
-    start, end = ZONES.index(first), ZONES.index(last)
-    return ZONES[start : end + 1] if start < end else ZONES[end : start + 1][::-1]
+    places = zones_between(*c.place) if set(c.place) <= set(ZONES) else c.place
+    values = [c.world.density(cells.at(place)) for place in places]
+    return [*numbers_of((values[0], values[-1]), m), *steps_of(values, sign, m)]
 
 
 @rule("[ET] y [ET]")

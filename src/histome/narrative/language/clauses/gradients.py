@@ -1,6 +1,7 @@
 """Clauses that compare places: denser in the stroma than in the carcinoma."""
 
 import itertools
+from collections.abc import Sequence
 
 from histome.narrative.language.amounts import word_amount
 from histome.narrative.language.clauses.comparisons import directions, is_little
@@ -53,9 +54,7 @@ def _gradient_of(m: ClauseMatch, c: Context) -> list[Judged] | None:
     values = [c.world.density(cells.at(place)) for place in m.places()]
     if len(values) != len(m.all("Q")):
         return None
-    amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
-    told = [judge_amount([value], amount) for value, amount in zip(values, amounts, strict=True)]
-    return [*told, *_steps(values, m)]
+    return [*numbers_of(values, m), *steps_of(values, m.one("G"), m)]
 
 
 @rule("E O [TL] [a=] [TL]")
@@ -211,19 +210,24 @@ def _gradient(m: ClauseMatch, c: Context) -> list[Judged] | None:
     if "Y" in thing.kinds and "density" not in thing.kinds["Y"].measures:
         return None
     if m.one("9") and set(places) <= set(ZONES):  # "steadily": in every zone between
-        first, last = sorted((ZONES.index(places[0]), ZONES.index(places[-1])))
-        between = list(ZONES[first : last + 1])
-        places = between if places[0] == between[0] else between[::-1]
+        places = zones_between(places[0], places[-1])
     values = [c.world.density(cells.at(place)) for place in places]
     c.cells = (cells,)
+    return [*numbers_of((values[0], values[-1]), m), *steps_of(values, m.one("G"), m)]
+
+
+def zones_between(first: str, last: str) -> tuple[str, ...]:
+    """Return the zones that are passed on the way from one to another, both with them."""
+    start, end = ZONES.index(first), ZONES.index(last)
+    return ZONES[start : end + 1] if start < end else ZONES[end : start + 1][::-1]
+
+
+def numbers_of(values: Sequence[Value | None], m: ClauseMatch) -> list[Judged]:
+    """Return the claims that densities are the clause's numbers, one after another, if it has any."""
     amounts = [each if each.dimension else each.scaled(1.0, "density") for each in m.all("Q")]
-    ends = (values[0], values[-1])
-    told = [judge_amount([value], amount) for value, amount in zip(ends, amounts, strict=False)]
-    return [*told, *_steps(values, m)]
+    return [judge_amount([value], amount) for value, amount in zip(values, amounts, strict=False)]
 
 
-def _steps(values: list[Value | None], m: ClauseMatch) -> list[Judged]:
+def steps_of(values: Sequence[Value | None], sign: int, m: ClauseMatch) -> list[Judged]:
     """Return the claims that each value is above or below the one before it."""
-    return [
-        judge_ratio(after, before, None, m.one("G"), m.text) for before, after in itertools.pairwise(values)
-    ]
+    return [judge_ratio(after, before, None, sign, m.text) for before, after in itertools.pairwise(values)]
