@@ -19,7 +19,7 @@ from histome.narrative.language.judging import (
 )
 from histome.narrative.language.lexicon import CellGroup, vocabulary
 from histome.narrative.language.patterns import ClauseMatch, Context, rule
-from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token
+from histome.narrative.language.pieces import ALL_CELLS, Ratioed, Token, is_area
 from histome.narrative.language.quantities import Value
 
 
@@ -97,7 +97,7 @@ def _about(c: Context, note: Amount) -> list[Value | None]:
 
 @rule("[EW] Q [LS]?", "[EW] Q L?", "[EW] Q", "[EW] i Q L?")
 def _cells_are(m: ClauseMatch, c: Context) -> list[Judged] | None:
-    if m.tokens("S") and _OF_AN_AREA.search(m.text):  # "are 25 % of the section area"
+    if any(map(is_area, m.tokens("S"))):  # "are 25 % of the section area"
         return None
     if len(m.cells()[0]) > 1 and m.places() and m.one("Q").worded and m.one("Q").dimension == "share":
         return placed_amount(m.cells()[0], m.places(), m.one("Q"), c)
@@ -179,7 +179,6 @@ def apart(part: Ratioed, cells: tuple[CellGroup, ...]) -> bool:
     return bool(whole) and not any(each.everything or whole & set(each.members) for each in cells)
 
 
-_OF_AN_AREA = re.compile(r"\b(?:area|surface)$", re.I)
 COVERS = re.compile(r"\b(?:cover|occup|take[sn]? up|took up|taking up|extend|span|fill|blanket)", re.I)
 _ALSO_TISSUE = {"epithelial_cell": "EPITHELIAL_TISSUE", "carcinoma_cell": "CARCINOMA"}
 
